@@ -1,0 +1,17 @@
+"""How a network trains: one module a dynamics, each an iterator of states (time, step, weights)."""
+
+from linphase.config import DynamicsConfig
+from linphase.dynamics.base import Dynamics, State
+from linphase.dynamics.gradient_descent import GradientDescent, paper_learning_rate
+from linphase.dynamics.gradient_flow import GradientFlow
+
+__all__ = ["Dynamics", "GradientDescent", "GradientFlow", "State", "from_config", "paper_learning_rate"]
+
+KINDS = {"flow": GradientFlow, "gd": GradientDescent}
+
+
+def from_config(config: DynamicsConfig) -> Dynamics:
+    """The dynamics of a configuration: its kind, with the keys that the kind uses."""
+    settings = {key: getattr(config, key) for key in config.used() if key != "kind"}
+    dynamics: Dynamics = KINDS[config.kind](**settings)
+    return dynamics

@@ -1,0 +1,82 @@
+"""Which moments of a run are kept, and what is kept of them."""
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linphase.dynamics import State
+from linphase.observables import singular_values_and_balance
+from linphase.trajectory import Modes, Trajectory
+
+# Path length between snapshots at the start of a run; it doubles whenever the memory is full.
+_FIRST_SPACING = 0.1
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    time: float
+    step: int
+    train_error: float
+    test_error: float
+    singular_values: NDArray[np.floating]
+    balance: NDArray[np.floating]
+
+
+class Recorder:
+    """Keeps at most `snapshots` moments, evenly spread along the path that the two errors draw in a log-log plot.
+
+    Length of the path: |d log t| + |d log train error| + |d log test error|. So saddles (where only the time
+    passes), steep descents and the slow end all get their share, whatever the time scale. When the memory is full
+    every second snapshot is dropped and the spacing doubled; the first and the last state are always kept.
+    """
+
+    def __init__(self, snapshots: int, modes: int) -> None:
+        self.capacity, self.modes = snapshots, modes
+        self.kept: list[_Snapshot] = []
+        self.spacing = _FIRST_SPACING
+        self.length = 0.0  # of the path since the last snapshot
+        self.first_time = 0.0
+        self.point: tuple[float, float, float] | None = None
+
+    def observe(self, state: State, train_error: float, test_error: float) -> None:
+        """Take in the next state."""
+        self.first_time = self.first_time or state.time
+        elapsed = 1 + state.time / self.first_time if state.time else 1.0
+        point = (log(elapsed), log(max(train_error, _TINY)), log(max(test_error, _TINY)))
+        if self.point is None:
+            self.keep(state, train_error, test_error)
+        else:
+            self.length += sum(abs(a - b) for a, b in zip(point, self.point, strict=True))
+            if self.length >= self.spacing:
+                if len(self.kept) >= self.capacity - 1:  # one place is for the last state
+                    self.kept = self.kept[::2]
+                    self.spacing *= 2
+                if len(self.kept) < self.capacity - 1:
+                    self.keep(state, train_error, test_error)
+        self.point = point
+
+    def finish(self, state: State, train_error: float, test_error: float) -> None:
+        """Keep the last state, if it is not kept yet."""
+        if self.kept[-1].step != state.step:
+            self.keep(state, train_error, test_error)
+
+    def keep(self, state: State, train_error: float, test_error: float) -> None:
+        """Keep this state."""
+        s, balance = singular_values_and_balance(state.weights, self.modes)
+        self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, s, balance))
+        self.length = 0.0
+
+    def trajectory(self, final_modes: Modes) -> Trajectory:
+        """All that was kept."""
+        return Trajectory(
+            time=np.array([snapshot.time for snapshot in self.kept]),
+            step=np.array([snapshot.step for snapshot in self.kept], dtype=np.int64),
+            train_error=np.array([snapshot.train_error for snapshot in self.kept]),
+            test_error=np.array([snapshot.test_error for snapshot in self.kept]),
+            singular_values=np.stack([snapshot.singular_values for snapshot in self.kept]),
+            mode_balance=np.stack([snapshot.balance for snapshot in self.kept]),
+            final_modes=final_modes,
+        )

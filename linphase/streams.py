@@ -1,0 +1,16 @@
+"""Random numbers by name: every matrix has a stream of its own, independent of any place in a grid or queue."""
+
+import numpy as np
+
+# The position of a purpose is part of its stream: append, never reorder.
+_PURPOSES = ("U", "V", "E", "W1", "W2")
+
+
+def stream(seed: int, replicate: int, purpose: str, width: int = 0) -> np.random.Generator:
+    """Generator of standardized draws for one purpose: U, V, E (of the task), W1 or W2 (of the start).
+
+    The start's streams also depend on the width, so that neighbouring cells of a grid are independent; the task's
+    do not, so that a replicate has the same task in every cell.
+    """
+    key = (_PURPOSES.index(purpose), replicate, width)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

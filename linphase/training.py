@@ -1,0 +1,296 @@
+"""One run: a dynamics, a stop rule and a recorder, from a task and a start to a classified result."""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linphase import regime
+from linphase.config import Initialization, RecordConfig, RunSpec, StopConfig
+from linphase.dynamics import (
+    Dynamics,
+    GradientDescent,
+    GradientFlow,
+    State,
+    from_config,
+    paper_learning_rate,
+)
+from linphase.errors import LinphaseError
+from linphase.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
+from linphase.network import Weights, estimated_initialization, gaussian_start, reduce_width
+from linphase.observables import average_mode_rate, mean_square, mode_speed_up, singular_values_and_balance
+from linphase.recorder import Recorder
+from linphase.task import Task, draw_task
+from linphase.trajectory import Modes, TestErrorMinimum, Trajectory
+
+Array = NDArray[np.floating]
+
+# Under flow the train error never grows; under descent it may, for a while and by a few decades, before it falls
+# (the catapult). Beyond this factor of the larger of its start and that of A = 0 it grows doubly exponentially.
+_EXPLOSION = 1e8
+
+
+@dataclass(frozen=True)
+class OrderParameters:
+    """Share of active modes in the signal and in the bulk by one measure (see `linphase.regime`)."""
+
+    signal_active: float
+    bulk_active: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """One run: how it ended, what it measured over time, and the network at the last measurement."""
+
+    status: str
+    initialization: Initialization
+    trajectory: Trajectory
+    minimum: TestErrorMinimum
+    paper_learning_rate: float
+    learning_rate: float | None
+    train_error: float
+    test_error: float
+    train_error_floor: float
+    time: float
+    updates: int  # made when the stop rule fired
+    gradient_evaluations: int
+    elapsed: float  # seconds
+    order_parameters: dict[str, OrderParameters]  # by threshold, balance and speedup; empty when diverged
+    regimes: dict[str, str | None]
+    evidence_agreement: float | None
+    A: Array  # W2 W1, (d_out, d_in)
+    C1: Array  # W1^T W1, (d_in, d_in)
+    C2: Array  # W2 W2^T, (d_out, d_out)
+
+    @property
+    def converged(self) -> bool:
+        return self.status == "converged"
+
+    @property
+    def regime(self) -> str | None:
+        """By the threshold, the paper's measure; None where the run has none."""
+        return self.regimes["threshold"]
+
+
+class StopRule(Protocol):
+    """Asked once a step, with the train error just measured and its floor."""
+
+    updates_before_asking: int
+
+    def status(self, train_error: float, test_error: float) -> str | None:
+        """How the run ends here, or None where it goes on."""
+        ...
+
+
+class Converged:
+    """Converged when the train error is within `excess` of the best the width can reach.
+
+    Neither a small gradient nor a flat error is a stop: both happen at saddles.
+    """
+
+    updates_before_asking = 0
+
+    def __init__(self, excess: float, floor: float) -> None:
+        self.bound = floor + excess
+
+    def status(self, train_error: float, test_error: float) -> str | None:
+        return "converged" if train_error <= self.bound else None
+
+
+class PaperRule:
+    """The paper's stop rule (theory.md section 2), asked after the weights have moved, at most 750 times.
+
+    Train error below 1e-3; or, from the fourth step on, a test error that rose twice in a row, or a train error that
+    changed by less than 2e-4 after having fallen by more than 1e-2.
+    """
+
+    updates_before_asking = 1
+    max_steps = 750
+
+    def __init__(self) -> None:
+        self.train_errors: list[float] = []
+        self.test_errors: list[float] = []
+
+    def status(self, train_error: float, test_error: float) -> str | None:
+        self.train_errors.append(train_error)
+        self.test_errors.append(test_error)
+        train, test, i = self.train_errors, self.test_errors, len(self.train_errors) - 1
+        if train_error < 1e-3:
+            return "converged"
+        if i > 3 and test[i - 2] < test[i - 1] < test[i]:
+            return "stopped_early"
+        if i > 3 and abs(train[i - 1] - train[i]) < 2e-4 and train[0] - train[i] > 1e-2:
+            return "stopped_early"
+        return "step_limit" if i + 1 == self.max_steps else None
+
+
+def stop_rule(config: StopConfig, task: Task, width: int) -> StopRule:
+    """The stop rule of a configuration; its train_error is relative to noise^2, or to ||A*||_F^2/d^2 without noise."""
+    if config.rule == "paper":
+        return PaperRule()
+    scale = task.noise**2 if task.noise > 0 else task.signal_strength
+    return Converged(config.train_error * scale, task.train_error_floor(width))
+
+
+def train(
+    task: Task,
+    weights: Weights,
+    dynamics: Dynamics | None = None,
+    *,
+    stop: StopConfig | None = None,
+    record: RecordConfig | None = None,
+    initialization: Initialization | None = None,
+) -> TrainedRun:
+    """Train a network of any width from given weights.
+
+    The weights are first reduced to width at most d_in + d_out, which changes none of A, C1, C2, errors and singular
+    values at any time. Their dtype is the precision of the training. Without an `initialization`, sigma2 is the
+    mean square of the weights' entries. The default dynamics is `GradientFlow()`.
+
+    Raises LinphaseError where shapes do not fit or the start is not finite.
+    """
+    began = perf_counter()
+    dynamics = dynamics or GradientFlow()
+    stop, record = stop or StopConfig(), record or RecordConfig()
+    _check_shapes(task, weights)
+    initialization = initialization or estimated_initialization(weights)
+    weights = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
+    modes = min(*task.shape, weights.width)
+
+    measured = _Measurements(
+        recorder=Recorder(record.snapshots, modes if record.singular_values == "all" else record.singular_values),
+        watch=MinimumBetweenSteps(task) if dynamics.continuous else MinimumAtSteps(task),
+        rule=stop_rule(stop, task, initialization.width),
+    )
+    status, state = _follow(dynamics, task, weights, initialization, measured)
+
+    diverged = status == "diverged"
+    final = _modes_at_end(state.weights, task, average_mode_rate(weights)) if not diverged else _no_modes(task, modes)
+    active = _active(final, initialization.threshold)
+    A = state.residual.astype(np.float64) + task.target
+    C1, C2 = state.weights.gram()
+    paper_rate = paper_learning_rate(task, initialization)
+    order_parameters = {m: OrderParameters(*regime.order_parameters(a, task.rank)) for m, a in active.items()}
+    return TrainedRun(
+        status=status,
+        initialization=initialization,
+        trajectory=measured.recorder.trajectory(final),
+        minimum=measured.watch.result(),
+        paper_learning_rate=paper_rate,
+        learning_rate=dynamics.rate(task, initialization) if isinstance(dynamics, GradientDescent) else None,
+        train_error=measured.train_error,
+        test_error=measured.test_error,
+        train_error_floor=task.train_error_floor(initialization.width),
+        time=measured.time,
+        updates=measured.step + measured.rule.updates_before_asking,
+        gradient_evaluations=state.evaluations,
+        elapsed=perf_counter() - began,
+        order_parameters={} if diverged else order_parameters,
+        regimes={
+            m: regime.classify(
+                None if diverged else share.signal_active,
+                share.bulk_active,
+                width=initialization.width,
+                rank=task.rank,
+                noise=task.noise,
+            )
+            for m, share in order_parameters.items()
+        },
+        evidence_agreement=None if diverged else _agreement(active),
+        A=A,
+        C1=C1,
+        C2=C2,
+    )
+
+
+def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
+    """Train the run that a specification describes; `task` saves drawing it again (it is the replicate's)."""
+    seed, replicate = spec.run.seed, spec.replicate
+    task = task or draw_task(spec.task, seed=seed, replicate=replicate)
+    start = gaussian_start(spec.initialization, task.shape, seed=seed, replicate=replicate)
+    return train(
+        task,
+        start.astype(np.dtype(spec.run.precision)),
+        from_config(spec.dynamics),
+        stop=spec.stop,
+        record=spec.record,
+        initialization=spec.initialization,
+    )
+
+
+@dataclass
+class _Measurements:
+    """Where the measurements of a run are collected while it goes on."""
+
+    recorder: Recorder
+    watch: TestErrorWatch
+    rule: StopRule
+    time: float = 0.0
+    step: int = 0
+    train_error: float = np.nan
+    test_error: float = np.nan
+
+
+def _follow(
+    dynamics: Dynamics, task: Task, weights: Weights, initialization: Initialization, measured: _Measurements
+) -> tuple[str, State]:
+    """Measure state after state until the stop rule, a divergence or the end of the budget; returns how and where."""
+    recorder, watch, rule = measured.recorder, measured.watch, measured.rule
+    noise = (task.target - task.signal).astype(weights.W1.dtype)
+    deviation = np.empty_like(noise)
+    explosion = _EXPLOSION * max(mean_square(weights.product() - task.target), mean_square(task.target))
+    if not explosion < np.inf:
+        raise LinphaseError(f"the start overflows in {weights.W1.dtype}; lower sigma2 or the width")
+    status = None
+    for state in dynamics.states(task, weights, initialization):
+        train_error = mean_square(state.residual)
+        np.add(state.residual, noise, out=deviation)  # A - A* = G + E
+        test_error = mean_square(deviation)
+        if not train_error + test_error < explosion:  # true where either is NaN
+            return "diverged", state
+        measured.time, measured.step = state.time, state.step
+        measured.train_error, measured.test_error = train_error, test_error
+        recorder.observe(state, train_error, test_error)
+        watch.observe(state, deviation, test_error)
+        status = rule.status(train_error, test_error)
+        if status is not None:
+            break
+    recorder.finish(state, train_error, test_error)
+    return status or "step_limit", state
+
+
+def _check_shapes(task: Task, weights: Weights) -> None:
+    found = weights.W2.shape[0], weights.W1.shape[1]
+    if found != task.shape:
+        raise LinphaseError(f"weights: W2 W1 must have the task's shape {task.shape}, found {found}")
+
+
+def _modes_at_end(weights: Weights, task: Task, initial_rate: float) -> Modes:
+    n = min(*task.shape, weights.width)
+    s, balance = singular_values_and_balance(weights, n)
+    _, S, _ = task.target_svd
+    return Modes(s, balance, mode_speed_up(weights, task, initial_rate), S[:n])
+
+
+def _no_modes(task: Task, n: int) -> Modes:
+    """Of a run that diverged nothing is known at the end."""
+    unknown = np.full(n, np.nan)
+    _, S, _ = task.target_svd
+    return Modes(unknown, unknown, unknown, S[:n])
+
+
+def _active(modes: Modes, threshold: float) -> dict[str, NDArray[np.bool_]]:
+    """Which modes are active, by each measure; in theory all three are s_i > c."""
+    return {
+        "threshold": modes.singular_value > threshold,
+        "balance": modes.balance > 1 / np.sqrt(2),
+        "speedup": modes.speed_up > np.sqrt(2),
+    }
+
+
+def _agreement(active: dict[str, NDArray[np.bool_]]) -> float:
+    """Share of modes on which all measures agree."""
+    votes = np.stack(list(active.values()))
+    return float(np.mean(votes.all(axis=0) | ~votes.any(axis=0)))
