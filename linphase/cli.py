@@ -304,7 +304,7 @@ def plot(results: Path, panel: str, output: Path | None, by: str, signal_cut: fl
 
 def _draw(results: "Results", panel: str, file: Path, *, by: str, signal_cut: float, bulk_cut: float) -> None:
     from linphase import figures
-    from linphase.config import digest
+    from linphase.config import parse_config
 
     cuts: dict[str, Any] = {"by": by, "signal_cut": signal_cut, "bulk_cut": bulk_cut}
     if panel == "all":
@@ -313,7 +313,7 @@ def _draw(results: "Results", panel: str, file: Path, *, by: str, signal_cut: fl
         figure = figures.phase_diagram(results.runs, results.axes, panel, **cuts)
     metadata = {
         "Title": f"linphase: {panel} of {results.path.name}",
-        "Config": ", ".join(digest(config) for config in results.configs),
+        "Config": ", ".join(parse_config(config).digest for config in results.configs),
         "Version": f"linphase {__version__}",
     }
     figures.save(figure, file, metadata)
@@ -351,7 +351,7 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
     from linphase.training import train_spec
 
     spec = _single_spec(options, overrides, replicate)
-    figures.check_suffix(output)  # before a long training, not after
+    figures.check_format(output)  # before a long training, not after
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
         click.echo(line)
@@ -368,7 +368,7 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
 def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: int) -> "RunSpec":
     from dataclasses import replace
 
-    from linphase.config import parse_config, set_value
+    from linphase.config import parse_config
 
     grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
     dynamics: dict[str, Any] = {"kind": options["kind"], "max_steps": options["steps"]}

@@ -4,9 +4,9 @@ A configuration is checked completely before anything runs: `load_config` and `p
 problem and raise one `ConfigError` with a line for each. What a key requires stands once, in words, as the
 description of its field below; `linphase.grid` reads the axes.
 
-The grid has one variance axis (gamma_sigma2 or init_variance), one width axis (gamma_w or width) and any number
-of facets: keys of other sections by dotted name, such as "task.rank". A facet decides its key; a value that the
-key's own section gives is then not used.
+The grid has one variance axis (gamma_sigma2 or init_variance), one width axis (gamma_w or width) and any
+number of facets: keys of other sections by dotted name, such as "task.rank". A facet decides its key; a value
+that the key's own section gives is then not used.
 """
 
 import difflib
@@ -57,8 +57,9 @@ class TaskConfig(_Section):
     rank: int = Field(
         default=4, ge=1, le=20_000, description="an integer of at least 1 (and at most the dimension)"
     )
-    noise: Annotated[float, Field(ge=0), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
-        1.0, description="a finite number of at least 0"
+    noise: Annotated[float, Field(ge=0), AfterValidator(abs)] = Field(
+        default=1.0,  # abs: -0.0 must hash like 0.0
+        description="a finite number of at least 0",
     )
     signal_norm: float | None = Field(default=None, gt=0, description="a finite number above 0")
 
@@ -91,7 +92,7 @@ class DynamicsConfig(_Section):
     kind: Literal["flow", "gd"] = Field(default="flow", description='"flow" or "gd"')
     tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="a number above 0 and at most 0.1")
     learning_rate: _Rate = Field(
-        default="auto", description='"auto", "paper", { paper = DIVISOR } or a finite number, numbers above 0'
+        default="auto", description='"auto", "paper", { paper = DIVISOR } or a number above 0'
     )
     update: Literal["simultaneous", "alternating"] = Field(
         default="simultaneous", description='"simultaneous" or "alternating"'
@@ -209,7 +210,7 @@ class Initialization:
     @classmethod
     def at(
         cls,
-        dimension: int,
+        dimension: float,
         *,
         gamma_sigma2: float | None = None,
         init_variance: float | None = None,
@@ -249,7 +250,7 @@ class Initialization:
         )
 
 
-def _power(dimension: int, exponent: float) -> float:
+def _power(dimension: float, exponent: float) -> float:
     try:
         return math.pow(dimension, exponent)
     except OverflowError:
@@ -295,10 +296,11 @@ class RunSpec:
     def run_id(self) -> str:
         """The first 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
         # The same text as _encode(self.canonical()), but the JSON of each section is made only once.
+        start = ",".join(f'"{key}":{value!r}' for key, value in sorted(self.start))
         text = (
             f'{{"dynamics":{_canonical_json(self.dynamics)},"numerics_version":{NUMERICS_VERSION}'
             f',"precision":"{self.run.precision}","record":{_canonical_json(self.record)}'
-            f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{_encode(dict(self.start))}'
+            f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{{start}}}'
             f',"stop":{_canonical_json(self.stop)},"task":{_canonical_json(self.task)}}}'
         )
         return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -431,20 +433,27 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     ConfigError
         With one line for every problem: the file (or --set), the key, what is required and what was found.
     """
-    config = _read(Path(path))
-    problems = Problems(str(path))
+    return _overridden(_read(Path(path)), Problems(str(path)), overrides)
+
+
+def parse_config(
+    mapping: Mapping[str, Any], source: str = "config", overrides: Iterable[str] = ()
+) -> SweepConfig:
+    """Validate a mapping with the keys of the TOML file; numpy arrays and scalars are welcome as values.
+
+    Overrides and errors are those of `load_config`.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{source}: must be a table of keys, found {show(mapping)}")
+    return _overridden(_plain(mapping), Problems(source), overrides)
+
+
+def _overridden(config: dict[str, Any], problems: Problems, overrides: Iterable[str]) -> SweepConfig:
     if isinstance(config.get("grid"), dict):
         config["grid"] = _flat_grid(config["grid"], problems)
     for override in overrides:
         _override(config, override, problems)
     return _parse(config, problems)
-
-
-def parse_config(mapping: Mapping[str, Any], source: str = "config") -> SweepConfig:
-    """Validate a mapping with the keys of the TOML file; numpy arrays and scalars are welcome as values."""
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{source}: must be a table of keys, found {show(mapping)}")
-    return _parse(_plain(mapping), Problems(source))
 
 
 def _plain(value: Any) -> Any:
@@ -521,7 +530,7 @@ def _flat_grid(grid: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     for key, value in grid.items():
         is_table = key in SECTIONS and isinstance(value, Mapping)
         entries = {f"{key}.{name}": entry for name, entry in value.items()} if is_table else {key: value}
-        for name in entries.keys() & flat.keys():
+        for name in (name for name in entries if name in flat):
             problems.add(("grid", name), "is given twice, as a quoted name and in a table; remove one")
         flat |= entries
     return flat
@@ -639,43 +648,59 @@ def _report_unknown(
 
 def _check_cells(known: Mapping[str, tuple[Any, ...]], axes: Iterable[str], problems: Problems) -> None:
     """What must hold between keys, in every combination of the values they take in the sweep."""
-
-    def complain(key: str, text: str) -> None:
+    for key in axes:
+        idle = [show(choice) for choice, used in _choices(key, known).items() if not used]
+        if idle:
+            selector = _SELECTORS[key.split(".")[0]][0]
+            text = f"must not be an axis with {selector} = {idle[0]}, which does not use it"
+            found = show(known.get(key, ()))
+            problems.add(("grid", key), f"{text} (the same runs would be repeated), found {found}")
+    conflicts = [
+        _rank_conflict(known),
+        _rule_conflict(known),
+        _width_conflict(known),
+        _variance_conflict(known),
+    ]
+    for key, text in filter(None, conflicts):
         problems.add(("grid", key) if key in axes else tuple(key.split(".")), text)
 
-    for key in axes:
-        choices = [show(choice) for choice, used in _choices(key, known).items() if not used]
-        if choices:
-            selector = _SELECTORS[key.split(".")[0]][0]
-            text = f"must not be an axis with {selector} = {choices[0]}, which does not use it"
-            complain(key, f"{text} (the same runs would be repeated), found {show(known.get(key, ()))}")
-    if "paper" in known.get("stop.rule", ()) and "flow" in known.get("dynamics.kind", ()):
-        complain(
-            "stop.rule", 'must be "converged" with dynamics.kind = "flow", found "paper", a rule for "gd"'
-        )
-    if "task.dimension" not in known:
-        return
-    narrowest, d = min(known["task.dimension"]), max(known["task.dimension"])
-    if ranks := [rank for rank in known.get("task.rank", ()) if rank > narrowest]:
-        complain("task.rank", f"must be at most task.dimension = {narrowest}, found {show_some(ranks)}")
-    # d^x is furthest from 1 at the largest d, so that all other cells hold where these do.
-    if wide := [x for x in known.get("gamma_w", ()) if not _power(d, x) <= MAX_WIDTH]:
-        limit = f"{math.log(MAX_WIDTH, d):.4f} at d = {d} (a width of 2^53)"
-        complain("gamma_w", f"must be at most {limit}, found {show_some(wide)}")
-        return
-    if extreme := [x for x in known.get("gamma_sigma2", ()) if not _is_normal(_power(d, x))]:
-        limits = f"{math.log(sys.float_info.min, d):.4f} to {math.log(sys.float_info.max, d):.4f}"
-        limit = f"from {limits} at d = {d} (d^gamma_sigma2 is a normal float64)"
-        complain("gamma_sigma2", f"must be {limit}, found {show_some(extreme)}")
-        return
-    variance = max(
-        (*known.get("init_variance", ()), *(_power(d, x) for x in known.get("gamma_sigma2", ()))), default=0
+
+def _rank_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+    smallest = min(known.get("task.dimension", ()), default=math.inf)
+    ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
+    return (
+        ("task.rank", f"must be at most task.dimension = {smallest}, found {show_some(ranks)}")
+        if ranks
+        else None
     )
-    width = max((*known.get("width", ()), *(_power(d, x) for x in known.get("gamma_w", ()))), default=0)
-    if not math.isfinite(variance * width):
-        problems.add(
-            ("grid",), f"must have a finite init_variance * width, found {variance:.3g} * {width:.3g}"
-        )
+
+
+def _rule_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+    if "paper" in known.get("stop.rule", ()) and "flow" in known.get("dynamics.kind", ()):
+        return "stop.rule", 'must be "converged" with dynamics.kind = "flow", found "paper", a rule for "gd"'
+    return None
+
+
+def _width_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+    # d^x is furthest from 1 at the largest d: all cells hold where those of the largest d do.
+    d = max(known.get("task.dimension", ()), default=2)
+    wide = [x for x in known.get("gamma_w", ()) if not _power(d, x) <= MAX_WIDTH]
+    limit = f"{math.log(MAX_WIDTH, d):.4f} at d = {d} (a width of 2^53)"
+    return ("gamma_w", f"must be at most {limit}, found {show_some(wide)}") if wide else None
+
+
+def _variance_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+    d = max(known.get("task.dimension", ()), default=2)
+    key = "gamma_sigma2" if "gamma_sigma2" in known else "init_variance"
+    variances = {x: _power(d, x) if key == "gamma_sigma2" else x for x in known.get(key, ())}
+    if extreme := [x for x, variance in variances.items() if not _is_normal(variance)]:
+        low, high = math.log(sys.float_info.min, d), math.log(sys.float_info.max, d)
+        limits = f"from {low:.4f} to {high:.4f} at d = {d} (d^gamma_sigma2 a normal float64)"
+        return key, f"must be {limits}, found {show_some(extreme)}"
+    width = max((*known.get("width", ()), *(_power(d, x) for x in known.get("gamma_w", ()))), default=1)
+    huge = [x for x, variance in variances.items() if not _is_normal(variance * width)]
+    text = f"must keep sigma2 * width finite at the largest width, {width:.3g}, found {show_some(huge)}"
+    return (key, text) if huge and width <= MAX_WIDTH else None
 
 
 def _choices(key: str, values: Mapping[str, tuple[Any, ...]]) -> dict[str, bool]:

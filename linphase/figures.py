@@ -1,7 +1,7 @@
 """Figures from stored results: phase diagrams and single runs. Tables go in, matplotlib Figures come out.
 
-Figures are built without pyplot, so nothing global is touched and nothing needs a display. Cells are drawn as they
-were run: one rectangle each, reaching half way to its neighbours, never interpolated.
+Figures are built without pyplot, so nothing global is touched and nothing needs a display. Cells are drawn as
+they were run: one rectangle each, reaching half way to its neighbours, never interpolated.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from functools import wraps
 from itertools import product
 from math import ceil, floor, log, log10, prod
 from pathlib import Path
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, cast
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
@@ -56,7 +57,7 @@ FORMATS = ("png", "pdf", "svg")
 
 @dataclass(frozen=True)
 class Look:
-    """How an outcome is drawn: a fill, and strokes in the unit square where a fill alone could be mistaken."""
+    """How an outcome is drawn: a fill, and strokes in the unit square where a fill could be mistaken."""
 
     label: str
     color: str
@@ -68,7 +69,7 @@ _RISING: tuple[Segment, ...] = (((0.0, 0.0), (1.0, 1.0)),)
 _CROSS: tuple[Segment, ...] = (((0.25, 0.25), (0.75, 0.75)), ((0.25, 0.75), (0.75, 0.25)))
 _PLUS: tuple[Segment, ...] = (((0.2, 0.5), (0.8, 0.5)), ((0.5, 0.2), (0.5, 0.8)))
 
-# lazy, mixed, balanced darken in this order: an ordered trio in print without colour and to colour-blind readers.
+# lazy, mixed, balanced darken in this order: an ordered trio in grey print and to colour-blind readers too.
 LOOKS = {
     "lazy": Look("lazy", "#F7D06B"),
     "mixed": Look("mixed", "#3FA7A3"),
@@ -82,8 +83,10 @@ LOOKS = {
     "undefined": Look("no value", "#C9C9C9"),
     "missing": Look("missing", "#FFFFFF", _CROSS, "#B0B0B0"),
 }
-_UNCONVERGED = Look("not converged", "#FFFFFF", _RISING)
-_HATCHED: tuple[Segment, ...] = (((0.0, 0.0), (0.4, 1.0)), ((0.3, 0.0), (0.7, 1.0)), ((0.6, 0.0), (1.0, 1.0)))
+_UNCONVERGED = Look("unconverged", "#FFFFFF", _RISING)
+_HATCHED = replace(  # its sample in a legend
+    _UNCONVERGED, strokes=tuple(((x, 0.0), (x + 0.4, 1.0)) for x in (0.0, 0.3, 0.6))
+)
 _NO_REGIME = ("diverged", "failed")
 
 
@@ -120,7 +123,7 @@ _REGISTERED = (
 PANELS = {panel.name: panel for panel in _REGISTERED}
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -161,10 +164,10 @@ def phase_diagram(
 ) -> Figure:
     """One panel over the first two axes of a grid, the further axes as small multiples.
 
-    runs: rows with the columns of `linphase.columns.RUNS`; axes: the values of each axis by its key in the grid
-    (gamma_sigma2, width, task.rank, ...); panel: a name of PANELS; by and the cuts: as in `linphase.outcomes`.
-    Replicates are averaged, outcomes decided by majority. The boundaries of `linphase.theory` are drawn where the two
-    axes are a variance and a width.
+    runs: rows with the columns of `linphase.columns.RUNS`; axes: the values of each axis by its key in the
+    grid (gamma_sigma2, width, task.rank, ...); panel: a name of PANELS; by and the cuts: as in
+    `linphase.outcomes`. Replicates are averaged, outcomes decided by majority. The boundaries of
+    `linphase.theory` are drawn where the two axes are a variance and a width.
 
     Raises LinphaseError for an unknown panel, fewer than two axes, or more than MAX_FACETS facets.
     """
@@ -176,11 +179,11 @@ def phase_diagram(
     ]
     columns = _facet_columns(axes, len(plots))
     if columns == 1:
-        width, each = COLUMN_WIDTH, 0.86 * COLUMN_WIDTH
+        width, height = COLUMN_WIDTH, 0.86 * COLUMN_WIDTH
     else:
         width = max(PAGE_WIDTH, 1.8 * columns)
-        each = 0.95 * width / columns
-    figure, grid = _subplots(len(plots), columns, width, each)
+        height = 0.8 * width / columns * ceil(len(plots) / columns) + 0.7
+    figure, grid = _subplots(len(plots), columns, (width, height))
     scale = _scale([plot.cells for plot in plots], shown)
     lines = _draw_plots(grid, columns, plots, window, [scale] * len(plots))
     if scale is not None:
@@ -192,8 +195,7 @@ def phase_diagram(
             figure.suptitle(shown.title, fontsize=8)
     _draw_legends(figure, plots, lines)
     _settle(figure)
-    for ax, drawn in zip(grid, lines, strict=True):
-        _label_lines(figure, ax, drawn)
+    _label_lines(figure, grid, lines)
     return figure
 
 
@@ -221,7 +223,8 @@ def all_panels(
     ]
     columns = len(chosen) if len(facets) > 1 else min(3, len(chosen))
     width = COLUMN_WIDTH if columns == 1 else max(PAGE_WIDTH, 2.3 * columns)
-    figure, grid = _subplots(len(plots), columns, width, 0.85 * width / columns)
+    height = 0.8 * width / columns * ceil(len(plots) / columns) + 0.5
+    figure, grid = _subplots(len(plots), columns, (width, height))
     scales = {shown.name: _scale([p.cells for p in plots if p.panel is shown], shown) for shown in chosen}
     lines = _draw_plots(grid, columns, plots, window, [scales[plot.panel.name] for plot in plots])
     for ax, plot in zip(grid, plots, strict=True):
@@ -231,9 +234,7 @@ def all_panels(
             _draw_colorbar(figure, [ax], scale)
     _draw_legends(figure, plots, lines)
     _settle(figure)
-    for ax, plot, drawn in zip(grid, plots, lines, strict=True):
-        if plot.panel.scale == "outcome":
-            _label_lines(figure, ax, drawn)
+    _label_lines(figure, grid[:1], lines[:1])
     return figure
 
 
@@ -249,11 +250,10 @@ def _panel(name: str, by: str) -> Panel:
     return panel
 
 
-def _subplots(count: int, columns: int, width: float, each: float) -> tuple[Figure, list[Axes]]:
-    rows = ceil(count / columns)
-    figure = Figure(figsize=(width, each * rows), layout="constrained")
+def _subplots(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(ceil(count / columns), columns, sharex=True, sharey=True, squeeze=False)
     for ax in grid.flat[count:]:
         ax.set_axis_off()
     return figure, list(grid.flat[:count])
@@ -266,7 +266,7 @@ def _draw_plots(
     window: _Window,
     scales: Sequence[_Scale | None],
 ) -> list[list[_Line]]:
-    """Cells, axes and theory lines of every subplot; returns the lines, which are labelled once the layout is fixed."""
+    """Draw cells, frame and theory lines of every subplot; return the lines, to be labelled later."""
     lines = []
     for i, (ax, plot, scale) in enumerate(zip(grid, plots, scales, strict=True)):
         _draw_cells(ax, plot.cells, window, scale)
@@ -296,7 +296,7 @@ class _Axis:
     """One axis of the grid: its stored values in the order they are drawn, and where their cells end."""
 
     column: str
-    values: tuple[Any, ...]
+    kept: tuple[Any, ...]  # the distinct stored values
     logarithmic: bool
     positions: Array  # (n,)
     edges: Array  # (n + 1,)
@@ -320,14 +320,12 @@ class _Axis:
 
     def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
         """Place of each run on this axis; -1 for a run that is not on it."""
-        places = {value: i for i, value in enumerate(self.values)}
+        places = {value: i for i, value in enumerate(self.kept)}
         return np.array([places.get(_as_stored(value), -1) for value in runs[self.column]], dtype=np.intp)
 
     @property
     def few(self) -> bool:
-        return isinstance(self.values[0], str) or (
-            len(self.values) <= 5 and not self.column.startswith("gamma")
-        )
+        return isinstance(self.kept[0], str) or (len(self.kept) <= 5 and not self.column.startswith("gamma"))
 
 
 @dataclass(frozen=True)
@@ -382,19 +380,19 @@ def _as_stored(value: Any) -> Any:
 def _facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[tuple[str, pd.DataFrame]]:
     """The runs of each combination of the third and further axes, with a title naming it."""
     further = [_Axis.of(key, values) for key, values in list(axes.items())[2:]]
-    count = prod(len(axis.values) for axis in further)
+    count = prod(len(axis.kept) for axis in further)
     if count > MAX_FACETS:
         raise LinphaseError(
-            f"{count} facets ({' x '.join(axis.column for axis in further)}) do not fit in one figure, at most "
-            f"{MAX_FACETS} do. Plot a part of the runs with linphase.figures.phase_diagram."
+            f"the axes beyond the first two ({', '.join(a.column for a in further)}) make {count} facets; "
+            f"one figure holds at most {MAX_FACETS}. Plot fewer with linphase.figures.phase_diagram."
         )
     places = [axis.index(runs) for axis in further]
     facets = []
-    for cell in product(*(range(len(axis.values)) for axis in further)):
+    for cell in product(*(range(len(axis.kept)) for axis in further)):
         here = np.ones(len(runs), dtype=bool)
         for place, i in zip(places, cell, strict=True):
             here &= place == i
-        named = (f"{axis.column} = {_text(axis.values[i])}" for axis, i in zip(further, cell, strict=True))
+        named = (f"{axis.column} = {_text(axis.kept[i])}" for axis, i in zip(further, cell, strict=True))
         facets.append((", ".join(named), runs[here]))
     return facets
 
@@ -416,7 +414,8 @@ class _Cells:
 
     outcomes: dict[tuple[int, int], tuple[str, ...]]  # (row, column) -> outcomes, for cells without a number
     numbers: Array  # (rows, columns), nan where there is none
-    unconverged: list[tuple[int, int]]  # cells where a finished replicate did not converge
+    unconverged: list[tuple[int, int]]  # cells to hatch: a finished replicate did not converge
+    all_unconverged: bool  # no cell converged: said in the legend, for hatching would only hide the numbers
 
     def counts(self) -> dict[tuple[str, ...], int]:
         found = list(self.outcomes.values())
@@ -449,7 +448,7 @@ def _cells(
     for i, (row, column) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
         if row >= 0 and column >= 0:
             members.setdefault((row, column), []).append(i)
-    shape = (len(window.y.values), len(window.x.values))
+    shape = (len(window.y.kept), len(window.x.kept))
     numbers = np.full(shape, np.nan)
     shown: dict[tuple[int, int], tuple[str, ...]] = {}
     for cell in np.ndindex(*shape):
@@ -462,7 +461,12 @@ def _cells(
             numbers[cell] = np.nanmean(values[here])
         else:
             shown[cell] = majority([words[i] for i in here]) if unfinished[here].all() else ("undefined",)
-    return _Cells(shown, numbers, [cell for cell, here in members.items() if strayed[here].any()])
+    unconverged = (
+        [] if panel.name == "status" else [cell for cell, here in members.items() if strayed[here].any()]
+    )
+    if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
+        return _Cells(shown, numbers, [], True)
+    return _Cells(shown, numbers, unconverged, False)
 
 
 def _draw_cells(ax: Axes, cells: _Cells, window: _Window, scale: _Scale | None) -> None:
@@ -528,7 +532,7 @@ def _draw_strokes(
     """The strokes of a look in every given cell, repeated to a hatching where cells are large."""
     if not cells:
         return
-    size = 180 / max(len(window.x.values), len(window.y.values))  # of a cell, about, in points
+    size = 180 / max(len(window.x.kept), len(window.y.kept))  # of a cell, about, in points
     times = max(1, round(size / 6)) if repeat else 1
     tiles = [(i / times, j / times) for i in range(times) for j in range(times)]
     segments = [
@@ -537,7 +541,8 @@ def _draw_strokes(
         for x, y in tiles
         for stroke in look.strokes
     ]
-    strokes = LineCollection(segments, colors=look.stroke_color, linewidths=0.4, gid=gid, zorder=2)
+    width = 0.35 if repeat else 0.5
+    strokes = LineCollection(segments, colors=look.stroke_color, linewidths=width, gid=gid, zorder=2)
     strokes.set_capstyle("butt")
     if repeat:  # legible on light and dark cells
         strokes.set_path_effects([withStroke(linewidth=0.9, foreground="white", alpha=0.6)])
@@ -567,7 +572,7 @@ class _Scale:
 
 
 def _scale(cells: Sequence[_Cells], panel: Panel) -> _Scale | None:
-    """Colours for all given cells; logarithmic where the panel allows it and the numbers span a decade or more.
+    """Colours for all given cells; logarithmic where the panel allows it and the numbers span a decade.
 
     A log scale leaves out the outermost 1 % at either end where that shortens it by a third or more.
     """
@@ -614,13 +619,13 @@ def _draw_colorbar(figure: Figure, grid: Sequence[Axes], scale: _Scale) -> None:
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _text(value)))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(**_TICKS)
-    bar.outline.set_linewidth(0.6)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.6)
 
 
 def _draw_frame(ax: Axes, window: _Window, *, left: bool, bottom: bool) -> None:
     for axis, artist in ((window.x, ax.xaxis), (window.y, ax.yaxis)):
         if axis.few:
-            names = [_text(value) for value in axis.values]
+            names = [_text(value) for value in axis.kept]
             artist.set_major_locator(FixedLocator(axis.positions.tolist()))
             artist.set_major_formatter(
                 FuncFormatter(lambda _, i, names=names: names[i] if i is not None else "")
@@ -645,7 +650,7 @@ def _text(value: Any) -> str:
     """A value as a reader writes it: 5, 0.02, 10^6."""
     if isinstance(value, str):
         return value
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
+    if value == 0 or 1e-2 <= abs(value) < 1e4:
         return f"{value:.4g}"
     exponent = floor(log10(abs(value)) + 1e-9)
     mantissa = value / 10.0**exponent
@@ -656,6 +661,7 @@ def _text(value: Any) -> str:
 # --------------------------------------------------------------------------------------------- theory lines
 
 _SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
+_LINE_STYLES: dict[str, Any] = {"finite d": "-", "asymptotic": (0, (4, 2))}
 _LINE_NAMES = {theory.UNDERPARAMETERIZED: "width = k"}
 
 
@@ -682,7 +688,8 @@ def _draw_lines(ax: Axes, runs: pd.DataFrame, window: _Window) -> list[_Line]:
     d = int(dimension)
     if d == 1:
         return []
-    gamma_w = np.linspace(*_exponents(window.y, d)[[0, -1]], 400)
+    bottom, top = _exponents(window.y, d)[[0, -1]]
+    gamma_w = np.linspace(bottom, top, 400)
     left, right = _exponents(window.x, d)[[0, -1]]
     found = theory.boundaries(d, int(rank), float(noise), None if pd.isna(norm) else float(norm), gamma_w)
     finite = {line.name: line for line in found if line.kind == "finite d"}
@@ -702,7 +709,7 @@ def _draw_lines(ax: Axes, runs: pd.DataFrame, window: _Window) -> list[_Line]:
             y,
             color="black",
             linewidth=width,
-            linestyle=(0, (4, 2)) if asymptotic else "-",
+            linestyle=_LINE_STYLES[boundary.kind],
             path_effects=[withStroke(linewidth=width + 1.2, foreground="white", alpha=0.75)],
             solid_capstyle="butt",
             gid=f"{boundary.name}, {boundary.kind}",
@@ -722,13 +729,18 @@ def _data(gamma: Array, axis: _Axis, d: int) -> Array:
     )
 
 
-def _label_lines(figure: Figure, ax: Axes, lines: Sequence[_Line]) -> None:
+def _label_lines(figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[_Line]]) -> None:
+    """Name the lines, in the first subplot alone where subplots are too small to repeat the names."""
+    small = grid[0].get_window_extent().width < 150 * figure.dpi / 72
+    for ax, drawn in zip(grid[: 1 if small else None], lines, strict=False):
+        _label_axes_lines(figure, ax, drawn, 6.0 if small else 6.5)
+
+
+def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[_Line], size: float) -> None:
     """Name each finite-d line along itself, where its name fits and lies farthest from everything else.
 
     Needs the final layout: places and angles are found in pixels.
     """
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
     pixel = figure.dpi / 72
     box = ax.get_window_extent()
     curves = [_path_in(ax, line, box) for line in lines]
@@ -737,17 +749,18 @@ def _label_lines(figure: Figure, ax: Axes, lines: Sequence[_Line]) -> None:
         if line.boundary.kind != "finite d" or len(curve) < 2:
             continue
         name = _LINE_NAMES.get(line.boundary.name, line.boundary.name)
-        text = ax.text(0, 0, name, fontsize=6.5, ha="center", va="center", zorder=4, gid="line label")
-        extent = text.get_window_extent(canvas.get_renderer())
+        text = ax.text(0, 0, name, fontsize=size, ha="center", va="center", zorder=4, gid="line label")
+        extent = text.get_window_extent(_renderer(figure))
         text.set_bbox({"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.8, "linewidth": 0})
         others = _stacked(other for other in curves if other is not curve)
-        size = (extent.width + 2 * pixel, extent.height + 2 * pixel)
-        place = _best_place(curve, size, others, _stacked(taken), box)
+        needed = (extent.width + 2 * pixel, extent.height + 2 * pixel)
+        place = _best_place(curve, needed, others, _stacked(taken), box)
         if place is None:
             text.remove()
             continue
         center, angle, footprint = place
-        text.set_position(ax.transData.inverted().transform(center))
+        x, y = ax.transData.inverted().transform(center)
+        text.set_position((float(x), float(y)))
         text.set_rotation(angle)
         text.set_rotation_mode("anchor")
         text.set_clip_on(True)
@@ -791,18 +804,20 @@ def _best_place(
             center = curve[i] + side * normal * (height / 2 + 1.5 * _SAMPLING)
             footprint = center + across.reshape(-1, 1) * along + up.reshape(-1, 1) * normal
             room = min((footprint - [box.x0, box.y0]).min(), ([box.x1, box.y1] - footprint).min())
-            if room < _SAMPLING or _gap(footprint, labels) < 0.3 * height:
+            if room < _SAMPLING or _gaps(footprint, labels).min() < 0.3 * height:
                 continue
-            score = min(room, _gap(footprint, lines), height) - 2 * bend
+            gaps = np.minimum(_gaps(footprint, lines), height)
+            score = min(room, gaps.min()) + gaps.mean() - 2 * bend
             if best is None or score > best[0] + 1e-9:
                 best = (score, center, float(np.degrees(np.arctan2(along[1], along[0]))), footprint)
     return None if best is None else best[1:]
 
 
-def _gap(points: Array, others: Array) -> float:
+def _gaps(points: Array, others: Array) -> Array:
+    """Distance of each point to the nearest of the others."""
     if len(others) == 0:
-        return np.inf
-    return float(np.hypot(*(points[:, None] - others[None]).transpose(2, 0, 1)).min())
+        return np.full(len(points), np.inf)
+    return np.asarray(np.hypot(*(points[:, None] - others[None]).transpose(2, 0, 1)).min(axis=1))
 
 
 # -------------------------------------------------------------------------------------------------- legends
@@ -853,12 +868,13 @@ def _draw_legends(figure: Figure, plots: Sequence[_Plot], lines: Sequence[Sequen
         _row(figure, swatches, "outside upper center")
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
-    for kind, style in (("finite d", "-"), ("asymptotic", (0, (4, 2)))):
+    for kind in ("finite d", "asymptotic"):
         kin = [line for line in drawn if line.boundary.kind == kind]
         if kin:
             dimensions = {line.dimension for line in kin}
             finite = f"$d = {dimensions.pop()}$" if len(dimensions) == 1 else "finite $d$"
             label = f"theory, {finite}" if kind == "finite d" else r"$d \to \infty$"
+            style: Any = _LINE_STYLES[kind]
             handles.append(Line2D([], [], color="black", linewidth=1, linestyle=style, label=label))
     if any(line.has_band for line in drawn):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
@@ -882,10 +898,11 @@ def _swatches(plots: Sequence[_Plot]) -> list[_Swatch]:
     if ties:
         number = sum(counts[shown] for shown in ties)
         swatches.append(_Swatch([LOOKS[name] for name in ties[0]], _counted("tie", number, counted)))
+    if any(plot.cells.all_unconverged for plot in plots):
+        swatches.append(_Swatch([_HATCHED], "no cell converged (hatching left out)"))
     if any(plot.cells.unconverged for plot in plots):
         number = len(plots[0].cells.unconverged)
-        sample = replace(_UNCONVERGED, strokes=_HATCHED)
-        swatches.append(_Swatch([sample], _counted(sample.label, number, counted)))
+        swatches.append(_Swatch([_HATCHED], _counted(_HATCHED.label, number, counted)))
     return swatches
 
 
@@ -893,12 +910,13 @@ def _counted(label: str, count: int, counted: bool) -> str:
     return f"{label} ({count})" if counted else label
 
 
-def _row(figure: Figure, handles: Sequence[Artist], where: str) -> None:
+_Outside = Literal["outside upper center", "outside lower center"]
+
+
+def _row(figure: Figure, handles: Sequence[Artist], where: _Outside) -> None:
     """A legend outside the axes in as few rows as the figure's width allows."""
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
-    for rows in range(1, len(handles) + 1):
-        columns = ceil(len(handles) / rows)
+    tries = [(ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in (7.0, 6.5)]
+    for columns, size in tries:
         # A legend fills its columns first; this order makes it read along its rows.
         along_rows = [handle for first in range(columns) for handle in handles[first::columns]]
         legend = figure.legend(
@@ -907,15 +925,21 @@ def _row(figure: Figure, handles: Sequence[Artist], where: str) -> None:
             ncols=columns,
             frameon=False,
             handler_map={_Swatch: _SwatchHandler()},
+            fontsize=size,
             handlelength=1.5 if where == "outside lower center" else 1.2,
             handletextpad=0.4,
             columnspacing=0.8,
             borderaxespad=0.2,
             borderpad=0.1,
         )
-        if columns == 1 or legend.get_window_extent(canvas.get_renderer()).width <= figure.bbox.width:
+        if columns == 1 or legend.get_window_extent(_renderer(figure)).width <= figure.bbox.width:
             return
         legend.remove()
+
+
+def _renderer(figure: Figure) -> RendererBase:
+    canvas: Any = figure.canvas  # a FigureCanvasAgg since _subplots: only it can measure text
+    return cast(RendererBase, canvas.get_renderer())
 
 
 def _settle(figure: Figure) -> None:
@@ -936,10 +960,11 @@ def run_figure(
     time_label: Literal["step", "time"] = "time",
     title: str | None = None,
 ) -> Figure:
-    """One run over time: train and test error, and its singular values against the threshold c (the paper's Figure 1).
+    """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
 
-    time_label: "step" draws steps on a linear axis, "time" the time on a logarithmic one, from the first moment after 0.
-    The `rank` leading modes are emphasised. Zeros have no place on a log axis and are left out.
+    time_label: "step" draws steps on a linear axis, "time" the time on a logarithmic one, from the first
+    moment after 0. The `rank` leading modes are emphasised. Zeros have no place on a log axis and are left
+    out.
     """
     figure = Figure(figsize=(PAGE_WIDTH, 2.5), layout="constrained")
     errors, modes = figure.subplots(1, 2)
@@ -964,17 +989,18 @@ def run_figure(
             values[:, mode],
             marker=marker,
             color=LOOKS["balanced"].color if signal else "0.6",
-            linewidth=1.1 if signal else 0.4,
+            linewidth=0.8 if signal else 0.4,
             zorder=3 if signal else 2,
             gid=f"mode {mode + 1}",
         )
     modes.axhline(threshold, color="#C8553D", linestyle=(0, (4, 2)), linewidth=1.1, zorder=4, gid="threshold")
     modes.set_ylabel(r"singular values of $A$")
-    _fit_values(errors, [_finite(trajectory.train_error)[seen], _finite(trajectory.test_error)[seen]], 1e-8)
-    _fit_values(modes, [values, np.array([threshold])], 1e-6)
+    both = np.concatenate([_finite(trajectory.train_error)[seen], _finite(trajectory.test_error)[seen]])
+    _fit_values(errors, both, 1e-8)
+    _fit_values(modes, values, 1e-6, threshold)
     _mode_legend(modes, threshold, rank, values.shape[1])
     for ax in (errors, modes):
-        ax.set_xlabel("step" if time_label == "step" else "time = learning rate × step")
+        ax.set_xlabel(time_label)
         if logarithmic:
             ax.set_xscale("log")
         ax.tick_params(**_TICKS)
@@ -990,15 +1016,18 @@ def _finite(values: Any) -> Array:
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def _fit_values(ax: Axes, values: Sequence[Array], depth: float) -> None:
-    """A log axis over the positive values, at most down to `depth` of the largest; linear where there are none."""
-    everything = np.concatenate([each.ravel() for each in values])
-    positive = everything[everything > 0]
+def _fit_values(ax: Axes, values: Array, depth: float, also: float = 0.0) -> None:
+    """A log axis over the positive values, down to `depth` of the largest at most; linear where none are.
+
+    also: one more value that must be in view.
+    """
+    positive = values[values > 0]
     if positive.size == 0:
         return
     top = float(positive.max())
+    bottom = max(float(positive.min()), depth * top)
     ax.set_yscale("log", nonpositive="mask")
-    ax.set_ylim(max(float(positive.min()), depth * top) / 1.6, 1.6 * top)
+    ax.set_ylim(min(bottom, also or bottom) / 1.6, 1.6 * max(top, also))
 
 
 def _mode_legend(ax: Axes, threshold: float, rank: int, modes: int) -> None:
@@ -1007,7 +1036,7 @@ def _mode_legend(ax: Axes, threshold: float, rank: int, modes: int) -> None:
     ]
     if modes > rank:
         handles.append(Line2D([], [], color="0.6", linewidth=0.6, label=f"bulk ({modes - rank})"))
-    label = rf"threshold $c =$ {_text(threshold)}"
+    label = f"threshold $c$ = {_text(threshold)}"
     handles.append(Line2D([], [], color="#C8553D", linestyle=(0, (4, 2)), linewidth=1.1, label=label))
     ax.legend(
         handles=handles, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1
@@ -1017,31 +1046,38 @@ def _mode_legend(ax: Axes, threshold: float, rank: int, modes: int) -> None:
 # ---------------------------------------------------------------------------------------------------- files
 
 
-def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a figure as png (300 dpi), pdf or svg by the path's suffix, complete or not at all.
-
-    metadata (the digest of a config, the version of linphase) goes into the file: as text chunks of a PNG, the Subject
-    of a PDF, the Description of an SVG. Text stays text, and no date is stored: the same figure gives the same bytes.
-
-    Raises LinphaseError for another suffix or a path that cannot be written.
-    """
-    path = Path(path)
+def check_format(path: Path) -> str:
+    """The format that a figure's name asks for: png, pdf or svg; LinphaseError for any other."""
     format = path.suffix.lower().removeprefix(".")
     if format not in FORMATS:
         raise LinphaseError(
             f"{path}: a figure's name must end in .png, .pdf or .svg, found {path.suffix or 'no suffix'!r}"
         )
+    return format
+
+
+def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a figure as png (300 dpi), pdf or svg by the path's suffix, complete or not at all.
+
+    metadata (the digest of a config, the version of linphase) goes into the file: as text chunks of a PNG,
+    the Subject of a PDF, the Description of an SVG. Text stays text, and no date is stored: the same figure
+    gives the same bytes.
+
+    Raises LinphaseError for another suffix or a path that cannot be written.
+    """
+    path = Path(path)
+    format = check_format(path)
     told = {str(key): str(value) for key, value in (metadata or {}).items()}
     line = "; ".join(f"{key}: {value}" for key, value in told.items())
-    written: dict[str, Any] = {
-        "png": told,
+    formats: dict[str, dict[str, Any]] = {
+        "png": dict(told),
         "pdf": {"Subject": line, "CreationDate": None},
         "svg": {"Description": line, "Date": None},
-    }[format]
+    }
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}):
-            figure.savefig(part, format=format, dpi=300, metadata=written)
+            figure.savefig(part, format=format, dpi=300, metadata=formats[format])
         os.replace(part, path)
     except OSError as error:
         raise LinphaseError(f"{path}: cannot be written: {error.strerror or error}") from error

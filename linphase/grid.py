@@ -39,9 +39,9 @@ class Problems:
         return "--set" if self.is_overridden(path) else self.source
 
     def is_overridden(self, path: Path) -> bool:
-        """Whether --set has given this key, the table it is in, or (inside a section) a part of it."""
+        """Whether --set has given this key, its table, or a part of it (the whole grid aside)."""
         return any(
-            path[: len(given)] == given or (len(path) > 1 and given[: len(path)] == path)
+            path[: len(given)] == given or (path != ("grid",) and given[: len(path)] == path)
             for given in self.overridden
         )
 

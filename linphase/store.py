@@ -19,6 +19,7 @@ reader that finds a listed part gone lists again.
 import errno
 import itertools
 import json
+import math
 import os
 import time
 import uuid
@@ -26,7 +27,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,11 +47,11 @@ _Row = Mapping[str, Any]
 _SCHEMA_KEY = b"linphase_schema"
 _CLAIM = ".first.json"  # the first configuration: what all others have to agree with
 _ROW_GROUP_BYTES = 2**23  # what is read to show one trajectory, and held in memory to fold
-_PART_BYTES = 2**28  # uncompressed size up to which parts are folded
+_PART_BYTES = 2**28  # size up to which parts are folded
 _ATTEMPTS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Table:
     name: str
     columns: tuple[Column, ...]
@@ -249,8 +250,13 @@ def _write(root: Path, batches: Mapping[_Table, Sequence[_Row]]) -> str:
     return name
 
 
-def _draft(directory: Path, name: str, table: _Table, row_groups: Iterable["pa.Table"]) -> Path:
-    """Write a part under a name that begins with a dot, which no reader looks at."""
+def _draft(
+    directory: Path, name: str, table: _Table, row_groups: Iterable["pa.Table"], limit: float = math.inf
+) -> Path:
+    """Write a part under a name that begins with a dot, which no reader looks at.
+
+    Row groups are taken until the file has `limit` bytes.
+    """
     import pyarrow.parquet as pq
 
     draft = directory / f".{name}"
@@ -260,6 +266,8 @@ def _draft(directory: Path, name: str, table: _Table, row_groups: Iterable["pa.T
             with pq.ParquetWriter(handle, _schema(table), compression="zstd", use_dictionary=plain) as writer:
                 for row_group in row_groups:
                     writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
+                    if handle.tell() >= limit:
+                        break
             handle.flush()
             os.fsync(handle.fileno())
     except BaseException:
@@ -322,6 +330,7 @@ def _explained(root: Path) -> Iterator[None]:
 # Rows and Arrow tables
 
 
+@cache
 def _schema(table: _Table) -> "pa.Schema":
     import pyarrow as pa
 
@@ -497,11 +506,10 @@ def _row_groups(
 ) -> Iterator["pa.Table"]:
     """Some columns of a part, one row group after the other, with the types declared."""
     with _opened(file) as part:
+        stored = set(part.schema_arrow.names)
+        columns = [name for name in names if name in stored]
         for index in range(part.num_row_groups) if only is None else only:
-            rows = part.read_row_group(
-                index, columns=[name for name in names if name in part.schema_arrow.names]
-            )
-            rows = _conform(rows, _schema(table), names)
+            rows = _conform(part.read_row_group(index, columns=columns), _schema(table), names)
             rows.validate(full=True)
             if rows.column("run_id").null_count:
                 raise _Unreadable("it has rows without a run_id")
@@ -513,6 +521,8 @@ def _conform(rows: "pa.Table", schema: "pa.Schema", names: Sequence[str]) -> "pa
     import pyarrow as pa
 
     wanted = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
+    if rows.schema.equals(wanted, check_metadata=True):
+        return rows
     arrays = [
         rows.column(column.name).cast(column.type)
         if column.name in rows.column_names
@@ -544,13 +554,13 @@ def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
 @dataclass(frozen=True)
 class _Content:
     keys: list[tuple[str, ...]]
-    size: int  # in bytes, uncompressed
+    size: int  # in bytes, of the file
     declared: bool  # whether all its columns are declared; a part that has others would lose them
 
 
 def _content(file: Path, table: _Table) -> _Content:
     with _opened(file) as part:
-        size = sum(part.metadata.row_group(index).total_byte_size for index in range(part.num_row_groups))
+        size = file.stat().st_size
         declared = set(part.schema_arrow.names) <= set(table.names)
     keys = [key for rows in _row_groups(file, table, table.key) for key in _keys(rows, table)]
     return _Content(keys, size, declared)
@@ -602,8 +612,8 @@ def _fold_group(directory: Path, table: _Table, group: Sequence[str]) -> int:
     row_groups = _regroup(_distinct_rows(directory, table, group, read))
     try:
         for first in row_groups:
-            rest = _up_to(row_groups, _PART_BYTES - first.nbytes)
-            drafts.append(_draft(directory, _new_name(), table, itertools.chain([first], rest)))
+            rest = itertools.chain([first], row_groups)
+            drafts.append(_draft(directory, _new_name(), table, rest, limit=_PART_BYTES))
         if len(read) < 2:  # somebody else has folded the others meanwhile
             return 0
         for draft in drafts:
@@ -652,13 +662,6 @@ def _regroup(tables: Iterator["pa.Table"]) -> Iterator["pa.Table"]:
             waiting, size = [], 0
     if waiting:
         yield from _slices(pa.concat_tables(waiting))
-
-
-def _up_to(tables: Iterator["pa.Table"], room: int) -> Iterator["pa.Table"]:
-    """The next of the tables, while there is room."""
-    while room > 0 and (rows := next(tables, None)) is not None:
-        room -= rows.nbytes
-        yield rows
 
 
 # Loading

@@ -93,6 +93,14 @@ def estimated_flops(spec: RunSpec) -> float:
     return evaluations * (6 * m * d**2 + 1e5) + 1.5 * spec.record.snapshots * svd + 5e7
 
 
+def estimated_bytes(spec: RunSpec) -> float:
+    """Disk space of a run: two float32 lists of every recorded mode at every snapshot, and a row of scalars."""
+    modes = min(spec.task.dimension, spec.initialization.width)
+    recorded = spec.record.singular_values
+    kept = modes if recorded == "all" else min(modes, recorded)
+    return 4.0 * (2 * kept + 6) * spec.record.snapshots * 0.7 + 1000
+
+
 def flops_per_second() -> float:
     """Rate of one core here, from a matrix product of middling size."""
     import numpy as np

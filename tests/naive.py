@@ -1,0 +1,62 @@
+"""The reference that the tests compare with: full-width networks trained by the obvious loops."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+
+from linphase.network import Weights
+from linphase.task import Task
+
+Array = NDArray[np.float64]
+
+
+def gradient_descent(task: Task, weights: Weights, rate: float, steps: int, update: str) -> list[Weights]:
+    """All weights from step 0 to `steps` at full width."""
+    W1, W2 = weights.W1.copy(), weights.W2.copy()
+    path = [Weights(W1, W2)]
+    for _ in range(steps):
+        G = W2 @ W1 - task.target
+        W1_new = W1 - rate * W2.T @ G
+        W2 = W2 - rate * G @ (W1_new if update == "alternating" else W1).T
+        W1 = W1_new
+        path.append(Weights(W1, W2))
+    return path
+
+
+def gradient_flow(task: Task, weights: Weights, time: float) -> Callable[[float], Weights]:
+    """The flow up to `time` by DOP853 at a relative error of 1e-12, as a function of time."""
+    shapes = weights.W1.shape, weights.W2.shape
+    cut = weights.W1.size
+
+    def split(y: Array) -> Weights:
+        return Weights(y[:cut].reshape(shapes[0]), y[cut:].reshape(shapes[1]))
+
+    def slope(_: float, y: Array) -> Array:
+        w = split(y)
+        G = w.W2 @ w.W1 - task.target
+        return -np.concatenate([(w.W2.T @ G).ravel(), (G @ w.W1.T).ravel()])
+
+    start = np.concatenate([weights.W1.ravel(), weights.W2.ravel()])
+    solution = solve_ivp(slope, (0, time), start, method="DOP853", rtol=1e-12, atol=1e-12, dense_output=True)
+    return lambda t: split(solution.sol(t))
+
+
+def errors(task: Task, A: Array) -> tuple[float, float]:
+    """Train and test error."""
+    return float(np.mean((A - task.target) ** 2)), float(np.mean((A - task.signal) ** 2))
+
+
+def random_task(d_out: int, d_in: int, rank: int, seed: int, noise: float = 1.0) -> Task:
+    """A task of any shape; square ones of the package come from `draw_task`."""
+    rng = np.random.default_rng(seed)
+    signal = rng.standard_normal((d_out, rank)) @ rng.standard_normal((rank, d_in)) / np.sqrt(rank)
+    return Task(signal, signal + noise * rng.standard_normal((d_out, d_in)), rank=rank, noise=noise)
+
+
+def random_weights(width: int, d_out: int, d_in: int, variance: float, seed: int) -> Weights:
+    """A full-width Gaussian start, drawn entry by entry."""
+    rng = np.random.default_rng(seed)
+    sigma = np.sqrt(variance)
+    return Weights(sigma * rng.standard_normal((width, d_in)), sigma * rng.standard_normal((d_out, width)))

@@ -1,0 +1,727 @@
+"""The configuration: what parses, what every mistake is told, and what a run's id depends on."""
+
+import dataclasses
+import hashlib
+import json
+import pickle
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linphase import columns
+from linphase.config import (
+    SECTIONS,
+    Initialization,
+    PaperRate,
+    SweepConfig,
+    TaskConfig,
+    difference,
+    load_config,
+    parse_config,
+)
+from linphase.errors import ConfigError
+
+SCHEMA = """\
+name = "quickstart"                  # results go to results/<name> unless --out says otherwise
+[task]
+dimension = 64                       # d; A* and E are (d, d)
+rank = 4
+noise = 1.0                          # standard deviation of E's entries; 0 is allowed
+signal_norm = 1.0122                 # optional: rescale A* so that ||A*||_F^2/d^2 is this; default: as drawn
+[grid]                               # every combination is a cell
+gamma_sigma2 = { start = -3.0, stop = 0.0, num = 16 }   # inclusive; or a list of numbers, or one number
+gamma_w      = { start = 0.0, stop = 2.8, num = 16 }    # exactly one variance key (gamma_sigma2 or init_variance)
+replicates = 1                                          # and one width key (gamma_w or width) is required
+[dynamics]
+kind = "flow"                        # "flow", "gd"
+tolerance = 1e-3                     # flow
+learning_rate = "auto"               # gd: "paper", { paper = 5 } for another divisor, "auto" = 1/(50 max(c, ||Y||_op)), or a number
+update = "simultaneous"              # gd: or "alternating"
+max_steps = 100000                   # gd
+max_evaluations = 100000             # flow: budget of gradient evaluations
+[stop]
+rule = "converged"                   # theory.md section 4; or "paper" (section 2)
+train_error = 1e-3                   # above what the width can reach, relative to noise^2
+[record]
+snapshots = 48                       # times kept per run, spread so that every phase of training is resolved
+singular_values = "all"              # or a number: the leading ones over time (the final values of all modes are always kept)
+[run]
+seed = 0
+precision = "float64"                # or "float32"
+"""  # noqa: E501 - verbatim from the issue that made it the contract
+
+
+def config(grid: dict[str, Any] | None = None, **sections: Any) -> SweepConfig:
+    grid = {"gamma_sigma2": -1, "gamma_w": 1.5} | (grid or {})
+    return parse_config({"name": "x", "grid": grid, **sections})
+
+
+def ids(sweep: SweepConfig) -> list[str]:
+    return [spec.run_id for spec in sweep.expand()]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    return path
+
+
+def errors(mapping: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(mapping, "sweep.toml")
+    return str(caught.value).splitlines()
+
+
+# What parses
+
+
+def test_the_schema_of_the_issue_parses_verbatim(tmp_path: Path) -> None:
+    sweep = load_config(write(tmp_path, SCHEMA))
+    assert (sweep.cells, sweep.runs, sweep.largest_width) == (256, 256, int(64**2.8))
+    assert sweep.task.signal_norm == 1.0122
+
+
+def test_the_defaults_are_those_of_the_schema(tmp_path: Path) -> None:
+    written = load_config(write(tmp_path, SCHEMA.replace("signal_norm", "# signal_norm")))
+    grid = written.resolved()["grid"]
+    assert parse_config({"name": "quickstart", "grid": grid}) == written
+
+
+def test_spaced_values_are_exact_and_include_both_ends() -> None:
+    values = config({"gamma_w": {"start": 0.3, "stop": 0.6, "num": 4}}).grid.axes["gamma_w"]
+    assert values == (0.3, 0.4, 0.5, 0.6)
+    assert config({"gamma_sigma2": {"start": -0.3, "stop": 0.3, "num": 7}}).grid.axes["gamma_sigma2"][3] == 0
+
+
+def test_a_finer_grid_contains_the_runs_of_the_coarse_one() -> None:
+    coarse = config({"gamma_w": {"start": 0, "stop": 2.8, "num": 16}})
+    fine = config({"gamma_w": {"start": 0, "stop": 2.8, "num": 31}}, task={"dimension": 64})
+    assert set(ids(coarse)) < set(ids(fine))
+
+
+def test_axis_values_are_rounded_to_12_significant_digits() -> None:
+    sweep = config({"gamma_w": [0.1 + 0.2, 1 / 3]})
+    assert sweep.grid.axes["gamma_w"] == (0.3, 0.333333333333)
+    assert next(sweep.expand()).start == (("gamma_sigma2", -1.0), ("gamma_w", 0.3))
+
+
+def test_descending_and_single_axes_keep_what_is_written() -> None:
+    sweep = config(
+        {"gamma_w": {"start": 2, "stop": 1, "num": 2}, "gamma_sigma2": {"start": -1, "stop": -1, "num": 1}}
+    )
+    assert sweep.grid.axes == {"gamma_sigma2": (-1.0,), "gamma_w": (2.0, 1.0)}
+
+
+def test_an_integer_axis_may_be_spaced() -> None:
+    grid = {"gamma_sigma2": -1, "width": {"start": 10, "stop": 40, "num": 4}}
+    widths = parse_config({"name": "x", "grid": grid}).grid.axes["width"]
+    assert widths == (10, 20, 30, 40)
+    assert all(type(width) is int for width in widths)
+
+
+def test_axes_are_variance_then_width_then_facets_in_file_order() -> None:
+    sweep = parse_config(
+        {
+            "name": "x",
+            "grid": {"task.rank": [1, 2], "run.precision": "float32", "width": 8, "gamma_sigma2": [-1, 0]},
+        }
+    )
+    assert list(sweep.grid.axes) == ["gamma_sigma2", "width", "task.rank", "run.precision"]
+
+
+def test_runs_vary_replicate_fastest_then_width_then_variance_then_facets() -> None:
+    sweep = config({"gamma_sigma2": [-2, -1], "gamma_w": [1, 2], "task.rank": [1, 2], "replicates": 2})
+    order = [(spec.task.rank, spec.start[0][1], spec.start[1][1], spec.replicate) for spec in sweep.expand()]
+    assert order == sorted(order)
+    assert len(order) == sweep.runs == 16
+
+
+def test_quoted_and_nested_facets_are_the_same(tmp_path: Path) -> None:
+    base = 'name = "x"\n[grid]\ngamma_w = 1\ngamma_sigma2 = 0\n'
+    quoted = load_config(write(tmp_path, base + '"task.rank" = [1, 2]'))
+    for line in ("task.rank = [1, 2]", "[grid.task]\nrank = [1, 2]", "task = { rank = [1, 2] }"):
+        assert load_config(write(tmp_path, base + line)) == quoted
+
+
+def test_a_facet_decides_its_key_even_where_the_section_gives_it() -> None:
+    sweep = config({"task.rank": [1, 2], "task.dimension": [2, 9]}, task={"rank": 5})
+    assert [(spec.task.dimension, spec.task.rank) for spec in sweep.expand()] == [
+        (2, 1),
+        (9, 1),
+        (2, 2),
+        (9, 2),
+    ]
+    assert sweep.task == TaskConfig(dimension=2, rank=1)
+
+
+def test_learning_rates_of_every_form_can_be_one_axis() -> None:
+    rates = ["auto", "paper", {"paper": 5}, 0.01, 1]
+    sweep = config({"dynamics.learning_rate": rates}, dynamics={"kind": "gd"})
+    rules = [spec.columns()["learning_rate_rule"] for spec in sweep.expand()]
+    assert rules == ["auto", "paper", "paper/5", "0.01", "1"]
+    assert sweep.grid.axes["dynamics.learning_rate"][2] == PaperRate(paper=5)
+    assert json.loads(json.dumps(sweep.resolved()))["grid"]["dynamics.learning_rate"][2] == {"paper": 5.0}
+
+
+def test_numpy_values_are_welcome_from_python() -> None:
+    sweep = config(
+        {"gamma_w": np.linspace(0, 1, 5), "replicates": np.int64(2)}, task={"noise": np.float64(0)}
+    )
+    assert sweep.runs == 10
+
+
+def test_noise_zero_with_any_signal_norm_is_allowed() -> None:
+    assert config(task={"noise": 0}).task.noise == 0
+    assert config(task={"noise": -0.0, "signal_norm": 2}).task.used()["noise"].hex() == (0.0).hex()
+
+
+# What an initialization is
+
+
+def test_an_initialization_knows_its_variance_and_width() -> None:
+    start = Initialization.at(64, gamma_sigma2=-0.5, gamma_w=2 / 3)
+    assert (start.init_variance, start.width, start.threshold) == (0.125, 15, 1.875)
+
+
+def test_an_initialization_by_variance_and_width_gives_the_exponents() -> None:
+    start = Initialization.at(10, init_variance=0.01, width=1000)
+    assert (start.gamma_sigma2, start.gamma_w) == pytest.approx((-2, 3))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"gamma_w": 1},
+        {"gamma_w": 1, "width": 3, "gamma_sigma2": 0},
+        {"gamma_w": 1e3, "gamma_sigma2": 0},
+        {"gamma_w": float("nan"), "gamma_sigma2": 0},
+        {"gamma_w": 1, "gamma_sigma2": -1e3},
+        {"gamma_w": 1, "init_variance": 0.0},
+        {"width": 0, "init_variance": 1.0},
+    ],
+)
+def test_an_impossible_initialization_is_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Initialization.at(64, **keys)
+
+
+# What a mistake is told. Each row: what is changed in a sound configuration, the key named, words of the line
+
+RANGE = {"start": 0, "stop": 1, "num": 3}
+MISTAKES: list[tuple[dict[str, Any], str, str]] = [
+    ({"name": None}, "name", "must be 1 to 100 of the characters"),
+    ({"name": "a/b"}, "name", 'found "a/b"'),
+    ({"name": ".."}, "name", 'found ".."'),
+    ({"name": "-x"}, "name", 'found "-x"'),
+    ({"name": ""}, "name", 'found ""'),
+    ({"name": "x\n"}, "name", r'found "x\n"'),
+    ({"name": "x" * 101}, "name", "1 to 100"),
+    ({"nmae": "x"}, "nmae", 'not a key, found "x"; did you mean name?'),
+    ({"replicates": 3}, "replicates", "did you mean grid.replicates?"),
+    ({"task": 3}, "task", "must be a table, found 3"),
+    ({"grid": [1]}, "grid", "must be a table, found [1]"),
+    ({"task.rnak": 3}, "task.rnak", "is not a key, found 3; did you mean task.rank?"),
+    ({"task.zzz": 3}, "task.zzz", "known are dimension, rank, noise, signal_norm"),
+    ({"task.kind": "gd"}, "task.kind", "did you mean dynamics.kind?"),
+    ({"task.dimension": 3.0}, "task.dimension", "must be an integer from 2 to 20000, found 3.0"),
+    ({"task.dimension": 3.5}, "task.dimension", "found 3.5"),
+    ({"task.dimension": True}, "task.dimension", "found true"),
+    ({"task.dimension": "4"}, "task.dimension", 'found "4"'),
+    ({"task.dimension": [4]}, "task.dimension", "found [4]"),
+    ({"task.dimension": 1}, "task.dimension", "found 1"),
+    ({"task.dimension": 20_001}, "task.dimension", "found 20001"),
+    ({"task.rank": 0}, "task.rank", "must be an integer of at least 1"),
+    ({"task.rank": 65}, "task.rank", "must be at most task.dimension = 64, found 65"),
+    ({"task.dimension": 3}, "task.rank", "must be at most task.dimension = 3, found 4"),
+    ({"task.noise": -1}, "task.noise", "must be a finite number of at least 0, found -1"),
+    ({"task.noise": float("nan")}, "task.noise", "found nan"),
+    ({"task.noise": float("inf")}, "task.noise", "found inf"),
+    ({"task.noise": True}, "task.noise", "found true"),
+    ({"task.noise": 10**400}, "task.noise", "found an integer of about 10^400"),
+    ({"task.signal_norm": 0}, "task.signal_norm", "must be a finite number above 0, found 0"),
+    ({"dynamics.kind": "flwo"}, "dynamics.kind", 'must be "flow" or "gd", found "flwo"'),
+    ({"dynamics.tolerance": 0.2}, "dynamics.tolerance", "above 0 and at most 0.1, found 0.2"),
+    ({"dynamics.tolerance": 0}, "dynamics.tolerance", "found 0"),
+    ({"dynamics.learning_rate": "fast"}, "dynamics.learning_rate", 'must be "auto", "paper"'),
+    ({"dynamics.learning_rate": 0}, "dynamics.learning_rate", "found 0"),
+    ({"dynamics.learning_rate": {"paper": 0}}, "dynamics.learning_rate", "found { paper = 0 }"),
+    ({"dynamics.learning_rate": {"papr": 5}}, "dynamics.learning_rate", "found { papr = 5 }"),
+    ({"dynamics.learning_rate": True}, "dynamics.learning_rate", "found true"),
+    ({"dynamics.update": "both"}, "dynamics.update", 'must be "simultaneous" or "alternating"'),
+    ({"dynamics.max_steps": 0}, "dynamics.max_steps", "must be an integer from 1 to 10^9, found 0"),
+    ({"dynamics.max_steps": 10**10}, "dynamics.max_steps", "found 10000000000"),
+    ({"dynamics.max_evaluations": 0}, "dynamics.max_evaluations", "must be an integer from 1"),
+    ({"stop.rule": "early"}, "stop.rule", 'must be "converged" or "paper"'),
+    ({"stop.rule": "paper"}, "stop.rule", 'with dynamics.kind = "flow", found "paper"'),
+    ({"stop.train_error": 0}, "stop.train_error", "must be a finite number above 0"),
+    ({"record.snapshots": 1}, "record.snapshots", "must be an integer from 2 to 10000"),
+    ({"record.snapshots": 10_001}, "record.snapshots", "found 10001"),
+    ({"record.singular_values": 0}, "record.singular_values", 'must be "all" or an integer'),
+    ({"record.singular_values": "some"}, "record.singular_values", 'found "some"'),
+    ({"run.seed": -1}, "run.seed", "must be an integer from 0 to 2^63 - 1, found -1"),
+    ({"run.seed": 2**63}, "run.seed", "found 9223372036854775808"),
+    ({"run.precision": "double"}, "run.precision", 'must be "float64" or "float32"'),
+    ({"grid.gamma_w": []}, "grid.gamma_w", "at least one value, found []"),
+    ({"grid.gamma_w": [1, True]}, "grid.gamma_w[1]", "must be a finite number of at least 0, found true"),
+    ({"grid.gamma_w": [1, 2, 1.0]}, "grid.gamma_w[2]", "found 1.0 again (first at [0])"),
+    ({"grid.gamma_w": [0.3, 0.1 + 0.2]}, "grid.gamma_w[1]", "differ from the other values in 12 digits"),
+    ({"grid.gamma_w": [[1]]}, "grid.gamma_w[0]", "found [1]"),
+    ({"grid.gamma_w": "wide"}, "grid.gamma_w", 'found "wide"'),
+    ({"grid.gamma_w": -0.5}, "grid.gamma_w", "of at least 0, found -0.5"),
+    (
+        {"grid.gamma_w": [1, 9]},
+        "grid.gamma_w",
+        "must be at most 8.8333 at d = 64 (a width of 2^53), found 9.0",
+    ),
+    ({"grid.gamma_w": 1e300}, "grid.gamma_w", "found 1e+300"),
+    ({"grid.gamma_w": 7.5, "grid.task.dimension": [64, 200]}, "grid.gamma_w", "at d = 200"),
+    ({"grid.gamma_w": {"start": 0, "stop": 1}}, "grid.gamma_w", "must be { start, stop, num }"),
+    ({"grid.gamma_w": RANGE | {"step": 1}}, "grid.gamma_w", "step = 1"),
+    ({"grid.gamma_w": RANGE | {"num": 0}}, "grid.gamma_w.num", "an integer of at least 1, found 0"),
+    ({"grid.gamma_w": RANGE | {"num": 2.0}}, "grid.gamma_w.num", "found 2.0"),
+    ({"grid.gamma_w": RANGE | {"num": True}}, "grid.gamma_w.num", "found true"),
+    ({"grid.gamma_w": RANGE | {"num": 1}}, "grid.gamma_w.num", "at least 2, as start is not stop"),
+    ({"grid.gamma_w": RANGE | {"stop": 0}}, "grid.gamma_w.num", "must be 1 where start equals stop"),
+    ({"grid.gamma_w": RANGE | {"start": -1}}, "grid.gamma_w.start", "of at least 0, found -1"),
+    ({"grid.gamma_w": RANGE | {"stop": float("inf")}}, "grid.gamma_w.stop", "found inf"),
+    (
+        {"grid.gamma_w": {"start": 1, "stop": 1.0000000000001, "num": 3}},
+        "grid.gamma_w",
+        "must span 3 values that differ in 12 digits, found fewer",
+    ),
+    ({"grid.gamma_sigma2": float("nan")}, "grid.gamma_sigma2", "must be a finite number, found nan"),
+    ({"grid.gamma_sigma2": [-1, -200]}, "grid.gamma_sigma2", "a normal float64), found -200.0"),
+    ({"grid.gamma_sigma2": 170, "grid.gamma_w": 8}, "grid.gamma_sigma2", "keep sigma2 * width finite"),
+    ({"grid.gamma_sigma2": ..., "grid.init_variance": [1, 0]}, "grid.init_variance[1]", "above 0"),
+    ({"grid.gamma_sigma2": ..., "grid.init_variance": -1.0}, "grid.init_variance", "found -1.0"),
+    ({"grid.gamma_sigma2": ..., "grid.init_variance": 1e-310}, "grid.init_variance", "normal float64"),
+    (
+        {"grid.gamma_sigma2": ...},
+        "grid",
+        "exactly one variance key, gamma_sigma2 or init_variance, found neither",
+    ),
+    ({"grid.gamma_w": ...}, "grid", "exactly one width key, gamma_w or width, found neither. Example: width"),
+    ({"grid.width": 3}, "grid", "gamma_w or width, found both"),
+    ({"grid.init_variance": 3}, "grid", "gamma_sigma2 or init_variance, found both"),
+    ({"grid.gamma_w": ..., "grid.width": [1, 0]}, "grid.width[1]", "from 1 to 2^53, found 0"),
+    ({"grid.gamma_w": ..., "grid.width": 2**53 + 1}, "grid.width", "found 9007199254740993"),
+    ({"grid.gamma_w": ..., "grid.width": 3.0}, "grid.width", "found 3.0"),
+    (
+        {"grid.gamma_w": ..., "grid.width": {"start": 1, "stop": 10, "num": 3}},
+        "grid.width",
+        "must step by a whole number, found steps of 4.5",
+    ),
+    (
+        {"grid.gamma_w": ..., "grid.width": {"start": 1.0, "stop": 3, "num": 3}},
+        "grid.width.start",
+        "found 1.0",
+    ),
+    ({"grid.replicates": 0}, "grid.replicates", "must be an integer of at least 1, found 0"),
+    ({"grid.replicates": [1, 2]}, "grid.replicates", "found [1, 2]"),
+    ({"grid.replicates": 10**8}, "grid", "at most 10^7 runs, found 1 cells x 100000000 replicates"),
+    ({"grid.gamma_w": RANGE | {"num": 10**9}}, "grid", "found 1000000000 cells"),
+    ({"grid.gamma_w": RANGE | {"num": 10**30}}, "grid", "an integer of about 10^"),
+    ({"grid.gama_w": 1}, "grid.gama_w", "did you mean grid.gamma_w?"),
+    ({"grid.rank": 1}, "grid.rank", "did you mean grid.task.rank?"),
+    ({"grid.task": {"rnak": [1]}}, "grid.task.rnak", "did you mean grid.task.rank?"),
+    ({"grid.record.snapshots": [8, 9]}, "grid.record.snapshots", "cannot be an axis"),
+    ({"grid.run.seed": [8, 9]}, "grid.run.seed", "cannot be an axis"),
+    ({"grid.task.rank": [1, 2.0]}, "grid.task.rank[1]", "must be an integer of at least 1"),
+    ({"grid.task.rank": [1, 65, 99]}, "grid.task.rank", "at most task.dimension = 64, found 65, 99"),
+    ({"grid.task.rank": [1, 9], "grid.task.dimension": [8, 64]}, "grid.task.rank", "= 8, found 9"),
+    ({"grid.task": {"rank": [1]}, "grid.task.rank": [1]}, "grid.task.rank", "is given twice"),
+    ({"grid.dynamics.kind": ["gd", "gdd"]}, "grid.dynamics.kind[1]", 'found "gdd"'),
+    ({"grid.dynamics.kind": RANGE}, "grid.dynamics.kind", 'must be "flow" or "gd", found {'),
+    ({"grid.dynamics.kind": ["gd", "flow"], "stop.rule": "paper"}, "stop.rule", 'found "paper"'),
+    ({"grid.stop.rule": ["converged", "paper"]}, "grid.stop.rule", 'with dynamics.kind = "flow"'),
+    (
+        {"grid.dynamics.tolerance": [0.01, 0.1], "dynamics.kind": "gd"},
+        "grid.dynamics.tolerance",
+        'must not be an axis with dynamics.kind = "gd"',
+    ),
+    (
+        {"grid.dynamics.max_steps": [1, 2], "grid.dynamics.kind": ["gd", "flow"]},
+        "grid.dynamics.max_steps",
+        'dynamics.kind = "flow", which does not use it (the same runs would be repeated), found [1, 2]',
+    ),
+    (
+        {"grid.stop.train_error": [0.1, 1], "dynamics.kind": "gd", "stop.rule": "paper"},
+        "grid.stop.train_error",
+        'must not be an axis with stop.rule = "paper"',
+    ),
+    (
+        {"dynamics.kind": "gd", "grid.dynamics.learning_rate": {"start": "auto", "stop": 1, "num": 3}},
+        "grid.dynamics.learning_rate.start",
+        'must be a number, found "auto"',
+    ),
+    (
+        {"dynamics.kind": "gd", "grid.dynamics.learning_rate": ["paper", {"paper": 50}]},
+        "grid.dynamics.learning_rate[1]",
+        'found "paper" again',
+    ),
+]
+
+
+def changed(changes: dict[str, Any]) -> dict[str, Any]:
+    """A sound mapping with changes by dotted name; `...` removes a key."""
+    mapping: dict[str, Any] = {"name": "x", "grid": {"gamma_sigma2": -1, "gamma_w": 1}}
+    for path, value in changes.items():
+        section, _, name = path.partition(".")
+        table = mapping.setdefault(section, {}) if name else mapping
+        table[name or section] = value
+        if value is ...:
+            del table[name or section]
+    return mapping
+
+
+@pytest.mark.parametrize(("changes", "key", "words"), MISTAKES, ids=lambda part: str(part)[:60])
+def test_a_mistake_is_told_with_its_key_what_is_required_and_what_was_found(
+    changes: dict[str, Any], key: str, words: str
+) -> None:
+    lines = errors(changed(changes))
+    assert len(lines) == 1
+    assert lines[0].startswith(f"sweep.toml: {key}: ")
+    assert words in lines[0]
+    assert "pydantic" not in lines[0].lower()
+    assert "input" not in lines[0]
+
+
+def test_all_mistakes_are_told_together() -> None:
+    lines = errors(
+        {
+            "nam": "x",
+            "task": {"dimension": 2.5, "noise": "loud", "rank": True},
+            "grid": {
+                "gamma_w": {"start": 0, "stop": 1, "num": 10**9},
+                "task.noise": [1, -1],
+                "task.rank": [70],
+            },
+            "run": {"seed": -1},
+        }
+    )
+    named = [line.split(": ")[1] for line in lines]
+    assert named == [
+        *("nam", "name", "task.dimension", "task.rank", "task.noise", "run.seed"),
+        *("grid", "grid.task.noise[1]", "grid"),
+    ]
+
+
+def test_a_million_million_cells_are_refused_without_being_written_out() -> None:
+    axis = {"start": 0.0, "stop": 1.0, "num": 10**9}
+    tracemalloc.start()
+    lines = errors({"name": "x", "grid": {"gamma_w": axis, "gamma_sigma2": axis, "replicates": 10**12}})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "at most 10^7 runs" in lines[0]
+    assert peak < 10**6
+
+
+def test_a_config_that_is_no_table_is_refused() -> None:
+    assert errors([1]) == ["sweep.toml: must be a table of keys, found [1]"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[task]\nrank = = 4\n", "not valid TOML: Invalid value (at line 2"),
+        (b"[task]\nrank = 4\nrank = 5\n", "(at line 3"),
+        (b"[task\n", "(at line 1"),
+        (b"name = '\xff'", "must be UTF-8 text, found byte 0xff at position 8"),
+        (b"x = " + b"[" * 100_000, "nested too deeply"),
+        (b"x = " + b"1" * 5000, "not valid TOML"),
+    ],
+    ids=["value", "twice", "table", "latin-1", "deep", "digits"],
+)
+def test_a_file_that_is_not_toml_is_told_where(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(tmp_path)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SCHEMA.replace("\n", "\r\n").encode())
+    assert load_config(path) == load_config(write(tmp_path, SCHEMA))
+
+
+# Overrides
+
+RANK = "must be an integer of at least 1 (and at most the dimension)"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("task.dimension=200", ("task.dimension", (200,))),
+        (" task . dimension = 200", ("task.dimension", (200,))),
+        ("run.precision=float32", ("run.precision", ("float32",))),
+        ('run.precision="float32"', ("run.precision", ("float32",))),
+        ("grid.task.rank=[1,2]", ("task.rank", (1, 2))),
+        ('grid."task.rank"=[1,2]', ("task.rank", (1, 2))),
+        ("grid.'task.rank'=3", ("task.rank", (3,))),
+        ("grid.task={rank=[1,2]}", ("task.rank", (1, 2))),
+        ("grid.gamma_w.num=3", ("gamma_w", (0.0, 1.4, 2.8))),
+        ("grid.gamma_w=[0.5]", ("gamma_w", (0.5,))),
+        ("grid.gamma_w={start=0,stop=1,num=2}", ("gamma_w", (0.0, 1.0))),
+        ("dynamics.learning_rate={paper=5}", ("dynamics.learning_rate", (PaperRate(paper=5),))),
+    ],
+)
+def test_an_override_takes_the_place_of_the_files_value(
+    tmp_path: Path, override: str, expected: tuple[str, tuple[Any, ...]]
+) -> None:
+    key, values = expected
+    assert load_config(write(tmp_path, SCHEMA), [override]).values(key) == values
+
+
+def test_the_last_of_two_overrides_holds(tmp_path: Path) -> None:
+    sweep = load_config(write(tmp_path, SCHEMA), ["name=a", "task.rank=1", "name=b.1"])
+    assert (sweep.name, sweep.task.rank) == ("b.1", 1)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("task.rank", '--set takes KEY=VALUE, such as task.rank=8, found "task.rank"'),
+        ("=3", '--set takes KEY=VALUE, such as task.rank=8, found "=3"'),
+        ("task..rank=3", '--set takes KEY=VALUE, such as task.rank=8, found "task..rank=3"'),
+        ("task.rank.x=3", "--set task.rank.x: task.rank must be a table, found 4"),
+        ("name.x=3", '--set name.x: name must be a table, found "quickstart"'),
+        ("task.rank=3.5", f"--set task.rank: {RANK}, found 3.5"),
+        ("task.rank=", f'--set task.rank: {RANK}, found ""'),
+        ("task={rank=0}", f"--set task.rank: {RANK}, found 0"),
+        ("task.noise=True", '--set task.noise: must be a finite number of at least 0, found "True"'),
+        ("tsak.rank=3", "--set tsak: is not a key, found { rank = 3 }; did you mean task?"),
+        ("grid.gamma_w=[1,-1]", "--set grid.gamma_w[1]: must be a finite number of at least 0, found -1"),
+        ("grid.gamma_w.num=1", "--set grid.gamma_w.num: must be at least 2, as start is not stop, found 1"),
+        ("run.seed=1.0", "--set run.seed: must be an integer from 0 to 2^63 - 1, found 1.0"),
+    ],
+)  # fmt: skip
+def test_a_wrong_override_is_told_as_such(tmp_path: Path, override: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, SCHEMA), [override])
+    assert str(caught.value) == line
+
+
+def test_a_second_variance_key_by_override_is_told_with_both_places(tmp_path: Path) -> None:
+    path = write(tmp_path, SCHEMA)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ["grid.init_variance=0.1"])
+    assert f"found both: gamma_sigma2 (from {path}) and init_variance (from --set)" in str(caught.value)
+
+
+def test_an_override_that_an_axis_would_silence_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--set task\.rank: has no effect, as grid\.task\.rank is an axis"):
+        load_config(write(tmp_path, SCHEMA), ["grid.task.rank=[1,2]", "task.rank=3"])
+
+
+# What a run's id depends on
+
+exponents = st.lists(
+    st.floats(-3, 0, allow_nan=False).map(lambda x: round(x, 6)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda x: x + 0.0,
+)
+
+
+@st.composite
+def mappings(draw: st.DrawFn) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["flow", "gd"]))
+    grid: dict[str, Any] = {
+        "gamma_sigma2": draw(exponents),
+        "width": draw(st.lists(st.integers(1, 2**53), min_size=1, max_size=4, unique=True)),
+        "replicates": draw(st.integers(1, 3)),
+    }
+    if draw(st.booleans()):
+        grid["task.rank"] = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True))
+    if draw(st.booleans()):
+        grid["run.precision"] = ["float32", "float64"]
+    rate = st.sampled_from(["auto", "paper", {"paper": 5}, 0.25, 1])
+    return {
+        "name": draw(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True)),
+        "task": {"dimension": draw(st.integers(9, 300)), "noise": draw(st.floats(0, 9)), "rank": 2},
+        "grid": grid,
+        "dynamics": {"kind": kind, "learning_rate": draw(rate), "max_steps": draw(st.integers(1, 99))},
+        "run": {"seed": draw(st.integers(0, 2**63 - 1))},
+    }
+
+
+@given(mappings())
+def test_a_resolved_config_reads_back_as_itself_through_json(mapping: dict[str, Any]) -> None:
+    sweep = parse_config(mapping)
+    again = parse_config(json.loads(json.dumps(sweep.resolved(), allow_nan=False)))
+    assert again == sweep
+    assert list(again.grid.axes) == list(sweep.grid.axes)
+    assert again.digest == sweep.digest
+    assert ids(again) == ids(sweep)
+    assert difference(again.resolved(), sweep.resolved()) == []
+
+
+@given(mappings())
+def test_every_cell_and_replicate_is_one_run_of_its_own(mapping: dict[str, Any]) -> None:
+    sweep = parse_config(mapping)
+    found = ids(sweep)
+    assert len(found) == len(set(found)) == sweep.runs == sweep.cells * mapping["grid"]["replicates"]
+
+
+@given(mappings())
+def test_the_id_is_the_hash_of_the_canonical_json(mapping: dict[str, Any]) -> None:
+    for spec in parse_config(mapping).expand():
+        text = json.dumps(spec.canonical(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        assert spec.run_id == hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@given(mappings(), st.randoms(use_true_random=False))
+def test_the_ids_do_not_depend_on_the_name_or_the_order_of_keys(mapping: dict[str, Any], random: Any) -> None:
+    def shuffled(table: dict[str, Any]) -> dict[str, Any]:
+        keys = list(table)
+        random.shuffle(keys)
+        return {key: shuffled(table[key]) if isinstance(table[key], dict) else table[key] for key in keys}
+
+    original, other = parse_config(mapping), parse_config(shuffled(mapping) | {"name": "other"})
+    assert sorted(ids(original)) == sorted(ids(other))
+
+
+def test_one_written_as_an_integer_or_a_float_is_the_same_run() -> None:
+    def sweep(zero: float, one: float) -> SweepConfig:
+        grid, task = {"gamma_w": one, "gamma_sigma2": zero}, {"noise": one, "signal_norm": one}
+        return config(grid, task=task, dynamics={"kind": "gd", "learning_rate": one})
+
+    as_int, as_float = sweep(0, 1), sweep(-0.0, 1.0)
+    assert ids(as_int) == ids(as_float)
+    assert as_int.digest == as_float.digest
+
+
+def test_the_papers_rate_with_divisor_50_is_the_papers_rate() -> None:
+    written, named = ({"kind": "gd", "learning_rate": rate} for rate in ({"paper": 50}, "paper"))
+    assert ids(config(dynamics=written)) == ids(config(dynamics=named))
+
+
+def test_keys_of_the_other_kind_or_rule_do_not_change_the_id() -> None:
+    gd = {"kind": "gd"}
+    assert ids(config(dynamics=gd)) == ids(config(dynamics=gd | {"tolerance": 0.1, "max_evaluations": 5}))
+    assert ids(config()) == ids(
+        config(dynamics={"learning_rate": "paper", "update": "alternating", "max_steps": 5})
+    )
+    paper = {"rule": "paper"}
+    assert ids(config(dynamics=gd, stop=paper)) == ids(config(dynamics=gd, stop=paper | {"train_error": 1}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": {"dimension": 65}}, {"task": {"rank": 5}}, {"task": {"noise": 2}},
+        {"task": {"signal_norm": 1}},
+        {"dynamics": {"kind": "gd"}}, {"dynamics": {"tolerance": 0.01}}, {"dynamics": {"max_evaluations": 5}},
+        {"stop": {"train_error": 0.01}}, {"record": {"snapshots": 5}}, {"record": {"singular_values": 5}},
+        {"run": {"seed": 1}}, {"run": {"precision": "float32"}}, {"grid": {"gamma_w": 2}},
+        {"grid": {"gamma_sigma2": -2}},
+    ],
+)  # fmt: skip
+def test_every_key_that_decides_numbers_changes_the_id(change: dict[str, Any]) -> None:
+    assert ids(config(**change)) != ids(config())
+
+
+def test_a_facet_and_a_section_of_the_same_value_give_the_same_run() -> None:
+    assert ids(config({"task.rank": [3]})) == ids(config(task={"rank": 3}))
+
+
+def test_the_id_of_a_known_run_stays_what_it_was() -> None:
+    # Stored results are found by their ids: whatever changes this text orphans all of them.
+    text = (
+        '{"dynamics":{"kind":"flow","max_evaluations":100000,"tolerance":0.001},"numerics_version":1,'
+        '"precision":"float64","record":{"singular_values":"all","snapshots":48},"replicate":0,"seed":0,'
+        '"start":{"gamma_sigma2":-1.5,"gamma_w":1.4},"stop":{"rule":"converged","train_error":0.001},'
+        '"task":{"dimension":64,"noise":1.0,"rank":4,"signal_norm":null}}'
+    )
+    assert hashlib.sha256(text.encode()).hexdigest()[:20] == "16af64509bb43cfc4c6f"
+    assert ids(config({"gamma_sigma2": -1.5, "gamma_w": 1.4})) == ["16af64509bb43cfc4c6f"]
+
+
+def test_ids_and_specs_survive_pickling() -> None:
+    spec = next(config({"task.rank": [3]}).expand())
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert pickle.loads(pickle.dumps(spec)).run_id == spec.run_id
+
+
+# Columns and differences
+
+
+@pytest.mark.parametrize("kind", ["flow", "gd"])
+def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
+    spec = next(config(dynamics={"kind": kind}).expand())
+    expected = {column.name for column in columns.RUNS if column.key} | {"run_id", "threshold"}
+    assert spec.columns().keys() == expected
+    unused = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations"}}[
+        kind
+    ]
+    assert {name for name, value in spec.columns().items() if value is None} == unused | {"signal_norm"}
+
+
+def test_every_axis_has_a_column() -> None:
+    for key in ("gamma_sigma2", "init_variance", "gamma_w", "width", "replicates"):
+        assert columns.for_key(f"grid.{key}")
+    for section in ("task", "dynamics", "stop"):
+        assert all(columns.for_key(f"{section}.{name}") for name in SECTIONS[section].model_fields)
+    assert columns.for_key("run.precision")
+
+
+def differences(old: SweepConfig, new: SweepConfig) -> list[str]:
+    return difference(old.resolved(), new.resolved())
+
+
+def test_cells_replicates_and_a_name_can_be_added_to_a_directory() -> None:
+    new = dataclasses.replace(config({"gamma_w": [1, 2, 3], "replicates": 4}), name="y")
+    assert differences(config(), new) == []
+
+
+def test_a_difference_is_told_with_both_values() -> None:
+    old, new = config(task={"rank": 4}), config(task={"rank": 5, "signal_norm": 1}, run={"seed": 3})
+    assert differences(old, new) == [
+        "task.rank: 4 in the directory, 5 in the config",
+        "task.signal_norm: not set in the directory, 1.0 in the config",
+        "run.seed: 0 in the directory, 3 in the config",
+    ]
+
+
+def test_another_set_of_axes_is_a_difference() -> None:
+    assert differences(config(), config({"task.rank": [4, 5]})) == [
+        "grid.task.rank: no axis in the directory, one in the config"
+    ]
+    assert differences(config({"task.rank": [4, 5]}), config()) == [
+        "grid.task.rank: an axis in the directory, none in the config"
+    ]
+
+
+def test_keys_that_are_not_used_are_no_difference() -> None:
+    assert (
+        differences(config(dynamics={"kind": "gd"}), config(dynamics={"kind": "gd", "tolerance": 0.1})) == []
+    )
+    assert differences(config(), config(dynamics={"update": "alternating"})) == []
+    assert differences(config(), config(dynamics={"kind": "gd", "tolerance": 0.1})) == [
+        'dynamics.kind: "flow" in the directory, "gd" in the config'
+    ]
+    both = config({"dynamics.kind": ["flow", "gd"]}, dynamics={"tolerance": 0.1})
+    assert differences(both, config({"dynamics.kind": "gd"})) == []
+    assert len(differences(both, config({"dynamics.kind": ["flow"]}))) == 1
+
+
+def test_a_value_that_an_axis_replaces_is_no_difference() -> None:
+    old, new = config({"task.rank": [1]}, task={"rank": 7}), config({"task.rank": [2]}, task={"rank": 9})
+    assert differences(old, new) == []

@@ -1,0 +1,246 @@
+import numpy as np
+import pytest
+
+from linphase.config import Initialization, TaskConfig
+from linphase.dynamics import GradientFlow
+from linphase.dynamics.chebyshev import stability_bound, stages, stages_for
+from linphase.dynamics.gradient_flow import _ChebyshevStep
+from linphase.errors import LinphaseError
+from linphase.network import Weights, estimated_initialization, gaussian_start
+from linphase.task import Task, draw_task
+from linphase.theory import mode_value
+from linphase.training import train
+from tests import naive
+
+
+@pytest.mark.parametrize("s", [2, 3, 5, 12, 60])
+def test_the_stability_polynomial_is_exp_to_second_order_and_bounded_up_to_the_stability_bound(s):
+    def polynomial(z):  # y' = z y, h = 1, y0 = 1
+        c = stages(s)
+        before, last = np.ones_like(z), 1 + c.mu_tilde[1] * z
+        for j in range(2, s + 1):
+            new = (1 - c.mu[j] - c.nu[j]) + c.mu[j] * last + c.nu[j] * before
+            before, last = last, new + c.mu_tilde[j] * z * last + c.gamma_tilde[j] * z
+        return last
+
+    z = 1e-3
+    # exp(z) to z^2: the coefficient of z^3 lies between 0 and 1/6.
+    assert abs(polynomial(np.array(z)) - np.exp(z)) < z**3 / 6 * (1 + z)
+    assert np.abs(polynomial(np.linspace(-stability_bound(s), -1e-3, 5000))).max() < 1
+    assert stability_bound(s) == pytest.approx(0.653 * (s**2 - 1), rel=1e-3)  # theory.md section 4
+
+
+def test_the_fewest_stable_stages_are_taken():
+    for h_rho in (1e-6, 1.0, 1.9, 10.0, 1e4):
+        s = stages_for(h_rho)
+        assert stability_bound(s) >= h_rho
+        assert s == 2 or stability_bound(s - 1) < h_rho
+
+
+@pytest.fixture
+def small():
+    """d = 12, rank 2, width 20: a start with some balance and some laziness."""
+    task = draw_task(TaskConfig(dimension=12, rank=2))
+    return task, naive.random_weights(20, 12, 12, 0.05, seed=4)
+
+
+def test_fixed_steps_converge_at_second_order(small):
+    task, weights = small
+    T = 0.2
+    exact = naive.gradient_flow(task, weights, T)(T).product()
+    lengths = T / np.array([8, 16, 32, 64])
+    deviations = []
+    for h in lengths:
+        step = _ChebyshevStep(task, weights)
+        step.begin()
+        for _ in range(round(T / h)):
+            step.attempt(h, step.spectral_radius()[0], 1.0)
+            step.accept()
+        deviations.append(np.linalg.norm(step.start.product() - exact))
+    slope = np.polyfit(np.log(lengths), np.log(deviations), 1)[0]
+    assert slope == pytest.approx(2, abs=0.15)
+
+
+def test_the_error_of_a_run_is_of_the_order_of_its_tolerance(small):
+    task, weights = small
+    reference = naive.gradient_flow(task, weights, 3.0)
+    deviations = []
+    tolerances = np.array([1e-3, 1e-4, 1e-5])
+    for tolerance in tolerances:
+        states = GradientFlow(tolerance).states(task, weights, estimated_initialization(weights))
+        worst = 0.0
+        for state in states:
+            if state.time > 3:
+                break
+            exact = reference(state.time).product()
+            scale = max(np.linalg.norm(exact), np.linalg.norm(task.target))
+            worst = max(worst, np.linalg.norm(state.residual + task.target - exact) / scale)
+        deviations.append(worst)
+    # A method of order 2 controlled by an error of order h^3: the global error goes as tolerance^(2/3).
+    assert (np.array(deviations) < tolerances ** (2 / 3)).all()
+    slope = np.polyfit(np.log(tolerances), np.log(deviations), 1)[0]
+    assert slope == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_the_flow_conserves_the_balance_as_well_as_its_tolerance_lets_it(small):
+    task, weights = small
+
+    def drift(tolerance):
+        run = GradientFlow(tolerance).states(task, weights, estimated_initialization(weights))
+        for state in run:
+            if state.time > 3:
+                break
+        w, w0 = state.weights, weights
+        change = (w.W1 @ w.W1.T - w.W2.T @ w.W2) - (w0.W1 @ w0.W1.T - w0.W2.T @ w0.W2)
+        return np.linalg.norm(change) / np.linalg.norm(w.W1) ** 2
+
+    assert drift(1e-3) < 1e-2
+    assert drift(1e-5) < drift(1e-3) / 10
+
+
+@pytest.mark.parametrize("c", [1e-3, 1.0, 50.0])
+def test_one_mode_follows_the_closed_form(c):
+    # With width 1 and d = 1, w2^2 - w1^2 = 2 c is conserved and ds/dt = 2 sqrt(s^2 + c^2) (s* - s) holds exactly.
+    target, s0 = 5.0, 1e-3
+    w1 = np.sqrt(np.hypot(s0, c) - c) if c < 1 else s0 / np.sqrt(c + np.hypot(s0, c))
+    weights = Weights(np.array([[w1]]), np.array([[s0 / w1]]))
+    task = Task(np.array([[target]]), np.array([[target]]), rank=1, noise=0.0)
+    assert weights.W2[0, 0] ** 2 - w1**2 == pytest.approx(2 * c, rel=1e-9)
+    start = Initialization.at(2, init_variance=c, width=1)
+    for state in GradientFlow(1e-5, max_evaluations=5000).states(task, weights, start):
+        s = state.residual[0, 0] + target
+        assert s == pytest.approx(float(mode_value(state.time, s0, target, c)), abs=2e-3 * target)
+    assert s == pytest.approx(target, rel=1e-3)
+
+
+WINDOW = [(gs, gw) for gs in (-6.0, -3.0, -1.5, -0.5, 0.0) for gw in (0.0, 0.4, 0.8, 1.0, 1.3, 2.0, 2.8, 9.0)]
+
+
+@pytest.mark.parametrize(("gamma_sigma2", "gamma_w"), WINDOW)
+def test_every_corner_of_the_window_converges_to_the_best_its_width_can_reach(gamma_sigma2, gamma_w):
+    task = draw_task(TaskConfig(dimension=16, rank=3))
+    start = Initialization.at(16, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
+    run = train(task, gaussian_start(start, task.shape), initialization=start)
+    assert run.status == "converged"
+    S = np.linalg.svd(task.target, compute_uv=False)
+    floor = np.sum(S[start.width :] ** 2) / 256
+    assert floor - 1e-12 <= run.train_error <= floor + 1e-3  # below the floor no matrix of this rank can be
+    # The flow descends: not even the error of a step may lift the train error visibly.
+    errors = run.trajectory.train_error
+    assert (np.diff(errors) <= 1e-2 * errors[:-1]).all()
+    assert run.minimum.test_error <= run.trajectory.test_error.min() * (1 + 1e-12)
+    assert ((run.trajectory.mode_balance >= 0) & (run.trajectory.mode_balance <= 1)).all()
+    assert 2 <= len(run.trajectory.time) <= 48
+    assert (np.diff(run.trajectory.time) > 0).all()
+
+
+@pytest.mark.parametrize(("variance", "width"), [(1e-4, 20), (0.05, 20), (1e-3, 3), (0.5, 200)])
+def test_the_smallest_test_error_is_found_between_steps(variance, width):
+    task = draw_task(TaskConfig(dimension=12, rank=2))
+    weights = naive.random_weights(width, 12, 12, variance, seed=4)
+    run = train(task, weights, GradientFlow(1e-4))
+    exact = naive.gradient_flow(task, weights, run.time)
+    times = np.linspace(0, run.time, 4001)
+    tests = np.array([naive.errors(task, exact(t).product())[1] for t in times])
+    assert run.minimum.step is None
+    assert run.minimum.test_error == pytest.approx(tests.min(), rel=2e-3)
+    at_reported_time = naive.errors(task, exact(run.minimum.time).product())[1]
+    assert at_reported_time == pytest.approx(tests.min(), rel=2e-3)
+
+
+def test_a_dip_inside_one_step_is_not_missed():
+    # At a coarse tolerance the steps are long: the interpolated minimum lies well below the smallest error at a step.
+    task = draw_task(TaskConfig(dimension=12, rank=2))
+    start = Initialization.at(12, gamma_sigma2=-1.0, gamma_w=2.5)
+    weights = gaussian_start(start, task.shape)
+    at_steps = []
+    for state in GradientFlow(0.05).states(task, weights, start):
+        at_steps.append(naive.errors(task, state.residual + task.target)[1])
+        if np.mean(state.residual**2) < 1e-3:
+            break
+    coarse = train(task, weights, GradientFlow(0.05), initialization=start).minimum.test_error
+    fine = train(task, weights, GradientFlow(1e-6), initialization=start).minimum.test_error
+    assert min(at_steps) > 1.003 * fine
+    assert coarse == pytest.approx(fine, rel=0.3 * (min(at_steps) / fine - 1))
+
+
+def test_escape_from_a_saddle_is_timed_to_a_percent():
+    # From a tiny balanced-enough start the first mode waits for a time ln(1/s0)/(2 s*), unseen by any error control.
+    task = draw_task(TaskConfig(dimension=16, rank=1, noise=0.0))
+    start = Initialization.at(16, init_variance=1e-14, width=16)
+    weights = gaussian_start(start, task.shape)
+    s_target = task.target_svd[1][0]
+
+    def escape(tolerance):
+        for state in GradientFlow(tolerance).states(task, weights, start):
+            s = np.linalg.norm(state.residual + task.target, 2)
+            if s > s_target / 2:
+                return before + (s_target / 2 - s_before) / (s - s_before) * (state.time - before)
+            before, s_before = state.time, s
+        raise AssertionError("never escaped")
+
+    # The coarse run's linear interpolation between its own steps adds its share to the 1 %.
+    assert escape(1e-3) == pytest.approx(escape(1e-6), rel=0.02)
+
+
+def test_the_budget_of_evaluations_ends_a_run():
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
+    run = train(task, gaussian_start(start, task.shape), GradientFlow(max_evaluations=40), initialization=start)
+    assert (run.status, run.converged) == ("step_limit", False)
+    assert 40 <= run.gradient_evaluations < 80
+    assert run.regime is not None
+
+
+def test_single_precision_that_cannot_resolve_the_product_spends_its_budget():
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, init_variance=1.0, width=10**12)
+    weights = gaussian_start(start, task.shape)
+    run = train(task, weights.astype(np.float32), GradientFlow(max_evaluations=2000), initialization=start)
+    assert run.status == "step_limit"
+    assert train(task, weights, GradientFlow(max_evaluations=2000), initialization=start).converged
+
+
+def test_a_tolerance_below_rounding_is_refused_with_the_remedy():
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, init_variance=1.0, width=100)
+    with pytest.raises(LinphaseError, match="or a larger tolerance"):
+        train(task, gaussian_start(start, task.shape), GradientFlow(1e-17), initialization=start)
+
+
+def test_single_precision_agrees_with_double_where_the_threshold_is_moderate():
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, gamma_sigma2=-1.5, gamma_w=2)
+    double = gaussian_start(start, task.shape)
+    single = train(task, double.astype(np.float32), initialization=start)
+    reference = train(task, double, initialization=start)
+    # The step sizes differ, so the two agree to the tolerance of a step and not to float32's.
+    assert single.minimum.test_error == pytest.approx(reference.minimum.test_error, rel=5e-3)
+    assert single.regimes == reference.regimes
+
+
+def test_noise_zero_converges_relative_to_the_signal():
+    task = draw_task(TaskConfig(dimension=16, rank=2, noise=0.0, signal_norm=4.0))
+    start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
+    run = train(task, gaussian_start(start, task.shape), initialization=start)
+    assert run.status == "converged"
+    assert run.train_error <= 4e-3
+    assert run.regime == "mixed"  # the bulk has nothing to learn
+
+
+def test_rotating_task_and_start_rotates_the_run():
+    task = draw_task(TaskConfig(dimension=12, rank=2))
+    weights = naive.random_weights(20, 12, 12, 0.05, seed=4)
+    rng = np.random.default_rng(0)
+    Q_out, Q_in, Q_hidden = (np.linalg.qr(rng.standard_normal((n, n)))[0] for n in (12, 12, 20))
+    rotated_task = Task(Q_out @ task.signal @ Q_in.T, Q_out @ task.target @ Q_in.T, rank=2)
+    rotated = Weights(Q_hidden @ weights.W1 @ Q_in.T, Q_out @ weights.W2 @ Q_hidden.T)
+    run, turned = train(task, weights), train(rotated_task, rotated)
+    assert run.regimes == turned.regimes
+    # Power iterations see other vectors, so steps differ within the tolerance; the physics does not.
+    assert turned.minimum.test_error == pytest.approx(run.minimum.test_error, rel=1e-3)
+    final, final_turned = run.trajectory.final_modes, turned.trajectory.final_modes
+    np.testing.assert_allclose(final_turned.target, final.target, rtol=1e-12)
+    np.testing.assert_allclose(final_turned.singular_value, final.singular_value, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(final_turned.speed_up, final.speed_up, rtol=2e-2)
+    np.testing.assert_allclose(turned.A, Q_out @ run.A @ Q_in.T, atol=0.05)
