@@ -21,6 +21,30 @@ if TYPE_CHECKING:
     from linphase.task import Task, draw_task
     from linphase.training import TrainedRun, train, train_spec
 
+__all__ = [
+    "GradientDescent",
+    "GradientFlow",
+    "Initialization",
+    "LinphaseError",
+    "Results",
+    "RunSpec",
+    "SweepConfig",
+    "Task",
+    "TrainedRun",
+    "Weights",
+    "__version__",
+    "draw_task",
+    "gaussian_start",
+    "iter_sweep",
+    "load",
+    "load_config",
+    "parse_config",
+    "reduce_width",
+    "sweep",
+    "train",
+    "train_spec",
+]
+
 _HOMES = {
     "config": ("Initialization", "RunSpec", "SweepConfig", "load_config", "parse_config"),
     "dynamics": ("GradientDescent", "GradientFlow"),
@@ -32,8 +56,6 @@ _HOMES = {
     "training": ("TrainedRun", "train", "train_spec"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [*sorted(_HOME), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -107,7 +107,12 @@ def _console() -> Any:
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and what it would take.")
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
 def sweep(
-    config_file: Path, out: Path | None, jobs: int | None, overrides: Sequence[str], dry_run: bool, no_plot: bool
+    config_file: Path,
+    out: Path | None,
+    jobs: int | None,
+    overrides: Sequence[str],
+    dry_run: bool,
+    no_plot: bool,
 ) -> None:
     """Train every run of a grid that is not in the results yet, and draw the phase diagram.
 
@@ -134,7 +139,9 @@ def sweep(
     _print_outcomes(results)
     if received.signal is not None:
         left = len(results.missing())
-        click.echo(f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again.")
+        click.echo(
+            f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again."
+        )
         raise SystemExit(128 + received.signal)
     if not no_plot and len(results.runs):
         file = out / "phase_diagram.png"
@@ -211,7 +218,14 @@ def _progress(config: "SweepConfig", out: Path) -> Iterator[Callable[[dict[str, 
 
 @contextmanager
 def _progress_bar(total: int, done: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("training"),
@@ -271,7 +285,7 @@ def _count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
         column.justify = "right"
     for name in OUTCOMES:
         if name in counts.index:
-            row = [int(counts.loc[name, status]) for status in statuses]
+            row = [int(((outcome == name) & (runs["status"] == status)).sum()) for status in statuses]
             table.add_row(name, *(str(count or "") for count in row), str(sum(row)))
     return table
 
@@ -361,7 +375,11 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
         rank=spec.task.rank,
         time_label="step" if spec.dynamics.kind == "gd" else "time",
     )
-    figures.save(figure, output, {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"})
+    figures.save(
+        figure,
+        output,
+        {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"},
+    )
     click.echo(f"Figure: {output}")
 
 
@@ -392,16 +410,16 @@ def _run_report(spec: "RunSpec", trained: Any) -> Iterator[str]:
     start, minimum = trained.initialization, trained.minimum
     c = start.threshold
     yield f"start:     sigma2 = {start.init_variance:.4g}, width = {start.width:,}, threshold c = {c:.4g}"
-    yield f"status:    {trained.status}, {trained.updates} steps, {trained.gradient_evaluations} gradient evaluations, " \
-          f"{trained.elapsed:.2f} s"  # fmt: skip
+    spent = f"{trained.updates} steps, {trained.gradient_evaluations} gradient evaluations, {trained.elapsed:.2f} s"
+    yield f"status:    {trained.status}, {spent}"
     by = ", ".join(f"{trained.regimes[m] or '-'} by {m}" for m in MEASURES if m in trained.regimes)
     yield f"regime:    {by}"
     for measure, share in trained.order_parameters.items():
         bulk = "no bulk" if share.bulk_active is None else f"{share.bulk_active:.0%} of the bulk"
         yield f"  active by {measure + ':':<11}{share.signal_active:.0%} of the signal, {bulk}"
     where = f"step {minimum.step}" if minimum.step is not None else f"time {minimum.time:.4g}"
-    yield f"smallest test error: {minimum.test_error:.4g} at {where}, stable rank {minimum.stable_rank:.3g}, " \
-          f"rank {minimum.rank}"  # fmt: skip
+    ranks = f"stable rank {minimum.stable_rank:.3g}, rank {minimum.rank}"
+    yield f"smallest test error: {minimum.test_error:.4g} at {where}, {ranks}"
     yield f"at the end: train error {trained.train_error:.4g}, test error {trained.test_error:.4g}"
 
 
@@ -473,8 +491,9 @@ def status(results: Path, as_json: bool) -> None:
     click.echo(f"{loaded.path}: {facts['done']} of {facts['expected']} runs done, {facts['missing']} missing")
     click.echo(f"failed: {facts['failed']}, diverged: {facts['diverged']}, not converged: {facts['unconverged']}")
     click.echo("regimes: " + ", ".join(f"{name} {count}" for name, count in regimes.items()))
-    click.echo(f"trained for {_duration(spent)} of one core" + (
-        f"; about {_duration(left / cores)} left on {cores} cores" if missing and left is not None else ""))  # fmt: skip
+    click.echo(f"trained for {_duration(spent)} of one core")
+    if missing and left is not None:
+        click.echo(f"about {_duration(left / cores)} left on {cores} cores")
 
 
 @main.command()

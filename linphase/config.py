@@ -54,9 +54,7 @@ class TaskConfig(_Section):
     """The target Y = A* + E: A* of the given rank and E of the given noise are (dimension, dimension)."""
 
     dimension: int = Field(default=64, ge=2, le=20_000, description="an integer from 2 to 20000")
-    rank: int = Field(
-        default=4, ge=1, le=20_000, description="an integer of at least 1 (and at most the dimension)"
-    )
+    rank: int = Field(default=4, ge=1, le=20_000, description="an integer of at least 1 (and at most the dimension)")
     noise: Annotated[float, Field(ge=0), AfterValidator(abs)] = Field(
         default=1.0,  # abs: -0.0 must hash like 0.0
         description="a finite number of at least 0",
@@ -81,9 +79,7 @@ def _plain_rate(rate: object) -> object:
     return "paper" if rate == PaperRate(paper=PAPER_DIVISOR) else rate
 
 
-_Rate = Annotated[
-    Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | PaperRate, AfterValidator(_plain_rate)
-]
+_Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | PaperRate, AfterValidator(_plain_rate)]
 
 
 class DynamicsConfig(_Section):
@@ -91,9 +87,7 @@ class DynamicsConfig(_Section):
 
     kind: Literal["flow", "gd"] = Field(default="flow", description='"flow" or "gd"')
     tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="a number above 0 and at most 0.1")
-    learning_rate: _Rate = Field(
-        default="auto", description='"auto", "paper", { paper = DIVISOR } or a number above 0'
-    )
+    learning_rate: _Rate = Field(default="auto", description='"auto", "paper", { paper = DIVISOR } or a number above 0')
     update: Literal["simultaneous", "alternating"] = Field(
         default="simultaneous", description='"simultaneous" or "alternating"'
     )
@@ -150,9 +144,7 @@ class _Start(_Section):
     """The keys of the grid that are its own. A normal float is one that keeps its full precision."""
 
     gamma_sigma2: float = Field(description="a finite number")
-    init_variance: float = Field(
-        ge=sys.float_info.min, description="a finite number above 0 (a normal float64)"
-    )
+    init_variance: float = Field(ge=sys.float_info.min, description="a finite number above 0 (a normal float64)")
     gamma_w: float = Field(ge=0, description="a finite number of at least 0")
     width: int = Field(ge=1, le=MAX_WIDTH, description="an integer from 1 to 2^53")
     replicates: int = Field(ge=1, description="an integer of at least 1")
@@ -383,9 +375,7 @@ class SweepConfig:
 
     def resolved(self) -> dict[str, Any]:
         """Everything, defaults included and axes as lists, ready for JSON; `parse_config` reads it back."""
-        grid: dict[str, Any] = {
-            key: [_jsonable(value) for value in values] for key, values in self.grid.axes.items()
-        }
+        grid: dict[str, Any] = {key: [_jsonable(value) for value in values] for key, values in self.grid.axes.items()}
         sections = {section: getattr(self, section).model_dump() for section in SECTIONS}
         return {"name": self.name, "grid": grid | {"replicates": self.grid.replicates}, **sections}
 
@@ -436,9 +426,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     return _overridden(_read(Path(path)), Problems(str(path)), overrides)
 
 
-def parse_config(
-    mapping: Mapping[str, Any], source: str = "config", overrides: Iterable[str] = ()
-) -> SweepConfig:
+def parse_config(mapping: Mapping[str, Any], source: str = "config", overrides: Iterable[str] = ()) -> SweepConfig:
     """Validate a mapping with the keys of the TOML file; numpy arrays and scalars are welcome as values.
 
     Overrides and errors are those of `load_config`.
@@ -472,8 +460,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: must be UTF-8 text, found byte {error.object[error.start]:#04x} "
-            f"at position {error.start}"
+            f"{path}: must be UTF-8 text, found byte {error.object[error.start]:#04x} at position {error.start}"
         ) from error
     except RecursionError as error:
         raise ConfigError(f"{path}: is nested too deeply") from error
@@ -576,9 +563,7 @@ def _section_values(mapping: Mapping[str, Any], problems: Problems) -> _Values:
         for name, field in model.model_fields.items():
             key = f"{section}.{name}"
             given = name in table
-            values[key] = (
-                _KEYS[key].check(table[name], (section, name), problems) if given else (field.default,)
-            )
+            values[key] = _KEYS[key].check(table[name], (section, name), problems) if given else (field.default,)
     return values
 
 
@@ -591,9 +576,7 @@ def _read_grid(grid: Any, problems: Problems) -> tuple[_Values, tuple[int] | Non
     _report_unknown(grid, (*_AXIS_KEYS, "replicates"), ("grid",), problems)
     replicates = _REPLICATES.check(grid.get("replicates", 1), ("grid", "replicates"), problems)
     keys = [
-        *_start_keys(
-            grid, "variance", VARIANCE_KEYS, "gamma_sigma2 = { start = -3, stop = 0, num = 16 }", problems
-        ),
+        *_start_keys(grid, "variance", VARIANCE_KEYS, "gamma_sigma2 = { start = -3, stop = 0, num = 16 }", problems),
         *_start_keys(grid, "width", WIDTH_KEYS, "width = [16, 64, 256]", problems),
         *(key for key in grid if key in _FACET_KEYS),
     ]
@@ -606,8 +589,7 @@ def _read_grid(grid: Any, problems: Problems) -> tuple[_Values, tuple[int] | Non
         problems.add(("grid",), f"must make at most 10^7 runs, found {found}")
     # With too many runs no axis is written out: nothing of that size is ever allocated.
     return {
-        key: None if too_many or key not in axes else write_out(axes[key], ("grid", key), problems)
-        for key in keys
+        key: None if too_many or key not in axes else write_out(axes[key], ("grid", key), problems) for key in keys
     }, replicates
 
 
@@ -625,9 +607,7 @@ def _start_keys(
     return given
 
 
-def _report_unknown(
-    table: Mapping[str, Any], known: Iterable[str], path: tuple[str, ...], problems: Problems
-) -> None:
+def _report_unknown(table: Mapping[str, Any], known: Iterable[str], path: tuple[str, ...], problems: Problems) -> None:
     """Note every key that does not exist, with the one that may have been meant."""
     known = list(known)
     full_names = ["grid.replicates", *(f"grid.{key}" for key in _START_KEYS), *_KEYS]
@@ -668,11 +648,7 @@ def _check_cells(known: Mapping[str, tuple[Any, ...]], axes: Iterable[str], prob
 def _rank_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
     smallest = min(known.get("task.dimension", ()), default=math.inf)
     ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
-    return (
-        ("task.rank", f"must be at most task.dimension = {smallest}, found {show_some(ranks)}")
-        if ranks
-        else None
-    )
+    return ("task.rank", f"must be at most task.dimension = {smallest}, found {show_some(ranks)}") if ranks else None
 
 
 def _rule_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:

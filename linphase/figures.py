@@ -35,6 +35,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox, Transform
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from linphase import theory
 from linphase.columns import for_key
@@ -173,10 +174,7 @@ def phase_diagram(
     """
     window, facets = _Window.of(axes), _facets(runs, axes)
     shown = _panel(panel, by)
-    plots = [
-        _Plot(shown, title, part, _cells(part, window, shown, by, signal_cut, bulk_cut))
-        for title, part in facets
-    ]
+    plots = [_Plot(shown, title, part, _cells(part, window, shown, by, signal_cut, bulk_cut)) for title, part in facets]
     columns = _facet_columns(axes, len(plots))
     if columns == 1:
         width, height = COLUMN_WIDTH, 0.86 * COLUMN_WIDTH
@@ -244,9 +242,7 @@ def _panel(name: str, by: str) -> Panel:
     panel = PANELS[name]
     if panel.column is not None and panel.measured:
         column = measured_by(panel.column, by)
-        panel = replace(
-            panel, column=column, title=panel.title if by == "threshold" else f"{panel.title}, by {by}"
-        )
+        panel = replace(panel, column=column, title=panel.title if by == "threshold" else f"{panel.title}, by {by}")
     return panel
 
 
@@ -314,9 +310,7 @@ class _Axis:
             and positions[0] > 0
             and (column in ("init_variance", "width") or positions[-1] >= 50 * positions[0])
         )
-        return cls(
-            column, tuple(kept), logarithmic, positions, cell_edges(positions, logarithmic=logarithmic)
-        )
+        return cls(column, tuple(kept), logarithmic, positions, cell_edges(positions, logarithmic=logarithmic))
 
     def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
         """Place of each run on this axis; -1 for a run that is not on it."""
@@ -338,9 +332,7 @@ class _Window:
     @classmethod
     def of(cls, axes: Mapping[str, Sequence[Any]]) -> _Window:
         if len(axes) < 2:
-            raise LinphaseError(
-                f"a phase diagram needs two axes, found {len(axes)}: {', '.join(axes) or 'none'}"
-            )
+            raise LinphaseError(f"a phase diagram needs two axes, found {len(axes)}: {', '.join(axes) or 'none'}")
         first, second = (_Axis.of(key, values) for key, values in list(axes.items())[:2])
         if second.column in _VARIANCES or first.column in _WIDTHS:
             first, second = second, first
@@ -366,15 +358,17 @@ def _column(key: str) -> str:
 
 
 def _as_stored(value: Any) -> Any:
-    """An axis value as the runs table holds it, so that the two can be compared; numbers to 12 digits."""
+    """An axis value as the runs table holds it, so that the two can be compared; fractions to 12 digits."""
     if isinstance(value, Mapping):  # a rule with a number, such as {paper: 5}
-        return "/".join(f"{name}/{number:g}" for name, number in value.items())
+        return "/".join(f"{name}/{repr(number).removesuffix('.0')}" for name, number in value.items())
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
             return value
-    return float(f"{value:.12g}")
+    if pd.isna(value):
+        return None
+    return float(value) if float(value).is_integer() else float(f"{value:.12g}")
 
 
 def _facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[tuple[str, pd.DataFrame]]:
@@ -430,9 +424,7 @@ class _Plot:
     cells: _Cells
 
 
-def _cells(
-    runs: pd.DataFrame, window: _Window, panel: Panel, by: str, signal_cut: float, bulk_cut: float
-) -> _Cells:
+def _cells(runs: pd.DataFrame, window: _Window, panel: Panel, by: str, signal_cut: float, bulk_cut: float) -> _Cells:
     rows, columns = window.y.index(runs), window.x.index(runs)
     if panel.name == "regime":
         words = list(outcomes(runs, by=by, signal_cut=signal_cut, bulk_cut=bulk_cut))
@@ -461,9 +453,7 @@ def _cells(
             numbers[cell] = np.nanmean(values[here])
         else:
             shown[cell] = majority([words[i] for i in here]) if unfinished[here].all() else ("undefined",)
-    unconverged = (
-        [] if panel.name == "status" else [cell for cell, here in members.items() if strayed[here].any()]
-    )
+    unconverged = [] if panel.name == "status" else [cell for cell, here in members.items() if strayed[here].any()]
     if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
         return _Cells(shown, numbers, [], True)
     return _Cells(shown, numbers, unconverged, False)
@@ -481,9 +471,7 @@ def _draw_cells(ax: Axes, cells: _Cells, window: _Window, scale: _Scale | None) 
     if cells.outcomes:
         colors = ListedColormap([LOOKS[name].color for name in names])
         masked = np.ma.masked_invalid(codes)
-        ax.pcolormesh(
-            *edges, masked, cmap=colors, norm=Normalize(-0.5, len(names) - 0.5), gid="outcomes", **mesh
-        )
+        ax.pcolormesh(*edges, masked, cmap=colors, norm=Normalize(-0.5, len(names) - 0.5), gid="outcomes", **mesh)
     if scale is not None:
         # A zero has no place on a log scale: it takes the colour below the lowest.
         lowest = scale.norm.vmin if isinstance(scale.norm, LogNorm) else None
@@ -627,9 +615,7 @@ def _draw_frame(ax: Axes, window: _Window, *, left: bool, bottom: bool) -> None:
         if axis.few:
             names = [_text(value) for value in axis.kept]
             artist.set_major_locator(FixedLocator(axis.positions.tolist()))
-            artist.set_major_formatter(
-                FuncFormatter(lambda _, i, names=names: names[i] if i is not None else "")
-            )
+            artist.set_major_formatter(FuncFormatter(lambda _, i, names=names: names[i] if i is not None else ""))
             artist.set_minor_locator(NullLocator())
         elif axis.logarithmic:
             artist.set_major_locator(LogLocator(numticks=6))
@@ -724,9 +710,7 @@ def _exponents(axis: _Axis, d: int) -> Array:
 
 
 def _data(gamma: Array, axis: _Axis, d: int) -> Array:
-    return (
-        gamma if axis.column.startswith("gamma") else np.asarray(np.exp(np.clip(gamma * log(d), -700, 700)))
-    )
+    return gamma if axis.column.startswith("gamma") else np.asarray(np.exp(np.clip(gamma * log(d), -700, 700)))
 
 
 def _label_lines(figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[_Line]]) -> None:
@@ -752,9 +736,9 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[_Line], size: fl
         text = ax.text(0, 0, name, fontsize=size, ha="center", va="center", zorder=4, gid="line label")
         extent = text.get_window_extent(_renderer(figure))
         text.set_bbox({"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.8, "linewidth": 0})
-        others = _stacked(other for other in curves if other is not curve)
+        others = _tree(other for other in curves if other is not curve)
         needed = (extent.width + 2 * pixel, extent.height + 2 * pixel)
-        place = _best_place(curve, needed, others, _stacked(taken), box)
+        place = _best_place(curve, needed, others, _tree(taken), box)
         if place is None:
             text.remove()
             continue
@@ -780,12 +764,13 @@ def _path_in(ax: Axes, line: _Line, box: Bbox) -> Array:
     return even[inside]
 
 
-def _stacked(points: Iterable[Array]) -> Array:
-    return np.vstack([np.empty((0, 2)), *points])
+def _tree(points: Iterable[Array]) -> cKDTree | None:
+    every = np.vstack([np.empty((0, 2)), *points])
+    return cKDTree(every) if len(every) else None
 
 
 def _best_place(
-    curve: Array, size: tuple[float, float], lines: Array, labels: Array, box: Bbox
+    curve: Array, size: tuple[float, float], lines: cKDTree | None, labels: cKDTree | None, box: Bbox
 ) -> tuple[Array, float, Array] | None:
     """Centre, angle in degrees and footprint of a label beside a curve, as far from other lines as may be.
 
@@ -813,11 +798,9 @@ def _best_place(
     return None if best is None else best[1:]
 
 
-def _gaps(points: Array, others: Array) -> Array:
+def _gaps(points: Array, others: cKDTree | None) -> Array:
     """Distance of each point to the nearest of the others."""
-    if len(others) == 0:
-        return np.full(len(points), np.inf)
-    return np.asarray(np.hypot(*(points[:, None] - others[None]).transpose(2, 0, 1)).min(axis=1))
+    return np.full(len(points), np.inf) if others is None else np.asarray(others.query(points)[0])
 
 
 # -------------------------------------------------------------------------------------------------- legends
@@ -855,9 +838,7 @@ class _SwatchHandler(HandlerBase):
                 x, y = (corner + size * stroke).T
                 color = orig_handle.looks[0].stroke_color
                 artists.append(Line2D(x, y, color=color, linewidth=0.5, transform=trans))
-        frame = Rectangle(
-            tuple(corner), width, height, fill=False, edgecolor="0.4", linewidth=0.4, transform=trans
-        )
+        frame = Rectangle(tuple(corner), width, height, fill=False, edgecolor="0.4", linewidth=0.4, transform=trans)
         return [*artists, frame]
 
 
@@ -976,9 +957,7 @@ def run_figure(
         (trajectory.train_error, "train", LOOKS["balanced"].color, "-"),
         (trajectory.test_error, "test", "#C8553D", "--"),
     ):
-        errors.plot(
-            moments[seen], _finite(values)[seen], style, marker=marker, color=color, label=label, gid=label
-        )
+        errors.plot(moments[seen], _finite(values)[seen], style, marker=marker, color=color, label=label, gid=label)
     errors.set_ylabel("error per entry")
     errors.legend(frameon=False)
     values = _finite(trajectory.singular_values)[seen]
@@ -1031,16 +1010,12 @@ def _fit_values(ax: Axes, values: Array, depth: float, also: float = 0.0) -> Non
 
 
 def _mode_legend(ax: Axes, threshold: float, rank: int, modes: int) -> None:
-    handles = [
-        Line2D([], [], color=LOOKS["balanced"].color, linewidth=1.1, label=f"signal ({min(rank, modes)})")
-    ]
+    handles = [Line2D([], [], color=LOOKS["balanced"].color, linewidth=1.1, label=f"signal ({min(rank, modes)})")]
     if modes > rank:
         handles.append(Line2D([], [], color="0.6", linewidth=0.6, label=f"bulk ({modes - rank})"))
     label = f"threshold $c$ = {_text(threshold)}"
     handles.append(Line2D([], [], color="#C8553D", linestyle=(0, (4, 2)), linewidth=1.1, label=label))
-    ax.legend(
-        handles=handles, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1
-    )
+    ax.legend(handles=handles, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)
 
 
 # ---------------------------------------------------------------------------------------------------- files

@@ -149,16 +149,12 @@ def _read_spaced(value: Mapping[str, Any], key: Key, path: Path, problems: Probl
         return None
     start, stop = ends
     if (start == stop) != (num == 1):
-        required = (
-            "must be 1 where start equals stop" if num > 1 else "must be at least 2, as start is not stop"
-        )
+        required = "must be 1 where start equals stop" if num > 1 else "must be at least 2, as start is not stop"
         problems.add((*path, "num"), f"{required}, found {show(num)}")
         return None
     if key.is_integer and num > 1 and (stop - start) % (num - 1) != 0:
         step = float((stop - start) / (num - 1))
-        problems.add(
-            path, f"must step by a whole number, found steps of {step:.6g}; change num or list the values"
-        )
+        problems.add(path, f"must step by a whole number, found steps of {step:.6g}; change num or list the values")
         return None
     return Spaced(start, stop, num, key.is_integer)
 
@@ -170,17 +166,13 @@ def write_out(axis: Axis, path: Path, problems: Problems) -> tuple[Any, ...] | N
     if len(set(values)) == len(values):
         return values
     if isinstance(axis, Spaced):
-        problems.add(
-            path, f"must span {axis.num} values that differ in {SIGNIFICANT_DIGITS} digits, found fewer"
-        )
+        problems.add(path, f"must span {axis.num} values that differ in {SIGNIFICANT_DIGITS} digits, found fewer")
         return None
     first: dict[Any, int] = {}
     for i, value in enumerate(values):
         if first.setdefault(value, i) != i:
             rest = f"found {show(value)} again (first at [{first[value]}])"
-            problems.add(
-                (*path, i), f"must differ from the other values in {SIGNIFICANT_DIGITS} digits, {rest}"
-            )
+            problems.add((*path, i), f"must differ from the other values in {SIGNIFICANT_DIGITS} digits, {rest}")
     return None
 
 
@@ -205,9 +197,7 @@ def show(value: object) -> str:
     elif isinstance(value, str):
         text = json.dumps(value, ensure_ascii=False)
     elif isinstance(value, Mapping):
-        text = (
-            f"{{ {', '.join(f'{key} = {show(entry)}' for key, entry in value.items())} }}" if value else "{}"
-        )
+        text = f"{{ {', '.join(f'{key} = {show(entry)}' for key, entry in value.items())} }}" if value else "{}"
     elif isinstance(value, list | tuple):
         text = f"[{', '.join(show(entry) for entry in value[:20])}{', ...' if len(value) > 20 else ''}]"
     else:

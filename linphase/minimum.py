@@ -115,8 +115,9 @@ class MinimumBetweenSteps:
             ),
             start=Polynomial([0.0]),
         )
-        stationary = curve.deriv().roots()
-        inside = [float(t.real) for t in stationary if abs(t.imag) < 1e-9 and 0 < t.real < 1]
+        stationary = np.asarray(curve.deriv().roots(), dtype=np.complex128)
+        real = stationary.real[np.abs(stationary.imag) < 1e-9]
+        inside = real[(real > 0) & (real < 1)].tolist()
         for theta in (0.0, 1.0, *inside):
             deviation = sum(
                 (float(p(theta)) * a for a, p in zip(points, _HERMITE, strict=True)),

@@ -53,7 +53,7 @@ def reduce_width(weights: Weights) -> Weights:
     d_in, d_out = weights.W1.shape[1], weights.W2.shape[0]
     if weights.width <= d_in + d_out:
         return weights
-    R = np.linalg.qr(np.hstack([weights.W1, weights.W2.T]), mode="r")
+    R: Array = np.asarray(np.linalg.qr(np.hstack([weights.W1, weights.W2.T]), mode="r"))
     return Weights(np.ascontiguousarray(R[:, :d_in]), np.ascontiguousarray(R[:, d_in:].T))
 
 

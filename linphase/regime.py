@@ -5,10 +5,14 @@ where one of two other measures says so (see `linphase.observables`). The two or
 active modes among the k leading ones (the signal) and among the rest that the network can hold (the bulk).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 REGIMES = ("lazy", "mixed", "balanced")
 MEASURES = ("threshold", "balance", "speedup")
@@ -23,9 +27,8 @@ def order_parameters(active: NDArray[np.bool_], rank: int) -> tuple[float, float
     Returns (signal_active, bulk_active); signal modes that the width cannot hold count as inactive, and
     bulk_active is None where the network holds no mode beyond the signal (width <= rank).
     """
-    signal_active = float(np.count_nonzero(active[:rank])) / rank
-    bulk = active[rank:]
-    return signal_active, float(np.mean(bulk)) if bulk.size else None
+    signal, bulk = active[:rank], active[rank:]
+    return float(signal.sum()) / rank, float(bulk.mean()) if bulk.size else None
 
 
 def classify(

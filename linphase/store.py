@@ -129,9 +129,7 @@ def _existing(path: str | Path) -> Path:
     """The path, if it is a results directory."""
     root = Path(path)
     if not root.exists():
-        raise ResultsError(
-            f"{root}: no such results directory. `linphase sweep --config FILE --out {root}` makes one"
-        )
+        raise ResultsError(f"{root}: no such results directory. `linphase sweep --config FILE --out {root}` makes one")
     if not _is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "
@@ -151,8 +149,7 @@ def _refuse_foreign(root: Path) -> None:
         foreign |= {f"configs/{name}" for name in _visible_names(root / "configs")}
     if foreign and not _is_results(root):  # asked again: another process may have made it one just now
         raise ResultsError(
-            f"{root}: is not empty and no results directory, it holds {min(foreign)}. "
-            "Give another directory with --out"
+            f"{root}: is not empty and no results directory, it holds {min(foreign)}. Give another directory with --out"
         )
 
 
@@ -627,9 +624,7 @@ def _fold_group(directory: Path, table: _Table, group: Sequence[str]) -> int:
     return len(read)
 
 
-def _distinct_rows(
-    directory: Path, table: _Table, group: Sequence[str], read: list[Path]
-) -> Iterator["pa.Table"]:
+def _distinct_rows(directory: Path, table: _Table, group: Sequence[str], read: list[Path]) -> Iterator["pa.Table"]:
     """The rows of some parts without copies; `read` receives the parts that were read to their end."""
     seen: set[tuple[str, ...]] = set()
     for name in group:

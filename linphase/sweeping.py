@@ -217,9 +217,7 @@ def _one_line(error: BaseException) -> str:
 # --- The workers ---------------------------------------------------------------------------------------------------
 
 
-def _run_all(
-    directory: Path, specs: list[RunSpec], jobs: int, should_stop: Callable[[], bool]
-) -> Iterator[Row]:
+def _run_all(directory: Path, specs: list[RunSpec], jobs: int, should_stop: Callable[[], bool]) -> Iterator[Row]:
     """Run everything, whatever dies: after a death go on in a fresh pool, the runs that were in flight each alone."""
     rate = flops_per_second()
     total = sum(estimated_flops(spec) for spec in specs) / rate
@@ -296,7 +294,7 @@ def _committed(directory: Path, specs: Iterable[RunSpec]) -> dict[str, Row]:
 @contextmanager
 def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes with one BLAS thread each, killed at once where the block is left before they are idle."""
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     pool = ProcessPoolExecutor(count, env=threads, initializer=_begin_worker, initargs=(os.getpid(),))
     try:
         yield pool

@@ -30,8 +30,9 @@ def mode_value(t: ArrayLike, s0: ArrayLike, target: ArrayLike, c: ArrayLike) -> 
 
     Solves ds/dt = 2 sqrt(s^2 + c^2) (target - s), s(0) = s0, for t >= 0 and c > 0; arguments broadcast.
     Substituting s = c sinh u gives a Riccati equation in e^u; the form used here loses no digits for c from
-    1e-14 to 1e12 and s0, target >= 0. c -> 0 is the logistic curve of Saxe et al. 2014, c >> target the exponential of rate 2c.
-    Starting from A = 0, each mode of the matrix equation (Tu et al. 2024, eq. 1) is this curve.
+    1e-14 to 1e12 and s0, target >= 0. c -> 0 is the logistic curve of Saxe et al. 2014, c >> target the
+    exponential of rate 2c. Starting from A = 0, each mode of the matrix equation (Tu et al. 2024, eq. 1) is
+    this curve.
     """
     t, s0, target, c = _floats(t, s0, target, c)
     mode = _riccati(s0, target, c)

@@ -111,9 +111,7 @@ def test_axis_values_are_rounded_to_12_significant_digits() -> None:
 
 
 def test_descending_and_single_axes_keep_what_is_written() -> None:
-    sweep = config(
-        {"gamma_w": {"start": 2, "stop": 1, "num": 2}, "gamma_sigma2": {"start": -1, "stop": -1, "num": 1}}
-    )
+    sweep = config({"gamma_w": {"start": 2, "stop": 1, "num": 2}, "gamma_sigma2": {"start": -1, "stop": -1, "num": 1}})
     assert sweep.grid.axes == {"gamma_sigma2": (-1.0,), "gamma_w": (2.0, 1.0)}
 
 
@@ -169,9 +167,7 @@ def test_learning_rates_of_every_form_can_be_one_axis() -> None:
 
 
 def test_numpy_values_are_welcome_from_python() -> None:
-    sweep = config(
-        {"gamma_w": np.linspace(0, 1, 5), "replicates": np.int64(2)}, task={"noise": np.float64(0)}
-    )
+    sweep = config({"gamma_w": np.linspace(0, 1, 5), "replicates": np.int64(2)}, task={"noise": np.float64(0)})
     assert sweep.runs == 10
 
 
@@ -616,9 +612,7 @@ def test_the_papers_rate_with_divisor_50_is_the_papers_rate() -> None:
 def test_keys_of_the_other_kind_or_rule_do_not_change_the_id() -> None:
     gd = {"kind": "gd"}
     assert ids(config(dynamics=gd)) == ids(config(dynamics=gd | {"tolerance": 0.1, "max_evaluations": 5}))
-    assert ids(config()) == ids(
-        config(dynamics={"learning_rate": "paper", "update": "alternating", "max_steps": 5})
-    )
+    assert ids(config()) == ids(config(dynamics={"learning_rate": "paper", "update": "alternating", "max_steps": 5}))
     paper = {"rule": "paper"}
     assert ids(config(dynamics=gd, stop=paper)) == ids(config(dynamics=gd, stop=paper | {"train_error": 1}))
 
@@ -668,9 +662,7 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
     spec = next(config(dynamics={"kind": kind}).expand())
     expected = {column.name for column in columns.RUNS if column.key} | {"run_id", "threshold"}
     assert spec.columns().keys() == expected
-    unused = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations"}}[
-        kind
-    ]
+    unused = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations"}}[kind]
     assert {name for name, value in spec.columns().items() if value is None} == unused | {"signal_norm"}
 
 
@@ -710,9 +702,7 @@ def test_another_set_of_axes_is_a_difference() -> None:
 
 
 def test_keys_that_are_not_used_are_no_difference() -> None:
-    assert (
-        differences(config(dynamics={"kind": "gd"}), config(dynamics={"kind": "gd", "tolerance": 0.1})) == []
-    )
+    assert differences(config(dynamics={"kind": "gd"}), config(dynamics={"kind": "gd", "tolerance": 0.1})) == []
     assert differences(config(), config(dynamics={"update": "alternating"})) == []
     assert differences(config(), config(dynamics={"kind": "gd", "tolerance": 0.1})) == [
         'dynamics.kind: "flow" in the directory, "gd" in the config'

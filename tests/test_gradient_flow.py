@@ -172,6 +172,7 @@ def test_escape_from_a_saddle_is_timed_to_a_percent():
     s_target = task.target_svd[1][0]
 
     def escape(tolerance):
+        before = s_before = 0.0
         for state in GradientFlow(tolerance).states(task, weights, start):
             s = np.linalg.norm(state.residual + task.target, 2)
             if s > s_target / 2:

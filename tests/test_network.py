@@ -90,7 +90,12 @@ def test_widths_and_replicates_and_seeds_have_independent_starts():
     assert len(set(values)) == len(values)
 
 
-GOLDEN = {"U": -1.5046727917255986, "W1": -0.8691207280523287, "R": 2.5456665369090623, "Y": 0.7701146798264303}
+GOLDEN = {
+    "U": -1.5046727917255986,
+    "W1": -0.8691207280523287,
+    "R": 2.5456665369090623,
+    "Y": 0.7701146798264303,
+}
 
 
 def test_golden_draws_hold():

@@ -63,9 +63,7 @@ def make_trajectory(run_id, n=5, r=3):
 
 def write(path, specs, n=5, **changes):
     rows = [make_row(spec, **changes) for spec in specs]
-    return write_runs(
-        path, rows, [trajectory_row(spec.run_id, make_trajectory(spec.run_id, n)) for spec in specs]
-    )
+    return write_runs(path, rows, [trajectory_row(spec.run_id, make_trajectory(spec.run_id, n)) for spec in specs])
 
 
 def make_failure(spec, error="MemoryError"):
@@ -221,9 +219,7 @@ def test_a_batch_without_runs_writes_nothing(results):
 
 
 def test_importing_the_store_does_not_import_pandas_or_pyarrow():
-    code = (
-        "import sys, linphase.store; print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
-    )
+    code = "import sys, linphase.store; print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
@@ -239,9 +235,7 @@ def test_a_configuration_is_stored_once_and_read_back(results):
 
 def test_cells_and_replicates_can_be_added_and_the_axes_are_united(tmp_path):
     create(tmp_path / "r", make_config(2, **{"dynamics.kind": ["gd"], "task.rank": [5, 1]}))
-    create(
-        tmp_path / "r", make_config(3, replicates=2, **{"dynamics.kind": ["gd", "flow"], "task.rank": [2, 1]})
-    )
+    create(tmp_path / "r", make_config(3, replicates=2, **{"dynamics.kind": ["gd", "flow"], "task.rank": [2, 1]}))
     assert load(tmp_path / "r").axes == {
         "gamma_sigma2": [-3.0, -1.5, 0.0],
         "gamma_w": [0.5, 1.5],

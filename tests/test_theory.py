@@ -1,4 +1,4 @@
-"""The closed form of one mode, and the boundaries against random matrices and the numbers of the theory page."""
+"""The closed form of one mode, and the boundaries against random matrices and theory.md's numbers."""
 
 from decimal import Decimal, getcontext
 
@@ -54,9 +54,7 @@ def test_mode_value_tends_to_the_logistic_curve_for_a_small_threshold():
 
 def test_mode_value_tends_to_the_lazy_exponential_for_a_large_threshold():
     x, target, c = np.linspace(0, 5, 50), 2.0, 1e9
-    np.testing.assert_allclose(
-        theory.mode_value(x / (2 * c), 0, target, c), -target * np.expm1(-x), rtol=1e-12
-    )
+    np.testing.assert_allclose(theory.mode_value(x / (2 * c), 0, target, c), -target * np.expm1(-x), rtol=1e-12)
 
 
 @pytest.mark.parametrize("c", [1e-14, 1e-3, 1.0, 1e4, 1e12])
@@ -165,12 +163,9 @@ def test_the_largest_start_value_is_that_of_drawn_networks(d_out, d_in, width):
     # The edge of one draw fluctuates by about d^(-2/3), 3 %; 5 % for the mean of 5.
     rng = np.random.default_rng(4)
     drawn = [
-        np.linalg.norm(rng.standard_normal((d_out, width)) @ rng.standard_normal((width, d_in)), 2)
-        for _ in range(5)
+        np.linalg.norm(rng.standard_normal((d_out, width)) @ rng.standard_normal((width, d_in)), 2) for _ in range(5)
     ]
-    assert theory.largest_start_value(0.3, width, d_out, d_in) == pytest.approx(
-        0.3 * np.mean(drawn), rel=0.05
-    )
+    assert theory.largest_start_value(0.3, width, d_out, d_in) == pytest.approx(0.3 * np.mean(drawn), rel=0.05)
 
 
 def test_all_singular_values_start_lazy_above_a_width_of_4_73_d():
@@ -252,9 +247,7 @@ def test_the_signal_norm_moves_the_lazy_and_the_infinite_noise_line():
 def test_dimension_one_has_no_lines_and_huge_widths_no_overflow():
     assert theory.boundaries(1, 1, 1.0, None, [0.0, 1.0]) == []
     found = theory.boundaries(64, 4, 1.0, None, [0.5, 400.0])
-    assert all(
-        np.isfinite(line.gamma_sigma2).all() for line in found if line.name != theory.UNDERPARAMETERIZED
-    )
+    assert all(np.isfinite(line.gamma_sigma2).all() for line in found if line.name != theory.UNDERPARAMETERIZED)
 
 
 def test_full_rank_has_no_bulk_and_still_gives_lines():

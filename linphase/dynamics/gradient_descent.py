@@ -14,9 +14,7 @@ from linphase.task import Task
 PAPER_DIVISOR = 50.0
 
 
-def paper_learning_rate(
-    task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR
-) -> float:
+def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:
     """The paper's learning rate: 1/(50 c) where gamma_w + gamma_sigma2 > 1, else 1/(50 ||A*||_op)."""
     if initialization.gamma_w + initialization.gamma_sigma2 > 1:
         return 1 / (divisor * initialization.threshold)

@@ -82,10 +82,10 @@ class _StepController:
             self.previous = None
             return _GROWTH[0]
         error = max(error, 1e-9)
-        factor = _SAFETY * error ** (-1 / 3)
+        factor: float = _SAFETY * error ** (-1 / 3)
         if error > 1:
             self.previous = None
-            return max(_GROWTH[0], min(factor, 0.9))
+            return float(np.clip(factor, _GROWTH[0], 0.9))
         if self.previous is not None:
             h_before, error_before = self.previous
             factor *= min(1.0, (error_before / error) ** (1 / 3) * h / h_before)
@@ -121,7 +121,7 @@ class _ChebyshevStep:
         # Power iterations start from the last leading vectors, shaken: a fixed stream, so runs repeat bit for bit.
         self.random = np.random.Generator(np.random.PCG64(0))
         self.leading = {
-            name: self.random.standard_normal(size).astype(W1.dtype)
+            name: np.asarray(self.random.standard_normal(size), dtype=W1.dtype)
             for name, size in (("W1", self.d_in), ("W2", self.width), ("G", self.d_in))
         }
 

@@ -1,0 +1,516 @@
+"""Figures: what is drawn where, read back from the artists and from the files."""
+
+import re
+import zlib
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import LogNorm, to_rgb
+from PIL import Image
+
+from linphase import columns, figures, theory
+from linphase.errors import LinphaseError
+from linphase.figures import LOOKS, PANELS, all_panels, phase_diagram, run_figure, save
+from linphase.trajectory import Modes, Trajectory
+
+D, RANK = 64, 4
+GAMMA_SIGMA2 = np.linspace(-3, 0, 7)
+GAMMA_W = np.linspace(0, 2.8, 6)
+AXES = {"gamma_sigma2": GAMMA_SIGMA2.tolist(), "gamma_w": GAMMA_W.tolist()}
+
+
+def run(gamma_sigma2, gamma_w, **changes):
+    """One row as theory predicts it: the modes of Y, all of them fitted."""
+    width = int(D**gamma_w)
+    c = D**gamma_sigma2 * width
+    modes = np.concatenate([np.linspace(36, 28, RANK), np.linspace(15, 0.1, D - RANK)])[:width]
+    signal, bulk = modes[:RANK], modes[RANK:]
+    shares = {
+        "signal_active": (signal > c).sum() / RANK,
+        "bulk_active": (bulk > c).mean() if bulk.size else np.nan,
+    }
+    row = dict.fromkeys((column.name for column in columns.RUNS), None)
+    row |= shares | {f"{k}_by_{by}": v for (k, v), by in product(shares.items(), ("balance", "speedup"))}
+    row |= {
+        "gamma_sigma2": gamma_sigma2, "gamma_w": gamma_w, "init_variance": D**gamma_sigma2, "width": width,
+        "threshold": c, "replicate": 0, "dimension": D, "rank": RANK, "noise": 1.0, "signal_norm": np.nan,
+        "status": "converged", "converged": True, "evidence_agreement": 0.9, "min_test_error": 0.1 + c,
+        "final_test_error": 0.2 + c, "final_train_error": 1e-3, "stable_rank_at_min": 1 + c / (1 + c) * 20,
+        "rank_at_min": 3, "iterations_at_min": 10 / c, "final_time": 1 / c,
+        "gradient_evaluations": 100 + width,
+    }  # fmt: skip
+    return row | changes
+
+
+def table(*rows):
+    return pd.DataFrame(list(rows))
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return table(*(run(x, y) for y in GAMMA_W for x in GAMMA_SIGMA2))
+
+
+@pytest.fixture(scope="module")
+def figure(runs):
+    return phase_diagram(runs, AXES, "regime")
+
+
+def artists(ax, gid):
+    return [artist for artist in ax.get_children() if artist.get_gid() == gid]
+
+
+def artist(ax, gid):
+    (found,) = artists(ax, gid)
+    return found
+
+
+def color_at(ax, row, column):
+    """Face colour of a cell."""
+    for gid in ("outcomes", "numbers"):
+        for mesh in artists(ax, gid):
+            values = np.ma.asarray(mesh.get_array())
+            if not np.ma.getmaskarray(values)[row, column]:
+                return tuple(mesh.to_rgba(values)[row, column, :3])
+    raise AssertionError("no colour there")
+
+
+def legend_labels(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+# ------------------------------------------------------------------------------------------------------ cells
+
+
+def test_cell_edges_lie_half_way_between_neighbours():
+    np.testing.assert_allclose(figures.cell_edges(np.array([0.0, 1.0, 4.0])), [-0.5, 0.5, 2.5, 5.5])
+    log = figures.cell_edges(np.array([1.0, 100.0]), logarithmic=True)
+    np.testing.assert_allclose(log, [0.1, 10.0, 1000.0])
+
+
+def test_a_lone_value_gets_a_cell_of_unit_width():
+    np.testing.assert_allclose(figures.cell_edges(np.array([2.0])), [1.5, 2.5])
+    lone = figures.cell_edges(np.array([100.0]), logarithmic=True)
+    np.testing.assert_allclose(lone, [10**1.5, 10**2.5])
+
+
+def test_every_cell_has_the_colour_of_its_regime(figure):
+    ax = figure.axes[0]
+    edges = artist(ax, "outcomes").get_coordinates()
+    np.testing.assert_allclose(edges[0, :, 0], figures.cell_edges(GAMMA_SIGMA2))
+    np.testing.assert_allclose(edges[:, 0, 1], figures.cell_edges(GAMMA_W))
+    assert ax.get_xlim() == (edges[0, 0, 0], edges[0, -1, 0])
+    for (row, y), (column, x) in product(enumerate(GAMMA_W), enumerate(GAMMA_SIGMA2)):
+        c = D**x * int(D**y)
+        if int(D**y) < RANK:
+            expected = "underparameterized"
+        else:
+            expected = "lazy" if c > 33 else "mixed" if c > 7.5 and int(D**y) >= D else None
+        if expected:
+            assert color_at(ax, row, column) == pytest.approx(to_rgb(LOOKS[expected].color), abs=1e-6)
+    assert color_at(ax, 5, 0) == pytest.approx(to_rgb(LOOKS["balanced"].color), abs=1e-6)
+
+
+def test_the_order_of_the_runs_does_not_matter(runs, figure):
+    shuffled = phase_diagram(runs.sample(frac=1, random_state=0), AXES, "regime")
+    meshes = (artist(drawn.axes[0], "outcomes").get_array() for drawn in (figure, shuffled))
+    np.testing.assert_array_equal(*meshes)
+
+
+def test_the_axes_may_come_in_either_order(runs):
+    ax = phase_diagram(runs, dict(reversed(AXES.items())), "regime").axes[0]
+    assert "sigma" in ax.get_xlabel()
+    assert ax.get_ylabel().startswith(r"$\gamma_w")
+
+
+def test_missing_diverged_and_failed_cells_are_marked_each_in_its_way(runs):
+    spoiled = runs.drop(index=0)
+    spoiled.loc[[40, 41], ["status", "converged", "signal_active"]] = ["diverged", False, None]
+    spoiled.loc[39, ["status", "converged"]] = ["failed", False]
+    for panel in ("regime", "test-error"):
+        figure = phase_diagram(spoiled, AXES, panel)
+        ax = figure.axes[0]
+        for gid, cells in (("missing", [(0, 0)]), ("diverged", [(5, 5), (5, 6)]), ("failed", [(5, 4)])):
+            assert len(artist(ax, gid).get_segments()) == 2 * len(cells)
+            for cell in cells:
+                assert color_at(ax, *cell) == pytest.approx(to_rgb(LOOKS[gid].color), abs=1e-6)
+            assert any(label.startswith(gid) for label in legend_labels(figure))
+
+
+def test_unconverged_cells_are_hatched_and_no_others(runs, figure):
+    spoiled = runs.copy()
+    spoiled.loc[[0, 24], ["status", "converged"]] = ["step_limit", False]
+    for panel in ("regime", "test-error"):
+        ax = phase_diagram(spoiled, AXES, panel).axes[0]
+        points = np.concatenate(artist(ax, "unconverged").get_segments())
+        columns_hit = np.searchsorted(figures.cell_edges(GAMMA_SIGMA2), points[:, 0], side="right") - 1
+        assert {0, 3} <= set(columns_hit) <= {0, 1, 3, 4}  # a stroke may end on the cell's far edge
+        assert points[:, 1].max() <= figures.cell_edges(GAMMA_W)[4] + 1e-9
+    assert not artists(figure.axes[0], "unconverged")
+
+
+def test_where_no_cell_converged_numbers_are_not_hidden_but_the_legend_says_it(runs):
+    early = runs.assign(status="stopped_early", converged=False)
+    figure = phase_diagram(early, AXES, "test-error")
+    assert not artists(figure.axes[0], "unconverged")
+    assert any("no cell converged" in label for label in legend_labels(figure))
+    assert artists(phase_diagram(early, AXES, "regime").axes[0], "unconverged")
+
+
+def test_the_regime_of_replicates_goes_by_majority_and_a_tie_shows_both(runs):
+    x, y = GAMMA_SIGMA2[0], GAMMA_W[5]
+    lazy = {"signal_active": 0.0, "bulk_active": 0.0}
+    two = pd.concat([runs, table(run(x, y, replicate=1, **lazy))], ignore_index=True)
+    figure = phase_diagram(two, AXES, "regime")
+    ties = artist(figure.axes[0], "ties")
+    colors = {tuple(color[:3]) for color in ties.get_facecolors()}
+    assert colors == {to_rgb(LOOKS["lazy"].color), to_rgb(LOOKS["balanced"].color)}
+    assert "tie (1)" in legend_labels(figure)
+    three = pd.concat([two, table(run(x, y, replicate=2, **lazy))], ignore_index=True)
+    ax = phase_diagram(three, AXES, "regime").axes[0]
+    assert not artists(ax, "ties")
+    assert color_at(ax, 5, 0) == pytest.approx(to_rgb(LOOKS["lazy"].color), abs=1e-6)
+
+
+def area(polygon):
+    x, y = np.array(polygon).T
+    return abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_the_stripes_of_a_tie_share_its_cell_equally(count):
+    for i in range(count):
+        assert area(figures._stripe(i, count)) == pytest.approx(1 / count)
+
+
+def test_numbers_are_means_over_the_finished_replicates(runs):
+    x, y = GAMMA_SIGMA2[0], GAMMA_W[5]
+    more = table(
+        run(x, y, replicate=1, min_test_error=3.0),
+        run(x, y, replicate=2, min_test_error=1e9, status="diverged", converged=False),
+    )
+    ax = phase_diagram(pd.concat([runs, more], ignore_index=True), AXES, "test-error").axes[0]
+    expected = (runs.loc[35, "min_test_error"] + 3.0) / 2
+    assert artist(ax, "numbers").get_array()[5, 0] == pytest.approx(expected)
+
+
+# ----------------------------------------------------------------------------------------------------- panels
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_every_panel_draws_over_exponents(runs, panel):
+    drawn = phase_diagram(runs.iloc[1:], AXES, panel)
+    assert artists(drawn.axes[0], "numbers" if PANELS[panel].scale != "outcome" else "outcomes")
+    assert drawn.get_size_inches()[0] == pytest.approx(3.4)
+
+
+def test_every_panel_draws_over_variance_and_width_on_log_axes(runs):
+    some = runs[runs["gamma_w"] > 0.5]
+    axes = {"init_variance": sorted(set(some["init_variance"])), "width": sorted(set(some["width"]))}
+    drawn = all_panels(some.iloc[1:], axes, panels=list(PANELS))
+    for ax, panel in zip(drawn.axes, PANELS.values(), strict=False):
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        assert artists(ax, "numbers" if panel.scale != "outcome" else "outcomes")
+
+
+def test_errors_over_decades_get_a_log_scale_and_shares_a_linear_one(runs):
+    assert isinstance(artist(phase_diagram(runs, AXES, "test-error").axes[0], "numbers").norm, LogNorm)
+    share = artist(phase_diagram(runs, AXES, "signal-active").axes[0], "numbers").norm
+    assert not isinstance(share, LogNorm)
+    assert (share.vmin, share.vmax) == (0, 1)
+
+
+def test_an_outlier_is_clipped_and_the_colour_bar_says_so():
+    x, y = np.linspace(-3, 0, 15), np.linspace(0.5, 2.8, 15)
+    error = np.random.default_rng(0).uniform(0.1, 3, 225)
+    error[-1] = 1e12
+    many = table(*(run(a, b, min_test_error=e) for (b, a), e in zip(product(y, x), error, strict=True)))
+    axes = {"gamma_sigma2": x.tolist(), "gamma_w": y.tolist()}
+    figure = phase_diagram(many, axes, "test-error")
+    numbers = artist(figure.axes[0], "numbers")
+    assert numbers.norm.vmax < 10
+    assert figures._scale([figures._Cells({}, error, [], False)], PANELS["test-error"]).extend in (
+        "max",
+        "both",
+    )
+
+
+def test_zeros_on_a_log_scale_keep_a_colour(runs):
+    ax = phase_diagram(runs.assign(iterations_at_min=[0.0, *range(1, len(runs))]), AXES, "iterations").axes[0]
+    assert np.isfinite(color_at(ax, 0, 0)).all()
+
+
+def test_a_panel_without_any_number_still_draws(runs):
+    figure = phase_diagram(runs.assign(status="diverged", converged=False), AXES, "test-error")
+    assert len(figure.axes) == 1  # no colour bar
+    assert any(label.startswith("diverged") for label in legend_labels(figure))
+    empty = phase_diagram(runs.iloc[:0], AXES, "regime")
+    assert len(artist(empty.axes[0], "missing").get_segments()) == 2 * len(runs)
+
+
+def test_one_run_makes_a_diagram_of_one_cell(runs):
+    axes = {"gamma_sigma2": [GAMMA_SIGMA2[0]], "gamma_w": [GAMMA_W[3]]}
+    ax = phase_diagram(runs, axes, "regime").axes[0]
+    assert np.diff(ax.get_xlim()) == pytest.approx(1)
+    assert np.diff(ax.get_ylim()) == pytest.approx(1)
+
+
+def test_another_measure_of_active_reads_its_own_columns(runs):
+    other = runs.assign(signal_active_by_balance=0.0, bulk_active_by_speedup=0.25)
+    by_balance = phase_diagram(other, AXES, "regime", by="balance").axes[0]
+    assert color_at(by_balance, 5, 0) == pytest.approx(to_rgb(LOOKS["lazy"].color), abs=1e-6)
+    shares = artist(phase_diagram(other, AXES, "bulk-active", by="speedup").axes[0], "numbers")
+    np.testing.assert_allclose(np.ma.compressed(shares.get_array()), 0.25)
+
+
+def test_all_panels_stand_in_one_figure_each_with_its_colour_bar(runs):
+    figure = all_panels(runs, AXES)
+    assert len(figure.axes) == 6 + 5
+    titles = [ax.get_title() for ax in figure.axes[:6]]
+    assert titles == [PANELS[name].title for name in figures.OVERVIEW]
+
+
+def test_an_unknown_panel_and_a_lone_axis_are_refused(runs):
+    with pytest.raises(LinphaseError, match=r"regime, status.*found 'loss'"):
+        phase_diagram(runs, AXES, "loss")
+    with pytest.raises(LinphaseError, match="needs two axes, found 1"):
+        phase_diagram(runs, {"gamma_w": [1.0]}, "regime")
+
+
+# ----------------------------------------------------------------------------------------------------- facets
+
+
+def test_a_third_axis_makes_one_facet_for_each_value(runs):
+    both = pd.concat([runs, runs.assign(rank=2).iloc[:5]], ignore_index=True)
+    figure = phase_diagram(both, AXES | {"task.rank": [2, 4]}, "test-error")
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["rank = 2", "rank = 4"]
+    assert [artist(ax, "numbers").get_array().count() for ax in figure.axes[:2]] == [5, len(runs)]
+    norms = [artist(ax, "numbers").norm for ax in figure.axes[:2]]
+    assert norms[0] is norms[1]
+    edges = [artist(ax, f"{theory.UNDERPARAMETERIZED}, finite d").get_ydata()[0] for ax in figure.axes[:2]]
+    np.testing.assert_allclose(edges, np.log([2, 4]) / np.log(D))
+
+
+def test_rules_and_words_name_facets_too(runs):
+    rules = {"auto": "auto", "paper/5": {"paper": 5}, "0.01": 0.01}
+    mixed = pd.concat([runs.assign(learning_rate_rule=rule) for rule in (*rules, None)], ignore_index=True)
+    figure = phase_diagram(mixed, AXES | {"dynamics.learning_rate": list(rules.values())}, "regime")
+    assert len(figure.axes) == 3
+    assert not any(artists(ax, "missing") for ax in figure.axes)
+
+
+def test_too_many_facets_are_refused_with_their_number(runs):
+    axes = AXES | {"task.rank": list(range(1, 8)), "task.noise": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
+    with pytest.raises(LinphaseError, match=r"\(rank, noise\) make 42 facets.*at most 36"):
+        phase_diagram(runs, axes, "regime")
+
+
+def test_two_further_axes_make_a_table_of_facets(runs):
+    figure = phase_diagram(runs, AXES | {"task.rank": [2, 4], "task.noise": [0.0, 1.0, 2.0]}, "regime")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[:3] == ["rank = 2, noise = 0", "rank = 2, noise = 1", "rank = 2, noise = 2"]
+    grid = figure.axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == (2, 3)
+
+
+# ----------------------------------------------------------------------------------------------- theory lines
+
+
+def test_the_lines_lie_where_theory_puts_them(figure):
+    ax = figure.axes[0]
+    finite = artist(ax, f"{theory.ACTIVE_LAZY}, finite d")
+    x, y = finite.get_data()
+    inside = np.isfinite(x) & (x > -3) & (x < 0)
+    s = D / np.sqrt(RANK)
+    np.testing.assert_allclose(float(D) ** (x + y)[inside], s + D / s)
+    assert finite.get_linestyle() == "-"
+    dashed = artist(ax, f"{theory.MIXED_BALANCED}, asymptotic")
+    x, y = dashed.get_data()
+    np.testing.assert_allclose((x + y)[(x > -3) & (x < 0)], 0.5)
+    assert dashed.get_linestyle() == "--"
+    assert artist(ax, "band").get_paths()
+
+
+def test_on_raw_axes_the_same_lines_are_converted(runs):
+    axes = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
+    ax = phase_diagram(runs, axes, "regime").axes[0]
+    x, y = artist(ax, f"{theory.ACTIVE_LAZY}, finite d").get_data()
+    inside = np.isfinite(x) & (x > D**-3.0) & (x < 1)
+    s = D / np.sqrt(RANK)
+    np.testing.assert_allclose((x * y)[inside], s + D / s)
+    np.testing.assert_allclose(artist(ax, f"{theory.UNDERPARAMETERIZED}, finite d").get_ydata(), RANK)
+
+
+def test_without_noise_there_is_no_line_between_mixed_and_balanced(runs):
+    ax = phase_diagram(runs.assign(noise=0.0), AXES, "regime").axes[0]
+    assert not artists(ax, f"{theory.MIXED_BALANCED}, finite d")
+
+
+def test_no_lines_where_runs_of_different_tasks_meet_or_an_axis_is_neither_variance_nor_width(runs):
+    mixed = runs.copy()
+    mixed.loc[0, "noise"] = 2.0
+    other = {"gamma_w": AXES["gamma_w"], "task.noise": [1.0, 2.0]}
+    for figure in (phase_diagram(mixed, AXES, "regime"), phase_diagram(mixed, other, "regime")):
+        assert not figure.axes[0].lines
+        assert not any("theory" in label for label in legend_labels(figure))
+
+
+def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(figure):
+    ax = figure.axes[0]
+    labels = artists(ax, "line label")
+    assert {label.get_text() for label in labels} >= {"active | lazy", "mixed | balanced", "width = k"}
+    inside = ax.get_window_extent()
+    centers = []
+    for label in labels:
+        box = label.get_window_extent(figure.canvas.get_renderer())
+        assert inside.containsx(box.x0)
+        assert inside.containsx(box.x1)
+        assert inside.containsy(box.y0)
+        assert inside.containsy(box.y1)
+        centers.append(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+    gaps = [np.hypot(*np.subtract(a, b)) for i, a in enumerate(centers) for b in centers[:i]]
+    assert min(gaps) > 8
+    pixels = ax.transData.transform([[-1.0, 2.0], [-0.5, 1.5]])
+    along = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1])) % 360
+    (lazy,) = (label for label in labels if label.get_text() == "active | lazy")
+    assert lazy.get_rotation() % 360 == pytest.approx(along, abs=1)
+
+
+# ---------------------------------------------------------------------------------------------------- colours
+
+VIENOT_DEUTERAN = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
+
+
+def linear_rgb(name):
+    rgb = np.array(to_rgb(LOOKS[name].color))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lightness(linear):
+    return 116 * np.cbrt(np.clip(linear @ [0.2126, 0.7152, 0.0722], 0, 1)) - 16
+
+
+def test_the_regimes_are_an_ordered_trio_in_grey_and_to_a_deuteranope():
+    for see in (np.eye(3), VIENOT_DEUTERAN):
+        values = [lightness(see @ linear_rgb(name)) for name in ("lazy", "mixed", "balanced")]
+        assert values[0] > values[1] + 20
+        assert values[1] > values[2] + 20
+
+
+# ----------------------------------------------------------------------------------------------------- a run
+
+
+def trajectory(n=30, modes=6, **changes):
+    time = np.concatenate([[0.0], np.geomspace(1e-3, 2, n - 1)])
+    target = np.linspace(20, 2, modes)
+    s = theory.mode_value(time[:, None], 0, target, 5.0)
+    error = ((s - target) ** 2).mean(axis=1)
+    final = Modes(s[-1], s[-1] / 20, s[-1], target)
+    fields = {"train_error": error, "test_error": error + 0.1} | changes
+    return Trajectory(time=time, step=np.arange(n), singular_values=s, mode_balance=s / 20, final_modes=final, **fields)
+
+
+def test_a_run_shows_every_mode_against_the_threshold():
+    figure = run_figure(trajectory(), threshold=5.0, rank=2, title="one run")
+    errors, modes = figure.axes
+    assert errors.get_xscale() == modes.get_xscale() == "log"
+    assert len([line for line in modes.lines if str(line.get_gid()).startswith("mode")]) == 6
+    assert artist(modes, "threshold").get_ydata()[0] == 5.0
+    assert artist(modes, "mode 1").get_linewidth() > artist(modes, "mode 6").get_linewidth()
+    texts = [text.get_text() for text in modes.get_legend().get_texts()]
+    assert texts == ["signal (2)", "bulk (4)", "threshold $c$ = 5"]
+    assert artist(errors, "train").get_xdata()[0] == pytest.approx(1e-3)  # the first moment after 0
+
+
+def test_a_run_of_gradient_descent_shows_steps_from_the_start():
+    errors, modes = run_figure(trajectory(), threshold=1e9, rank=2, time_label="step").axes
+    assert errors.get_xscale() == "linear"
+    assert artist(errors, "test").get_xdata()[0] == 0
+    low, high = modes.get_ylim()
+    assert low < 20 < 1e9 < high  # a far threshold stays in view with the modes
+
+
+@pytest.mark.parametrize("errors", [np.zeros(30), np.r_[np.ones(28), np.inf, np.nan]])
+def test_zero_and_exploded_values_do_not_break_a_run_figure(errors, tmp_path):
+    odd = trajectory(train_error=errors, test_error=errors)
+    odd.singular_values[:] = 0
+    save(run_figure(odd, threshold=3.0, rank=2), tmp_path / "run.png")
+
+
+def test_a_run_that_ended_at_its_start_still_draws(tmp_path):
+    whole = trajectory(n=2)
+    first = Trajectory(
+        **{name: getattr(whole, name)[:1] for name in Trajectory.__annotations__ if name != "final_modes"},
+        final_modes=whole.final_modes,
+    )
+    save(run_figure(first, threshold=3.0, rank=2), tmp_path / "run.pdf")
+
+
+# ------------------------------------------------------------------------------------------------------ files
+
+METADATA = {"linphase": "0.1.0", "config": "0123456789abcdef"}
+
+
+def test_a_png_tells_its_config_and_version_and_has_300_dpi(figure, tmp_path):
+    save(figure, tmp_path / "diagram.png", METADATA)
+    with Image.open(tmp_path / "diagram.png") as image:
+        assert image.info["config"] == METADATA["config"]
+        assert image.info["linphase"] == METADATA["linphase"]
+        assert image.width == round(3.4 * 300)
+
+
+def test_a_pdf_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
+    save(figure, tmp_path / "diagram.pdf", METADATA)
+    content = (tmp_path / "diagram.pdf").read_bytes()
+    assert b"config: 0123456789abcdef" in content
+    assert b"/CreationDate" not in content
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
+    assert b"/Type3" not in content + b"".join(inflated(stream) for stream in streams)
+
+
+def inflated(stream):
+    try:
+        return zlib.decompressobj().decompress(stream)
+    except zlib.error:
+        return b""
+
+
+def test_an_svg_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
+    save(figure, tmp_path / "diagram.svg", METADATA)
+    content = (tmp_path / "diagram.svg").read_text()
+    assert "linphase: 0.1.0; config: 0123456789abcdef" in content
+    assert "active | lazy</text>" in content
+    assert "<dc:date>" not in content
+
+
+@pytest.mark.parametrize("suffix", figures.FORMATS)
+def test_the_same_runs_give_the_same_bytes_and_no_other_file(runs, tmp_path, suffix):
+    axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
+    paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for path in paths:
+        save(phase_diagram(runs, axes, "regime"), path, METADATA)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_another_suffix_is_refused_before_anything_is_written(figure, tmp_path):
+    for name in ("diagram.jpg", "diagram"):
+        with pytest.raises(LinphaseError, match=r"must end in \.png, \.pdf or \.svg, found"):
+            save(figure, tmp_path / name)
+    assert figures.check_format(tmp_path / "Diagram.PDF") == "pdf"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_cannot_be_written_is_a_users_mistake(figure, tmp_path):
+    with pytest.raises(LinphaseError, match="cannot be written"):
+        save(figure, tmp_path / "absent" / "diagram.png")
+
+
+def test_drawing_leaves_the_style_of_the_session_alone(runs):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    phase_diagram(runs, AXES, "regime")
+    assert dict(mpl.rcParams) == before

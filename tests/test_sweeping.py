@@ -1,0 +1,271 @@
+"""Sweeps with real workers, real kills and real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from linphase import store, sweeping
+from linphase.config import parse_config
+from linphase.errors import ResultsError
+
+SMALL = {
+    "name": "small",
+    "task": {"dimension": 8, "rank": 2},
+    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.5, 1.5, 2.5], "replicates": 2},
+}
+# Wall time differs from run to run; everything else is the run's own.
+NOT_SCIENTIFIC = ["elapsed_s"]
+
+
+def config(**changes):
+    return parse_config({**SMALL, **changes})
+
+
+def science(path: Path) -> pd.DataFrame:
+    runs = store.load(path).runs
+    return runs.drop(columns=NOT_SCIENTIFIC).sort_values("run_id", ignore_index=True)
+
+
+def same_science(one: Path, two: Path) -> None:
+    """Bit for bit: the tables and every trajectory."""
+    pd.testing.assert_frame_equal(science(one), science(two), check_exact=True)
+    left, right = store.load(one), store.load(two)
+    for run_id in left.runs["run_id"]:
+        a, b = left.trajectory(run_id), right.trajectory(run_id)
+        for name in ("time", "train_error", "test_error", "singular_values", "mode_balance"):
+            assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("undisturbed") / "small"
+    sweeping.sweep(config(), path, jobs=1)
+    return path
+
+
+def test_every_run_of_the_grid_is_there_once(undisturbed):
+    runs = store.load(undisturbed).runs
+    assert len(runs) == 18
+    assert runs["run_id"].is_unique
+    assert set(runs["status"]) == {"converged"}
+    assert runs.groupby(["gamma_sigma2", "gamma_w"])["replicate"].agg(set).eq({0, 1}).all()
+    assert not store.load(undisturbed).missing()
+
+
+def test_four_workers_give_the_bits_of_one(undisturbed, tmp_path):
+    rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=4))
+    assert sorted(row["run_id"] for row in rows) == sorted(science(undisturbed)["run_id"])
+    same_science(undisturbed, tmp_path / "r")
+
+
+def test_order_and_batches_do_not_change_a_bit(undisturbed, tmp_path):
+    specs = list(config().expand())[::-1]
+    store.create(tmp_path / "r", config())
+    for i in range(0, len(specs), 5):
+        sweeping.run_batch(tmp_path / "r", specs[i : i + 5])
+    same_science(undisturbed, tmp_path / "r")
+
+
+def test_a_finished_sweep_runs_nothing_again(undisturbed):
+    parts = sorted(p.name for p in (undisturbed / "runs").iterdir())
+    assert list(sweeping.iter_sweep(config(), undisturbed, jobs=2)) == []
+    assert sorted(p.name for p in (undisturbed / "runs").iterdir()) == parts
+
+
+def test_added_cells_and_replicates_run_only_the_new_ones(tmp_path):
+    first = config(grid={"gamma_sigma2": [-2.0, -1.0], "gamma_w": [1.5]})
+    more = config(grid={"gamma_sigma2": [-2.0, -1.0, -0.5], "gamma_w": [1.5], "replicates": 2})
+    sweeping.sweep(first, tmp_path / "r", jobs=1)
+    before = science(tmp_path / "r")
+    rows = list(sweeping.iter_sweep(more, tmp_path / "r", jobs=1))
+    assert len(rows) == 4
+    after = science(tmp_path / "r")
+    assert len(after) == 6
+    kept = after[after["run_id"].isin(before["run_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, before, check_exact=True)
+
+
+def test_another_configuration_is_refused_with_the_difference(undisturbed):
+    with pytest.raises(ResultsError, match=r"task\.rank: 2 in the directory, 3 in the config"):
+        sweeping.sweep(config(task={"dimension": 8, "rank": 3}), undisturbed)
+
+
+def test_a_run_that_raises_is_recorded_with_its_traceback_and_the_others_complete(tmp_path):
+    # A tolerance below rounding cannot be met by any step: the run raises, really.
+    grid = {"gamma_sigma2": [-1.0], "gamma_w": [1.5], "dynamics.tolerance": [1e-3, 1e-17]}
+    rows = list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=2))
+    assert len(rows) == 2
+    results = store.load(tmp_path / "r")
+    assert sorted(results.runs["status"]) == ["converged", "failed"]
+    failure = results.failures.iloc[0]
+    assert "no step is small enough" in failure["error"]
+    assert "Traceback" in failure["traceback"]
+    assert failure["tolerance"] == 1e-17
+    # It is not finished, so the next sweep tries it again.
+    assert len(list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=1))) == 1
+    assert len(store.load(tmp_path / "r").runs) == 2
+
+
+_run_batch = sweeping.run_batch
+
+
+def deadly_batch(directory, specs):
+    """A batch whose worker is killed by the system at replicate 1 of width 2, as for want of memory."""
+    if any(spec.replicate == 1 and spec.initialization.width == 2 for spec in specs):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _run_batch(directory, specs)
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_complete(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeping, "run_batch", deadly_batch)
+    rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2))
+    results = store.load(tmp_path / "r")
+    deadly = (results.runs["replicate"] == 1) & (results.runs["width"] == 2)
+    assert deadly.sum() == 3
+    assert set(results.runs[deadly]["status"]) == {"failed"}
+    assert set(results.runs[~deadly]["status"]) == {"converged"}
+    assert results.failures["error"].str.contains("SIGKILL").all()
+    assert sorted(row["run_id"] for row in rows) == sorted(results.runs["run_id"])
+    monkeypatch.undo()
+    assert len(list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2))) == 3
+    same_science(undisturbed, tmp_path / "r")
+
+
+# --- From outside: the command in a process of its own ---------------------------------------------------------------
+
+SLOWER = """
+name = "slower"
+[task]
+dimension = 40
+[grid]
+gamma_sigma2 = { start = -3.0, stop = 0.0, num = 10 }
+gamma_w = { start = 0.0, stop = 2.8, num = 12 }
+"""
+
+
+def start_sweep(tmp_path: Path, jobs: int = 2) -> subprocess.Popen:
+    (tmp_path / "slower.toml").write_text(SLOWER)
+    command = [
+        sys.executable,
+        "-m",
+        "linphase",
+        "sweep",
+        "--config",
+        "slower.toml",
+        "--out",
+        "r",
+        "--no-plot",
+    ]
+    return subprocess.Popen(
+        [*command, "--jobs", str(jobs)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_first_part(tmp_path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "r" / "runs").glob("part-*")):
+        assert time.monotonic() < deadline, "no part was committed in a minute"
+        time.sleep(0.02)
+
+
+def members(session: int) -> list[int]:
+    """Living processes of a session (from /proc, so Linux only)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to count processes")
+
+
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory):
+    """The undisturbed sweep that interrupted ones are compared with."""
+    path = tmp_path_factory.mktemp("slower")
+    process = start_sweep(path)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    return path / "r"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, number, code):
+    process = start_sweep(tmp_path)
+    wait_for_first_part(tmp_path)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    began = time.monotonic()
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == code, out
+    assert "To go on, run the same again" in out
+    assert "Traceback" not in out
+    kept = len(store.load(tmp_path / "r").runs)
+    assert 0 < kept < 120
+    again = start_sweep(tmp_path)
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, out
+    assert f"{kept} of 120 runs are in r already" in out
+    same_science(slower, tmp_path / "r")
+
+
+@pytest.mark.slow
+@needs_proc
+def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower, tmp_path):
+    process = start_sweep(tmp_path)
+    wait_for_first_part(tmp_path)
+    assert len(members(process.pid)) >= 3  # the parent and two workers
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 5
+    while members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert members(process.pid) == []
+    again = start_sweep(tmp_path)
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, out
+    same_science(slower, tmp_path / "r")
+
+
+@pytest.mark.slow
+@needs_proc
+def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
+    process = start_sweep(tmp_path)
+    wait_for_first_part(tmp_path)
+    workers = [pid for pid in members(process.pid) if pid != process.pid]
+    for pid in workers:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"loky" in command and b"resource_tracker" not in command:
+            os.kill(pid, signal.SIGKILL)
+            break
+    else:
+        raise AssertionError("no worker found")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    same_science(slower, tmp_path / "r")
+
+
+def test_status_in_the_middle_counts_what_is_missing(undisturbed):
+    command = [sys.executable, "-m", "linphase", "status", str(undisturbed), "--json"]
+    facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (facts["expected"], facts["done"], facts["missing"]) == (18, 18, 0)
