@@ -346,7 +346,7 @@ def _draw(results: "Results", panel: str, file: Path, *, by: str, signal_cut: fl
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
 @click.option("--kind", type=click.Choice(["flow", "gd"]), default="flow", show_default=True, help="Dynamics.")
 @click.option("--learning-rate", help='gd: "auto", "paper", a number, or { paper = DIVISOR }.')
-@click.option("--steps", type=int, help="gd: stop after so many steps.")
+@click.option("--steps", type=int, help="gd: at most so many steps.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
 @_set_option
@@ -366,6 +366,8 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
 
     spec = _single_spec(options, overrides, replicate)
     figures.check_format(output)  # before a long training, not after
+    if not output.parent.is_dir():
+        raise ConfigError(f"-o: an existing directory is required, found {str(output.parent)!r}")
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
         click.echo(line)

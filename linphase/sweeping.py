@@ -86,11 +86,14 @@ def estimated_flops(spec: RunSpec) -> float:
     The number of evaluations is a rough typical value; it decides batches and the progress bar, never a number.
     """
     d, m = spec.task.dimension, min(spec.initialization.width, 2 * spec.task.dimension)
-    evaluations = 300 if spec.dynamics.kind == "flow" else 600
+    evaluations = 200 if spec.dynamics.kind == "flow" else 150
     if spec.dynamics.kind == "gd" and spec.stop.rule == "converged":
-        evaluations = min(20_000, spec.dynamics.max_steps)
-    svd = 30 * d**3
-    return evaluations * (6 * m * d**2 + 1e5) + 1.5 * spec.record.snapshots * svd + 5e7
+        evaluations = 20_000
+    # What is not arithmetic (calls, small vectors) is as long as some 10^6 flops; fitted at d = 8 to 400.
+    per_evaluation = 6 * m * d**2 + 6e6
+    per_snapshot = 50 * d**3 + 5e6
+    budget = spec.dynamics.max_evaluations if spec.dynamics.kind == "flow" else spec.dynamics.max_steps
+    return min(evaluations, budget) * per_evaluation + 0.7 * spec.record.snapshots * per_snapshot
 
 
 def estimated_bytes(spec: RunSpec) -> float:

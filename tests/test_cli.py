@@ -1,0 +1,210 @@
+"""The command line: what each command prints and writes, and every mistake a user can make with it."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from linphase import sweeping
+from linphase.cli import main
+from linphase.config import parse_config
+
+CONFIG = """
+name = "tiny"
+[task]
+dimension = 8
+rank = 2
+[grid]
+gamma_sigma2 = [-2.0, -1.0, 0.0]
+gamma_w = [0.0, 1.5, 2.5]
+"""
+
+
+def linphase(*arguments: str | Path):
+    """Run a command; its exit code, and what it printed on either stream."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    import tomllib
+
+    path = tmp_path_factory.mktemp("results") / "tiny"
+    sweeping.sweep(parse_config(tomllib.loads(CONFIG)), path, jobs=1)
+    return path
+
+
+def test_every_command_has_help_with_an_example():
+    assert linphase("--help").exit_code == 0
+    for name in main.commands:
+        shown = linphase(name, "--help")
+        assert shown.exit_code == 0
+        assert "Example:" in shown.output
+        assert f"linphase {name}" in shown.output.split("Example:")[1]
+
+
+def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_results(here):
+    done = linphase("sweep", "--config", "tiny.toml", "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    assert "9 runs by regime and status" in done.output
+    for word in ("lazy", "balanced", "underparameterized", "converged", "ETA"):
+        assert word in done.output
+    with Image.open(here / "results" / "tiny" / "phase_diagram.png") as picture:
+        assert picture.width > 500
+        digest = parse_config(json.loads(next((here / "results/tiny/configs").glob("[!.]*.json")).read_text())).digest
+        assert digest in picture.text["Config"]
+        assert "linphase 0." in picture.text["Version"]
+    again = linphase("sweep", "--config", "tiny.toml", "--no-plot")
+    assert again.exit_code == 0
+    assert "9 of 9 runs are in" in again.output
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(here):
+    done = linphase("sweep", "--config", "tiny.toml", "--dry-run", "--set", "grid.replicates=3", "--jobs", "2")
+    assert done.exit_code == 0
+    lines = dict(line.split(":", 1) for line in done.output.splitlines())
+    assert lines["cells"].strip() == "9"
+    assert lines["runs"].strip() == "27"
+    assert lines["largest width"].strip() == "181"  # 8^2.5 = 181.02
+    assert "on 2 workers" in lines["time"]
+    assert "MB" in lines["disk"]
+    assert not (here / "results").exists()
+
+
+def test_an_override_changes_the_run_and_the_directory_holds_it(here):
+    done = linphase("sweep", "--config", "tiny.toml", "--out", "r", "--set", "task.rank=1", "--no-plot")
+    assert done.exit_code == 0
+    linphase("export", "r", "-o", "runs.csv")
+    assert set(pd.read_csv("runs.csv")["rank"]) == {1}
+
+
+def test_a_sweep_with_failed_runs_ends_with_code_1_and_says_why(here):
+    done = linphase("sweep", "--config", "tiny.toml", "--no-plot", "--set", "dynamics.tolerance=1e-17")
+    assert done.exit_code == 1
+    assert "9 runs failed" in done.output
+    assert "or a larger tolerance" in done.output
+    assert "failed: 9" in linphase("status", "results/tiny").output
+
+
+@pytest.mark.parametrize("panel", ["regime", "test-error", "all"])
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_plot_draws_panels_in_every_format(results, tmp_path, panel, suffix):
+    file = tmp_path / f"figure.{suffix}"
+    assert linphase("plot", results, "--panel", panel, "-o", file).exit_code == 0
+    start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix]
+    assert file.read_bytes().startswith(start)
+
+
+def test_classify_changes_with_the_cuts_and_trains_nothing(results, tmp_path):
+    by_default = linphase("classify", results, "-o", tmp_path / "a.csv")
+    never = linphase("classify", results, "--signal-cut", "0", "--bulk-cut", "1", "--by", "balance",
+                     "-o", tmp_path / "b.csv")  # fmt: skip
+    assert by_default.exit_code == never.exit_code == 0
+    a, b = pd.read_csv(tmp_path / "a.csv"), pd.read_csv(tmp_path / "b.csv")
+    assert "lazy" in set(a["regime"])
+    assert "lazy" not in set(b["regime"])  # no share is below 0
+    assert list(a["run_id"]) == list(b["run_id"])
+    assert "signal_active_by_balance" in b.columns
+
+
+def test_status_and_export_agree_on_the_runs(results, tmp_path):
+    facts = json.loads(linphase("status", results, "--json").output)
+    linphase("export", results, "-o", tmp_path / "runs.csv")
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert facts["done"] == facts["expected"] == len(runs) == 9
+    assert facts["missing"] == facts["failed"] == facts["diverged"] == 0
+    assert facts["regimes"]["lazy"] == (runs["regime"] == "lazy").sum() > 0
+    assert "9 of 9 runs done" in linphase("status", results).output
+
+
+def test_columns_lists_every_declared_column():
+    from linphase.columns import RUNS, TRAJECTORIES
+
+    shown = linphase("columns").output
+    for column in (*RUNS, *TRAJECTORIES):
+        assert column.name in shown
+
+
+def test_run_prints_the_regime_and_draws(here):
+    done = linphase("run", "--gamma-sigma2", "-2", "--gamma-w", "1.5", "-d", "16", "-k", "2", "-o", "r.png")
+    assert done.exit_code == 0
+    assert "balanced by threshold" in done.output
+    assert "smallest test error" in done.output
+    assert Path("r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_run_takes_figure_1s_protocol(here):
+    done = linphase("run", "--gamma-sigma2", "-1.85", "--gamma-w", "2.25", "-d", "20", "--kind", "gd", "--learning-rate",
+                    "{ paper = 5 }", "--steps", "10", "-o", "r.svg")  # fmt: skip
+    assert done.exit_code == 0
+    assert "10 steps" in done.output
+
+
+MISTAKES = {
+    "no such config": (["sweep", "--config", "nope.toml"], "nope.toml: cannot be read: No such file"),
+    "config is a directory": (["sweep", "--config", "."], "cannot be read"),
+    "override without =": (["sweep", "--config", "tiny.toml", "--set", "task.rank"], "KEY=VALUE"),
+    "override of an unknown key": (["sweep", "--config", "tiny.toml", "--set", "task.rnk=3"], "task.rnk"),
+    "override out of range": (["sweep", "--config", "tiny.toml", "--set", "task.rank=9"], "task.rank"),
+    "no workers": (["sweep", "--config", "tiny.toml", "--jobs", "0"], "--jobs"),
+    "no results": (["status", "nowhere"], "nowhere"),
+    "results are a file": (["plot", "tiny.toml"], "tiny.toml"),
+    "plot: unknown panel": (["plot", "RESULTS", "--panel", "regimes"], "panel must be one of regime, "),
+    "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
+    "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "cannot be written: No such file"),
+    "plot: unknown measure": (["plot", "RESULTS", "--by", "speed"], "'threshold', 'balance', 'speedup'"),
+    "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
+    "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
+    "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),
+    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "cannot write"),
+    "run: no variance": (["run", "--gamma-w", "1"], "gamma_sigma2"),
+    "run: two widths": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--width", "3"], "gamma_w"),
+    "run: rank above d": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-d", "4"], "rank"),
+    "run: many": (
+        ["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--set", "grid.gamma_w=[1,2]"],
+        "one run is required",
+    ),
+    "run: format": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-o", "x.gif"], "found '.gif'"),
+    "run: no such place": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-o", "no/x.png"], "existing directory"),
+    "run: rate": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--learning-rate", "-1"], "learning_rate"),
+    "unknown command": (["sweeep"], "No such command"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_message_exit_code_2_and_writes_nothing(mistake, here, results):
+    arguments, message = MISTAKES[mistake]
+    before = sorted(here.rglob("*"))
+    done = linphase(*(results if argument == "RESULTS" else argument for argument in arguments))
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Traceback" not in done.output
+    assert "pydantic" not in done.output
+    assert sorted(here.rglob("*")) == before
+
+
+def test_all_mistakes_of_a_config_are_told_together(here):
+    (here / "bad.toml").write_text(
+        'name = "../x"\n[task]\nrank = 99\nnoise = -1.0\n[grid]\ngamma_w = [1, 1]\ndepth = 3\n'
+    )
+    done = linphase("sweep", "--config", "bad.toml")
+    assert done.exit_code == 2
+    for key in ("name", "task.rank", "task.noise", "grid.gamma_w", "grid.depth", "gamma_sigma2"):
+        assert key in done.output
+    assert not (here / "results").exists()
+
+
+def test_another_configuration_in_a_directory_is_refused_with_the_difference(results, here):
+    done = linphase("sweep", "--config", "tiny.toml", "--out", results, "--set", "task.noise=2.0")
+    assert done.exit_code == 2
+    assert "task.noise: 1.0 in the directory, 2.0 in the config" in done.output
