@@ -265,6 +265,8 @@ def _one_by_one(directory: Path, specs: list[RunSpec], should_stop: Callable[[],
         committed = _committed(directory, todo)
         yield from committed.values()
         todo = deque(spec for spec in todo if spec.run_id not in committed)
+        if not todo:
+            return
         with _workers(1) as pool:
             try:
                 while todo and not should_stop():

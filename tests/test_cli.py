@@ -144,8 +144,8 @@ def test_run_prints_the_regime_and_draws(here):
 
 
 def test_run_takes_figure_1s_protocol(here):
-    done = linphase("run", "--gamma-sigma2", "-1.85", "--gamma-w", "2.25", "-d", "20", "--kind", "gd", "--learning-rate",
-                    "{ paper = 5 }", "--steps", "10", "-o", "r.svg")  # fmt: skip
+    cell = ["--gamma-sigma2", "-1.85", "--gamma-w", "2.25", "-d", "20"]
+    done = linphase("run", *cell, "--kind", "gd", "--learning-rate", "{ paper = 5 }", "--steps", "10", "-o", "r.svg")
     assert done.exit_code == 0
     assert "10 steps" in done.output
 
