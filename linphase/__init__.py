@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from linphase.config import Initialization, RunSpec, SweepConfig, load_config, parse_config
+    from linphase.config import SweepConfig, load_config, parse_config
     from linphase.dynamics import GradientDescent, GradientFlow
     from linphase.errors import LinphaseError
     from linphase.network import Weights, gaussian_start, reduce_width
+    from linphase.spec import Initialization, RunSpec
     from linphase.store import Results, load
     from linphase.sweeping import iter_sweep, sweep
     from linphase.task import Task, draw_task
@@ -46,10 +47,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "config": ("Initialization", "RunSpec", "SweepConfig", "load_config", "parse_config"),
+    "config": ("SweepConfig", "load_config", "parse_config"),
     "dynamics": ("GradientDescent", "GradientFlow"),
     "errors": ("LinphaseError",),
     "network": ("Weights", "gaussian_start", "reduce_width"),
+    "spec": ("Initialization", "RunSpec"),
     "store": ("Results", "load"),
     "sweeping": ("iter_sweep", "sweep"),
     "task": ("Task", "draw_task"),

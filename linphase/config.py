@@ -2,7 +2,7 @@
 
 A configuration is checked completely before anything runs: `load_config` and `parse_config` collect every
 problem and raise one `ConfigError` with a line for each. What a key requires stands once, in words, as the
-description of its field below; `linphase.grid` reads the axes.
+description of its field in `linphase.spec`; `linphase.grid` reads the axes.
 
 The grid has one variance axis (gamma_sigma2 or init_variance), one width axis (gamma_w or width) and any
 number of facets: keys of other sections by dotted name, such as "task.rank". A facet decides its key; a value
@@ -12,153 +12,69 @@ that the key's own section gives is then not used.
 import difflib
 import hashlib
 import itertools
-import json
 import math
-import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field
 
+from linphase.conflicts import check_cells
 from linphase.errors import ConfigError
-from linphase.grid import STRICT, Axis, Key, Problems, dotted, read_axis, show, show_some, size, write_out
+from linphase.grid import Axis, Key, Problems, dotted, read_axis, show, size, write_out
+from linphase.spec import (
+    KEYS_OF_KIND,
+    KEYS_OF_RULE,
+    MAX_WIDTH,
+    NUMERICS_VERSION,
+    PAPER_DIVISOR,
+    SECTIONS,
+    SELECTORS,
+    DynamicsConfig,
+    Initialization,
+    PaperRate,
+    RecordConfig,
+    RunConfig,
+    RunSpec,
+    Start,
+    StopConfig,
+    TaskConfig,
+    canonical_json,
+    power,
+)
+from linphase.toml import flat_grid, override_with, plain, read_toml
 
-NUMERICS_VERSION = 1  # part of every run id: raised only when linphase's numbers change
+__all__ = [
+    "KEYS_OF_KIND",
+    "KEYS_OF_RULE",
+    "MAX_RUNS",
+    "MAX_WIDTH",
+    "NUMERICS_VERSION",
+    "PAPER_DIVISOR",
+    "SECTIONS",
+    "VARIANCE_KEYS",
+    "WIDTH_KEYS",
+    "DynamicsConfig",
+    "GridConfig",
+    "Initialization",
+    "PaperRate",
+    "RecordConfig",
+    "RunConfig",
+    "RunSpec",
+    "StopConfig",
+    "SweepConfig",
+    "TaskConfig",
+    "difference",
+    "load_config",
+    "parse_config",
+]
+
 MAX_RUNS = 10**7
-MAX_WIDTH = 2**53  # the last integer up to which every width is exact in float64
-PAPER_DIVISOR = 50  # eta = 1/(50 ...): theory.md section 2
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-
-
-class _Section(BaseModel):
-    """A table of the configuration: frozen, strictly typed (true is not a number), without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", **STRICT)
-
-    def used(self) -> dict[str, Any]:
-        """The keys that decide a run's numbers, and their values; only these are hashed."""
-        return self.model_dump()
-
-
-@lru_cache(maxsize=4096)
-def _canonical_json(section: _Section) -> str:
-    return _encode(section.used())
-
-
-class TaskConfig(_Section):
-    """The target Y = A* + E: A* of the given rank and E of the given noise are (dimension, dimension)."""
-
-    dimension: int = Field(default=64, ge=2, le=20_000, description="an integer from 2 to 20000")
-    rank: int = Field(default=4, ge=1, le=20_000, description="an integer of at least 1 (and at most the dimension)")
-    noise: Annotated[float, Field(ge=0), AfterValidator(abs)] = Field(
-        default=1.0,  # abs: -0.0 must hash like 0.0
-        description="a finite number of at least 0",
-    )
-    signal_norm: float | None = Field(default=None, gt=0, description="a finite number above 0")
-
-    @model_validator(mode="after")
-    def _rank_fits(self) -> Self:
-        if self.rank > self.dimension:
-            raise ValueError(f"rank must be at most the dimension {self.dimension}, found {self.rank}")
-        return self
-
-
-class PaperRate(_Section):
-    """The paper's learning rate with another divisor in place of 50: `learning_rate = { paper = 5 }`."""
-
-    paper: float = Field(gt=0)
-
-
-def _plain_rate(rate: object) -> object:
-    """{ paper = 50 } is the rule "paper", and must not get another run id."""
-    return "paper" if rate == PaperRate(paper=PAPER_DIVISOR) else rate
-
-
-_Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | PaperRate, AfterValidator(_plain_rate)]
-
-
-class DynamicsConfig(_Section):
-    """How the weights move: gradient flow or gradient descent. Keys of the other kind are not used."""
-
-    kind: Literal["flow", "gd"] = Field(default="flow", description='"flow" or "gd"')
-    tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="a number above 0 and at most 0.1")
-    learning_rate: _Rate = Field(default="auto", description='"auto", "paper", { paper = DIVISOR } or a number above 0')
-    update: Literal["simultaneous", "alternating"] = Field(
-        default="simultaneous", description='"simultaneous" or "alternating"'
-    )
-    max_steps: int = Field(default=100_000, ge=1, le=10**9, description="an integer from 1 to 10^9")
-    max_evaluations: int = Field(default=100_000, ge=1, le=10**9, description="an integer from 1 to 10^9")
-
-    def used(self) -> dict[str, Any]:
-        return {key: value for key, value in self.model_dump().items() if key in KEYS_OF_KIND[self.kind]}
-
-    @property
-    def learning_rate_rule(self) -> str:
-        """The learning rate as configured, in short: "auto", "paper", "paper/5" or "0.01"."""
-        rate = self.learning_rate
-        if isinstance(rate, str):
-            return rate
-        return f"paper/{_short(rate.paper)}" if isinstance(rate, PaperRate) else _short(rate)
-
-
-class StopConfig(_Section):
-    """When a run ends: `converged` (theory.md section 4) or the paper's rule (section 2)."""
-
-    rule: Literal["converged", "paper"] = Field(default="converged", description='"converged" or "paper"')
-    train_error: float = Field(default=1e-3, gt=0, description="a finite number above 0")
-
-    def used(self) -> dict[str, Any]:
-        return {key: value for key, value in self.model_dump().items() if key in KEYS_OF_RULE[self.rule]}
-
-
-KEYS_OF_KIND = {
-    "flow": ("kind", "tolerance", "max_evaluations"),
-    "gd": ("kind", "learning_rate", "update", "max_steps"),
-}
-KEYS_OF_RULE = {"converged": ("rule", "train_error"), "paper": ("rule",)}
-_SELECTORS = {"dynamics": ("dynamics.kind", KEYS_OF_KIND), "stop": ("stop.rule", KEYS_OF_RULE)}
-
-
-class RecordConfig(_Section):
-    """What is kept of a run over time."""
-
-    snapshots: int = Field(default=48, ge=2, le=10_000, description="an integer from 2 to 10000")
-    singular_values: Annotated[int, Field(ge=1, le=20_000)] | Literal["all"] = Field(
-        default="all", description='"all" or an integer from 1 to 20000'
-    )
-
-
-class RunConfig(_Section):
-    """The root of the random numbers, and the floating-point type of the training."""
-
-    seed: int = Field(default=0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1")
-    precision: Literal["float64", "float32"] = Field(default="float64", description='"float64" or "float32"')
-
-
-class _Start(_Section):
-    """The keys of the grid that are its own. A normal float is one that keeps its full precision."""
-
-    gamma_sigma2: float = Field(description="a finite number")
-    init_variance: float = Field(ge=sys.float_info.min, description="a finite number above 0 (a normal float64)")
-    gamma_w: float = Field(ge=0, description="a finite number of at least 0")
-    width: int = Field(ge=1, le=MAX_WIDTH, description="an integer from 1 to 2^53")
-    replicates: int = Field(ge=1, description="an integer of at least 1")
-
-
-SECTIONS: dict[str, type[_Section]] = {
-    "task": TaskConfig,
-    "dynamics": DynamicsConfig,
-    "stop": StopConfig,
-    "record": RecordConfig,
-    "run": RunConfig,
-}
 VARIANCE_KEYS = ("gamma_sigma2", "init_variance")
 WIDTH_KEYS = ("gamma_w", "width")
+
+_Values = dict[str, tuple[Any, ...] | None]  # what each key is in the sweep; None where it is not as required
 
 _KEYS = {
     f"{section}.{name}": Key.of(field)
@@ -170,8 +86,8 @@ _FACET_KEYS = {
     for key, value in _KEYS.items()
     if key.startswith(("task.", "dynamics.", "stop.")) or key == "run.precision"
 }
-_START_KEYS = {name: Key.of(field) for name, field in _Start.model_fields.items()}
-_REPLICATES = _START_KEYS.pop("replicates")
+_START_KEYS = {name: Key.of(field) for name, field in Start.model_fields.items()}
+_REPLICATES = Key.of(Field(ge=1, description="an integer of at least 1"), annotation=int)
 _AXIS_KEYS = _START_KEYS | _FACET_KEYS
 _NAME = Key.of(
     Field(
@@ -180,147 +96,6 @@ _NAME = Key.of(
     ),
     annotation=str,
 )
-
-
-@dataclass(frozen=True)
-class Initialization:
-    """A Gaussian start: entries of W1 and W2 are N(0, init_variance), the network has the given width.
-
-    init_variance = d^gamma_sigma2 and width = int(d^gamma_w), at least 1 (theory.md section 1).
-    """
-
-    gamma_sigma2: float
-    gamma_w: float
-    init_variance: float
-    width: int
-
-    @property
-    def threshold(self) -> float:
-        """c = sigma2 * width: singular values above it are active."""
-        return self.init_variance * self.width
-
-    @classmethod
-    def at(
-        cls,
-        dimension: float,
-        *,
-        gamma_sigma2: float | None = None,
-        init_variance: float | None = None,
-        gamma_w: float | None = None,
-        width: int | None = None,
-    ) -> Self:
-        """The start for one variance key and one width key; the logarithm to base d gives the others."""
-        if (gamma_sigma2 is None) == (init_variance is None):
-            raise ConfigError("exactly one of gamma_sigma2 and init_variance is required")
-        if (gamma_w is None) == (width is None):
-            raise ConfigError("exactly one of gamma_w and width is required")
-        if init_variance is None:
-            assert gamma_sigma2 is not None
-            init_variance = _power(dimension, gamma_sigma2)
-            if not _is_normal(init_variance):
-                raise ConfigError(
-                    f"gamma_sigma2 = {gamma_sigma2} gives the variance {init_variance}, no normal float64"
-                )
-        elif not _is_normal(init_variance):
-            raise ConfigError(
-                f"init_variance must be {_START_KEYS['init_variance'].requirement}, found {init_variance}"
-            )
-        if width is None:
-            assert gamma_w is not None
-            power = _power(dimension, gamma_w)
-            if not power <= MAX_WIDTH:
-                raise ConfigError(f"gamma_w = {gamma_w} gives the width {power:.3g}, more than 2^53")
-            width = max(1, int(power))
-        elif not 1 <= width <= MAX_WIDTH:
-            raise ConfigError(f"width must be {_START_KEYS['width'].requirement}, found {width}")
-        log_d = math.log(dimension)
-        return cls(
-            gamma_sigma2=math.log(init_variance) / log_d if gamma_sigma2 is None else gamma_sigma2,
-            gamma_w=math.log(width) / log_d if gamma_w is None else gamma_w,
-            init_variance=init_variance,
-            width=width,
-        )
-
-
-def _power(dimension: float, exponent: float) -> float:
-    try:
-        return math.pow(dimension, exponent)
-    except OverflowError:
-        return math.inf
-
-
-def _is_normal(value: float) -> bool:
-    return sys.float_info.min <= value <= sys.float_info.max
-
-
-def _short(value: float) -> str:
-    return repr(value).removesuffix(".0")
-
-
-@dataclass(frozen=True, slots=True)
-class RunSpec:
-    """Everything that decides one run's numbers. `start` holds the two grid values it was asked for by."""
-
-    task: TaskConfig
-    initialization: Initialization
-    start: tuple[tuple[str, float], tuple[str, float]]
-    replicate: int
-    dynamics: DynamicsConfig
-    stop: StopConfig
-    record: RecordConfig
-    run: RunConfig
-
-    def canonical(self) -> dict[str, Any]:
-        """The specification that is hashed: used keys only, nothing of scheduling."""
-        return {
-            "numerics_version": NUMERICS_VERSION,
-            "task": self.task.used(),
-            "start": dict(self.start),
-            "replicate": self.replicate,
-            "dynamics": self.dynamics.used(),
-            "stop": self.stop.used(),
-            "record": self.record.used(),
-            "seed": self.run.seed,
-            "precision": self.run.precision,
-        }
-
-    @property
-    def run_id(self) -> str:
-        """The first 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        # The same text as _encode(self.canonical()), but the JSON of each section is made only once.
-        start = ",".join(f'"{key}":{value!r}' for key, value in sorted(self.start))
-        text = (
-            f'{{"dynamics":{_canonical_json(self.dynamics)},"numerics_version":{NUMERICS_VERSION}'
-            f',"precision":"{self.run.precision}","record":{_canonical_json(self.record)}'
-            f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{{start}}}'
-            f',"stop":{_canonical_json(self.stop)},"task":{_canonical_json(self.task)}}}'
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-    def columns(self) -> dict[str, object]:
-        """The values of the columns of the runs table that say what was asked for; keys not used are None."""
-        start, dynamics, stop = self.initialization, self.dynamics.used(), self.stop.used()
-        return {
-            "run_id": self.run_id,
-            "gamma_sigma2": start.gamma_sigma2,
-            "gamma_w": start.gamma_w,
-            "init_variance": start.init_variance,
-            "width": start.width,
-            "threshold": start.threshold,
-            "replicate": self.replicate,
-            "seed": self.run.seed,
-            **self.task.used(),
-            "kind": self.dynamics.kind,
-            "tolerance": dynamics.get("tolerance"),
-            "learning_rate_rule": self.dynamics.learning_rate_rule if "learning_rate" in dynamics else None,
-            "update": dynamics.get("update"),
-            "max_steps": dynamics.get("max_steps"),
-            "max_evaluations": dynamics.get("max_evaluations"),
-            "stop_rule": self.stop.rule,
-            "stop_train_error": stop.get("train_error"),
-            "snapshots": self.record.snapshots,
-            "precision": self.run.precision,
-        }
 
 
 @dataclass(frozen=True)
@@ -359,7 +134,7 @@ class SweepConfig:
         widths, dimensions = list(self.grid.axes.values())[1], self.values("task.dimension")
         if "width" in self.grid.axes:
             return int(max(widths))
-        return int(_power(max(dimensions), max(widths)))
+        return int(power(max(dimensions), max(widths)))
 
     def values(self, key: str) -> tuple[Any, ...]:
         """The values a key such as `task.rank` takes in the sweep: those of its axis, or its single one."""
@@ -370,8 +145,11 @@ class SweepConfig:
 
     def uses(self, key: str) -> bool:
         """Whether any run of the sweep uses a key such as `dynamics.tolerance`."""
-        choices = _choices(key, {selector: self.values(selector) for selector, _ in _SELECTORS.values()})
-        return any(choices.values()) or not choices
+        section, _, name = key.partition(".")
+        if section not in SELECTORS:
+            return True
+        selector, keys_of = SELECTORS[section]
+        return any(name in keys_of[choice] for choice in self.values(selector))
 
     def resolved(self) -> dict[str, Any]:
         """Everything, defaults included and axes as lists, ready for JSON; `parse_config` reads it back."""
@@ -382,7 +160,7 @@ class SweepConfig:
     @property
     def digest(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of the resolved configuration's canonical JSON."""
-        return hashlib.sha256(_encode(self.resolved()).encode()).hexdigest()[:16]
+        return hashlib.sha256(canonical_json(self.resolved()).encode()).hexdigest()[:16]
 
     def expand(self) -> Iterator[RunSpec]:
         """The runs, one after the other: facets vary slowest, then variance, then width, then replicate."""
@@ -423,7 +201,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     ConfigError
         With one line for every problem: the file (or --set), the key, what is required and what was found.
     """
-    return _overridden(_read(Path(path)), Problems(str(path)), overrides)
+    return _overridden(read_toml(Path(path)), Problems(str(path)), overrides)
 
 
 def parse_config(mapping: Mapping[str, Any], source: str = "config", overrides: Iterable[str] = ()) -> SweepConfig:
@@ -433,94 +211,15 @@ def parse_config(mapping: Mapping[str, Any], source: str = "config", overrides: 
     """
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{source}: must be a table of keys, found {show(mapping)}")
-    return _overridden(_plain(mapping), Problems(source), overrides)
+    return _overridden(plain(mapping), Problems(source), overrides)
 
 
 def _overridden(config: dict[str, Any], problems: Problems, overrides: Iterable[str]) -> SweepConfig:
     if isinstance(config.get("grid"), dict):
-        config["grid"] = _flat_grid(config["grid"], problems)
+        config["grid"] = flat_grid(config["grid"], problems)
     for override in overrides:
-        _override(config, override, problems)
+        override_with(config, override, problems)
     return _parse(config, problems)
-
-
-def _plain(value: Any) -> Any:
-    """Lists and dictionaries as TOML would give them, from tuples and numpy arrays too."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: must be UTF-8 text, found byte {error.object[error.start]:#04x} at position {error.start}"
-        ) from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: is nested too deeply") from error
-    except ValueError as error:  # TOMLDecodeError with line and column, or an integer of thousands of digits
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
-
-
-def _override(config: dict[str, Any], override: str, problems: Problems) -> None:
-    """Put the value of one KEY=VALUE in its place in the configuration."""
-    key, equals, text = override.partition("=")
-    path = _key_path(key)
-    if not (equals and path):
-        problems.lines.append(f"--set takes KEY=VALUE, such as task.rank=8, found {show(override)}")
-        return
-    if path[0] == "grid" and len(path) > 2 and path[1] in SECTIONS:
-        path = ("grid", f"{path[1]}.{path[2]}", *path[3:])
-    *tables, name = path
-    table: Any = config
-    for depth, part in enumerate(tables, start=1):
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            where = ".".join(tables[:depth])
-            problems.lines.append(f"--set {key.strip()}: {where} must be a table, found {show(table)}")
-            return
-    table[name] = _toml_value(text)
-    problems.overridden.append(path)
-
-
-def _key_path(key: str) -> tuple[str, ...]:
-    """The parts of a dotted TOML key, () if it is none."""
-    try:
-        table = tomllib.loads(f"{key} = 0")
-    except (ValueError, RecursionError):
-        return ()
-    path = []
-    while isinstance(table, dict) and len(table) == 1:
-        (part,) = table
-        path.append(part)
-        table = table[part]
-    return () if isinstance(table, dict) else tuple(path)
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        table = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return table["value"] if len(table) == 1 else text
-
-
-def _flat_grid(grid: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """The grid with tables such as [grid.task] turned into dotted names, in the order of the file."""
-    flat: dict[str, Any] = {}
-    for key, value in grid.items():
-        is_table = key in SECTIONS and isinstance(value, Mapping)
-        entries = {f"{key}.{name}": entry for name, entry in value.items()} if is_table else {key: value}
-        for name in (name for name in entries if name in flat):
-            problems.add(("grid", name), "is given twice, as a quoted name and in a table; remove one")
-        flat |= entries
-    return flat
 
 
 def _parse(mapping: Mapping[str, Any], problems: Problems) -> SweepConfig:
@@ -532,12 +231,12 @@ def _parse(mapping: Mapping[str, Any], problems: Problems) -> SweepConfig:
         problems.add(("name",), 'is required, found none. Example: name = "quickstart"')
     values = _section_values(mapping, problems)
     axes, replicates = _read_grid(mapping.get("grid", {}), problems)
-    for key in axes.keys() & _FACET_KEYS.keys():
+    for key in axes:
         path = tuple(key.split("."))
-        if problems.is_overridden(path):
+        if key in _FACET_KEYS and problems.is_overridden(path):
             problems.add(path, f"has no effect, as grid.{key} is an axis; set grid.{key} instead")
     known = {key: entry for key, entry in (values | axes).items() if entry is not None}
-    _check_cells(known, axes, problems)
+    check_cells(known, axes, problems)
     problems.raise_if_any()
     assert name is not None
     assert replicates is not None
@@ -546,9 +245,6 @@ def _parse(mapping: Mapping[str, Any], problems: Problems) -> SweepConfig:
         for section, model in SECTIONS.items()
     }
     return SweepConfig(name[0], grid=GridConfig({key: known[key] for key in axes}, replicates[0]), **sections)
-
-
-_Values = dict[str, tuple[Any, ...] | None]  # what a key is in the sweep; None where it is not as required
 
 
 def _section_values(mapping: Mapping[str, Any], problems: Problems) -> _Values:
@@ -572,7 +268,7 @@ def _read_grid(grid: Any, problems: Problems) -> tuple[_Values, tuple[int] | Non
     if not isinstance(grid, Mapping):
         problems.add(("grid",), f"must be a table, found {show(grid)}")
         return {}, None
-    grid = _flat_grid(grid, problems)
+    grid = flat_grid(grid, problems)
     _report_unknown(grid, (*_AXIS_KEYS, "replicates"), ("grid",), problems)
     replicates = _REPLICATES.check(grid.get("replicates", 1), ("grid", "replicates"), problems)
     keys = [
@@ -583,10 +279,10 @@ def _read_grid(grid: Any, problems: Problems) -> tuple[_Values, tuple[int] | Non
     read = {key: read_axis(grid[key], _AXIS_KEYS[key], ("grid", key), problems) for key in keys}
     axes: dict[str, Axis] = {key: axis for key, axis in read.items() if axis is not None}
     cells = math.prod(size(axis) for axis in axes.values())
-    too_many = replicates is not None and cells * replicates[0] > MAX_RUNS
-    if replicates is not None and too_many:
-        found = f"{show(cells)} cells x {show(replicates[0])} replicates"
-        problems.add(("grid",), f"must make at most 10^7 runs, found {found}")
+    count = 1 if replicates is None else replicates[0]
+    too_many = cells * count > MAX_RUNS
+    if too_many:
+        problems.add(("grid",), f"must make at most 10^7 runs, found {show(cells)} cells x {show(count)} replicates")
     # With too many runs no axis is written out: nothing of that size is ever allocated.
     return {
         key: None if too_many or key not in axes else write_out(axes[key], ("grid", key), problems) for key in keys
@@ -624,68 +320,6 @@ def _report_unknown(table: Mapping[str, Any], known: Iterable[str], path: tuple[
         else:
             text = f"is not a key, found {found}; known are {', '.join(known)}"
         problems.add((*path, key), text)
-
-
-def _check_cells(known: Mapping[str, tuple[Any, ...]], axes: Iterable[str], problems: Problems) -> None:
-    """What must hold between keys, in every combination of the values they take in the sweep."""
-    for key in axes:
-        idle = [show(choice) for choice, used in _choices(key, known).items() if not used]
-        if idle:
-            selector = _SELECTORS[key.split(".")[0]][0]
-            text = f"must not be an axis with {selector} = {idle[0]}, which does not use it"
-            found = show(known.get(key, ()))
-            problems.add(("grid", key), f"{text} (the same runs would be repeated), found {found}")
-    conflicts = [
-        _rank_conflict(known),
-        _rule_conflict(known),
-        _width_conflict(known),
-        _variance_conflict(known),
-    ]
-    for key, text in filter(None, conflicts):
-        problems.add(("grid", key) if key in axes else tuple(key.split(".")), text)
-
-
-def _rank_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
-    smallest = min(known.get("task.dimension", ()), default=math.inf)
-    ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
-    return ("task.rank", f"must be at most task.dimension = {smallest}, found {show_some(ranks)}") if ranks else None
-
-
-def _rule_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
-    if "paper" in known.get("stop.rule", ()) and "flow" in known.get("dynamics.kind", ()):
-        return "stop.rule", 'must be "converged" with dynamics.kind = "flow", found "paper", a rule for "gd"'
-    return None
-
-
-def _width_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
-    # d^x is furthest from 1 at the largest d: all cells hold where those of the largest d do.
-    d = max(known.get("task.dimension", ()), default=2)
-    wide = [x for x in known.get("gamma_w", ()) if not _power(d, x) <= MAX_WIDTH]
-    limit = f"{math.log(MAX_WIDTH, d):.4f} at d = {d} (a width of 2^53)"
-    return ("gamma_w", f"must be at most {limit}, found {show_some(wide)}") if wide else None
-
-
-def _variance_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
-    d = max(known.get("task.dimension", ()), default=2)
-    key = "gamma_sigma2" if "gamma_sigma2" in known else "init_variance"
-    variances = {x: _power(d, x) if key == "gamma_sigma2" else x for x in known.get(key, ())}
-    if extreme := [x for x, variance in variances.items() if not _is_normal(variance)]:
-        low, high = math.log(sys.float_info.min, d), math.log(sys.float_info.max, d)
-        limits = f"from {low:.4f} to {high:.4f} at d = {d} (d^gamma_sigma2 a normal float64)"
-        return key, f"must be {limits}, found {show_some(extreme)}"
-    width = max((*known.get("width", ()), *(_power(d, x) for x in known.get("gamma_w", ()))), default=1)
-    huge = [x for x, variance in variances.items() if not _is_normal(variance * width)]
-    text = f"must keep sigma2 * width finite at the largest width, {width:.3g}, found {show_some(huge)}"
-    return (key, text) if huge and width <= MAX_WIDTH else None
-
-
-def _choices(key: str, values: Mapping[str, tuple[Any, ...]]) -> dict[str, bool]:
-    """Whether each dynamics.kind, or stop.rule, of the sweep uses a key of its section; {} for other keys."""
-    section, _, name = key.partition(".")
-    if section not in _SELECTORS:
-        return {}
-    selector, keys_of = _SELECTORS[section]
-    return {choice: name in keys_of[choice] for choice in values.get(selector, ())}
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from linphase.errors import ConfigError
+from linphase.spec import STRICT
 
 Path: TypeAlias = tuple[str | int, ...]  # of a key in the configuration, such as ("grid", "task.rank", 1)
 SIGNIFICANT_DIGITS = 12  # of every axis value
-STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # true is no number, 3.0 no integer
 
 
 @dataclass

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from linphase.config import Initialization
 from linphase.errors import LinphaseError
+from linphase.spec import Initialization
 from linphase.streams import stream
 
 Array = NDArray[np.floating]

@@ -24,6 +24,7 @@ def versions() -> dict[str, str]:
 
 
 def _blas() -> str:
+    import scipy.linalg  # noqa: F401 - numpy and scipy bring a BLAS each, found only when both are loaded
     from threadpoolctl import threadpool_info
 
     libraries = {

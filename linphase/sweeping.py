@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 import traceback
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from joblib.externals.loky import ProcessPoolExecutor
 
 from linphase import store
-from linphase.config import RunSpec, SweepConfig
+from linphase.config import SweepConfig
 from linphase.provenance import versions
+from linphase.spec import RunSpec
 
 if TYPE_CHECKING:
     from linphase.training import TrainedRun
@@ -63,11 +65,25 @@ def iter_sweep(
     """
     directory = Path(out or default_directory(config))
     store.create(directory, config)
+    _warn_of_other_numerics(directory)
     finished = store.finished_ids(directory)
     missing = [spec for spec in config.expand() if spec.run_id not in finished]
     jobs = jobs or available_cores()
     yield from _run_all(directory, missing, jobs, should_stop)
     store.fold(directory)
+
+
+def _warn_of_other_numerics(directory: Path) -> None:
+    """The same bits are promised for equal versions and CPU only (design.md, "Randomness")."""
+    for name in ("numpy_version", "scipy_version", "blas", "cpu"):
+        here = versions()[name]
+        others = sorted(set(store.distinct(directory, name)) - {here})
+        if others:
+            warnings.warn(
+                f"{directory}: holds runs made with {name} {', '.join(others)}, here it is {here}; new runs agree with "
+                "them to the tolerance, but not bit for bit",
+                stacklevel=3,
+            )
 
 
 def available_cores() -> int:

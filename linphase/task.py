@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.config import TaskConfig
 from linphase.errors import LinphaseError
+from linphase.spec import TaskConfig
 from linphase.streams import stream
 
 Array = NDArray[np.floating]

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase import regime
-from linphase.config import Initialization, RecordConfig, RunSpec, StopConfig
 from linphase.dynamics import (
     Dynamics,
     GradientDescent,
@@ -22,6 +21,7 @@ from linphase.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
 from linphase.network import Weights, estimated_initialization, gaussian_start, reduce_width
 from linphase.observables import average_mode_rate, mean_square, mode_speed_up, singular_values_and_balance
 from linphase.recorder import Recorder
+from linphase.spec import Initialization, RecordConfig, RunSpec, StopConfig
 from linphase.task import Task, draw_task
 from linphase.trajectory import Modes, TestErrorMinimum, Trajectory
 

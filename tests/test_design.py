@@ -11,12 +11,14 @@ PACKAGE = Path(__file__).parents[1] / "linphase"
 
 # What each module may import of linphase, lowest first: an entry may use every entry above it that it names.
 # It differs from the founding table where that proved awkward:
-# - streams, grid, outcomes, provenance, minimum and recorder are pieces of its modules that stand alone.
+# - spec, grid, toml and conflicts are pieces of config: what decides one run, which is all that the physics needs of
+#   it, and how a file is read and checked.
+# - streams, outcomes, provenance, minimum and recorder are pieces of its modules that stand alone, too.
 # - train and sweep are called training and sweeping, because `linphase.train` and `linphase.sweep` are functions.
 # - store returns Trajectory, so it imports trajectory, which imports nothing.
 PHYSICS = {
     "errors",
-    "config",
+    "spec",
     "streams",
     "task",
     "network",
@@ -34,17 +36,22 @@ ALLOWED = {
     "theory": set(),
     "provenance": set(),
     "outcomes": {"regime"},
-    "grid": {"errors"},
-    "config": {"errors", "grid"},
-    "task": {"errors", "config", "streams"},
-    "network": {"errors", "config", "streams"},
-    "dynamics": {"errors", "config", "task", "network"},
+    "spec": {"errors"},
+    "grid": {"errors", "spec"},
+    "toml": {"errors", "spec", "grid"},
+    "conflicts": {"spec", "grid"},
+    "config": {"errors", "spec", "grid", "toml", "conflicts"},
+    "task": {"errors", "spec", "streams"},
+    "network": {"errors", "spec", "streams"},
+    "dynamics": {"errors", "spec", "task", "network"},
     "observables": {"task", "network"},
+    "kernel": {"network"},
+    "self_consistent": {"errors", "task", "network", "observables", "theory"},
     "minimum": PHYSICS,
     "recorder": PHYSICS,
     "training": PHYSICS | {"minimum", "recorder"},
-    "store": {"errors", "config", "columns", "trajectory"},
-    "sweeping": PHYSICS | {"training", "store", "provenance"},
+    "store": {"errors", "spec", "config", "columns", "trajectory"},
+    "sweeping": PHYSICS | {"config", "training", "store", "provenance"},
     "figures": {"errors", "columns", "regime", "outcomes", "theory", "trajectory"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}

@@ -13,6 +13,8 @@ from PIL import Image
 from linphase import columns, figures, theory
 from linphase.errors import LinphaseError
 from linphase.figures import LOOKS, PANELS, all_panels, phase_diagram, run_figure, save
+from linphase.figures.cells import stripe
+from linphase.figures.panels import scale_of
 from linphase.trajectory import Modes, Trajectory
 
 D, RANK = 64, 4
@@ -182,7 +184,7 @@ def area(polygon):
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_the_stripes_of_a_tie_share_its_cell_equally(count):
     for i in range(count):
-        assert area(figures._stripe(i, count)) == pytest.approx(1 / count)
+        assert area(stripe(i, count)) == pytest.approx(1 / count)
 
 
 def test_numbers_are_means_over_the_finished_replicates(runs):
@@ -231,7 +233,7 @@ def test_an_outlier_is_clipped_and_the_colour_bar_says_so():
     figure = phase_diagram(many, axes, "test-error")
     numbers = artist(figure.axes[0], "numbers")
     assert numbers.norm.vmax < 10
-    assert figures._scale([figures._Cells({}, error, [], False)], PANELS["test-error"]).extend in (
+    assert scale_of(error, PANELS["test-error"]).extend in (
         "max",
         "both",
     )

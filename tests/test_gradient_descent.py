@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from linphase.config import Initialization, PaperRate, StopConfig, TaskConfig
 from linphase.dynamics import GradientDescent, paper_learning_rate
 from linphase.network import Weights, estimated_initialization, gaussian_start
+from linphase.spec import Initialization, PaperRate, StopConfig, TaskConfig
 from linphase.task import draw_task
 from linphase.training import PaperRule, train
 from tests import naive

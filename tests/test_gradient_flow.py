@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from linphase.config import Initialization, TaskConfig
 from linphase.dynamics import GradientFlow
 from linphase.dynamics.chebyshev import stability_bound, stages, stages_for
 from linphase.dynamics.gradient_flow import _ChebyshevStep
 from linphase.errors import LinphaseError
 from linphase.network import Weights, estimated_initialization, gaussian_start
+from linphase.spec import Initialization, TaskConfig
 from linphase.task import Task, draw_task
 from linphase.theory import mode_value
 from linphase.training import train

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from linphase.config import Initialization, TaskConfig
 from linphase.dynamics import GradientDescent
 from linphase.errors import LinphaseError
 from linphase.network import Weights, estimated_initialization, gaussian_start, reduce_width
+from linphase.spec import Initialization, TaskConfig
 from linphase.streams import stream
 from linphase.task import draw_task
 from tests import naive

@@ -490,8 +490,8 @@ def test_folding_only_the_parts_given_leaves_the_others(results):
 
 
 def test_folding_makes_parts_of_bounded_size_and_leaves_them_then(results, monkeypatch):
-    monkeypatch.setattr(store, "_PART_BYTES", 60_000)
-    monkeypatch.setattr(store, "_ROW_GROUP_BYTES", 20_000)
+    monkeypatch.setattr("linphase.store.folding.PART_BYTES", 60_000)
+    monkeypatch.setattr("linphase.store.tables.ROW_GROUP_BYTES", 20_000)
     for spec in SPECS[:20]:
         write(results, [spec], n=300)  # about 10 kB each
     fold(results)

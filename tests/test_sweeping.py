@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from linphase import store, sweeping
 from linphase.config import parse_config
 from linphase.errors import ResultsError
+from linphase.provenance import versions
 
 SMALL = {
     "name": "small",
@@ -269,3 +271,10 @@ def test_status_in_the_middle_counts_what_is_missing(undisturbed):
     command = [sys.executable, "-m", "linphase", "status", str(undisturbed), "--json"]
     facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert (facts["expected"], facts["done"], facts["missing"]) == (18, 18, 0)
+
+
+def test_extending_results_of_another_numpy_warns(undisturbed, tmp_path, monkeypatch):
+    shutil.copytree(undisturbed, tmp_path / "r")
+    monkeypatch.setattr(sweeping, "versions", lambda: {**versions(), "numpy_version": "9.9"})
+    with pytest.warns(UserWarning, match=r"numpy_version .*, here it is 9\.9"):
+        assert list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1)) == []

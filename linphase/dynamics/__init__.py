@@ -1,9 +1,9 @@
 """How a network trains: one module a dynamics, each an iterator of states (time, step, weights)."""
 
-from linphase.config import DynamicsConfig
 from linphase.dynamics.base import Dynamics, State
 from linphase.dynamics.gradient_descent import GradientDescent, paper_learning_rate
 from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.spec import DynamicsConfig
 
 __all__ = ["Dynamics", "GradientDescent", "GradientFlow", "State", "from_config", "paper_learning_rate"]
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.config import Initialization
 from linphase.network import Weights
+from linphase.spec import Initialization
 from linphase.task import Task
 
 

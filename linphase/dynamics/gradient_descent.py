@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
-from linphase.config import Initialization, PaperRate
 from linphase.dynamics.base import State
 from linphase.network import Weights
+from linphase.spec import PAPER_DIVISOR, Initialization, PaperRate
 from linphase.task import Task
-
-PAPER_DIVISOR = 50.0
 
 
 def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:

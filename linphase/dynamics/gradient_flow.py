@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs
 
-from linphase.config import Initialization
 from linphase.dynamics.base import State
 from linphase.dynamics.chebyshev import stages, stages_for
 from linphase.errors import LinphaseError
 from linphase.network import Weights
+from linphase.spec import Initialization
 from linphase.task import Task
 
 Array = NDArray[np.floating]

@@ -1,0 +1,133 @@
+"""Legends of phase diagrams: outcomes above, theory lines below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.legend_handler import HandlerBase
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Polygon, Rectangle
+from matplotlib.transforms import Transform
+
+from linphase.figures.cells import Plot, stripe
+from linphase.figures.style import HATCHED, LOOKS, Look, renderer
+from linphase.figures.theory_lines import LINE_STYLES, Line
+from linphase.regime import REGIMES
+
+_Outside = Literal["outside upper center", "outside lower center"]
+
+
+def draw_legends(figure: Figure, plots: Sequence[Plot], lines: Sequence[Sequence[Line]]) -> None:
+    """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below."""
+    swatches = _swatches(plots)
+    if swatches:
+        _row(figure, swatches, "outside upper center")
+    drawn = [line for each in lines for line in each]
+    handles: list[Artist] = []
+    for kind in ("finite d", "asymptotic"):
+        kin = [line for line in drawn if line.boundary.kind == kind]
+        if kin:
+            dimensions = {line.dimension for line in kin}
+            finite = f"$d = {dimensions.pop()}$" if len(dimensions) == 1 else "finite $d$"
+            label = f"theory, {finite}" if kind == "finite d" else r"$d \to \infty$"
+            style: Any = LINE_STYLES[kind]
+            handles.append(Line2D([], [], color="black", linewidth=1, linestyle=style, label=label))
+    if any(line.boundary.band is not None for line in drawn):
+        handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
+    if handles:
+        _row(figure, handles, "outside lower center")
+
+
+def _swatches(plots: Sequence[Plot]) -> list[_Swatch]:
+    counts: dict[tuple[str, ...], int] = {}
+    for plot in plots:
+        for shown, count in plot.cells.counts().items():
+            counts[shown] = counts.get(shown, 0) + count
+    regime_shown = any(plot.panel.name == "regime" for plot in plots)
+    counted = len(plots) == 1 and plots[0].panel.scale == "outcome"
+    swatches = []
+    for name, look in LOOKS.items():
+        count = counts.get((name,), 0)
+        if count or (regime_shown and name in REGIMES):
+            swatches.append(_Swatch([look], _counted(look.label, count, counted)))
+    ties = [shown for shown in counts if len(shown) > 1]
+    if ties:
+        number = sum(counts[shown] for shown in ties)
+        swatches.append(_Swatch([LOOKS[name] for name in ties[0]], _counted("tie", number, counted)))
+    if any(plot.cells.all_unconverged for plot in plots):
+        swatches.append(_Swatch([HATCHED], "no cell converged (hatching left out)"))
+    if number := sum(len(plot.cells.unconverged) for plot in plots):
+        swatches.append(_Swatch([HATCHED], _counted(HATCHED.label, number, counted)))
+    return swatches
+
+
+def _counted(label: str, count: int, counted: bool) -> str:
+    return f"{label} ({count})" if counted else label
+
+
+def _row(figure: Figure, handles: Sequence[Artist], where: _Outside) -> None:
+    """A legend outside the axes in as few rows as the figure's width allows."""
+    tries = [(ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in (7.0, 6.5)]
+    for columns, size in tries:
+        # A legend fills its columns first; this order makes it read along its rows.
+        along_rows = [handle for first in range(columns) for handle in handles[first::columns]]
+        legend = figure.legend(
+            handles=along_rows,
+            loc=where,
+            ncols=columns,
+            frameon=False,
+            handler_map={_Swatch: _SwatchHandler()},
+            fontsize=size,
+            handlelength=1.5 if where == "outside lower center" else 1.2,
+            handletextpad=0.4,
+            columnspacing=0.8,
+            borderaxespad=0.2,
+            borderpad=0.1,
+        )
+        if columns == 1 or legend.get_window_extent(renderer(figure)).width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
+class _Swatch(Patch):
+    """A legend's sample of a cell: one look, or several that tie."""
+
+    def __init__(self, looks: Sequence[Look], label: str) -> None:
+        super().__init__(label=label)
+        self.looks = tuple(looks)
+
+
+class _SwatchHandler(HandlerBase):
+    """Draws the sample as cells are drawn."""
+
+    def create_artists(
+        self,
+        legend: Legend,
+        orig_handle: Artist,
+        xdescent: float,
+        ydescent: float,
+        width: float,
+        height: float,
+        fontsize: float,
+        trans: Transform,
+    ) -> list[Artist]:
+        assert isinstance(orig_handle, _Swatch)
+        size = np.array([width, height])
+        corner = np.array([-xdescent, -ydescent])
+        artists: list[Artist] = []
+        for i, look in enumerate(orig_handle.looks):
+            shape = corner + size * stripe(i, len(orig_handle.looks))
+            artists.append(Polygon(shape, facecolor=look.color, edgecolor="none", transform=trans))
+        if len(orig_handle.looks) == 1:
+            for stroke in orig_handle.looks[0].strokes:
+                x, y = (corner + size * stroke).T
+                color = orig_handle.looks[0].stroke_color
+                artists.append(Line2D(x, y, color=color, linewidth=0.5, transform=trans))
+        frame = Rectangle(tuple(corner), width, height, fill=False, edgecolor="0.4", linewidth=0.4, transform=trans)
+        return [*artists, frame]

@@ -1,0 +1,174 @@
+"""The boundaries of `linphase.theory` over a phase diagram, and their names along them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil, log
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
+from scipy.spatial import cKDTree
+
+from linphase import theory
+from linphase.figures.axes import Axis, Window
+from linphase.figures.style import Array, renderer
+
+_SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
+LINE_STYLES: dict[str, Any] = {"finite d": "-", "asymptotic": (0, (4, 2))}
+_LINE_NAMES = {theory.UNDERPARAMETERIZED: "width = k"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A theory line in data coordinates."""
+
+    boundary: theory.Boundary
+    dimension: int
+    x: Array
+    y: Array
+
+
+def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window) -> list[Line]:
+    """The boundaries of the runs' task, where the axes allow and the runs share one task."""
+    if not window.has_theory:
+        return []
+    tasks = runs[["dimension", "rank", "noise", "signal_norm"]].drop_duplicates()
+    if len(tasks) != 1:
+        return []
+    dimension, rank, noise, norm = tasks.iloc[0].tolist()
+    d = int(dimension)
+    bottom, top = _exponents(window.y, d)[[0, -1]]
+    gamma_w = np.linspace(bottom, top, 400)
+    left, right = _exponents(window.x, d)[[0, -1]]
+    found = theory.boundaries(d, int(rank), float(noise), None if pd.isna(norm) else float(norm), gamma_w)
+    finite = {line.name: line for line in found if line.kind == "finite d"}
+    lines = []
+    for boundary in found:
+        asymptotic = boundary.kind == "asymptotic"
+        if asymptotic and np.allclose(boundary.gamma_sigma2, finite[boundary.name].gamma_sigma2, atol=0.01):
+            continue  # the solid line says it all
+        across = np.clip(boundary.gamma_sigma2, left - 1, right + 1)
+        x, y = _data(across, window.x, d), _data(boundary.gamma_w, window.y, d)
+        if boundary.band is not None:
+            low, high = (_data(np.clip(edge, left - 1, right + 1), window.x, d) for edge in boundary.band)
+            ax.fill_betweenx(y, low, high, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
+        width = 0.8 if asymptotic else 1.1
+        ax.plot(
+            x,
+            y,
+            color="black",
+            linewidth=width,
+            linestyle=LINE_STYLES[boundary.kind],
+            path_effects=[withStroke(linewidth=width + 1.2, foreground="white", alpha=0.75)],
+            solid_capstyle="butt",
+            gid=f"{boundary.name}, {boundary.kind}",
+            zorder=3,
+        )
+        lines.append(Line(boundary, d, x, y))
+    return lines
+
+
+def _exponents(axis: Axis, d: int) -> Array:
+    """The edges of the cells as gamma_sigma2 or gamma_w."""
+    return axis.edges if axis.column.startswith("gamma") else np.asarray(np.log(axis.edges) / log(d))
+
+
+def _data(gamma: Array, axis: Axis, d: int) -> Array:
+    """Exponents in the coordinates of an axis, which may hold variances or widths."""
+    return gamma if axis.column.startswith("gamma") else np.asarray(np.exp(np.clip(gamma * log(d), -700, 700)))
+
+
+def label_lines(figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[Line]]) -> None:
+    """Name the lines, in the first subplot alone where subplots are too small to repeat the names."""
+    small = grid[0].get_window_extent().width < 150 * figure.dpi / 72
+    for ax, drawn in zip(grid[: 1 if small else None], lines, strict=False):
+        _label_axes_lines(figure, ax, drawn, 6.0 if small else 6.5)
+
+
+def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: float) -> None:
+    """Name each finite-d line along itself, where its name fits and lies farthest from everything else.
+
+    Needs the final layout: places and angles are found in pixels.
+    """
+    pixel = figure.dpi / 72
+    box = ax.get_window_extent()
+    curves = [_path_in(ax, line, box) for line in lines]
+    taken: list[Array] = []
+    for line, curve in zip(lines, curves, strict=True):
+        if line.boundary.kind != "finite d" or len(curve) < 2:
+            continue
+        name = _LINE_NAMES.get(line.boundary.name, line.boundary.name)
+        text = ax.text(0, 0, name, fontsize=size, ha="center", va="center", zorder=4, gid="line label")
+        extent = text.get_window_extent(renderer(figure))
+        text.set_bbox({"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.8, "linewidth": 0})
+        others = _tree(other for other in curves if other is not curve)
+        needed = (extent.width + 2 * pixel, extent.height + 2 * pixel)
+        place = _best_place(curve, needed, others, _tree(taken), box)
+        if place is None:
+            text.remove()
+            continue
+        center, angle, footprint = place
+        x, y = ax.transData.inverted().transform(center)
+        text.set_position((float(x), float(y)))
+        text.set_rotation(angle)
+        text.set_rotation_mode("anchor")
+        text.set_clip_on(True)
+        taken.append(footprint)
+
+
+def _path_in(ax: Axes, line: Line, box: Bbox) -> Array:
+    """A line in pixels, resampled evenly, the part inside the axes."""
+    points = ax.transData.transform(np.column_stack([line.x, line.y]))
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) < 2:
+        return np.empty((0, 2))
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    at = np.arange(0.0, length[-1], _SAMPLING)
+    even = np.column_stack([np.interp(at, length, points[:, i]) for i in range(2)])
+    inside = (even > [box.x0, box.y0]).all(axis=1) & (even < [box.x1, box.y1]).all(axis=1)
+    return even[inside]
+
+
+def _tree(points: Iterable[Array]) -> cKDTree | None:
+    every = np.vstack([np.empty((0, 2)), *points])
+    return cKDTree(every) if len(every) else None
+
+
+def _best_place(
+    curve: Array, size: tuple[float, float], lines: cKDTree | None, labels: cKDTree | None, box: Bbox
+) -> tuple[Array, float, Array] | None:
+    """Centre, angle in degrees and footprint of a label beside a curve, as far from other lines as may be.
+
+    None where it would leave the axes or touch another label everywhere.
+    """
+    width, height = size
+    reach = ceil(width / 2 / _SAMPLING) + 1
+    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 13) * width, np.linspace(-0.5, 0.5, 3) * height)
+    best: tuple[float, Array, float, Array] | None = None
+    for i in range(reach, len(curve) - reach, 3):
+        chord = curve[i + reach] - curve[i - reach]
+        along = chord / np.hypot(*chord) * (1 if chord[0] >= 0 else -1)
+        normal = np.array([-along[1], along[0]])
+        bend = np.abs((curve[i - reach : i + reach + 1] - curve[i]) @ normal).max()
+        for side in (1, -1):
+            center = curve[i] + side * normal * (height / 2 + 1.5 * _SAMPLING)
+            footprint = center + across.reshape(-1, 1) * along + up.reshape(-1, 1) * normal
+            room = min((footprint - [box.x0, box.y0]).min(), ([box.x1, box.y1] - footprint).min())
+            if room < _SAMPLING or _gaps(footprint, labels).min() < 0.3 * height:
+                continue
+            gaps = np.minimum(_gaps(footprint, lines), height)
+            score = min(room, gaps.min()) + gaps.mean() - 2 * bend
+            if best is None or score > best[0] + 1e-9:
+                best = (score, center, float(np.degrees(np.arctan2(along[1], along[0]))), footprint)
+    return None if best is None else best[1:]
+
+
+def _gaps(points: Array, others: cKDTree | None) -> Array:
+    """Distance of each point to the nearest of the others."""
+    return np.full(len(points), np.inf) if others is None else np.asarray(others.query(points)[0])

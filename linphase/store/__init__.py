@@ -1,0 +1,39 @@
+"""Results on disk: immutable Parquet parts, read as one table.
+
+    results/NAME/configs/DIGEST.json            every configuration that was run here
+                 runs/part-*.parquet            one row a finished run, scalars only: the commit
+                 trajectories/part-*.parquet    the lists over time and over modes of the same runs
+                 failures/part-*.parquet        attempts that failed
+
+Many processes may write, fold and read at once, any of them may be killed at any moment, and nobody holds a
+lock. This rests on three rules:
+
+1. A part appears complete, by a rename, under a name nobody else uses, and is never changed.
+2. A run's row appears after its trajectory.
+3. A part is deleted only after all its rows stand in a newer part.
+
+So a finished run can be in several parts, and readers keep one copy; but it is always in at least one. A
+reader that finds a listed part gone lists again.
+"""
+
+# Its modules import numpy, pandas and pyarrow where they use them, so that `import linphase.store` takes no time.
+from linphase.store.configurations import configs
+from linphase.store.creation import create
+from linphase.store.folding import fold
+from linphase.store.reading import distinct, finished_ids
+from linphase.store.results import Results, load
+from linphase.store.trajectories import trajectory_row
+from linphase.store.writing import write_failure, write_runs
+
+__all__ = [
+    "Results",
+    "configs",
+    "create",
+    "distinct",
+    "finished_ids",
+    "fold",
+    "load",
+    "trajectory_row",
+    "write_failure",
+    "write_runs",
+]

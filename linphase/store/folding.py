@@ -1,0 +1,131 @@
+"""Small parts made into large ones, and copies of a run into one."""
+
+import itertools
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from linphase.store.configurations import existing
+from linphase.store.files import explained, remove, sync
+from linphase.store.reading import Gone, Unreadable, opened, row_groups, scan, warn_skipped
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, in_row_groups
+from linphase.store.writing import new_name, publish, write_draft
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_BYTES = 2**28  # size up to which parts are folded
+
+
+def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
+    """Fold small parts into large ones, and copies of a run into one; returns how many parts are gone.
+
+    parts: the names that `write_runs` and `write_failure` gave, or None for all. Safe to kill at any moment,
+    and safe beside writers, readers and other folders. Parts that cannot be read are left, with a warning.
+    """
+    root = existing(path)
+    folded = 0
+    with explained(root):
+        for table in (TRAJECTORIES, RUNS, FAILURES):
+            found = scan(root, table, partial(_content, table=table), only=parts)
+            for group in _groups({name: content for name, content in found.items() if content.declared}):
+                folded += _fold_group(root / table.name, table, group)
+    return folded
+
+
+@dataclass(frozen=True)
+class _Content:
+    keys: list[tuple[str, ...]]
+    size: int  # in bytes, of the file
+    declared: bool  # whether all its columns are declared; a part that has others would lose them
+
+
+def _content(file: Path, table: Table) -> _Content:
+    with opened(file) as part:
+        size = file.stat().st_size
+        declared = set(part.schema_arrow.names) <= set(table.names)
+    keys = [key for rows in row_groups(file, table, table.key) for key in _keys(rows, table)]
+    return _Content(keys, size, declared)
+
+
+def _keys(rows: "pa.Table", table: Table) -> list[tuple[str, ...]]:
+    return list(zip(*(rows.column(name).to_pylist() for name in table.key), strict=True))
+
+
+def _groups(parts: Mapping[str, _Content]) -> list[list[str]]:
+    """Parts to be folded together: those that share a run, and otherwise small ones up to PART_BYTES."""
+    groups: list[list[str]] = []
+    room = 0
+    for cluster in _clusters({name: content.keys for name, content in parts.items()}):
+        size = sum(parts[name].size for name in cluster)
+        if len(cluster) == 1 and size > PART_BYTES // 2:
+            continue
+        if not groups or size > room:
+            groups.append([])
+            room = PART_BYTES
+        groups[-1] += cluster
+        room -= size
+    return [group for group in groups if len(group) > 1]
+
+
+def _clusters(parts: Mapping[str, Sequence[tuple[str, ...]]]) -> list[list[str]]:
+    """Parts that share a key, directly or by way of others (union-find)."""
+    parent = {name: name for name in parts}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    first: dict[tuple[str, ...], str] = {}
+    for name, keys in parts.items():
+        for key in keys:
+            parent[root(name)] = root(first.setdefault(key, name))
+    clusters: dict[str, list[str]] = {}
+    for name in parts:
+        clusters.setdefault(root(name), []).append(name)
+    return list(clusters.values())
+
+
+def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
+    """Write the rows of some parts into new ones, and only then delete the old ones."""
+    read: list[Path] = []
+    drafts: list[Path] = []
+    rows = in_row_groups(_distinct_rows(directory, table, group, read))
+    try:
+        for first in rows:
+            drafts.append(write_draft(directory, new_name(), table, itertools.chain([first], rows), limit=PART_BYTES))
+        if len(read) < 2:  # somebody else has folded the others meanwhile
+            return 0
+        for draft in drafts:
+            publish(draft)
+    finally:
+        remove(drafts)
+    for file in read:
+        with suppress(FileNotFoundError):
+            os.unlink(file)
+    sync(directory)
+    return len(read)
+
+
+def _distinct_rows(directory: Path, table: Table, group: Sequence[str], read: list[Path]) -> Iterator["pa.Table"]:
+    """The rows of some parts without copies; `read` receives the parts that were read to their end."""
+    seen: set[tuple[str, ...]] = set()
+    for name in group:
+        try:
+            for rows in row_groups(directory / name, table, table.names):
+                fresh = []
+                for key in _keys(rows, table):
+                    fresh.append(key not in seen)
+                    seen.add(key)
+                yield rows.filter(fresh)
+        except Gone:
+            continue
+        except Unreadable as error:
+            warn_skipped(directory / name, error)
+            continue
+        read.append(directory / name)

@@ -1,0 +1,152 @@
+"""Parts read while others write and fold: every pass sees each row that was there when it began."""
+
+import errno
+import itertools
+import os
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from linphase.columns import SCHEMA_VERSION
+from linphase.errors import ResultsError
+from linphase.store.configurations import existing
+from linphase.store.tables import RUNS, SCHEMA_KEY, Table, conform, schema_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Value = TypeVar("_Value")
+ATTEMPTS = 20  # at finding the parts that were listed, while others fold them
+
+
+class Gone(Exception):
+    """A listed part is not there any more: somebody folded it into another one."""
+
+
+class Unreadable(Exception):
+    """A file that is no part, or a broken one."""
+
+
+def finished_ids(path: str | Path) -> set[str]:
+    """The ids of all finished runs."""
+    return set(distinct(path, "run_id"))
+
+
+def distinct(path: str | Path, column: str) -> list[Any]:
+    """The different values of one column of the finished runs, nulls left out."""
+    rows = read_table(existing(path), RUNS, (column,))
+    return [value for value in rows.column(column).unique().to_pylist() if value is not None]
+
+
+def read_table(root: Path, table: Table, names: Sequence[str]) -> "pa.Table":
+    """Some columns of all rows, copies included, in the order of the names of the parts."""
+    import pyarrow as pa
+
+    parts = scan(root, table, lambda file: list(row_groups(file, table, names)))
+    empty = schema_of(table).empty_table().select(list(names))
+    return pa.concat_tables([empty, *itertools.chain.from_iterable(parts.values())])
+
+
+def scan(
+    root: Path, table: Table, read: Callable[[Path], _Value], only: Collection[str] | None = None
+) -> dict[str, _Value]:
+    """What `read` makes of each part, by name in order; broken parts are left out with a warning.
+
+    While somebody folds, one pass through the directory can miss a part that was just made and also those
+    folded into it. So it is listed until two passes in a row find no part gone; what was read stays valid.
+    """
+    directory = root / table.name
+    found: dict[str, _Value] = {}
+    skipped: set[str] = set()
+    calm = 0
+    for attempt in range(ATTEMPTS):
+        calm += 1
+        for name in _part_names(directory):
+            if name in found or name in skipped or (only is not None and name not in only):
+                continue
+            try:
+                found[name] = read(directory / name)
+            except Gone:
+                calm = 0
+            except Unreadable as error:
+                skipped.add(name)
+                warn_skipped(directory / name, error)
+        if calm == 2:
+            return dict(sorted(found.items()))
+        if not calm:
+            time.sleep(min(0.02 * attempt, 1))
+    raise ResultsError(
+        f"{directory}: parts are listed and cannot be opened. Try again; if it stays, look for broken links"
+    )
+
+
+def _part_names(directory: Path) -> list[str]:
+    for attempt in range(ATTEMPTS):
+        try:
+            names = os.listdir(directory)
+        except OSError as error:
+            if error.errno == errno.ESTALE and attempt + 1 < ATTEMPTS:
+                continue
+            if isinstance(error, FileNotFoundError) and directory.parent.is_dir():
+                return []  # copies made with git lack empty directories
+            raise ResultsError(f"{directory}: cannot be read: {error.strerror or error}") from error
+        break
+    return sorted(name for name in names if name.endswith(".parquet") and not name.startswith((".", "_")))
+
+
+def warn_skipped(file: Path, error: Unreadable) -> None:
+    """Say that a part is left out."""
+    warnings.warn(f"{file}: skipped, it cannot be read: {error}", stacklevel=2)
+
+
+def row_groups(
+    file: Path, table: Table, names: Sequence[str], only: Collection[int] | None = None
+) -> Iterator["pa.Table"]:
+    """Some columns of a part, one row group after the other, with the types declared."""
+    with opened(file) as part:
+        stored = set(part.schema_arrow.names)
+        columns = [name for name in names if name in stored]
+        for index in range(part.num_row_groups) if only is None else only:
+            rows = conform(part.read_row_group(index, columns=columns), schema_of(table), names)
+            rows.validate(full=True)
+            if rows.column("run_id").null_count:
+                raise Unreadable("it has rows without a run_id")
+            yield rows
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Any]:
+    """A part as a pyarrow ParquetFile; tells a part that is gone, a broken one and a newer one apart."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with file.open("rb") as handle, pq.ParquetFile(handle) as part:
+            _check_version(file, part.schema_arrow)
+            yield part
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):
+            raise Gone from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
+            raise ResultsError(f"{file}: cannot be read: {error.strerror}") from error
+        raise Unreadable(_one_line(error)) from error
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise Unreadable(_one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_version(file: Path, schema: "pa.Schema") -> None:
+    version = (schema.metadata or {}).get(SCHEMA_KEY, b"").decode("ascii", "replace")
+    if not version.isdecimal() or "run_id" not in schema.names:
+        raise Unreadable("not written by linphase")
+    if int(version) > SCHEMA_VERSION:
+        raise ResultsError(
+            f"{file}: written by a newer linphase (schema {version}, this one reads up to {SCHEMA_VERSION}). "
+            "Update it: pip install --upgrade linphase"
+        )

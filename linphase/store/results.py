@@ -1,0 +1,155 @@
+"""Everything a directory holds, as tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from linphase.errors import ResultsError
+from linphase.store.configurations import configs, existing
+from linphase.store.reading import ATTEMPTS, Gone, read_table
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, conform
+from linphase.store.trajectories import find_trajectories, read_trajectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from linphase.spec import RunSpec
+    from linphase.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """All that a results directory held when it was loaded.
+
+    runs has one row a run and the columns of `linphase.columns.RUNS`, sorted by the facets of the grid,
+    gamma_sigma2, gamma_w and replicate. Runs that failed and were not finished since are in it with status
+    "failed".
+    """
+
+    path: Path
+    configs: list[dict[str, Any]] = field(repr=False)
+    axes: dict[str, list[Any]]  # the values of every axis of the grid, of all configurations together
+    runs: "pd.DataFrame" = field(repr=False)
+    failures: "pd.DataFrame" = field(repr=False)
+    _places: dict[str, tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
+
+    def trajectory(self, run_id: str) -> "Trajectory":
+        """One run over time, read from disk.
+
+        Raises
+        ------
+        ResultsError
+            If there is none of this id.
+        """
+        for attempt in range(ATTEMPTS):
+            if attempt or run_id not in self._places:
+                self._places.clear()
+                self._places.update(find_trajectories(self.path))
+            if run_id not in self._places:
+                raise ResultsError(
+                    f"{self.path}: no trajectory of run {run_id!r}. Finished runs have one; their ids "
+                    "are in the column run_id of .runs"
+                )
+            name, row_group = self._places[run_id]
+            with suppress(Gone):  # folded since: look where it is now
+                return read_trajectory(self.path / TRAJECTORIES.name / name, row_group, run_id)
+        raise ResultsError(f"{self.path}: the trajectory of run {run_id!r} cannot be opened. Try again")
+
+    def expected(self) -> "Mapping[str, RunSpec]":
+        """Every run that the configurations ask for, by its id."""
+        return self._expected
+
+    @cached_property
+    def _expected(self) -> "dict[str, RunSpec]":
+        from linphase.config import parse_config
+
+        return {
+            spec.run_id: spec
+            for resolved in self.configs
+            for spec in parse_config(resolved, source=str(self.path / "configs")).expand()
+        }
+
+    def missing(self) -> "list[RunSpec]":
+        """The expected runs that are not finished; failed ones are among them."""
+        finished = set(self.runs.loc[self.runs["status"] != "failed", "run_id"])
+        return [spec for run_id, spec in self.expected().items() if run_id not in finished]
+
+
+def load(path: str | Path) -> Results:
+    """Read a results directory.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such directory, or it is none of results, or a newer linphase wrote it.
+    """
+    root = existing(path)
+    resolved = configs(root)
+    axes = _axes(resolved)
+    failures = read_table(root, FAILURES, FAILURES.names)
+    runs = _with_failed(read_table(root, RUNS, RUNS.names), failures)
+    return Results(
+        path=root,
+        configs=resolved,
+        axes=axes,
+        runs=_sorted(_to_pandas(runs).drop_duplicates("run_id"), list(axes)),
+        failures=_to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True),
+    )
+
+
+def _axes(resolved: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The union of the values of every axis: numbers in ascending order, then the rest."""
+    axes: dict[str, dict[str, Any]] = {}
+    for config in resolved:
+        for key, values in config["grid"].items():
+            if key != "replicates":
+                axes.setdefault(key, {}).update({_text(value): value for value in values})
+    return {key: sorted(values.values(), key=_axis_order) for key, values in axes.items()}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(float(value) if isinstance(value, int) else value, sort_keys=True)
+
+
+def _axis_order(value: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(value, int | float)
+    return not is_number, value if is_number else 0.0, _text(value)
+
+
+def _with_failed(runs: "pa.Table", failures: "pa.Table") -> "pa.Table":
+    """The runs, and below them the failed ones that are not finished."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    unfinished = pc.invert(pc.is_in(failures.column("run_id"), value_set=runs.column("run_id")))
+    failed = conform(failures.filter(unfinished), runs.schema, runs.column_names)
+    for name, value in (("status", "failed"), ("converged", False)):
+        index = runs.schema.get_field_index(name)
+        kind = runs.schema.field(index)
+        failed = failed.set_column(index, kind, pa.array([value] * failed.num_rows, kind.type))
+    return pa.concat_tables([runs, failed])
+
+
+def _to_pandas(rows: "pa.Table") -> "pd.DataFrame":
+    """A DataFrame whose types do not depend on its values: integers may be missing, as Int64 or Int32."""
+    import pandas as pd
+    import pyarrow as pa
+
+    for index, column in enumerate(rows.schema):
+        if pa.types.is_boolean(column.type):
+            rows = rows.set_column(index, column, rows.column(index).fill_null(False))
+    nullable = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=nullable.get)
+    return frame
+
+
+def _sorted(runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
+    """Facets vary slowest, as in the expansion of a grid."""
+    of_key = {column.key: column.name for column in RUNS.columns if column.key is not None}
+    facets = [of_key[key] for key in axes if key in of_key]  # "task.rank" and the like, not "gamma_w"
+    return runs.sort_values([*facets, "gamma_sigma2", "gamma_w", "replicate", "run_id"], ignore_index=True)
