@@ -69,3 +69,109 @@ def mode_speed_up(weights: Weights, task: Task, initial_rate: float) -> Array:
     rates = mode_rates(weights, U[:, :n].astype(dtype), V[:, :n].astype(dtype))
     speed_up: Array = rates / initial_rate
     return speed_up
+
+
+def conserved(weights: Weights) -> Array:
+    """W1 W1^T - W2^T W2, (width, width), which gradient flow conserves."""
+    imbalance: Array = weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2
+    return imbalance
+
+
+def relative_imbalance(weights: Weights) -> float:
+    """||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F), in [0, 1]: 0 for a balanced network, 1 where one layer is 0.
+
+    From the weights themselves: ||C1||^2 + ||C2||^2 - 2 ||A||^2 equals the square of the numerator but loses all
+    digits near balance (theory.md section 4).
+    """
+    return float(np.linalg.norm(conserved(weights))) / _layer_norms(weights)
+
+
+def imbalance_drift(weights: Weights, start: Weights) -> float:
+    """||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F) with D = W1 W1^T - W2^T W2: 0 under exact gradient flow.
+
+    The error of the integration, or what the learning rate of gradient descent breaks. Relative to the layers at the
+    start, not to D_0, which is 0 for a balanced one.
+    """
+    return float(np.linalg.norm(conserved(weights) - conserved(start))) / _layer_norms(start)
+
+
+def _layer_norms(weights: Weights) -> float:
+    C1, C2 = weights.gram()
+    return float(np.linalg.norm(C1)) + float(np.linalg.norm(C2))
+
+
+def self_consistency_residual(C2: Array, U: Array, s: Array, c: float) -> float:
+    """||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F, C2 = W2 W2^T: how far the assumption behind equation (1) is from true.
+
+    U (d_out, n) and s (n,), n = min(d_out, d_in), of the thin SVD of A; c = sigma2 * width (Tu et al. 2024, eq. 1).
+    """
+    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T
+    above = s * (s / (np.hypot(s, c) + c))
+    deviation = C2 - c * np.eye(C2.shape[0]) - (U * above) @ U.T
+    return float(np.linalg.norm(deviation)) / float(np.linalg.norm(C2))
+
+
+def subspace_overlap(U: Array, V: Array, U_star: Array, V_star: Array) -> float:
+    """(||U_k^T U*||_F^2 + ||V_k^T V*||_F^2)/(2 k), in [0, 1]: 1 where the top-k singular subspaces of A are A*'s.
+
+    U (d_out, n) and V (d_in, n) hold the leading singular vectors of A as columns, of which the first k are used;
+    U_star (d_out, k) and V_star (d_in, k) those of A*.
+    """
+    k: int = U_star.shape[1]
+    left, right = np.linalg.norm(U[:, :k].T @ U_star), np.linalg.norm(V[:, :k].T @ V_star)
+    return (float(left) ** 2 + float(right) ** 2) / (2 * k)
+
+
+def crossing_times(time: Array, singular_values: Array, c: float) -> Array:
+    """When each mode becomes active for good, s_i > c: 0 where it always is, nan where it is not at the end.
+
+    time (n,) and singular_values (n, r) as recorded; returns (r,). Between the last record at or below c and the next
+    asinh(s/c) is taken as linear in time: in theory it moves at the rate 2 (S - s), constant for s << S, below c (where
+    s itself is linear) and above (where log s is).
+    """
+    s = np.asarray(singular_values, np.float64)
+    return _last_passing(time, s > c, np.arcsinh(s / c) - np.arcsinh(1.0))
+
+
+def escape_times(time: Array, singular_values: Array, target: Array, c: float) -> Array:
+    """When each mode leaves its saddle for good, s_i > S_i/2: 0 where it always is, nan where it is not at the end.
+
+    time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
+    log((p + c^2/P)/(P - p)), p = s + sqrt(s^2 + c^2) and P its value at S, is taken as linear in time: of a mode of
+    equation (1) it is (theory.md section 5), lazy or active.
+    """
+    s = np.asarray(singular_values, np.float64)
+    S = np.asarray(target, np.float64)[: s.shape[1]]
+    P = S + np.hypot(S, c)
+
+    def progress(s: Array) -> Array:
+        p = s + np.hypot(s, c)
+        height: Array = np.log((p + c * (c / P)) / np.maximum(P - p, 1e-3 * P))  # s may exceed S
+        return height
+
+    return _last_passing(time, s > S / 2, progress(s) - progress(S / 2))
+
+
+def convergence_times(time: Array, singular_values: Array, target: Array, within: float = 0.05) -> Array:
+    """After the last time that |s_i - S_i| > within S_i: 0 where it never is, nan where it is so at the end.
+
+    time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
+    log |s - S| is taken as linear in time: modes arrive exponentially.
+    """
+    s = np.asarray(singular_values, np.float64)
+    S = np.asarray(target, np.float64)[: s.shape[1]]
+    gap = np.abs(s - S)
+    tiny = np.finfo(np.float64).tiny
+    return _last_passing(time, gap <= within * S, np.log(np.maximum(within * S, tiny)) - np.log(np.maximum(gap, tiny)))
+
+
+def _last_passing(time: Array, beyond: NDArray[np.bool_], height: Array) -> Array:
+    """When each column is beyond for good, its height, 0 at the passing, being linear between records."""
+    n, modes = beyond.shape
+    columns = np.arange(modes)
+    last = n - 1 - np.argmax(~beyond[::-1], axis=0)  # the last record that is not beyond, where there is one
+    before, after = height[last, columns], height[np.minimum(last + 1, n - 1), columns]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.clip(before / (before - after), 0, 1)
+    passing = time[last] + share * (time[np.minimum(last + 1, n - 1)] - time[last])
+    return np.where(beyond.all(axis=0), 0.0, np.where(beyond[-1], passing, np.nan))

@@ -1,0 +1,353 @@
+"""The self-consistent dynamics in closed form: of the whole matrix from any start, of the modes from A = 0.
+
+Equation (1) of Tu, Aranguri & Jacot 2024 (arXiv:2405.17580), with G = A - Y and the threshold c = sigma2 * width:
+
+    dA/dt = -sqrt(A A^T + c^2 I) G - G sqrt(A^T A + c^2 I).
+
+It is the gradient flow of a 2c-balanced network, W2^T W2 - W1 W1^T = 2c I, so the Riccati solution known for balanced
+networks (Fukumizu 1998; Braun et al. 2022; Domine et al. 2024, arXiv:2409.14623) solves it: docs/theory.md derives
+this. Nothing here steps through time, except `euler_step`, the paper's own iteration.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
+from scipy.optimize import brentq
+
+from linphase.errors import LinphaseError
+from linphase.network import Weights
+from linphase.observables import numerical_rank, stable_rank
+from linphase.task import Task
+from linphase.theory import mode_time
+
+Array = NDArray[np.floating]
+
+# Moments at which `predict_modes` looks for dips of the test error, besides one in the rise of every mode.
+_SCAN = 150
+_TINY = 1e-300
+
+
+# ------------------------------------------------------------------------------------------ the matrix equation
+
+
+def velocity(A: Array, Y: Array, c: float) -> Array:
+    """dA/dt = -sqrt(A A^T + c^2 I)(A - Y) - (A - Y) sqrt(A^T A + c^2 I), the right-hand side of equation (1).
+
+    A and Y are (d_out, d_in), c >= 0; returns (d_out, d_in).
+    """
+    return _velocity(A, A - Y, c)
+
+
+def euler_step(A: Array, residual: Array, c: float, learning_rate: float) -> Array:
+    """A + learning_rate dA/dt, the paper's Euler iteration of equation (1); residual = A - Y.
+
+    A and residual are (d_out, d_in); one step costs one SVD and advances time by the learning rate.
+    """
+    return A + learning_rate * _velocity(A, residual, c)
+
+
+def _velocity(A: Array, G: Array, c: float) -> Array:
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)
+    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T: a thin SVD is enough, and nothing cancels.
+    r = np.hypot(s, c)
+    above = s * np.divide(s, r + c, out=np.zeros_like(s), where=r > 0)
+    slope: Array = -2 * c * G - (U * above) @ (U.T @ G) - ((G @ Vt.T) * above) @ Vt
+    return slope
+
+
+@dataclass(frozen=True, eq=False)
+class SelfConsistentSolution:
+    """Equation (1) from A(0) = start, exact at any time; target and start (d_out, d_in), threshold c > 0.
+
+    The network Q = [W1^T; W2], (d_in + d_out, d_out), flows by dQ/dt = F Q - Q Q^T Q/2 with
+    F = [[-c I, Y^T], [Y, c I]], whence Q(t) Q(t)^T = e^(Ft) Q0 (I + Q0^T (e^(2Ft) - I)/(2F) Q0)^(-1) Q0^T e^(Ft).
+    In the eigenvectors of F, and divided by its growing exponentials, nothing overflows and t = inf is a time like any
+    other. Compared with 80 digits for c from 1e-10 to 1e12: the error, relative to max(||A0||, ||Y||), is about
+    1e-15 from A0 = 0 or where c is above 1e-1 of ||Y||, and up to about 1e-15 ||Y||/c where a mode has to reverse its
+    sign (half of all square starts have the sign of their determinant wrong) or to rise from a rank-deficient start.
+
+    Raises LinphaseError where shapes differ, an entry is not finite or c is not positive.
+    Source: theory.md section 5; the derivation is in docs/theory.md.
+    """
+
+    target: Array
+    start: Array
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if self.target.ndim != 2 or self.target.shape != self.start.shape:
+            raise LinphaseError(
+                "self-consistent solution: target and start must be matrices of one shape (d_out, d_in), "
+                f"found {self.target.shape} and {self.start.shape}"
+            )
+        if not (np.isfinite(self.target).all() and np.isfinite(self.start).all()):
+            raise LinphaseError("self-consistent solution: target and start must be finite, found NaN or infinity")
+        if not 0 < self.threshold < np.inf:
+            raise LinphaseError(
+                "self-consistent solution: the threshold c = sigma2 * width must be positive and finite, "
+                f"found {self.threshold}"
+            )
+        _ = self._spectrum  # the expensive part, here rather than at the first time asked for
+
+    def A(self, t: float) -> Array:
+        """A(t) = W2(t) W1(t), (d_out, d_in)."""
+        return self.weights(t).product()
+
+    def weights(self, t: float) -> Weights:
+        """The 2c-balanced network of width d_out at time t: W2^T W2 - W1 W1^T = 2c I.
+
+        W1 (d_out, d_in) and W2 (d_out, d_out), up to a rotation of the hidden layer, which nothing can see:
+        C2 = c I + sqrt(A A^T + c^2 I), C1 = -c I + sqrt(A^T A + c^2 I) and A are those of the flow.
+        Raises LinphaseError for a negative time.
+        """
+        if not t >= 0:
+            raise LinphaseError(f"self-consistent solution: time must be 0 or later, found {t}")
+        s = self._spectrum
+        n = s.a.size
+        growth, decay = np.exp(-s.positive * t), np.exp(-s.negative * t)
+        # Q(t) = P [decay Z e; I] T^(-1) with e = diag(growth), T^T T the scaled I + Q0^T ... Q0, by QR: no squaring.
+        Z = s.Z * growth
+        squares = np.vstack([
+            s.inverse * growth,
+            np.diag(np.sqrt(_elapsed(s.positive, t))),
+            np.sqrt(_elapsed(s.negative, t))[:, None] * Z,
+        ])  # fmt: skip
+        T = np.linalg.qr(squares, mode="r")
+        Z *= decay[:, None]
+        lower, upper = s.b_in[:, None] * Z, np.diag(s.b_out)  # in the singular vectors of Y
+        upper[:n] -= s.a[:, None] * Z[:n]
+        diagonal = np.arange(n)
+        lower[diagonal, diagonal] += s.a
+        W1 = solve_triangular(T, lower.T, trans="T", check_finite=False) @ s.V.T
+        W2 = s.U @ solve_triangular(T, upper.T, trans="T", check_finite=False).T
+        return Weights(W1, W2)
+
+    @cached_property
+    def _spectrum(self) -> "_Spectrum":
+        return _decompose(
+            np.asarray(self.target, np.float64), np.asarray(self.start, np.float64), float(self.threshold)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Eigenvectors of F = [[-c I, Y^T], [Y, c I]], and the start in them; n = min(d_out, d_in).
+
+    (a v; b u) with eigenvalue R = sqrt(s^2 + c^2) and (b v; -a u) with -R, for the singular triples (u, s, v) of Y;
+    those beyond n have s = a = 0, b = 1. P^T Q0 = [q-; q+].
+    """
+
+    U: Array  # (d_out, d_out)
+    V: Array  # (d_in, d_in)
+    a: Array  # (n,)
+    b_out: Array  # (d_out,)
+    b_in: Array  # (d_in,)
+    positive: Array  # (d_out,): the positive eigenvalues
+    negative: Array  # (d_in,): minus the negative ones
+    Z: Array  # (d_in, d_out): q- q+^(-1)
+    inverse: Array  # (d_out, d_out): q+^(-1)
+
+
+def _decompose(Y: Array, A0: Array, c: float) -> _Spectrum:
+    d_out, d_in = Y.shape
+    n = min(d_out, d_in)
+    U, S, Vt = np.linalg.svd(Y)
+    R = np.hypot(S, c)
+    a, b = S / np.sqrt(2 * R) / np.sqrt(R + c), np.sqrt((R + c) / (2 * R))
+    b_out, b_in = _pad(b, d_out, 1.0), _pad(b, d_in, 1.0)
+
+    # Q0 = [W1^T; W2] with W2 = U0 diag(w), W1 = diag(s0/w) V0^T, w = sqrt(c + sqrt(s0^2 + c^2)): 2c-balanced, W2 W1
+    # = A0. Its columns over w are well scaled.
+    U0, s0, V0t = np.linalg.svd(A0, full_matrices=True)
+    w2 = c + np.hypot(s0, c)
+    from_W1 = np.zeros((d_in, d_out))
+    from_W1[:, :n] = Vt @ (V0t[:n].T * (s0 / w2))
+    from_W2 = U.T @ U0
+    plus, minus = b_out[:, None] * from_W2, b_in[:, None] * from_W1
+    plus[:n] += a[:, None] * from_W1[:n]
+    minus[:n] -= a[:, None] * from_W2[:n]
+
+    # plus is invertible: a x with plus x = 0 would have ||W2 x|| < ||W1^T x||, but their squares differ by +2c ||x||^2.
+    inverse = np.linalg.inv(plus)
+    return _Spectrum(
+        U=U,
+        V=np.ascontiguousarray(Vt.T),
+        a=a,
+        b_out=b_out,
+        b_in=b_in,
+        positive=_pad(R, d_out, c),
+        negative=_pad(R, d_in, c),
+        Z=minus @ inverse,
+        inverse=inverse / np.sqrt(_pad(w2, d_out, 2 * c))[:, None],
+    )
+
+
+def _pad(values: Array, size: int, value: float) -> Array:
+    return np.pad(values, (0, size - values.size), constant_values=value)
+
+
+def _elapsed(rate: Array, t: float) -> Array:
+    """The integral from 0 to t of exp(-2 rate x) dx."""
+    elapsed: Array = -np.expm1(-2 * rate * t) / (2 * rate)
+    return elapsed
+
+
+# -------------------------------------------------------------------------------------------- modes from A = 0
+
+
+def modes_from_zero(t: ArrayLike, targets: ArrayLike, c: float) -> Array:
+    """Singular values of A(t) under equation (1) from A(0) = 0: those of Y are the targets, c > 0.
+
+    With E = e^(2Rt) - 1, R = sqrt(S^2 + c^2) and x = g E/(E + 1 + K), g and K those of theory.md section 5:
+    s(t) = c sinh(log(1 + x)) = c x (2 + x)/(2 (1 + x)). It is `theory.mode_value` with s0 = 0, at a quarter of its
+    cost, to 1e-13 relative for c from 1e-14 to 1e12. t (...) and targets (n,); returns (..., n).
+    """
+    S = np.asarray(targets, np.float64)
+    R = np.hypot(S, c)
+    g = S / c * (1 + S / (R + c))
+    K = g / (1 + c / (S + R))
+    # e^700 is all there is to wait for, and does not overflow.
+    E = np.expm1(np.minimum(np.multiply.outer(np.asarray(t, np.float64), 2 * R), 700.0))
+    x = g * (E / (E + (1 + K)))
+    s: Array = np.minimum(c / 2 * x * (1 + 1 / (1 + x)), S)
+    return s
+
+
+@dataclass(frozen=True, eq=False)
+class TargetModes:
+    """The target Y = U diag(S) V^T as its n modes see the signal A*: all that equation (1) from A = 0 depends on.
+
+    There A(t) = U diag(s(t)) V^T, so with a_i = u_i^T A* v_i, N = d_out d_in,
+    train error = (sum_i (s_i - S_i)^2 + sum over the modes left out of S_i^2)/N,
+    test error = (||A*||_F^2 - 2 sum_i s_i a_i + sum_i s_i^2)/N.
+    """
+
+    values: Array  # (n,): S, descending
+    overlaps: Array  # (n,): a
+    unseen: float  # (||A*||_F^2 - sum a_i^2)/N, the part of the test error that no s_i can change
+    floor: float  # the train error of the modes left out
+    size: int  # N
+
+    @classmethod
+    def of(cls, task: Task, width: int | None = None) -> "TargetModes":
+        """The modes of a task, the leading `width` of them where a network cannot hold more."""
+        U, S, V = task.target_svd
+        overlaps = np.sum(U * (task.signal @ V), axis=0)[:width]
+        unseen = max(float(np.sum(task.signal**2) - np.sum(overlaps**2)), 0.0) / task.target.size
+        floor = 0.0 if width is None else task.train_error_floor(width)
+        return cls(S[:width], overlaps, unseen, floor, task.target.size)
+
+    def excess(self, s: Array) -> Array:
+        """Train error above its floor, for singular values s (..., n)."""
+        error: Array = np.sum((s - self.values) ** 2, axis=-1) / self.size
+        return error
+
+    def train_error(self, s: Array) -> Array:
+        """||A - Y||_F^2/(d_out d_in), for singular values s (..., n)."""
+        return self.floor + self.excess(s)
+
+    def test_error(self, s: Array) -> Array:
+        """||A - A*||_F^2/(d_out d_in), for singular values s (..., n)."""
+        error: Array = self.unseen + np.sum((s - self.overlaps) ** 2, axis=-1) / self.size
+        return error
+
+    def test_error_slope(self, s: Array, c: float) -> Array:
+        """d(test error)/dt along equation (1), ds/dt = 2 sqrt(s^2 + c^2)(S - s), for singular values s (..., n)."""
+        slope: Array = 4 * np.sum((s - self.overlaps) * np.hypot(s, c) * (self.values - s), axis=-1) / self.size
+        return slope
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One cell of the phase diagram as equation (1) from A = 0 predicts it; arrays hold one value a mode."""
+
+    threshold: float
+    min_test_error: float
+    time_at_min: float
+    stable_rank_at_min: float
+    rank_at_min: int
+    final_time: float  # where the train error comes within the wanted excess of its floor
+    final_train_error: float
+    final_test_error: float
+    singular_values: Array  # at the final time, like the next two
+    balance: Array  # s/sqrt(s^2 + c^2)
+    speed_up: Array  # sqrt(1 + s^2/c^2)
+    crossing_time: Array  # s = c; nan where S <= c
+    escape_time: Array  # s = S/2
+    convergence_time: Array  # s = 0.95 S
+
+
+def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
+    """Predict a run from A = 0 under equation (1) until its train error is within `excess` of its floor.
+
+    The smallest test error over continuous time: the sign changes of its exact slope on a dense grid of times, each
+    refined to a relative error of 1e-13 in time. Milliseconds at 200 modes: the cost is that of the scan.
+    Raises LinphaseError unless c and excess are positive.
+    """
+    if not (0 < c < np.inf and excess > 0):
+        raise LinphaseError(f"prediction: threshold and excess must be positive, found c = {c}, excess = {excess}")
+    S = target.values
+    final_time = convergence_time(target, c, excess)
+    time = _time_of_smallest_test_error(target, c, final_time)
+    best, final = modes_from_zero(np.array([time, final_time]), S, c)
+    fitted = S > 0  # a mode without target never moves
+    levels = np.where(fitted, [np.full_like(S, c), S / 2, 0.95 * S], np.nan)
+    crossing, escape, converged = mode_time(levels, 0.0, S, c)
+    return Prediction(
+        threshold=c,
+        min_test_error=float(target.test_error(best)),
+        time_at_min=time,
+        stable_rank_at_min=stable_rank(best),
+        rank_at_min=numerical_rank(best),
+        final_time=final_time,
+        final_train_error=float(target.train_error(final)),
+        final_test_error=float(target.test_error(final)),
+        singular_values=final,
+        balance=final / np.hypot(final, c),
+        speed_up=np.hypot(final / c, 1),
+        crossing_time=np.where(np.isinf(crossing), np.nan, crossing),
+        escape_time=escape,
+        convergence_time=converged,
+    )
+
+
+def convergence_time(target: TargetModes, c: float, excess: float) -> float:
+    """Time at which the train error from A = 0 comes within `excess` of its floor; 0 where it is there already.
+
+    Raises LinphaseError where the excess is lost in rounding.
+    """
+    S, bound = target.values, excess * target.size
+
+    def above(t: float) -> float:
+        return float(target.excess(modes_from_zero(t, S, c))) - excess
+
+    # Within the bound all modes are within sqrt(bound) of their targets; with all within sqrt(bound/n) it is met.
+    gaps = np.sqrt([[bound], [bound / S.size]])
+    early, late = mode_time(np.maximum(S - gaps, 0), 0.0, S, c).max(axis=1).tolist()
+    if not late < np.inf:
+        raise LinphaseError(f"prediction: an excess of {excess} is lost in rounding; raise it")
+    if above(early) <= 0:
+        return float(early)
+    return float(brentq(above, early, late, xtol=_TINY, rtol=1e-13)) if above(late) < 0 else float(late)
+
+
+def _time_of_smallest_test_error(target: TargetModes, c: float, end: float) -> float:
+    """The time in [0, end]: the best of both ends and all roots of the slope."""
+    S = target.values
+
+    def slope(t: float) -> float:
+        return float(target.test_error_slope(modes_from_zero(t, S, c), c))
+
+    if end == 0:
+        return 0.0
+    scan = np.geomspace(min(1e-4 / (2 * np.hypot(S[0], c)), end / 2), end, _SCAN)
+    halfway = mode_time(S / 2, 0.0, S, c)
+    times = np.unique(np.concatenate([[0.0], scan, halfway[halfway < end]]))
+    slopes = target.test_error_slope(modes_from_zero(times, S, c), c)
+    dips = np.flatnonzero((slopes[:-1] < 0) & (slopes[1:] > 0))
+    roots = [brentq(slope, times[i], times[i + 1], xtol=_TINY, rtol=1e-13) for i in dips]
+    candidates = np.array([0.0, end, *roots])
+    return float(candidates[np.argmin(target.test_error(modes_from_zero(candidates, S, c)))])

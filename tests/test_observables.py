@@ -1,0 +1,278 @@
+"""Every observable against its definition, on small full-width networks; kernels against explicit matrices."""
+
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from linphase import observables as obs
+from linphase import theory
+from linphase.kernel import Kernel, kernel_change, kernel_distance, kernel_norm, kernel_product, target_alignment
+from linphase.network import Weights, reduce_width
+from linphase.self_consistent import SelfConsistentSolution
+from tests.naive import gradient_descent, gradient_flow, random_task, random_weights
+
+SHAPES = [(4, 4), (5, 3), (3, 5)]
+
+
+def explicit(weights: Weights) -> np.ndarray:
+    """The kernel as a matrix on stacked columns: dA/dW dA/dW^T from the Jacobian of A, entry by entry."""
+    d_out, d_in = weights.W2.shape[0], weights.W1.shape[1]
+    columns = []
+    for name in ("W1", "W2"):
+        parameter = getattr(weights, name)
+        for index in np.ndindex(parameter.shape):
+            unit = np.zeros_like(parameter)
+            unit[index] = 1
+            change = weights.W2 @ unit if name == "W1" else unit @ weights.W1
+            columns.append(change.ravel(order="F"))
+    jacobian = np.array(columns).T
+    assert jacobian.shape[0] == d_out * d_in
+    return jacobian @ jacobian.T
+
+
+def pair(shape, width=7):
+    d_out, d_in = shape
+    return random_weights(width, d_out, d_in, 0.5, seed=1), random_weights(width, d_out, d_in, 0.3, seed=2)
+
+
+# ---------------------------------------------------------------------------------------------------- the kernel
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_kernel_is_the_gram_matrix_of_the_jacobian_and_a_sum_of_kronecker_products(shape):
+    d_out, d_in = shape
+    weights, _ = pair(shape)
+    kernel = Kernel.of(weights)
+    kronecker = np.kron(np.eye(d_in), kernel.C2) + np.kron(kernel.C1, np.eye(d_out))
+    np.testing.assert_allclose(kronecker, explicit(weights), atol=1e-13)
+    G = np.random.default_rng(3).standard_normal(shape)
+    np.testing.assert_allclose(kernel.apply(G).ravel(order="F"), kronecker @ G.ravel(order="F"), atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_and_norms_of_kernels_are_those_of_the_explicit_matrices(shape):
+    one, other = pair(shape)
+    K, L = explicit(one), explicit(other)
+    assert kernel_product(Kernel.of(one), Kernel.of(other)) == pytest.approx(np.vdot(K, L), rel=1e-13)
+    assert kernel_norm(Kernel.of(one)) == pytest.approx(np.linalg.norm(K), rel=1e-13)
+    assert kernel_product(Kernel.of(one), Kernel.of(one)) == pytest.approx(kernel_norm(Kernel.of(one)) ** 2, rel=1e-13)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_change_distance_and_alignment_are_those_of_the_explicit_matrices(shape):
+    one, other = pair(shape)
+    K, L = explicit(one), explicit(other)
+    now, start = Kernel.of(one), Kernel.of(other)
+    assert kernel_change(now, start) == pytest.approx(np.linalg.norm(K - L) / np.linalg.norm(L), rel=1e-12)
+    cosine = np.vdot(K, L) / np.linalg.norm(K) / np.linalg.norm(L)
+    assert kernel_distance(now, start) == pytest.approx(1 - cosine, rel=1e-10)
+    y = random_task(*shape, 2, seed=4).target
+    flat = y.ravel(order="F")
+    expected = flat @ K @ flat / np.linalg.norm(K) / (flat @ flat)
+    assert target_alignment(now, y) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_kernel_that_does_not_move_has_neither_change_nor_distance_and_one_that_grows_does_not_turn():
+    weights, _ = pair((5, 3))
+    kernel, twice = Kernel.of(weights), Kernel.of(Weights(np.sqrt(2) * weights.W1, np.sqrt(2) * weights.W2))
+    assert kernel_change(kernel, kernel) == kernel_distance(kernel, kernel) == 0
+    assert kernel_change(twice, kernel) == pytest.approx(1)
+    assert kernel_distance(twice, kernel) < 1e-30
+
+
+def test_shifting_one_layer_against_the_other_is_not_seen():
+    # C1 + x I and C2 - x I are one and the same kernel.
+    weights, _ = pair((5, 3))
+    kernel = Kernel.of(weights)
+    shifted = Kernel(kernel.C1 + 0.3 * np.eye(3), kernel.C2 - 0.3 * np.eye(5))
+    assert kernel_change(shifted, kernel) < 1e-15
+    assert kernel_distance(shifted, kernel) < 1e-30
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-6, 1e-8])
+def test_a_small_kernel_distance_keeps_its_digits(size):
+    # To second order 1 - cos = ||part of the change orthogonal to Theta_0||^2/(2 ||Theta_0||^2).
+    start, step = (Kernel.of(w) for w in pair((5, 3)))
+    now = Kernel(start.C1 + size * step.C1, start.C2 + size * step.C2)
+    K, L = (explicit(w) for w in pair((5, 3)))
+    orthogonal = L - np.vdot(K, L) / np.vdot(K, K) * K
+    expected = size**2 * np.vdot(orthogonal, orthogonal) / (2 * np.vdot(K, K))
+    assert kernel_distance(now, start) == pytest.approx(expected, rel=1e-2 if size > 1e-5 else 1e-4)
+
+
+def test_target_alignment_has_its_stated_extremes():
+    u, v = np.array([1.0, 2, 2]) / 3, np.array([2.0, -1, 2]) / 3
+    y = 7 * np.outer(u, v)
+    identity, aligned = Kernel(np.eye(3), np.eye(3)), Kernel(np.outer(v, v), np.outer(u, u))
+    assert target_alignment(identity, y) == pytest.approx(1 / 3)
+    assert target_alignment(aligned, y) == pytest.approx(np.sqrt(2 / (3 + 1)))
+    assert target_alignment(identity, np.zeros((3, 3))) == 0
+
+
+def test_single_precision_weights_have_a_kernel_in_double():
+    weights, _ = pair((5, 3))
+    kernel = Kernel.of(weights.astype(np.float32))
+    assert kernel.C1.dtype == kernel.C2.dtype == np.float64
+
+
+# ------------------------------------------------------------------------------------------------------- balance
+
+
+def test_the_conserved_matrix_stays_under_flow_and_drifts_at_first_order_under_descent():
+    task, start = random_task(5, 3, 2, seed=5), random_weights(7, 5, 3, 0.3, seed=6)
+    path = gradient_flow(task, start, 2.0)
+    assert obs.imbalance_drift(path(2.0), start) < 1e-10
+    assert obs.imbalance_drift(start, start) == 0
+
+    def drift(rate):
+        return obs.imbalance_drift(gradient_descent(task, start, rate, round(1 / rate), "simultaneous")[-1], start)
+
+    assert drift(2e-3) / drift(1e-3) == pytest.approx(2, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_imbalance_is_that_of_its_definition_and_of_the_identity_that_loses_digits(shape):
+    weights, _ = pair(shape)
+    C1, C2 = weights.gram()
+    by_identity = np.vdot(C1, C1) + np.vdot(C2, C2) - 2 * np.sum(weights.product() ** 2)
+    expected = np.sqrt(by_identity) / (np.linalg.norm(C1) + np.linalg.norm(C2))
+    assert obs.relative_imbalance(weights) == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(
+        obs.conserved(weights), weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2, atol=1e-14
+    )
+
+
+def test_imbalance_is_none_for_balanced_layers_and_one_without_a_layer():
+    U, s, Vt = np.linalg.svd(random_task(5, 3, 2, seed=7).target, full_matrices=False)
+    balanced = Weights(np.sqrt(s)[:, None] * Vt, U * np.sqrt(s))
+    assert obs.relative_imbalance(balanced) < 1e-15
+    assert obs.relative_imbalance(Weights(balanced.W1, np.zeros((5, 3)))) == pytest.approx(1)
+
+
+def test_balance_and_kernel_do_not_see_the_width_reduction():
+    full = random_weights(40, 5, 3, 0.2, seed=8)
+    reduced = reduce_width(full)
+    assert reduced.width == 8
+    assert obs.relative_imbalance(reduced) == pytest.approx(obs.relative_imbalance(full), rel=1e-12)
+    assert kernel_norm(Kernel.of(reduced)) == pytest.approx(kernel_norm(Kernel.of(full)), rel=1e-12)
+
+
+# ------------------------------------------------------------------------------------- modes and self-consistency
+
+
+def test_ranks_are_the_definitions():
+    s = np.array([5.0, 3.0, 1.01, 0.99, 0.0])
+    assert obs.stable_rank(s) == pytest.approx(np.sum(s**2) / 25)
+    assert obs.numerical_rank(s) == 3
+    assert (obs.stable_rank(np.zeros(3)), obs.numerical_rank(np.zeros(3))) == (0, 0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("width", [2, 7])
+def test_mode_balance_and_speed_up_are_the_definitions(shape, width):
+    task, weights = random_task(*shape, 2, seed=9), random_weights(width, *shape, 0.5, seed=10)
+    n = min(*shape, width)
+    C1, C2 = weights.gram()
+    U, s, Vt = np.linalg.svd(weights.product())
+    balance = [2 * s[i] / (U[:, i] @ C2 @ U[:, i] + Vt[i] @ C1 @ Vt[i]) for i in range(n)]
+    found, b = obs.singular_values_and_balance(weights, 99)
+    np.testing.assert_allclose(found, s[:n], rtol=1e-12)
+    np.testing.assert_allclose(b, balance, rtol=1e-12)
+
+    U, _, Vt = np.linalg.svd(task.target)
+    rate = np.trace(C1) / shape[1] + np.trace(C2) / shape[0]
+    assert obs.average_mode_rate(weights) == pytest.approx(rate, rel=1e-13)
+    speed_up = [(U[:, i] @ C2 @ U[:, i] + Vt[i] @ C1 @ Vt[i]) / rate for i in range(n)]
+    np.testing.assert_allclose(obs.mode_speed_up(weights, task, rate), speed_up, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("c", [1e-3, 0.7, 50.0])
+def test_the_self_consistency_residual_is_its_definition(shape, c):
+    weights, _ = pair(shape)
+    A, (_, C2) = weights.product(), weights.gram()
+    U, s, _ = np.linalg.svd(A, full_matrices=False)
+    expected = np.linalg.norm(C2 - sqrtm(A @ A.T + c**2 * np.eye(shape[0])).real) / np.linalg.norm(C2)
+    assert obs.self_consistency_residual(C2, U, s, c) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_self_consistency_residual_falls_with_the_width_like_a_sample_covariance():
+    # Before training sqrt(A A^T + c^2) = c I and C2 = c I up to sqrt(d/width), to first order.
+    def residual(width):
+        weights = random_weights(width, 6, 6, 1 / width, seed=11)
+        U, s, _ = np.linalg.svd(weights.product(), full_matrices=False)
+        return obs.self_consistency_residual(weights.gram()[1], U, s, 1.0)
+
+    assert residual(10_000) == pytest.approx(np.sqrt(7 / 10_000), rel=0.3)
+    assert residual(10_000) / residual(1_000_000) == pytest.approx(10, rel=0.3)
+
+
+def test_the_2c_balanced_network_misses_self_consistency_by_c_in_each_layer():
+    A = random_task(5, 3, 2, seed=12).target
+    mixed = SelfConsistentSolution(A, A, 0.4).weights(0.0)
+    U, s, _ = np.linalg.svd(A, full_matrices=False)
+    _, C2 = mixed.gram()
+    assert obs.self_consistency_residual(C2 - 0.4 * np.eye(5), U, s, 0.4) < 1e-14
+
+
+def test_subspaces_overlap_fully_with_themselves_and_not_with_their_complements():
+    rng = np.random.default_rng(13)
+    U, V = (np.linalg.qr(rng.standard_normal((d, d)))[0] for d in (6, 5))
+    assert obs.subspace_overlap(U, V, U[:, :2], V[:, :2]) == pytest.approx(1)
+    assert obs.subspace_overlap(U, V, U[:, 2:4], V[:, 2:4]) == pytest.approx(0, abs=1e-14)
+    assert obs.subspace_overlap(U, V, U[:, 1:3], V[:, :2]) == pytest.approx((1 + 2) / 4)
+    # Subspaces, not vectors: a rotation within them changes nothing.
+    turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+    assert obs.subspace_overlap(U, V, U[:, :2] @ turn, V[:, :2] @ turn) == pytest.approx(1)
+
+
+# --------------------------------------------------------------------------------------------------------- times
+
+
+@pytest.mark.parametrize("c", [1e-6, 0.3, 3.0])
+def test_times_of_recorded_curves_are_those_of_the_closed_form(c):
+    S = np.array([9.0, 5.0, 2.0])
+    time = np.concatenate([[0.0], np.geomspace(1e-4, 60, 150)])
+    s = theory.mode_value(time[:, None], 0, S, c)
+    np.testing.assert_allclose(obs.escape_times(time, s, S, c), theory.mode_time(S / 2, 0, S, c), rtol=1e-10)
+    np.testing.assert_allclose(obs.convergence_times(time, s, S), theory.mode_time(0.95 * S, 0, S, c), rtol=2e-3)
+    crossing = np.where(c < S, theory.mode_time(c, 0, S, c), np.nan)
+    np.testing.assert_allclose(obs.crossing_times(time, s, c), crossing, rtol=2e-3)
+
+
+def test_times_follow_the_last_passing_and_say_always_and_never():
+    time = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    s = np.array([
+        [2.0, 0.5, 2.0, 0.5, 0.5, 1.0],
+        [2.0, 2.0, 2.0, 0.5, 2.0, 1.0],
+        [2.0, 0.5, 2.0, 0.5, 0.5, 1.0],
+        [2.0, 0.5, 2.0, 0.5, 0.5, 1.0],
+        [2.0, 2.0, 0.5, 0.5, 2.0, 2.0],
+    ])  # fmt: skip
+    middle = (np.arcsinh(1) - np.arcsinh(0.5)) / (np.arcsinh(2) - np.arcsinh(0.5))
+    expected = [0, 3 + middle, np.nan, np.nan, 3 + middle, 3]  # exactly at c is not above
+    np.testing.assert_allclose(obs.crossing_times(time, s, 1.0), expected)
+    # With S = 2 the half is 1: the same passings, another place between the records.
+    escape = obs.escape_times(time, s, np.full(9, 2.0), 1.0)
+    np.testing.assert_array_equal(np.floor(escape), [0, 3, np.nan, np.nan, 3, 3])
+
+
+def test_convergence_comes_after_the_last_excursion():
+    time, S = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 1.0, 1.0, 1.0, 0.0])
+    s = np.array([
+        [0.5, 1.0, 0.96, 0.5, 0.0],
+        [0.9, 1.0, 1.10, 0.5, 0.0],
+        [1.0, 1.0, 1.01, 0.5, 1.0],
+        [1.0, 1.0, 1.00, 0.5, 1.0],
+    ])  # fmt: skip
+    found = obs.convergence_times(time, s, S)
+    assert found[1] == 0
+    assert np.isnan(found[3:]).all()
+    assert found[2] == pytest.approx(1 + np.log(2) / np.log(10), rel=1e-9)
+    assert 1 <= found[0] < 1.01  # the next record is there to the last digit
+    assert obs.convergence_times(time, s, S, within=0.2)[0] == pytest.approx(np.log(2.5) / np.log(5))
+
+
+def test_one_record_says_always_or_never():
+    assert obs.crossing_times(np.zeros(1), np.array([[2.0]]), 1.0)[0] == 0
+    assert np.isnan(obs.crossing_times(np.zeros(1), np.array([[0.5]]), 1.0)[0])
