@@ -37,7 +37,7 @@ def finished_ids(path: str | Path) -> set[str]:
 
 def distinct(path: str | Path, column: str) -> list[Any]:
     """The different values of one column of the finished runs, nulls left out."""
-    rows = read_table(existing(path), RUNS, (column,))
+    rows = read_table(existing(path), RUNS, list(dict.fromkeys(("run_id", column))))  # a part is known by its ids
     return [value for value in rows.column(column).unique().to_pylist() if value is not None]
 
 
