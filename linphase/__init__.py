@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from linphase.dynamics import GradientDescent, GradientFlow
     from linphase.errors import LinphaseError
     from linphase.network import Weights, gaussian_start, reduce_width
+    from linphase.running import train_spec
     from linphase.spec import Initialization, RunSpec
     from linphase.store import Results, load
     from linphase.sweeping import iter_sweep, sweep
     from linphase.task import Task, draw_task
-    from linphase.training import TrainedRun, train, train_spec
+    from linphase.training import TrainedRun, train
 
 __all__ = [
     "GradientDescent",
@@ -55,7 +56,8 @@ _HOMES = {
     "store": ("Results", "load"),
     "sweeping": ("iter_sweep", "sweep"),
     "task": ("Task", "draw_task"),
-    "training": ("TrainedRun", "train", "train_spec"),
+    "training": ("TrainedRun", "train"),
+    "running": ("train_spec",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -362,7 +362,7 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
       linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100
     """
     from linphase import figures
-    from linphase.training import train_spec
+    from linphase.running import train_spec
 
     spec = _single_spec(options, overrides, replicate)
     figures.check_format(output)  # before a long training, not after

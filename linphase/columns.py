@@ -37,7 +37,7 @@ RUNS = (
         "||A*||_F^2/d^2 that A* is rescaled to; null: as drawn",
         "task.signal_norm",
     ),
-    Column("kind", "string", "", "dynamics: flow or gd", "dynamics.kind"),
+    Column("kind", "string", "", "dynamics: flow, gd, self_consistent or modes (theory)", "dynamics.kind"),
     Column("tolerance", "float64", "", "flow: relative error allowed in a step", "dynamics.tolerance"),
     Column("learning_rate_rule", "string", "", "gd: the learning rate as configured", "dynamics.learning_rate"),
     Column("learning_rate", "float64", "time/step", "gd: the learning rate used"),
@@ -53,6 +53,7 @@ RUNS = (
         "stop.train_error",
     ),
     Column("snapshots", "int32", "", "times kept per run, at most", "record.snapshots"),
+    Column("compare", "string", "", "none, self_consistent or self_consistent_euler", "record.compare"),
     Column("precision", "string", "", "floating-point type of the training", "run.precision"),
     Column("status", "string", "", "converged, stopped_early, step_limit, diverged or failed"),
     Column("converged", "bool", "", "status is converged"),
@@ -72,6 +73,27 @@ RUNS = (
     Column("iterations_at_min", "float64", "steps", "time_at_min over the paper's learning rate"),
     Column("stable_rank_at_min", "float64", "", "||A||_F^2/||A||_op^2 at time_at_min"),
     Column("rank_at_min", "int32", "", "singular values of A above s_1/5 at time_at_min"),
+    Column("distance_to_self_consistent", "float64", "", "largest ||A - A_sc||_F^2/d^2 to what `compare` names"),
+    Column("kernel_change", "float64", "", "||Theta - Theta_0||/||Theta_0|| at the end"),
+    Column("kernel_distance", "float64", "", "1 - cos(Theta, Theta_0) at the end"),
+    Column("target_alignment", "float64", "", "<Y, Theta Y>/(||Theta|| ||Y||^2) at the end"),
+    Column("imbalance", "float64", "", "||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F) at the end"),
+    Column("imbalance_drift", "float64", "", "change of W1 W1^T - W2^T W2, over ||C1(0)||_F + ||C2(0)||_F"),
+    Column(
+        "subspace_overlap_at_min", "float64", "share", "top-k singular subspaces of A with those of A*, at time_at_min"
+    ),
+    Column("subspace_overlap", "float64", "share", "the same at the end"),
+    Column("self_consistency_residual", "float64", "", "||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F at the end"),
+    Column(
+        "crossing_time",
+        "float64",
+        "time",
+        "median over the signal modes: s_i passes c; 0: always above; null: most never",
+    ),
+    Column(
+        "escape_time", "float64", "time", "median over the signal modes: s_i passes half of s_i(Y); null: most never"
+    ),
+    Column("convergence_time", "float64", "time", "median over the signal modes: s_i is within 5 % of s_i(Y) for good"),
     Column("final_train_error", "float64", "", "||A - Y||_F^2/d^2 at the last measurement"),
     Column("final_test_error", "float64", "", "||A - A*||_F^2/d^2 at the last measurement"),
     Column("train_error_floor", "float64", "", "sum of s_i(Y)^2 over i > width, over d^2: the width's best"),
@@ -95,12 +117,18 @@ TRAJECTORIES = (
     Column("step", "list<int64>", "steps", "updates made by then; accepted steps under flow"),
     Column("train_error", "list<float32>", "", "||A - Y||_F^2/d^2"),
     Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),
+    Column("distance", "list<float32>", "", "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared"),
     Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d"),
     Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i) over time; 2-d"),
     Column("final_singular_values", "list<float32>", "", "s_i(A) of every mode at the end"),
     Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),
     Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end"),
     Column("target_singular_values", "list<float32>", "", "s_i(Y) of every mode"),
+    Column("crossing_times", "list<float32>", "time", "of each signal mode: s_i passes c; 0: always above; nan: never"),
+    Column("escape_times", "list<float32>", "time", "of each signal mode: s_i passes half of s_i(Y)"),
+    Column(
+        "convergence_times", "list<float32>", "time", "of each signal mode: last time s_i is off s_i(Y) by over 5 %"
+    ),
 )
 
 FAILURES = (

@@ -106,6 +106,9 @@ class GridConfig:
     replicates: int = 1
 
 
+_NOT_PREDICTED = ("dynamics", "stop", "run")  # axes of these sections mean nothing to theory
+
+
 @dataclass(frozen=True)
 class SweepConfig:
     """A validated sweep. Where an axis decides a key, the section holds the axis's first value."""
@@ -161,6 +164,21 @@ class SweepConfig:
     def digest(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of the resolved configuration's canonical JSON."""
         return hashlib.sha256(canonical_json(self.resolved()).encode()).hexdigest()[:16]
+
+    def predicted(self) -> "SweepConfig":
+        """The same cells as theory predicts them: kind "modes", taken to convergence, under the name NAME-theory."""
+        resolved = self.resolved()
+        grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in _NOT_PREDICTED}
+        stop = {"train_error": self.stop.train_error}
+        record = {**resolved["record"], "compare": "none"}
+        sections = {
+            "task": resolved["task"],
+            "grid": grid,
+            "stop": stop,
+            "record": record,
+            "run": {"seed": self.run.seed},
+        }
+        return parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": "modes"}, **sections})
 
     def expand(self) -> Iterator[RunSpec]:
         """The runs, one after the other: facets vary slowest, then variance, then width, then replicate."""

@@ -24,7 +24,13 @@ def check_cells(known: Mapping[str, tuple[Any, ...]], axes: Iterable[str], probl
             text = f"must not be an axis with {selector} = {show(idle[0])}, which does not use it"
             found = show(known.get(key, ()))
             problems.add(("grid", key), f"{text} (the same runs would be repeated), found {found}")
-    conflicts = [_rank_conflict(known), _rule_conflict(known), _width_conflict(known), _variance_conflict(known)]
+    conflicts = [
+        _rank_conflict(known),
+        _rule_conflict(known),
+        _compare_conflict(known),
+        _width_conflict(known),
+        _variance_conflict(known),
+    ]
     for key, text in filter(None, conflicts):
         problems.add(("grid", key) if key in axes else tuple(key.split(".")), text)
 
@@ -36,8 +42,23 @@ def _rank_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | No
 
 
 def _rule_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
-    if "paper" in known.get("stop.rule", ()) and "flow" in known.get("dynamics.kind", ()):
-        return "stop.rule", 'must be "converged" with dynamics.kind = "flow", found "paper", a rule for "gd"'
+    others = [kind for kind in known.get("dynamics.kind", ()) if kind != "gd"]
+    if others and "paper" in known.get("stop.rule", ()):
+        return (
+            "stop.rule",
+            f'must be "converged" with dynamics.kind = {show(others[0])}, found "paper", a rule for "gd"',
+        )
+    return None
+
+
+def _compare_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+    compare = known.get("record.compare", ("none",))[0]
+    unfit = {
+        "self_consistent_euler": [kind for kind in known.get("dynamics.kind", ()) if kind != "gd"],
+        "self_consistent": [kind for kind in known.get("dynamics.kind", ()) if kind == "modes"],
+    }.get(compare)
+    if unfit:
+        return "record.compare", f'must be "none" with dynamics.kind = {show(unfit[0])}, found {show(compare)}'
     return None
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from linphase.dynamics import State
 from linphase.network import Weights
-from linphase.observables import mean_square, numerical_rank, stable_rank
+from linphase.observables import mean_square, numerical_rank, stable_rank, subspace_overlap
 from linphase.task import Task
 from linphase.trajectory import TestErrorMinimum
 
@@ -56,8 +56,10 @@ class _Best:
             np.copyto(self.deviation, deviation)
 
     def result(self) -> TestErrorMinimum:
-        s = np.linalg.svd(self.deviation + self.task.signal, compute_uv=False)
-        return TestErrorMinimum(self.test_error, self.time, self.step, stable_rank(s), numerical_rank(s))
+        U, s, Vt = np.linalg.svd(self.deviation + self.task.signal, full_matrices=False)
+        U_star, _, V_star = self.task.signal_svd
+        overlap = subspace_overlap(U, Vt.T, U_star, V_star)
+        return TestErrorMinimum(self.test_error, self.time, self.step, stable_rank(s), numerical_rank(s), overlap)
 
 
 class MinimumAtSteps:

@@ -6,9 +6,10 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from linphase.comparison import Comparison
 from linphase.dynamics import State
 from linphase.observables import singular_values_and_balance
-from linphase.trajectory import Modes, Trajectory
+from linphase.trajectory import Modes, ModeTimes, Trajectory
 
 # Path length between snapshots at the start of a run; it doubles whenever the memory is full.
 _FIRST_SPACING = 0.1
@@ -21,6 +22,7 @@ class _Snapshot:
     step: int
     train_error: float
     test_error: float
+    distance: float | None
     singular_values: NDArray[np.floating]
     balance: NDArray[np.floating]
 
@@ -33,8 +35,8 @@ class Recorder:
     every second snapshot is dropped and the spacing doubled; the first and the last state are always kept.
     """
 
-    def __init__(self, snapshots: int, modes: int) -> None:
-        self.capacity, self.modes = snapshots, modes
+    def __init__(self, snapshots: int, modes: int, comparison: Comparison) -> None:
+        self.capacity, self.modes, self.comparison = snapshots, modes, comparison
         self.kept: list[_Snapshot] = []
         self.spacing = _FIRST_SPACING
         self.length = 0.0  # of the path since the last snapshot
@@ -43,6 +45,7 @@ class Recorder:
 
     def observe(self, state: State, train_error: float, test_error: float) -> None:
         """Take in the next state."""
+        self.comparison.advance(state)
         self.first_time = self.first_time or state.time
         elapsed = 1 + state.time / self.first_time if state.time else 1.0
         point = (log(elapsed), log(max(train_error, _TINY)), log(max(test_error, _TINY)))
@@ -66,17 +69,28 @@ class Recorder:
     def keep(self, state: State, train_error: float, test_error: float) -> None:
         """Keep this state."""
         s, balance = singular_values_and_balance(state.weights, self.modes)
-        self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, s, balance))
+        distance = self.comparison.distance(state)
+        self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance))
         self.length = 0.0
 
-    def trajectory(self, final_modes: Modes) -> Trajectory:
+    def times(self) -> NDArray[np.float64]:
+        """Times of the snapshots, (n,)."""
+        return np.array([snapshot.time for snapshot in self.kept])
+
+    def singular_values(self) -> NDArray[np.floating]:
+        """Singular values over time, (n, r)."""
+        return np.stack([snapshot.singular_values for snapshot in self.kept])
+
+    def trajectory(self, final_modes: Modes, mode_times: ModeTimes) -> Trajectory:
         """All that was kept."""
         return Trajectory(
-            time=np.array([snapshot.time for snapshot in self.kept]),
+            time=self.times(),
             step=np.array([snapshot.step for snapshot in self.kept], dtype=np.int64),
             train_error=np.array([snapshot.train_error for snapshot in self.kept]),
             test_error=np.array([snapshot.test_error for snapshot in self.kept]),
-            singular_values=np.stack([snapshot.singular_values for snapshot in self.kept]),
+            distance=np.array([snapshot.distance for snapshot in self.kept if snapshot.distance is not None]),
+            singular_values=self.singular_values(),
             mode_balance=np.stack([snapshot.balance for snapshot in self.kept]),
             final_modes=final_modes,
+            mode_times=mode_times,
         )

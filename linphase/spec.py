@@ -68,9 +68,15 @@ _Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | Pap
 
 
 class DynamicsConfig(Section):
-    """How the weights move: gradient flow or gradient descent. Keys of the other kind are not used."""
+    """How the network moves; the keys of other kinds are not used.
 
-    kind: Literal["flow", "gd"] = Field(default="flow", description='"flow" or "gd"')
+    flow and gd train the network. self_consistent is equation (1) of the paper from the start's A, in closed form;
+    modes its version from A = 0, one curve a mode: theory's prediction of the diagram.
+    """
+
+    kind: Literal["flow", "gd", "self_consistent", "modes"] = Field(
+        default="flow", description='"flow", "gd", "self_consistent" or "modes"'
+    )
     tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="a number above 0 and at most 0.1")
     learning_rate: _Rate = Field(default="auto", description='"auto", "paper", { paper = DIVISOR } or a number above 0')
     update: Literal["simultaneous", "alternating"] = Field(
@@ -108,6 +114,8 @@ class StopConfig(Section):
 KEYS_OF_KIND = {
     "flow": ("kind", "tolerance", "max_evaluations"),
     "gd": ("kind", "learning_rate", "update", "max_steps"),
+    "self_consistent": ("kind", "max_evaluations"),
+    "modes": ("kind",),
 }
 KEYS_OF_RULE = {"converged": ("rule", "train_error"), "paper": ("rule",)}
 # The key that chooses among the keys of its section, and the keys that each choice uses.
@@ -120,6 +128,9 @@ class RecordConfig(Section):
     snapshots: int = Field(default=48, ge=2, le=10_000, description="an integer from 2 to 10000")
     singular_values: Annotated[int, Field(ge=1, le=20_000)] | Literal["all"] = Field(
         default="all", description='"all" or an integer from 1 to 20000'
+    )
+    compare: Literal["none", "self_consistent", "self_consistent_euler"] = Field(
+        default="none", description='"none", "self_consistent" or "self_consistent_euler"'
     )
 
 
@@ -285,5 +296,6 @@ class RunSpec:
             "stop_rule": self.stop.rule,
             "stop_train_error": stop.get("train_error"),
             "snapshots": self.record.snapshots,
+            "compare": self.record.compare,
             "precision": self.run.precision,
         }

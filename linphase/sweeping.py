@@ -5,6 +5,7 @@ ends the whole call when one worker dies and does not say which runs it took alo
 Each worker commits its own batches; the parent only hands out work, so that no result passes through it to the disk.
 """
 
+import math
 import os
 import re
 import signal
@@ -28,6 +29,9 @@ from linphase.provenance import versions
 from linphase.spec import RunSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from linphase.training import TrainedRun
 
 Row = dict[str, Any]
@@ -156,8 +160,8 @@ def run_batch(directory: Path, specs: Sequence[RunSpec]) -> list[Row]:
     """Train some runs with one BLAS thread and commit them as one part; a run that raises is a failed attempt."""
     from threadpoolctl import threadpool_limits
 
+    from linphase.running import train_spec
     from linphase.task import draw_task
-    from linphase.training import train_spec
 
     rows: list[Row] = []
     trajectories: list[Row] = []
@@ -201,6 +205,8 @@ def summary_row(spec: RunSpec, run: "TrainedRun") -> Row:
         "iterations_at_min": minimum.time / run.paper_learning_rate,
         "stable_rank_at_min": minimum.stable_rank,
         "rank_at_min": minimum.rank,
+        "distance_to_self_consistent": run.distance_to_self_consistent,
+        **_observable_columns(run),
         "final_train_error": run.train_error,
         "final_test_error": run.test_error,
         "train_error_floor": run.train_error_floor,
@@ -216,6 +222,27 @@ def summary_row(spec: RunSpec, run: "TrainedRun") -> Row:
         row[f"signal_active{suffix}"] = share.signal_active if share else None
         row[f"bulk_active{suffix}"] = share.bulk_active if share else None
     return row
+
+
+def _observable_columns(run: "TrainedRun") -> Row:
+    """The columns of theory.md section 6; times are medians over the signal modes, never counting as last."""
+    ended = run.observables
+    names = ("kernel_change", "kernel_distance", "target_alignment", "imbalance", "imbalance_drift",
+             "subspace_overlap", "self_consistency_residual")  # fmt: skip
+    times = run.trajectory.mode_times
+    return {
+        **{name: None if ended is None else getattr(ended, name) for name in names},
+        "subspace_overlap_at_min": run.minimum.subspace_overlap,
+        "crossing_time": _median_time(times.crossing),
+        "escape_time": _median_time(times.escape),
+        "convergence_time": _median_time(times.convergence),
+    }
+
+
+def _median_time(times: "NDArray[np.floating]") -> float | None:
+    """Median over modes, where nan is never; None where that is never."""
+    middle = sorted(math.inf if math.isnan(time) else float(time) for time in times)[(len(times) - 1) // 2]
+    return middle if math.isfinite(middle) else None
 
 
 def failure_row(spec: RunSpec, error: str, trace: str) -> Row:

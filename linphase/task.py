@@ -53,9 +53,16 @@ class Task:
         return U, S, np.ascontiguousarray(Vt.T)
 
     @cached_property
+    def signal_svd(self) -> tuple[Array, Array, Array]:
+        """U* (d_out, k), S* (k,), V* (d_in, k) with A* = U* diag(S*) V*^T."""
+        U, S, Vt = np.linalg.svd(self.signal, full_matrices=False)
+        k = self.rank
+        return U[:, :k], S[:k], np.ascontiguousarray(Vt[:k].T)
+
+    @property
     def signal_op_norm(self) -> float:
         """||A*||_op."""
-        return float(np.linalg.norm(self.signal, 2))
+        return float(self.signal_svd[1][0])
 
     @cached_property
     def signal_strength(self) -> float:

@@ -2,28 +2,41 @@
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linphase import regime
+from linphase.comparison import comparison
 from linphase.dynamics import (
     Dynamics,
     GradientDescent,
     GradientFlow,
     State,
-    from_config,
     paper_learning_rate,
 )
 from linphase.errors import LinphaseError
+from linphase.kernel import Kernel, kernel_change, kernel_distance, target_alignment
 from linphase.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
-from linphase.network import Weights, estimated_initialization, gaussian_start, reduce_width
-from linphase.observables import average_mode_rate, mean_square, mode_speed_up, singular_values_and_balance
+from linphase.network import Weights, estimated_initialization, reduce_width
+from linphase.observables import (
+    average_mode_rate,
+    convergence_times,
+    crossing_times,
+    escape_times,
+    imbalance_drift,
+    mean_square,
+    mode_speed_up,
+    relative_imbalance,
+    self_consistency_residual,
+    singular_values_and_balance,
+    subspace_overlap,
+)
 from linphase.recorder import Recorder
-from linphase.spec import Initialization, RecordConfig, RunSpec, StopConfig
-from linphase.task import Task, draw_task
-from linphase.trajectory import Modes, TestErrorMinimum, Trajectory
+from linphase.spec import Initialization, RecordConfig, StopConfig
+from linphase.task import Task
+from linphase.trajectory import Modes, ModeTimes, TestErrorMinimum, Trajectory
 
 Array = NDArray[np.floating]
 
@@ -38,6 +51,19 @@ class OrderParameters:
 
     signal_active: float
     bulk_active: float | None
+
+
+@dataclass(frozen=True)
+class EndObservables:
+    """Observables of the network at the last measurement (theory.md section 6); None where they have no meaning."""
+
+    kernel_change: float
+    kernel_distance: float
+    target_alignment: float
+    imbalance: float | None
+    imbalance_drift: float | None
+    subspace_overlap: float
+    self_consistency_residual: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +86,8 @@ class TrainedRun:
     order_parameters: dict[str, OrderParameters]  # by threshold, balance and speedup; empty when diverged
     regimes: dict[str, str | None]
     evidence_agreement: float | None
+    observables: EndObservables | None  # None when diverged
+    distance_to_self_consistent: float | None  # the largest, where compared
     A: Array  # W2 W1, (d_out, d_in)
     C1: Array  # W1^T W1, (d_in, d_in)
     C2: Array  # W2 W2^T, (d_out, d_out)
@@ -126,12 +154,19 @@ class PaperRule:
         return "step_limit" if i + 1 == self.max_steps else None
 
 
-def stop_rule(config: StopConfig, task: Task, width: int) -> StopRule:
-    """The stop rule of a configuration; its train_error is relative to noise^2, or to ||A*||_F^2/d^2 without noise."""
+def stop_rule(config: StopConfig, task: Task, rank: int) -> StopRule:
+    """The stop rule of a configuration, for a dynamics that reaches this rank.
+
+    Its train_error is relative to noise^2, or to ||A*||_F^2/(d_out d_in) without noise.
+    """
     if config.rule == "paper":
         return PaperRule()
-    scale = task.noise**2 if task.noise > 0 else task.signal_strength
-    return Converged(config.train_error * scale, task.train_error_floor(width))
+    return Converged(wanted_excess(config, task), task.train_error_floor(rank))
+
+
+def wanted_excess(config: StopConfig, task: Task) -> float:
+    """The train error above the floor that counts as converged."""
+    return config.train_error * (task.noise**2 if task.noise > 0 else task.signal_strength)
 
 
 def train(
@@ -157,66 +192,60 @@ def train(
     _check_shapes(task, weights)
     initialization = initialization or estimated_initialization(weights)
     weights = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
-    modes = min(*task.shape, weights.width)
-
+    c, modes = initialization.threshold, dynamics.reachable_rank(task, weights)
+    recorded = modes if record.singular_values == "all" else record.singular_values
     measured = _Measurements(
-        recorder=Recorder(record.snapshots, modes if record.singular_values == "all" else record.singular_values),
+        recorder=Recorder(record.snapshots, recorded, comparison(record.compare, task, weights, c)),
         watch=MinimumBetweenSteps(task) if dynamics.continuous else MinimumAtSteps(task),
-        rule=stop_rule(stop, task, initialization.width),
+        rule=stop_rule(stop, task, modes),
     )
     status, state = _follow(dynamics, task, weights, initialization, measured)
-
-    diverged = status == "diverged"
-    final = _modes_at_end(state.weights, task, average_mode_rate(weights)) if not diverged else _no_modes(task, modes)
-    active = _active(final, initialization.threshold)
-    A = state.residual.astype(np.float64) + task.target
+    ended = status != "diverged"
+    final = _modes_at_end(state.weights, task, modes, average_mode_rate(weights)) if ended else _no_modes(task, modes)
+    own_start = weights if isinstance(dynamics, GradientDescent | GradientFlow) else None
     C1, C2 = state.weights.gram()
-    paper_rate = paper_learning_rate(task, initialization)
-    order_parameters = {m: OrderParameters(*regime.order_parameters(a, task.rank)) for m, a in active.items()}
-    return TrainedRun(
+    return result(
+        task,
+        initialization,
+        final,
         status=status,
-        initialization=initialization,
-        trajectory=measured.recorder.trajectory(final),
+        trajectory=measured.recorder.trajectory(final, _mode_times(measured.recorder, task, c)),
         minimum=measured.watch.result(),
-        paper_learning_rate=paper_rate,
         learning_rate=dynamics.rate(task, initialization) if isinstance(dynamics, GradientDescent) else None,
         train_error=measured.train_error,
         test_error=measured.test_error,
-        train_error_floor=task.train_error_floor(initialization.width),
+        train_error_floor=task.train_error_floor(modes),
         time=measured.time,
         updates=measured.step + measured.rule.updates_before_asking,
         gradient_evaluations=state.evaluations,
         elapsed=perf_counter() - began,
-        order_parameters={} if diverged else order_parameters,
-        regimes={
-            m: regime.classify(
-                None if diverged else share.signal_active,
-                share.bulk_active,
-                width=initialization.width,
-                rank=task.rank,
-                noise=task.noise,
-            )
-            for m, share in order_parameters.items()
-        },
-        evidence_agreement=None if diverged else _agreement(active),
-        A=A,
+        observables=_observables(state.weights, weights, own_start, task, c) if ended else None,
+        distance_to_self_consistent=measured.recorder.comparison.largest,
+        A=state.residual.astype(np.float64) + task.target,
         C1=C1,
         C2=C2,
     )
 
 
-def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
-    """Train the run that a specification describes; `task` saves drawing it again (it is the replicate's)."""
-    seed, replicate = spec.run.seed, spec.replicate
-    task = task or draw_task(spec.task, seed=seed, replicate=replicate)
-    start = gaussian_start(spec.initialization, task.shape, seed=seed, replicate=replicate)
-    return train(
-        task,
-        start.astype(np.dtype(spec.run.precision)),
-        from_config(spec.dynamics),
-        stop=spec.stop,
-        record=spec.record,
-        initialization=spec.initialization,
+def result(task: Task, initialization: Initialization, final: Modes, *, status: str, **measured: Any) -> TrainedRun:
+    """Classify a run from its modes at the end, and put everything about it together."""
+    active = _active(final, initialization.threshold)
+    shares = {m: OrderParameters(*regime.order_parameters(a, task.rank)) for m, a in active.items()}
+    regimes = {
+        m: regime.classify(
+            share.signal_active, share.bulk_active, width=initialization.width, rank=task.rank, noise=task.noise
+        )
+        for m, share in shares.items()
+    }
+    diverged = status == "diverged"
+    return TrainedRun(
+        status=status,
+        initialization=initialization,
+        paper_learning_rate=paper_learning_rate(task, initialization),
+        order_parameters={} if diverged else shares,
+        regimes=dict.fromkeys(regimes) if diverged else regimes,
+        evidence_agreement=None if diverged else _agreement(active),
+        **measured,
     )
 
 
@@ -267,8 +296,7 @@ def _check_shapes(task: Task, weights: Weights) -> None:
         raise LinphaseError(f"weights: W2 W1 must have the task's shape {task.shape}, found {found}")
 
 
-def _modes_at_end(weights: Weights, task: Task, initial_rate: float) -> Modes:
-    n = min(*task.shape, weights.width)
+def _modes_at_end(weights: Weights, task: Task, n: int, initial_rate: float) -> Modes:
     s, balance = singular_values_and_balance(weights, n)
     _, S, _ = task.target_svd
     return Modes(s, balance, mode_speed_up(weights, task, initial_rate), S[:n])
@@ -279,6 +307,29 @@ def _no_modes(task: Task, n: int) -> Modes:
     unknown = np.full(n, np.nan)
     _, S, _ = task.target_svd
     return Modes(unknown, unknown, unknown, S[:n])
+
+
+def _mode_times(recorder: Recorder, task: Task, c: float) -> ModeTimes:
+    """Of the signal modes, where they were recorded."""
+    time, s = recorder.times(), recorder.singular_values()[:, : task.rank]
+    _, S, _ = task.target_svd
+    return ModeTimes(crossing_times(time, s, c), escape_times(time, s, S, c), convergence_times(time, s, S))
+
+
+def _observables(weights: Weights, start: Weights, own_start: Weights | None, task: Task, c: float) -> EndObservables:
+    """At the end. A dynamics that does not train the start's own weights (own_start None) has no balance of its own."""
+    kernel, kernel_at_start = Kernel.of(weights), Kernel.of(start)
+    U, s, Vt = np.linalg.svd(weights.product().astype(np.float64), full_matrices=False)
+    U_star, _, V_star = task.signal_svd
+    return EndObservables(
+        kernel_change=kernel_change(kernel, kernel_at_start),
+        kernel_distance=kernel_distance(kernel, kernel_at_start),
+        target_alignment=target_alignment(kernel, task.target),
+        imbalance=None if own_start is None else relative_imbalance(weights),
+        imbalance_drift=None if own_start is None else imbalance_drift(weights, own_start),
+        subspace_overlap=subspace_overlap(U, Vt.T, U_star, V_star),
+        self_consistency_residual=None if own_start is None else self_consistency_residual(kernel.C2, U, s, c),
+    )
 
 
 def _active(modes: Modes, threshold: float) -> dict[str, NDArray[np.bool_]]:

@@ -27,6 +27,15 @@ class Modes:
 
 
 @dataclass(frozen=True)
+class ModeTimes:
+    """When the k signal modes did what, as interpolated between the moments kept; nan where they never did."""
+
+    crossing: Array  # s_i passes c for good; 0 where it is always above
+    escape: Array  # s_i passes s_i(Y)/2 for good
+    convergence: Array  # the last time that s_i is off s_i(Y) by more than 5 %
+
+
+@dataclass(frozen=True)
 class TestErrorMinimum:
     """The smallest test error of a run and the network at that moment."""
 
@@ -35,6 +44,7 @@ class TestErrorMinimum:
     step: int | None  # None where it lies between steps (gradient flow)
     stable_rank: float  # ||A||_F^2 / ||A||_op^2
     rank: int  # singular values above s_1/5
+    subspace_overlap: float  # of the top-k singular subspaces with those of A*
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ class Trajectory:
     step: NDArray[np.int64]  # (n,): updates made; accepted steps under gradient flow
     train_error: Array  # (n,): ||A - Y||_F^2/(d_out d_in)
     test_error: Array  # (n,): ||A - A*||_F^2/(d_out d_in)
+    distance: Array  # (n,): ||A - A_sc||_F^2/(d_out d_in) to the self-consistent dynamics; (0,) where not compared
     singular_values: Array  # (n, r): s_i(A), descending
     mode_balance: Array  # (n, r)
     final_modes: Modes
+    mode_times: ModeTimes

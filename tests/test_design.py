@@ -50,10 +50,12 @@ ALLOWED = {
     "kernel": {"network"},
     "self_consistent": {"errors", "task", "network", "observables", "theory"},
     "minimum": PHYSICS,
-    "recorder": PHYSICS,
-    "training": PHYSICS | {"minimum", "recorder"},
+    "recorder": PHYSICS | {"comparison"},
+    "training": PHYSICS | {"minimum", "recorder", "comparison", "kernel"},
+    "prediction": PHYSICS | {"kernel", "self_consistent", "training"},
+    "running": PHYSICS | {"prediction", "training"},
     "store": {"errors", "spec", "config", "columns", "trajectory"},
-    "sweeping": PHYSICS | {"config", "training", "store", "provenance"},
+    "sweeping": PHYSICS | {"config", "training", "running", "store", "provenance"},
     "figures": {"errors", "columns", "regime", "outcomes", "theory", "trajectory"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from linphase.config import RecordConfig, load_config
-from linphase.training import train_spec
+from linphase.running import train_spec
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,11 +3,20 @@
 from linphase.dynamics.base import Dynamics, State
 from linphase.dynamics.gradient_descent import GradientDescent, paper_learning_rate
 from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.dynamics.mixed import SelfConsistent
 from linphase.spec import DynamicsConfig
 
-__all__ = ["Dynamics", "GradientDescent", "GradientFlow", "State", "from_config", "paper_learning_rate"]
+__all__ = [
+    "Dynamics",
+    "GradientDescent",
+    "GradientFlow",
+    "SelfConsistent",
+    "State",
+    "from_config",
+    "paper_learning_rate",
+]
 
-KINDS = {"flow": GradientFlow, "gd": GradientDescent}
+KINDS = {"flow": GradientFlow, "gd": GradientDescent, "self_consistent": SelfConsistent}
 
 
 def from_config(config: DynamicsConfig) -> Dynamics:

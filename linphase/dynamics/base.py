@@ -31,6 +31,10 @@ class Dynamics(Protocol):
         """Whether the network exists between the yielded states (a flow) or not (descent in steps)."""
         ...
 
+    def reachable_rank(self, task: Task, weights: Weights) -> int:
+        """The largest rank that A can have."""
+        ...
+
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the state at time 0 and after each step."""
         ...

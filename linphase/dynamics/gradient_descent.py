@@ -44,6 +44,10 @@ class GradientDescent:
             return float(1 / (50 * max(initialization.threshold, S[0])))
         return float(self.learning_rate)
 
+    def reachable_rank(self, task: Task, weights: Weights) -> int:
+        """That of the width."""
+        return min(*task.shape, weights.width)
+
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the start and the state after each of at most max_steps steps.
 

@@ -40,6 +40,10 @@ class GradientFlow:
     max_evaluations: int = 100_000
     continuous = True
 
+    def reachable_rank(self, task: Task, weights: Weights) -> int:
+        """That of the width."""
+        return min(*task.shape, weights.width)
+
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the start and the state after each accepted step.
 

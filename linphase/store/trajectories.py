@@ -21,12 +21,16 @@ def trajectory_row(run_id: str, trajectory: "Trajectory") -> dict[str, Any]:
         "step": trajectory.step,
         "train_error": trajectory.train_error,
         "test_error": trajectory.test_error,
+        "distance": trajectory.distance,
         "singular_values": trajectory.singular_values,
         "mode_balance": trajectory.mode_balance,
         "final_singular_values": final.singular_value,
         "final_mode_balance": final.balance,
         "final_speed_up": final.speed_up,
         "target_singular_values": final.target,
+        "crossing_times": trajectory.mode_times.crossing,
+        "escape_times": trajectory.mode_times.escape,
+        "convergence_times": trajectory.mode_times.convergence,
     }
 
 
@@ -49,7 +53,7 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> "Trajectory":
     import numpy as np
     import pyarrow.compute as pc
 
-    from linphase.trajectory import Modes, Trajectory
+    from linphase.trajectory import Modes, ModeTimes, Trajectory
 
     try:
         (rows,) = row_groups(file, TRAJECTORIES, TRAJECTORIES.names, only=[row_group])
@@ -66,6 +70,7 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> "Trajectory":
             step=lists["step"],
             train_error=lists["train_error"],
             test_error=lists["test_error"],
+            distance=lists["distance"],
             singular_values=lists["singular_values"].reshape(shape),
             mode_balance=lists["mode_balance"].reshape(shape),
             final_modes=Modes(
@@ -73,6 +78,11 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> "Trajectory":
                 balance=lists["final_mode_balance"],
                 speed_up=lists["final_speed_up"],
                 target=lists["target_singular_values"],
+            ),
+            mode_times=ModeTimes(
+                crossing=lists["crossing_times"],
+                escape=lists["escape_times"],
+                convergence=lists["convergence_times"],
             ),
         )
     except (Unreadable, ValueError, TypeError, IndexError) as error:
