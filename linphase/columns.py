@@ -113,7 +113,7 @@ RUNS = (
 TRAJECTORIES = (
     Column("run_id", "string", "", "as in the runs table"),
     Column("recorded_modes", "int32", "", "r: modes kept over time; 2-d lists are (len(time), r), row-major"),
-    Column("time", "list<float32>", "time", "moments kept"),
+    Column("time", "list<float64>", "time", "moments kept"),
     Column("step", "list<int64>", "steps", "updates made by then; accepted steps under flow"),
     Column("train_error", "list<float32>", "", "||A - Y||_F^2/d^2"),
     Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),

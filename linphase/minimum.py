@@ -91,7 +91,8 @@ class MinimumBetweenSteps:
         if len(errors) == 2 and errors[0] <= errors[1]:
             self._search(*self.last)
         elif len(errors) == 3:
-            if errors[0] > errors[1] <= errors[2]:
+            # No dip between two steps is a quarter of the errors at them: far above the best none is worth a search.
+            if errors[0] > errors[1] <= errors[2] and errors[1] < 4 * self.best.test_error:
                 self._search(self.last[0], self.last[1])
                 self._search(self.last[1], self.last[2])
             self.spare.append(self.last.pop(0))

@@ -41,10 +41,12 @@ class TaskConfig(Section):
 
     dimension: int = Field(default=64, ge=2, le=20_000, description="an integer from 2 to 20000")
     rank: int = Field(default=4, ge=1, le=20_000, description="an integer of at least 1 (and at most the dimension)")
-    noise: Annotated[float, Field(ge=0), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
-        default=1.0, description="a finite number of at least 0"
+    noise: Annotated[float, Field(ge=0, le=1e9), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
+        default=1.0, description="a finite number of at least 0 and at most 1e9"
     )
-    signal_norm: float | None = Field(default=None, gt=0, description="a finite number above 0")
+    signal_norm: float | None = Field(
+        default=None, ge=1e-18, le=1e18, description="a finite number above 0, 1e-18 to 1e18"
+    )
 
     @model_validator(mode="after")
     def _rank_fits(self) -> Self:

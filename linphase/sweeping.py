@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from linphase.spec import RunSpec
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from linphase.training import TrainedRun
@@ -112,7 +114,11 @@ def estimated_flops(spec: RunSpec) -> float:
     # What is not arithmetic (calls, small vectors) is as long as some 10^6 flops; fitted at d = 8 to 400.
     per_evaluation = 6 * m * d**2 + 6e6
     per_snapshot = 50 * d**3 + 5e6
-    budget = spec.dynamics.max_evaluations if spec.dynamics.kind == "flow" else spec.dynamics.max_steps
+    if spec.record.compare == "self_consistent_euler":
+        per_evaluation += 40 * d**3
+    if spec.dynamics.kind == "modes":  # nothing is decomposed
+        return 10 * d**3 + 1e8
+    budget = spec.dynamics.max_steps if spec.dynamics.kind == "gd" else spec.dynamics.max_evaluations
     return min(evaluations, budget) * per_evaluation + 0.7 * spec.record.snapshots * per_snapshot
 
 
@@ -127,15 +133,17 @@ def estimated_bytes(spec: RunSpec) -> float:
 def flops_per_second() -> float:
     """Rate of one core here, from a matrix product of middling size."""
     import numpy as np
-    from threadpoolctl import threadpool_limits
+
+    from linphase.threads import one_blas_thread
 
     a = np.ones((256, 256))
-    with threadpool_limits(1):
-        a @ a
-        began = time.perf_counter()
-        for _ in range(8):
+    best = math.inf  # of several: others use the machine too
+    with one_blas_thread():
+        for _ in range(20):
+            began = time.perf_counter()
             a @ a
-        return 8 * 2 * 256**3 / (time.perf_counter() - began)
+            best = min(best, time.perf_counter() - began)
+    return 2 * 256**3 / best
 
 
 def batches(specs: Iterable[RunSpec], seconds: float, rate: float) -> list[tuple[RunSpec, ...]]:
@@ -158,16 +166,15 @@ def batches(specs: Iterable[RunSpec], seconds: float, rate: float) -> list[tuple
 
 def run_batch(directory: Path, specs: Sequence[RunSpec]) -> list[Row]:
     """Train some runs with one BLAS thread and commit them as one part; a run that raises is a failed attempt."""
-    from threadpoolctl import threadpool_limits
-
     from linphase.running import train_spec
     from linphase.task import draw_task
+    from linphase.threads import one_blas_thread
 
     rows: list[Row] = []
     trajectories: list[Row] = []
     failures: list[Row] = []
     drawn = None
-    with threadpool_limits(1):
+    with one_blas_thread():
         for spec in specs:
             try:
                 # A replicate's task is the same in every cell: draw it once.
@@ -185,6 +192,22 @@ def run_batch(directory: Path, specs: Sequence[RunSpec]) -> list[Row]:
     for failure in failures:
         store.write_failure(directory, failure)
     return rows + failures
+
+
+def predicted_runs(configs: Iterable[SweepConfig]) -> "pd.DataFrame":
+    """The runs table that theory predicts for the cells of some configurations, not stored anywhere."""
+    import pandas as pd
+
+    from linphase.running import train_spec
+    from linphase.task import draw_task
+
+    draw = lru_cache(maxsize=None)(draw_task)
+    specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand()}
+    rows = [
+        summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.run.seed, replicate=spec.replicate)))
+        for spec in specs.values()
+    ]
+    return pd.DataFrame(rows)
 
 
 def summary_row(spec: RunSpec, run: "TrainedRun") -> Row:

@@ -23,7 +23,7 @@ class Task:
     signal: Array
     target: Array
     rank: int
-    noise: float = 1.0
+    noise_level: float | None = None  # standard deviation of E's entries where it is known
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 2 or self.signal.shape != self.target.shape:
@@ -33,6 +33,17 @@ class Task:
             )
         if not (np.isfinite(self.signal).all() and np.isfinite(self.target).all()):
             raise LinphaseError("task: signal and target must be finite, found NaN or infinity")
+        if not 1 <= self.rank <= min(self.signal.shape):
+            raise LinphaseError(
+                f"task: rank must be from 1 to the smaller dimension, {min(self.signal.shape)}, found {self.rank}"
+            )
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of the entries of E = Y - A*: as drawn, or estimated where it is not known."""
+        if self.noise_level is not None:
+            return self.noise_level
+        return float(np.sqrt(np.mean((self.target - self.signal) ** 2)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,4 +100,4 @@ def draw_task(config: TaskConfig, *, seed: int = 0, replicate: int = 0) -> Task:
     signal = U @ V.T
     if config.signal_norm is not None:
         signal *= d * np.sqrt(config.signal_norm) / np.linalg.norm(signal)
-    return Task(signal=signal, target=signal + config.noise * E, rank=k, noise=config.noise)
+    return Task(signal=signal, target=signal + config.noise * E, rank=k, noise_level=config.noise)

@@ -36,6 +36,7 @@ from linphase.observables import (
 from linphase.recorder import Recorder
 from linphase.spec import Initialization, RecordConfig, StopConfig
 from linphase.task import Task
+from linphase.threads import one_blas_thread
 from linphase.trajectory import Modes, ModeTimes, TestErrorMinimum, Trajectory
 
 Array = NDArray[np.floating]
@@ -190,16 +191,34 @@ def train(
     dynamics = dynamics or GradientFlow()
     stop, record = stop or StopConfig(), record or RecordConfig()
     _check_shapes(task, weights)
+    if stop.rule == "paper" and not isinstance(dynamics, GradientDescent):
+        raise LinphaseError('stop.rule: "converged" is required, found "paper", a rule for gradient descent only')
     initialization = initialization or estimated_initialization(weights)
-    weights = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
+    with one_blas_thread():
+        weights = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
+        c, modes = initialization.threshold, dynamics.reachable_rank(task, weights)
+        recorded = modes if record.singular_values == "all" else record.singular_values
+        measured = _Measurements(
+            recorder=Recorder(record.snapshots, recorded, comparison(record.compare, task, weights, c)),
+            watch=MinimumBetweenSteps(task) if dynamics.continuous else MinimumAtSteps(task),
+            rule=stop_rule(stop, task, modes),
+        )
+        status, state = _follow(dynamics, task, weights, initialization, measured)
+        return _finished(task, weights, dynamics, initialization, measured, status, state, began)
+
+
+def _finished(
+    task: Task,
+    weights: Weights,
+    dynamics: Dynamics,
+    initialization: Initialization,
+    measured: "_Measurements",
+    status: str,
+    state: State,
+    began: float,
+) -> TrainedRun:
+    """Everything about a run whose last state is `state`."""
     c, modes = initialization.threshold, dynamics.reachable_rank(task, weights)
-    recorded = modes if record.singular_values == "all" else record.singular_values
-    measured = _Measurements(
-        recorder=Recorder(record.snapshots, recorded, comparison(record.compare, task, weights, c)),
-        watch=MinimumBetweenSteps(task) if dynamics.continuous else MinimumAtSteps(task),
-        rule=stop_rule(stop, task, modes),
-    )
-    status, state = _follow(dynamics, task, weights, initialization, measured)
     ended = status != "diverged"
     final = _modes_at_end(state.weights, task, modes, average_mode_rate(weights)) if ended else _no_modes(task, modes)
     own_start = weights if isinstance(dynamics, GradientDescent | GradientFlow) else None
@@ -216,7 +235,7 @@ def train(
         test_error=measured.test_error,
         train_error_floor=task.train_error_floor(modes),
         time=measured.time,
-        updates=measured.step + measured.rule.updates_before_asking,
+        updates=measured.updates,
         gradient_evaluations=state.evaluations,
         elapsed=perf_counter() - began,
         observables=_observables(state.weights, weights, own_start, task, c) if ended else None,
@@ -257,7 +276,7 @@ class _Measurements:
     watch: TestErrorWatch
     rule: StopRule
     time: float = 0.0
-    step: int = 0
+    updates: int = 0  # made when the run ended
     train_error: float = np.nan
     test_error: float = np.nan
 
@@ -269,7 +288,8 @@ def _follow(
     recorder, watch, rule = measured.recorder, measured.watch, measured.rule
     noise = (task.target - task.signal).astype(weights.W1.dtype)
     deviation = np.empty_like(noise)
-    explosion = _EXPLOSION * max(mean_square(weights.product() - task.target), mean_square(task.target))
+    Y = task.target.astype(weights.W1.dtype)
+    explosion = _EXPLOSION * max(mean_square(weights.product() - Y), mean_square(Y))
     if not explosion < np.inf:
         raise LinphaseError(f"the start overflows in {weights.W1.dtype}; lower sigma2 or the width")
     status = None
@@ -278,13 +298,15 @@ def _follow(
         np.add(state.residual, noise, out=deviation)  # A - A* = G + E
         test_error = mean_square(deviation)
         if not train_error + test_error < explosion:  # true where either is NaN
+            measured.updates = state.step
             return "diverged", state
-        measured.time, measured.step = state.time, state.step
+        measured.time, measured.updates = state.time, state.step
         measured.train_error, measured.test_error = train_error, test_error
         recorder.observe(state, train_error, test_error)
         watch.observe(state, deviation, test_error)
         status = rule.status(train_error, test_error)
         if status is not None:
+            measured.updates += rule.updates_before_asking
             break
     recorder.finish(state, train_error, test_error)
     return status or "step_limit", state
@@ -294,6 +316,15 @@ def _check_shapes(task: Task, weights: Weights) -> None:
     found = weights.W2.shape[0], weights.W1.shape[1]
     if found != task.shape:
         raise LinphaseError(f"weights: W2 W1 must have the task's shape {task.shape}, found {found}")
+    dtype = np.result_type(weights.W1, weights.W2)
+    if not np.issubdtype(dtype, np.floating):
+        raise LinphaseError(f"weights: real floating-point numbers are required, found {dtype}")
+    squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W in (weights.W1, weights.W2))
+    if not np.finfo(dtype).tiny <= squares <= np.finfo(dtype).max:
+        raise LinphaseError(
+            f"weights: ||W1||^2 + ||W2||^2 must be a normal number of {dtype}, found {squares:.3g}. Use another sigma2"
+            + (' or run.precision = "float64"' if dtype == np.float32 else "")
+        )
 
 
 def _modes_at_end(weights: Weights, task: Task, n: int, initial_rate: float) -> Modes:

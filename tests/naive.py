@@ -52,7 +52,7 @@ def random_task(d_out: int, d_in: int, rank: int, seed: int, noise: float = 1.0)
     """A task of any shape; square ones of the package come from `draw_task`."""
     rng = np.random.default_rng(seed)
     signal = rng.standard_normal((d_out, rank)) @ rng.standard_normal((rank, d_in)) / np.sqrt(rank)
-    return Task(signal, signal + noise * rng.standard_normal((d_out, d_in)), rank=rank, noise=noise)
+    return Task(signal, signal + noise * rng.standard_normal((d_out, d_in)), rank=rank, noise_level=noise)
 
 
 def random_weights(width: int, d_out: int, d_in: int, variance: float, seed: int) -> Weights:

@@ -77,7 +77,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(here):
     assert lines["runs"].strip() == "27"
     assert lines["largest width"].strip() == "181"  # 8^2.5 = 181.02
     assert "on 2 workers" in lines["time"]
-    assert "MB" in lines["disk"]
+    assert "kB" in lines["disk"]
     assert not (here / "results").exists()
 
 
@@ -150,6 +150,7 @@ def test_run_takes_figure_1s_protocol(here):
     assert "10 steps" in done.output
 
 
+CELL = ["--gamma-sigma2", "-1", "--gamma-w", "1"]
 MISTAKES = {
     "no such config": (["sweep", "--config", "nope.toml"], "nope.toml: cannot be read: No such file"),
     "config is a directory": (["sweep", "--config", "."], "cannot be read"),
@@ -176,7 +177,10 @@ MISTAKES = {
     ),
     "run: format": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-o", "x.gif"], "found '.gif'"),
     "run: no such place": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-o", "no/x.png"], "existing directory"),
-    "run: rate": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--learning-rate", "-1"], "learning_rate"),
+    "run: rate": (["run", *CELL, "--kind", "gd", "--learning-rate", "-1"], "learning_rate"),
+    "run: steps of a flow": (["run", *CELL, "--steps", "5"], "--steps: is for --kind gd, found --kind flow"),
+    "run: rate of a flow": (["run", *CELL, "--learning-rate", "0.1"], "--learning-rate: is for --kind gd"),
+    "plot: nan": (["plot", "RESULTS", "--bulk-cut", "nan"], "nan is not in the range"),
     "unknown command": (["sweeep"], "No such command"),
 }
 

@@ -51,12 +51,13 @@ ALLOWED = {
     "self_consistent": {"errors", "task", "network", "observables", "theory"},
     "minimum": PHYSICS,
     "recorder": PHYSICS | {"comparison"},
-    "training": PHYSICS | {"minimum", "recorder", "comparison", "kernel"},
+    "training": PHYSICS | {"minimum", "recorder", "comparison", "kernel", "threads"},
+    "threads": set(),
     "prediction": PHYSICS | {"kernel", "self_consistent", "training"},
-    "running": PHYSICS | {"prediction", "training"},
+    "running": PHYSICS | {"prediction", "training", "threads"},
     "store": {"errors", "spec", "config", "columns", "trajectory"},
-    "sweeping": PHYSICS | {"config", "training", "running", "store", "provenance"},
-    "figures": {"errors", "columns", "regime", "outcomes", "theory", "trajectory"},
+    "sweeping": PHYSICS | {"config", "training", "running", "store", "provenance", "threads"},
+    "figures": {"boundary", "errors", "columns", "regime", "outcomes", "theory", "trajectory"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}
 

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,11 +12,14 @@ from matplotlib.colors import LogNorm, to_rgb
 from PIL import Image
 
 from linphase import columns, figures, theory
+from linphase.boundary import measured_boundaries
 from linphase.errors import LinphaseError
 from linphase.figures import LOOKS, PANELS, all_panels, phase_diagram, run_figure, save
+from linphase.figures.axes import Window
 from linphase.figures.cells import stripe
-from linphase.figures.panels import scale_of
-from linphase.trajectory import Modes, Trajectory
+from linphase.figures.levels import edge_segments
+from linphase.figures.scales import scale_of
+from linphase.trajectory import Modes, ModeTimes, Trajectory
 
 D, RANK = 64, 4
 GAMMA_SIGMA2 = np.linspace(-3, 0, 7)
@@ -41,7 +45,12 @@ def run(gamma_sigma2, gamma_w, **changes):
         "status": "converged", "converged": True, "evidence_agreement": 0.9, "min_test_error": 0.1 + c,
         "final_test_error": 0.2 + c, "final_train_error": 1e-3, "stable_rank_at_min": 1 + c / (1 + c) * 20,
         "rank_at_min": 3, "iterations_at_min": 10 / c, "final_time": 1 / c,
-        "gradient_evaluations": 100 + width,
+        "gradient_evaluations": 100 + width, "run_id": f"{gamma_sigma2:.3f} {gamma_w:.3f}",
+        "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2 * gamma_sigma2),
+        "kernel_change": 1 / c, "kernel_distance": 1 / (1 + c), "target_alignment": 0.03, "imbalance": c / (1 + c),
+        "imbalance_drift": 1e-4, "subspace_overlap_at_min": 0.95, "subspace_overlap": 0.9,
+        "self_consistency_residual": 1e-3 * c, "escape_time": 1 / c, "convergence_time": 2 / c,
+        "crossing_time": None if c > 30 else 0.0 if width < D else 0.1 / c,
     }  # fmt: skip
     return row | changes
 
@@ -410,8 +419,11 @@ def trajectory(n=30, modes=6, **changes):
     s = theory.mode_value(time[:, None], 0, target, 5.0)
     error = ((s - target) ** 2).mean(axis=1)
     final = Modes(s[-1], s[-1] / 20, s[-1], target)
-    fields = {"train_error": error, "test_error": error + 0.1} | changes
-    return Trajectory(time=time, step=np.arange(n), singular_values=s, mode_balance=s / 20, final_modes=final, **fields)
+    fields = {"time": time, "step": np.arange(n), "train_error": error, "test_error": error + 0.1} | changes
+    times = ModeTimes(*np.ones((3, 2)))
+    return Trajectory(
+        distance=np.zeros(0), singular_values=s, mode_balance=s / 20, final_modes=final, mode_times=times, **fields
+    )
 
 
 def test_a_run_shows_every_mode_against_the_threshold():
@@ -444,10 +456,230 @@ def test_zero_and_exploded_values_do_not_break_a_run_figure(errors, tmp_path):
 def test_a_run_that_ended_at_its_start_still_draws(tmp_path):
     whole = trajectory(n=2)
     first = Trajectory(
-        **{name: getattr(whole, name)[:1] for name in Trajectory.__annotations__ if name != "final_modes"},
+        **{
+            name: getattr(whole, name)[:1]
+            for name in Trajectory.__annotations__
+            if name not in ("final_modes", "mode_times")
+        },
         final_modes=whole.final_modes,
+        mode_times=whole.mode_times,
     )
     save(run_figure(first, threshold=3.0, rank=2), tmp_path / "run.pdf")
+
+
+def test_a_run_beside_theory_is_dashed_over_solid_lines_in_the_same_steps():
+    n = 30
+    descent = trajectory(n, time=np.arange(n) / 100)
+    errors, modes = (figure := run_figure(descent, threshold=5.0, rank=2, time_label="step", theory=trajectory())).axes
+    for ax, gid in ((errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 6")):
+        run, solid = artist(ax, gid), artist(ax, f"{gid}, theory")
+        assert run.is_dashed()
+        assert not solid.is_dashed()
+        assert solid.get_zorder() < run.get_zorder()
+    x = artist(errors, "train, theory").get_xdata()
+    np.testing.assert_allclose(x, 100 * trajectory().time[: len(x)])  # 100 steps are one unit of time
+    assert errors.get_xlim() == modes.get_xlim() == (0, n - 1)
+    assert legend_labels(figure) == ["gradient descent", "self-consistent"]
+
+
+# ------------------------------------------------------------------------------------- what a panel cannot show
+
+
+def test_a_panel_whose_column_the_results_lack_says_so_and_what_to_do(runs):
+    for older in (runs.assign(kernel_change=None), runs.drop(columns="kernel_change")):
+        with pytest.raises(LinphaseError, match=r"panel kernel-change needs column kernel_change, which these results"):
+            phase_diagram(older, AXES, "kernel-change")
+    with pytest.raises(LinphaseError, match=r'record\.compare = "self_consistent"'):
+        phase_diagram(runs.assign(distance_to_self_consistent=None), AXES, "distance")
+
+
+def test_times_that_no_mode_needs_or_reaches_are_told_apart(runs):
+    figure = phase_diagram(runs, AXES, "crossing-time")
+    ax = figure.axes[0]
+    assert color_at(ax, 0, 0) == pytest.approx(to_rgb(LOOKS["start"].color), abs=1e-6)
+    assert color_at(ax, 5, 6) == pytest.approx(to_rgb(LOOKS["undefined"].color), abs=1e-6)
+    assert legend_labels(figure)[:2] == ["never for most signal modes", "passed at the start"]
+    never = phase_diagram(runs.assign(crossing_time=None), AXES, "crossing-time")  # a fact, not a missing column
+    assert legend_labels(never)[0] == "never for most signal modes"
+
+
+# ----------------------------------------------------------------------------------------------------- distance
+
+
+def test_the_distance_is_its_logarithm_and_says_to_what(runs):
+    ax = phase_diagram(runs, AXES, "distance").axes[0]
+    numbers = artist(ax, "numbers")
+    np.testing.assert_allclose(numbers.get_array()[0], 2 * GAMMA_SIGMA2)
+    assert not isinstance(numbers.norm, LogNorm)
+    assert ax.get_title().endswith("self-consistent Euler iteration")
+    exact = phase_diagram(runs.assign(compare="self_consistent"), AXES, "distance")
+    assert exact.axes[0].get_title().endswith("self-consistent exact solution")
+
+
+def test_the_papers_levels_run_along_the_edges_of_cells_and_are_named(runs):
+    figure = phase_diagram(runs, AXES, "distance")
+    ax = figure.axes[0]
+    x = np.array(artist(ax, "level -4").get_segments())[..., 0]
+    np.testing.assert_allclose(x, figures.cell_edges(GAMMA_SIGMA2)[3])  # -4 lies in the cell of -2: between it and -2.5
+    assert len(x) == len(GAMMA_W)
+    assert [text.get_text() for text in artists(ax, "level label")] == ["\N{MINUS SIGN}4"]
+    assert not artists(ax, "level -7")  # below all
+    assert len(artists(figure.axes[1], "level")) == 1  # in the colour bar
+
+
+def test_edges_separate_only_neighbours_that_both_have_a_value():
+    sides = np.array([[0.0, 1.0], [np.nan, 1.0]])
+    (segment,) = edge_segments(sides, Window.of({"gamma_sigma2": [0, 1], "gamma_w": [0, 1]}))
+    np.testing.assert_array_equal(segment, [[0.5, -0.5], [0.5, 0.5]])
+
+
+# -------------------------------------------------------------------------------------------- measured boundaries
+
+
+def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
+    found = [replace(one, low=one.gamma_sigma2 - 0.1, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs)]
+    raw = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
+    for axes, logarithm in ((AXES, lambda x: x), (raw, lambda x: np.log(x) / np.log(D))):
+        figure = phase_diagram(runs, axes, "regime", measured=found)
+        ax = figure.axes[0]
+        for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED):
+            here = [one for one in found if one.name == name and np.isfinite(one.gamma_sigma2)]
+            x, y = artist(ax, f"{name}, measured").get_data()
+            np.testing.assert_allclose(logarithm(x), [one.gamma_sigma2 for one in here])
+            np.testing.assert_allclose(y, [one.gamma_w if axes is AXES else one.width for one in here])
+            ends = np.array(artist(ax, f"{name}, interval").get_segments())[:, :, 0]
+            np.testing.assert_allclose(logarithm(ends) - logarithm(x)[:, None], [[-0.1, 0.2]] * len(here))
+            assert f"{name}, measured" in legend_labels(figure)
+    styles = [artist(ax, f"{name}, measured").get_marker() for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED)]
+    assert styles[0] != styles[1]
+
+
+def test_measured_boundaries_stand_in_their_own_facet(runs):
+    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
+    found = [one for one in measured_boundaries(both, ["rank"]) if dict(one.facet)["rank"] == 2]
+    figure = phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", measured=found)
+    name = f"{theory.ACTIVE_LAZY}, measured"
+    assert [len(artists(ax, name)) for ax in figure.axes] == [1, 0]
+
+
+# ------------------------------------------------------------------------------------ measured against predicted
+
+
+def test_outcomes_against_predicted_show_the_cells_that_differ_in_both_colours(runs):
+    predicted = runs.copy()
+    predicted.loc[35, "signal_active"] = 0.0  # lazy, where balanced is measured
+    figure = figures.against(runs, predicted.iloc[1:], AXES, "regime")
+    last = figure.axes[2]
+    below, above = artist(last, "ties").get_facecolors()[:, :3]
+    np.testing.assert_allclose([below, above], [to_rgb(LOOKS[name].color) for name in ("balanced", "lazy")])
+    assert color_at(last, 0, 0) == pytest.approx(to_rgb(LOOKS["missing"].color), abs=1e-6)
+    assert color_at(last, 5, 6) == pytest.approx(to_rgb(LOOKS["agree"].color), abs=1e-6)
+    assert last.get_title() == "difference\n1 of 41 cells"
+    assert "differ: measured below, predicted above" in legend_labels(figure)
+
+
+def test_numbers_over_decades_are_compared_by_the_logarithm_of_their_ratio_and_shares_by_their_difference(runs):
+    predicted = runs.assign(final_time=lambda t: t["final_time"] / 2, signal_active=lambda t: t["signal_active"] - 0.1)
+    for panel, expected in (("final-time", np.log(2)), ("signal-active", 0.1)):
+        figure = figures.against(pd.concat([runs, runs]), predicted, AXES, panel)
+        numbers = artist(figure.axes[2], "numbers")
+        np.testing.assert_allclose(np.ma.compressed(numbers.get_array()), expected)
+        assert numbers.norm.vmin == -numbers.norm.vmax
+        first, second = (artist(ax, "numbers").norm for ax in figure.axes[:2])
+        assert first is second
+
+
+def test_zero_and_missing_numbers_against_predicted_are_no_infinite_ratios(runs):
+    zero = runs.assign(iterations_at_min=[0.0, 0.0, *[5.0] * (len(runs) - 2)])
+    other = runs.assign(iterations_at_min=[0.0, *[5.0] * (len(runs) - 1)])
+    last = figures.against(zero, other, AXES, "iterations").axes[2]
+    numbers = artist(last, "numbers").get_array()
+    assert numbers.count() == len(runs) - 1
+    assert numbers.max() == numbers.min() == 0
+    assert color_at(last, 0, 1) == pytest.approx(to_rgb(LOOKS["apart"].color), abs=1e-6)
+
+
+def test_theory_is_the_same_in_every_facet_of_a_training(runs):
+    both = pd.concat([runs.assign(kind=kind) for kind in ("flow", "gd")])
+    axes = AXES | {"dynamics.kind": ["flow", "gd"]}
+    figure = figures.against(both, runs.assign(kind="modes"), axes, "test-error")
+    assert [artist(ax, "numbers").get_array().count() for ax in figure.axes[:6]] == [len(runs)] * 6
+    assert figure.axes[0].get_title() == "smallest test error\nkind = flow, measured"
+
+
+def test_nothing_in_common_or_nothing_predicted_is_refused(runs):
+    with pytest.raises(LinphaseError, match="no cell is both"):
+        figures.against(runs, runs.assign(gamma_w=lambda t: t["gamma_w"] + 0.01), AXES, "test-error")
+    with pytest.raises(LinphaseError, match="needs column imbalance"):
+        figures.against(runs, runs.assign(imbalance=None), AXES, "imbalance")
+
+
+# ----------------------------------------------------------------------------------------- evidence and collapse
+
+
+def test_the_evidence_shows_three_measures_and_dots_where_they_part(runs):
+    other = runs.copy()
+    other.loc[35, "signal_active_by_balance"] = 0.0
+    figure = figures.evidence(other, AXES)
+    assert color_at(figure.axes[1], 5, 0) == pytest.approx(to_rgb(LOOKS["lazy"].color), abs=1e-6)
+    x, y = artist(figure.axes[3], "parting").get_data()
+    assert (x.tolist(), y.tolist()) == ([GAMMA_SIGMA2[0]], [GAMMA_W[5]])
+    assert "regimes differ (1 of 42 cells)" in legend_labels(figure)
+    facets = figures.evidence(pd.concat([other, other.assign(rank=2)]), AXES | {"task.rank": [2, 4]})
+    assert [ax.get_title() for ax in facets.axes[3:8:4]] == [f"modes on which all agree\nrank = {k}" for k in (2, 4)]
+
+
+def modes_of(runs, error):
+    s = np.geomspace(1e-3, 36, 20)
+    tables = [
+        pd.DataFrame({"run_id": run_id, "mode": range(20), "singular_value": s, "speed_up": error * np.hypot(1, s / c)})
+        for run_id, c in zip(runs["run_id"], runs["threshold"], strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
+    wide = runs["width"] > D**1.9
+    modes = pd.concat([modes_of(runs[wide], 1.04), modes_of(runs[~wide], 1.06)])
+    figure = figures.collapse(runs, modes)
+    above, below = figure.axes[:2]
+    words = [text.get_text() for text in artists(above, "table")]
+    rows = [words[i : i + 3] for i in range(0, len(words), 3)]
+    assert rows[0] == ["width", "modes", "within 5 %"]
+    assert rows[-2] == ["over $d^{1.9}$", f"{20 * wide.sum()}", "100.0 %"]
+    assert rows[-1] == ["all", f"{20 * len(runs)}", f"{np.floor(1000 * wide.mean()) / 10:.1f} %"]
+    x, ratio = artist(below, "modes").get_offsets().T
+    assert len(x) == 20 * len(runs)
+    assert set(np.round(ratio, 6)) == {1.04, 1.06}
+    x, y = artist(above, "curve").get_data()
+    np.testing.assert_allclose(y, np.hypot(1, x))
+    assert artist(above, "modes").get_rasterized()
+
+
+def test_the_collapse_leaves_out_what_did_not_converge(runs):
+    spoiled = runs.assign(status=["step_limit", *["converged"] * (len(runs) - 1)])
+    figure = figures.collapse(spoiled, modes_of(runs, 1.0))
+    assert len(artist(figure.axes[1], "modes").get_offsets()) == 20 * (len(runs) - 1)
+    with pytest.raises(LinphaseError, match="0 of 42 runs converged"):
+        figures.collapse(runs.assign(status="diverged"), modes_of(runs, 1.0))
+
+
+@pytest.mark.parametrize("draw", ["evidence", "against", "collapse", "all_panels", "crossing facets"])
+def test_nothing_of_a_figure_is_cut_off_and_titles_do_not_meet(runs, draw):
+    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
+    figure = {
+        "evidence": lambda: figures.evidence(runs, AXES),
+        "against": lambda: figures.against(runs, runs, AXES, "overlap"),
+        "collapse": lambda: figures.collapse(runs, modes_of(runs, 1.0)),
+        "all_panels": lambda: all_panels(runs, AXES, panels=list(PANELS)),
+        "crossing facets": lambda: phase_diagram(both, AXES | {"task.rank": [2, 4]}, "crossing-time"),
+    }[draw]()
+    figure.draw_without_rendering()
+    drawn, page = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0) > -0.01
+    assert (drawn.x1, drawn.y1) < tuple(page + 0.01)
+    titles = [ax.title.get_window_extent() for ax in figure.axes if ax.get_title()]
+    assert not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
 
 
 # ------------------------------------------------------------------------------------------------------ files

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from linphase.dynamics import GradientDescent, paper_learning_rate
+from linphase.errors import LinphaseError
 from linphase.network import Weights, estimated_initialization, gaussian_start
 from linphase.spec import Initialization, PaperRate, StopConfig, TaskConfig
 from linphase.task import draw_task
@@ -153,3 +154,39 @@ def test_the_papers_rule_counts_the_update_made_before_it_asked():
     pairs = [naive.errors(task, w.product()) for w in path]
     assert stopped_at(*zip(*pairs, strict=True)) == (run.updates - 1, "stopped_early")
     assert (run.train_error, run.test_error) == pytest.approx(pairs[run.updates - 1], rel=1e-9)
+
+
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_what_a_run_out_of_steps_reports_is_one_network(update):
+    # The budget ends the run, not the stop rule: nothing may move after the last measurement.
+    task = draw_task(TaskConfig(dimension=12, rank=2))
+    full = naive.random_weights(40, 12, 12, 0.05, seed=1)
+    run = train(task, full, GradientDescent(0.02, update=update, max_steps=7))
+    last = naive.gradient_descent(task, full, 0.02, 7, update)[-1]
+    np.testing.assert_allclose(run.A, last.product(), atol=1e-12)
+    for found, wanted in zip((run.C1, run.C2), last.gram(), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    s = np.linalg.svd(last.product(), compute_uv=False)
+    np.testing.assert_allclose(run.trajectory.final_modes.singular_value, s, atol=1e-12)
+    np.testing.assert_allclose(run.trajectory.singular_values[-1], s, atol=1e-12)
+
+
+def test_the_papers_rule_out_of_budget_counts_only_the_updates_made():
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
+    descent = GradientDescent("paper", max_steps=10)
+    run = train(task, gaussian_start(start, task.shape), descent, stop=StopConfig(rule="paper"), initialization=start)
+    assert (run.status, run.updates) == ("step_limit", 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rate": -1.0}, "a number above 0, found -1"),
+        ({"learning_rate": "fast"}, "found 'fast'"),
+        ({"update": "alternate"}, 'must be "simultaneous" or "alternating"'),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, message):
+    with pytest.raises(LinphaseError, match=message):
+        GradientDescent(**settings)

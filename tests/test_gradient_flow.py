@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from linphase.dynamics import GradientFlow
 from linphase.dynamics.chebyshev import stability_bound, stages, stages_for
 from linphase.dynamics.gradient_flow import _ChebyshevStep
 from linphase.errors import LinphaseError
 from linphase.network import Weights, estimated_initialization, gaussian_start
-from linphase.spec import Initialization, TaskConfig
+from linphase.spec import Initialization, StopConfig, TaskConfig
 from linphase.task import Task, draw_task
 from linphase.theory import mode_value
 from linphase.training import train
@@ -104,7 +105,7 @@ def test_one_mode_follows_the_closed_form(c):
     target, s0 = 5.0, 1e-3
     w1 = np.sqrt(np.hypot(s0, c) - c) if c < 1 else s0 / np.sqrt(c + np.hypot(s0, c))
     weights = Weights(np.array([[w1]]), np.array([[s0 / w1]]))
-    task = Task(np.array([[target]]), np.array([[target]]), rank=1, noise=0.0)
+    task = Task(np.array([[target]]), np.array([[target]]), rank=1)
     assert weights.W2[0, 0] ** 2 - w1**2 == pytest.approx(2 * c, rel=1e-9)
     start = Initialization.at(2, init_variance=c, width=1)
     for state in GradientFlow(1e-5, max_evaluations=5000).states(task, weights, start):
@@ -166,7 +167,7 @@ def test_a_dip_inside_one_step_is_not_missed():
 
 def test_escape_from_a_saddle_is_timed_to_a_percent():
     # From a tiny balanced-enough start the first mode waits for a time ln(1/s0)/(2 s*), unseen by any error control.
-    task = draw_task(TaskConfig(dimension=16, rank=1, noise=0.0))
+    task = draw_task(TaskConfig(dimension=16, rank=1))
     start = Initialization.at(16, init_variance=1e-14, width=16)
     weights = gaussian_start(start, task.shape)
     s_target = task.target_svd[1][0]
@@ -234,7 +235,7 @@ def test_rotating_task_and_start_rotates_the_run():
     weights = naive.random_weights(20, 12, 12, 0.05, seed=4)
     rng = np.random.default_rng(0)
     Q_out, Q_in, Q_hidden = (np.linalg.qr(rng.standard_normal((n, n)))[0] for n in (12, 12, 20))
-    rotated_task = Task(Q_out @ task.signal @ Q_in.T, Q_out @ task.target @ Q_in.T, rank=2)
+    rotated_task = Task(Q_out @ task.signal @ Q_in.T, Q_out @ task.target @ Q_in.T, rank=2, noise_level=1.0)
     rotated = Weights(Q_hidden @ weights.W1 @ Q_in.T, Q_out @ weights.W2 @ Q_hidden.T)
     run, turned = train(task, weights), train(rotated_task, rotated)
     assert run.regimes == turned.regimes
@@ -245,3 +246,30 @@ def test_rotating_task_and_start_rotates_the_run():
     np.testing.assert_allclose(final_turned.singular_value, final.singular_value, rtol=2e-2, atol=2e-2)
     np.testing.assert_allclose(final_turned.speed_up, final.speed_up, rtol=2e-2)
     np.testing.assert_allclose(turned.A, Q_out @ run.A @ Q_in.T, atol=0.05)
+
+
+@pytest.mark.parametrize(("variance", "message"), [(1e-60, "float64"), (1e30, "overflow|normal number")])
+def test_a_start_beyond_single_precision_is_refused_with_the_remedy(variance, message):
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, init_variance=variance, width=100)
+    weights = gaussian_start(start, task.shape)
+    with np.errstate(all="ignore"), pytest.raises(LinphaseError, match=message):
+        train(task, weights.astype(np.float32), initialization=start)
+
+
+def test_the_papers_rule_is_refused_for_a_flow():
+    task = draw_task(TaskConfig(dimension=16, rank=2))
+    start = Initialization.at(16, init_variance=0.1, width=10)
+    with pytest.raises(LinphaseError, match="for gradient descent only"):
+        train(task, gaussian_start(start, task.shape), stop=StopConfig(rule="paper"), initialization=start)
+
+
+def test_a_run_has_the_same_bits_with_any_number_of_blas_threads_around_it():
+    task = draw_task(TaskConfig(dimension=200, rank=5))
+    start = Initialization.at(200, gamma_sigma2=-1.5, gamma_w=2.4)
+    weights = gaussian_start(start, task.shape)
+    results = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            results.append(train(task, weights, GradientFlow(max_evaluations=12), initialization=start).A.tobytes())
+    assert results[0] == results[1]

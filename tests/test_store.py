@@ -24,7 +24,7 @@ from linphase.columns import FAILURES, RUNS, SCHEMA_VERSION, TRAJECTORIES
 from linphase.config import parse_config
 from linphase.errors import ResultsError
 from linphase.store import create, finished_ids, fold, load, trajectory_row, write_failure, write_runs
-from linphase.trajectory import Modes, Trajectory
+from linphase.trajectory import Modes, ModeTimes, Trajectory
 
 
 def make_config(num=4, *, rank=1, noise=1.0, replicates=1, **grid):
@@ -55,9 +55,11 @@ def make_trajectory(run_id, n=5, r=3):
         step=np.arange(n, dtype=np.int64),
         train_error=rng.random(n),
         test_error=rng.random(n),
+        distance=np.zeros(0),
         singular_values=rng.random((n, r)),
         mode_balance=rng.random((n, r)),
         final_modes=Modes(rng.random(r), rng.random(r), rng.random(r), rng.random(r)),
+        mode_times=ModeTimes(rng.random(1), rng.random(1), rng.random(1)),
     )
 
 
@@ -166,6 +168,25 @@ def test_an_empty_directory_loads_with_all_columns(results):
     assert list(loaded.failures) == [column.name for column in FAILURES]
     assert len(loaded.runs) == 0
     assert [spec.run_id for spec in loaded.missing()] == IDS
+
+
+def test_the_final_modes_of_all_runs_are_read_in_one_table(results):
+    write(results, SPECS[2:4])
+    write(results, SPECS[3:5])  # one of them twice, as when two sweeps meet
+    loaded = load(results)
+    modes = loaded.final_modes()
+    assert modes["run_id"].drop_duplicates().tolist() == loaded.runs["run_id"].tolist()
+    assert modes["mode"].tolist() == [0, 1, 2] * 3
+    for run_id, rows in modes.groupby("run_id"):
+        final = make_trajectory(run_id).final_modes
+        for name in ("singular_value", "balance", "speed_up", "target"):
+            np.testing.assert_array_equal(rows[name], getattr(final, name).astype(np.float32))
+
+
+def test_without_trajectories_there_are_no_modes_but_their_columns(results):
+    modes = load(results).final_modes()
+    assert len(modes) == 0
+    assert list(modes) == ["run_id", "mode", "singular_value", "balance", "speed_up", "target"]
 
 
 def test_any_reader_of_parquet_reads_the_directory_and_does_not_see_drafts(results):

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
 from linphase.dynamics.base import State
+from linphase.errors import LinphaseError
 from linphase.network import Weights
 from linphase.spec import PAPER_DIVISOR, Initialization, PaperRate
 from linphase.task import Task
@@ -17,6 +19,10 @@ def paper_learning_rate(task: Task, initialization: Initialization, divisor: flo
     if initialization.gamma_w + initialization.gamma_sigma2 > 1:
         return 1 / (divisor * initialization.threshold)
     return 1 / (divisor * task.signal_op_norm)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,15 @@ class GradientDescent:
     update: str = "simultaneous"
     max_steps: int = 100_000
     continuous = False
+
+    def __post_init__(self) -> None:
+        rate = self.learning_rate
+        if not (isinstance(rate, PaperRate) or rate in ("auto", "paper") or (_is_number(rate) and rate > 0)):
+            raise LinphaseError(
+                f'learning_rate must be "auto", "paper", PaperRate(divisor) or a number above 0, found {rate!r}'
+            )
+        if self.update not in ("simultaneous", "alternating"):
+            raise LinphaseError(f'update must be "simultaneous" or "alternating", found {self.update!r}')
 
     def rate(self, task: Task, initialization: Initialization) -> float:
         """The learning rate as a number."""
@@ -66,6 +81,8 @@ class GradientDescent:
             np.copyto(G, Y)
             gemm(1, W1.T, W2.T, -1, G.T, overwrite_c=1)
             yield State(eta * step, step, step + 1, Weights(W1, W2), G)
+            if step == self.max_steps:  # the state yielded last stays as it is
+                return
             if self.update == "alternating":
                 gemm(-eta, G.T, W2.T, 1, W1.T, trans_b=1, overwrite_c=1)
                 gemm(-eta, W1.T, G.T, 1, W2.T, trans_a=1, overwrite_c=1)

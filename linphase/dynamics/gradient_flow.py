@@ -40,6 +40,10 @@ class GradientFlow:
     max_evaluations: int = 100_000
     continuous = True
 
+    def __post_init__(self) -> None:
+        if not 0 < self.tolerance <= 0.1:
+            raise LinphaseError(f"tolerance must be above 0 and at most 0.1, found {self.tolerance!r}")
+
     def reachable_rank(self, task: Task, weights: Weights) -> int:
         """That of the width."""
         return min(*task.shape, weights.width)
@@ -204,6 +208,10 @@ class _ChebyshevStep:
         W1, W2 = self.split(self.Y0)
         stretch = np.sqrt(self.leading_square("G", self.G0))
         rho = self.leading_square("W1", W1) + self.leading_square("W2", W2) + stretch
+        if not np.isfinite(rho):
+            raise LinphaseError(
+                f'flow: the weights overflow in {W1.dtype}. Use run.precision = "float64" or a smaller sigma2'
+            )
         return 1.1 * rho, max(1.1 * stretch, np.finfo(np.float64).tiny)
 
     def leading_square(self, name: str, matrix: Array, iterations: int = 4) -> float:

@@ -28,6 +28,7 @@ _AXIS_LABELS = {
     "rank": "rank $k$",
     "noise": r"noise $\nu$",
 }
+_TRAINING = ("dynamics.", "stop.", "record.", "run.")
 _VARIANCES, _WIDTHS = ("gamma_sigma2", "init_variance"), ("gamma_w", "width")
 
 
@@ -44,7 +45,7 @@ class Axis:
     @classmethod
     def of(cls, key: str, values: Sequence[Any]) -> Axis:
         column = _column(key)
-        stored = [_as_stored(value) for value in values]
+        stored = [as_stored(value) for value in values]
         numeric = not any(isinstance(value, str) for value in stored)
         kept = sorted(set(stored)) if numeric else list(dict.fromkeys(stored))
         positions = np.array(kept if numeric else range(len(kept)), dtype=np.float64)
@@ -59,7 +60,7 @@ class Axis:
     def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
         """Place of each run on this axis; -1 for a run that is not on it."""
         places = {value: i for i, value in enumerate(self.kept)}
-        return np.array([places.get(_as_stored(value), -1) for value in runs[self.column]], dtype=np.intp)
+        return np.array([places.get(as_stored(value), -1) for value in runs[self.column]], dtype=np.intp)
 
     @property
     def few(self) -> bool:
@@ -103,7 +104,7 @@ def _column(key: str) -> str:
     return for_key(key if "." in key else f"grid.{key}").name
 
 
-def _as_stored(value: Any) -> Any:
+def as_stored(value: Any) -> Any:
     """An axis value as the runs table holds it, so that the two can be compared; fractions to 12 digits."""
     if isinstance(value, Mapping):  # a rule with a number, such as {paper: 5}
         return "/".join(f"{name}/{repr(number).removesuffix('.0')}" for name, number in value.items())
@@ -117,8 +118,21 @@ def _as_stored(value: Any) -> Any:
     return float(value) if float(value).is_integer() else float(f"{value:.12g}")
 
 
-def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[tuple[str, pd.DataFrame]]:
-    """The runs of each combination of the third and further axes, with a title naming it."""
+@dataclass(frozen=True)
+class Facet:
+    """The runs of one combination of the third and further axes."""
+
+    title: str
+    runs: pd.DataFrame
+    values: dict[str, Any]  # by column
+
+
+def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predicted: bool = False) -> list[Facet]:
+    """The runs of each combination of the third and further axes, with a title naming it.
+
+    predicted: these runs are theory's, which does not know how a network is trained. An axis of the training on
+    which none of them lies is no axis to them: every facet gets them all.
+    """
     further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
     count = prod(len(axis.kept) for axis in further)
     if count > MAX_FACETS:
@@ -127,19 +141,25 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[
             f"one figure holds at most {MAX_FACETS}. Plot fewer with linphase.figures.phase_diagram."
         )
     places = [axis.index(runs) for axis in further]
+    if predicted:
+        trained = [key.startswith(_TRAINING) for key in list(axes)[2:]]
+        ignored = [known and bool((place < 0).all()) for known, place in zip(trained, places, strict=True)]
+    else:
+        ignored = [False] * len(places)
     facets = []
     for cell in product(*(range(len(axis.kept)) for axis in further)):
         here = np.ones(len(runs), dtype=bool)
-        for place, i in zip(places, cell, strict=True):
-            here &= place == i
-        named = (f"{axis.column} = {written(axis.kept[i])}" for axis, i in zip(further, cell, strict=True))
-        facets.append((", ".join(named), runs[here]))
+        for place, i, ignore in zip(places, cell, ignored, strict=True):
+            here &= ignore | (place == i)
+        values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
+        title = ", ".join(f"{column} = {written(value)}" for column, value in values.items())
+        facets.append(Facet(title, runs[here], values))
     return facets
 
 
 def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
     """With two further axes a table of them; else rows of at most four."""
-    last = len(set(map(_as_stored, list(axes.values())[-1])))
+    last = len(set(map(as_stored, list(axes.values())[-1])))
     if len(axes) == 4 and 1 < last <= 6:
         return last
     return count if count <= 4 else ceil(count / ceil(count / 4))

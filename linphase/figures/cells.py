@@ -14,12 +14,11 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patheffects import withStroke
 
 from linphase.figures.axes import Axis, Window
-from linphase.figures.panels import Panel, Scale
+from linphase.figures.panels import UNFINISHED, Panel
+from linphase.figures.scales import Scale
 from linphase.figures.style import LOOKS, UNCONVERGED, Array, Look
 from linphase.outcomes import outcomes
 from linphase.regime import majority
-
-_UNFINISHED = ("diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, by: str, signal_c
         words = list(outcomes(runs, by=by, signal_cut=signal_cut, bulk_cut=bulk_cut))
     else:
         words = list(runs["status"])
-    unfinished = runs["status"].isin(_UNFINISHED).to_numpy(dtype=bool)
+    unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
     strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
     values = None
     if panel.column is not None and panel.scale != "outcome":
@@ -75,8 +74,14 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, by: str, signal_c
             shown[cell] = tuple(sorted(majority([words[i] for i in here]), key=list(LOOKS).index))
         elif np.isfinite(values[here]).any():
             numbers[cell] = np.nanmean(values[here])
+            if panel.null is not None and numbers[cell] == 0:  # a time that no mode needs
+                numbers[cell], shown[cell] = np.nan, ("start",)
         else:
             shown[cell] = majority([words[i] for i in here]) if unfinished[here].all() else ("undefined",)
+    if panel.scale == "ln":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            numbers = np.where(numbers > 0, np.log(numbers), np.nan)
+        shown |= {cell: ("undefined",) for cell in np.ndindex(*shape) if cell not in shown and np.isnan(numbers[cell])}
     unconverged = [] if panel.name == "status" else [cell for cell, here in members.items() if strayed[here].any()]
     if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
         return Cells(shown, numbers, [], True)

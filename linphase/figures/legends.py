@@ -23,11 +23,23 @@ from linphase.regime import REGIMES
 _Outside = Literal["outside upper center", "outside lower center"]
 
 
-def draw_legends(figure: Figure, plots: Sequence[Plot], lines: Sequence[Sequence[Line]]) -> None:
-    """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below."""
-    swatches = _swatches(plots)
+def draw_legends(
+    figure: Figure,
+    plots: Sequence[Plot],
+    lines: Sequence[Sequence[Line]],
+    above: Sequence[Artist] = (),
+    below: Sequence[Artist] = (),
+    title: str | None = None,
+) -> None:
+    """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below; and more.
+
+    title: of the figure, above everything.
+    """
+    swatches = [*_swatches(plots), *above]
     if swatches:
-        _row(figure, swatches, "outside upper center")
+        _row(figure, swatches, "outside upper center", title)
+    elif title:
+        figure.suptitle(title, fontsize=8)
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
     for kind in ("finite d", "asymptotic"):
@@ -40,11 +52,12 @@ def draw_legends(figure: Figure, plots: Sequence[Plot], lines: Sequence[Sequence
             handles.append(Line2D([], [], color="black", linewidth=1, linestyle=style, label=label))
     if any(line.boundary.band is not None for line in drawn):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
+    handles += below
     if handles:
         _row(figure, handles, "outside lower center")
 
 
-def _swatches(plots: Sequence[Plot]) -> list[_Swatch]:
+def _swatches(plots: Sequence[Plot]) -> list[Swatch]:
     counts: dict[tuple[str, ...], int] = {}
     for plot in plots:
         for shown, count in plot.cells.counts().items():
@@ -52,18 +65,20 @@ def _swatches(plots: Sequence[Plot]) -> list[_Swatch]:
     regime_shown = any(plot.panel.name == "regime" for plot in plots)
     counted = len(plots) == 1 and plots[0].panel.scale == "outcome"
     swatches = []
+    nulls = {plot.panel.null or LOOKS["undefined"].label for plot in plots if plot.panel.scale != "outcome"}
     for name, look in LOOKS.items():
         count = counts.get((name,), 0)
         if count or (regime_shown and name in REGIMES):
-            swatches.append(_Swatch([look], _counted(look.label, count, counted)))
+            label = nulls.pop() if name == "undefined" and len(nulls) == 1 else look.label
+            swatches.append(Swatch([look], _counted(label, count, counted)))
     ties = [shown for shown in counts if len(shown) > 1]
     if ties:
         number = sum(counts[shown] for shown in ties)
-        swatches.append(_Swatch([LOOKS[name] for name in ties[0]], _counted("tie", number, counted)))
+        swatches.append(Swatch([LOOKS[name] for name in ties[0]], _counted("tie", number, counted)))
     if any(plot.cells.all_unconverged for plot in plots):
-        swatches.append(_Swatch([HATCHED], "no cell converged (hatching left out)"))
+        swatches.append(Swatch([HATCHED], "no cell converged (hatching left out)"))
     if number := sum(len(plot.cells.unconverged) for plot in plots):
-        swatches.append(_Swatch([HATCHED], _counted(HATCHED.label, number, counted)))
+        swatches.append(Swatch([HATCHED], _counted(HATCHED.label, number, counted)))
     return swatches
 
 
@@ -71,7 +86,7 @@ def _counted(label: str, count: int, counted: bool) -> str:
     return f"{label} ({count})" if counted else label
 
 
-def _row(figure: Figure, handles: Sequence[Artist], where: _Outside) -> None:
+def _row(figure: Figure, handles: Sequence[Artist], where: _Outside, title: str | None = None) -> None:
     """A legend outside the axes in as few rows as the figure's width allows."""
     tries = [(ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in (7.0, 6.5)]
     for columns, size in tries:
@@ -82,8 +97,10 @@ def _row(figure: Figure, handles: Sequence[Artist], where: _Outside) -> None:
             loc=where,
             ncols=columns,
             frameon=False,
-            handler_map={_Swatch: _SwatchHandler()},
+            handler_map={Swatch: _SwatchHandler()},
             fontsize=size,
+            title=title,
+            title_fontsize=8,
             handlelength=1.5 if where == "outside lower center" else 1.2,
             handletextpad=0.4,
             columnspacing=0.8,
@@ -95,7 +112,7 @@ def _row(figure: Figure, handles: Sequence[Artist], where: _Outside) -> None:
         legend.remove()
 
 
-class _Swatch(Patch):
+class Swatch(Patch):
     """A legend's sample of a cell: one look, or several that tie."""
 
     def __init__(self, looks: Sequence[Look], label: str) -> None:
@@ -117,7 +134,7 @@ class _SwatchHandler(HandlerBase):
         fontsize: float,
         trans: Transform,
     ) -> list[Artist]:
-        assert isinstance(orig_handle, _Swatch)
+        assert isinstance(orig_handle, Swatch)
         size = np.array([width, height])
         corner = np.array([-xdescent, -ydescent])
         artists: list[Artist] = []

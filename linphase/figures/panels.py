@@ -1,34 +1,39 @@
-"""What a phase diagram can show, and the colours of its numbers."""
+"""What a phase diagram can show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import floor, log
 from typing import Literal
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+import pandas as pd
 
 from linphase.errors import LinphaseError
-from linphase.figures.style import Array, set_ticks, written
 from linphase.outcomes import measured_by
+
+UNFINISHED = ("diverged", "failed")
+_OLDER = "they were made before linphase measured it, or theory does not predict it: sweep into another directory"
+_UNCOMPARED = 'sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"'
+_NEVER = "never for most signal modes"
+_PAPER_LEVELS = (-7.0, -4.0, 0.0)  # of the published contours, Tu et al. 2024, Figure 2
+_COMPARED = {"self_consistent": "exact solution", "self_consistent_euler": "Euler iteration"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What a phase diagram can show: a column of the runs table, or an outcome (column None)."""
+    """What a phase diagram can show: a column of the runs table, or an outcome (column None).
+
+    scale: log where the values span a decade or more; ln draws the natural logarithm itself, on a linear scale.
+    """
 
     name: str
     title: str
     column: str | None
-    scale: Literal["outcome", "linear", "log", "share"]  # log: where the values span a decade or more
+    scale: Literal["outcome", "linear", "log", "ln", "share", "difference"]
     colormap: str = "viridis"
     measured: bool = False  # the column exists for each measure of active
+    levels: tuple[float, ...] = ()  # drawn as steps along the edges of cells
+    null: str | None = None  # what no value means, where it means something
+    remedy: str = _OLDER  # how to get the column
 
 
 _REGISTERED = (
@@ -40,82 +45,59 @@ _REGISTERED = (
     Panel("stable-rank", "stable rank at smallest test error", "stable_rank_at_min", "log", "cividis"),
     Panel("rank", "rank at smallest test error", "rank_at_min", "log", "cividis"),
     Panel("iterations", "iterations to smallest test error", "iterations_at_min", "log", "magma"),
+    Panel("distance", "ln of the largest distance to the\nself-consistent dynamics", "distance_to_self_consistent",
+          "ln", levels=_PAPER_LEVELS, remedy=_UNCOMPARED),
     Panel("final-time", "final time", "final_time", "log", "magma"),
     Panel("evaluations", "gradient evaluations", "gradient_evaluations", "log", "magma"),
     Panel("signal-active", "active share of the signal", "signal_active", "share", "cividis", measured=True),
     Panel("bulk-active", "active share of the bulk", "bulk_active", "share", "cividis", measured=True),
     Panel("agreement", "modes on which all measures agree", "evidence_agreement", "share", "cividis"),
-)
+    Panel("kernel-change", "relative change of the kernel", "kernel_change", "log"),
+    Panel("kernel-distance", "kernel distance", "kernel_distance", "log"),
+    Panel("alignment", "alignment of kernel and target", "target_alignment", "log", "cividis"),
+    Panel("imbalance", "imbalance of the layers", "imbalance", "log"),
+    Panel("imbalance-drift", "drift of the imbalance", "imbalance_drift", "log"),
+    Panel("overlap", "overlap at smallest test error", "subspace_overlap_at_min", "share", "cividis"),
+    Panel("final-overlap", "final overlap with the signal", "subspace_overlap", "share", "cividis"),
+    Panel("residual", "residual of self-consistency", "self_consistency_residual", "log"),
+    Panel("crossing-time", "time to cross the threshold", "crossing_time", "log", "magma", null=_NEVER),
+    Panel("escape-time", "time to half of the target", "escape_time", "log", "magma", null=_NEVER),
+    Panel("convergence-time", "time to converge within 5 %", "convergence_time", "log", "magma", null=_NEVER),
+)  # fmt: skip
 PANELS = {panel.name: panel for panel in _REGISTERED}
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
 
 
-def find_panel(name: str, by: str) -> Panel:
-    """The panel of a name, with its column by one of the measures of active."""
+def find_panel(name: str, by: str, runs: pd.DataFrame) -> Panel:
+    """The panel of a name, with its column by one of the measures of active and its title for these runs.
+
+    Raises LinphaseError for an unknown name, or where the runs hold nothing to draw.
+    """
     if name not in PANELS:
         raise LinphaseError(f"panel must be one of {', '.join(PANELS)} or all, found {name!r}")
     panel = PANELS[name]
     if panel.column is not None and panel.measured:
         column = measured_by(panel.column, by)
         panel = replace(panel, column=column, title=panel.title if by == "threshold" else f"{panel.title}, by {by}")
+    if not holds(runs, panel):
+        raise LinphaseError(
+            f"panel {panel.name} needs column {panel.column}, which these results do not hold; {panel.remedy}"
+        )
+    if name == "distance" and "compare" in runs:
+        compared = set(runs["compare"].dropna())
+        to = " or ".join(_COMPARED[which] for which in _COMPARED if which in compared)
+        panel = replace(panel, title=panel.title.replace("dynamics", to or "dynamics"))
     return panel
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Numbers to colours."""
-
-    norm: Normalize
-    colormap: str
-    extend: Literal["neither", "min", "max", "both"]
-
-
-def scale_of(numbers: Array, panel: Panel) -> Scale | None:
-    """Colours for the numbers of cells; logarithmic where the panel allows it and the numbers span a decade.
-
-    A log scale leaves out the outermost 1 % at either end where that shortens it by a third or more.
-    """
-    numbers = numbers[np.isfinite(numbers)]
-    if panel.scale == "outcome" or numbers.size == 0:
-        return None
-    if panel.scale == "share":
-        return Scale(Normalize(floor(10 * min(numbers.min(), 0.9)) / 10, 1), panel.colormap, "neither")
-    positive = numbers[numbers > 0]
-    low, high = float(numbers.min()), float(numbers.max())
-    norm: Normalize
-    if panel.scale == "log" and positive.size and high >= 10 * positive.min():
-        low = float(positive.min())
-        inner = np.quantile(positive, [0.01, 0.99])
-        if 1.5 * log(inner[1] / inner[0]) < log(high / low) and inner[1] >= 10 * inner[0]:
-            low, high = (float(value) for value in inner)
-        norm = LogNorm(low, high)
-    else:
-        pad = 0.0 if high > low else max(abs(low), 1.0) / 10
-        low, high = low - pad, high + pad
-        norm = Normalize(low, high)
-    below, above = bool(numbers.min() < low), bool(numbers.max() > high)
-    extend: Literal["neither", "min", "max", "both"]
-    extend = "both" if below and above else "min" if below else "max" if above else "neither"
-    return Scale(norm, panel.colormap, extend)
-
-
-def draw_colorbar(figure: Figure, grid: Sequence[Axes], scale: Scale) -> None:
-    """A colour bar beside some subplots."""
-    bar = figure.colorbar(
-        ScalarMappable(scale.norm, scale.colormap),
-        ax=list(grid),
-        extend=scale.extend,
-        aspect=28,
-        pad=0.02,
-        shrink=0.98,
-    )
-    low, high = float(scale.norm.vmin or 0), float(scale.norm.vmax or 1)
-    if isinstance(scale.norm, LogNorm):
-        fine = high < 1000 * low
-        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if fine else (1,), numticks=9))
-    else:
-        bar.ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-    set_ticks(bar.ax)
-    bar.outline.set_linewidth(0.6)
+def holds(runs: pd.DataFrame, panel: Panel) -> bool:
+    """Whether a finished run has what a panel draws, which may be that there is none; true where no run finished."""
+    if panel.column is None:
+        return True
+    if panel.column not in runs:
+        return False
+    finished = runs[~runs["status"].isin(UNFINISHED)]
+    if finished.empty or finished[panel.column].notna().any():
+        return True
+    # Times are measured together with the overlap, which every run has.
+    return panel.null is not None and "subspace_overlap" in runs and bool(finished["subspace_overlap"].notna().any())

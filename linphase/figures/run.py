@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, set_ticks, styled, written
 from linphase.trajectory import Trajectory
 
 _SIGNAL, _BULK, _CONTRAST = LOOKS["balanced"].color, "0.6", "#C8553D"
 _THRESHOLD: Any = {"color": _CONTRAST, "linestyle": (0, (4, 2)), "linewidth": 1.1}
+_DASHED: Any = (0, (3, 2))
+_BROAD = 2.0
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """What is drawn of a trajectory; n moments."""
+
+    moments: Array  # (n,)
+    train: Array  # (n,)
+    test: Array  # (n,)
+    modes: Array  # (n, r)
 
 
 @styled
@@ -24,30 +39,62 @@ def run_figure(
     rank: int,
     time_label: Literal["step", "time"] = "time",
     title: str | None = None,
+    theory: Trajectory | None = None,
+    names: tuple[str, str] = ("gradient descent", "self-consistent"),
 ) -> Figure:
     """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
 
     time_label: "step" draws steps on a linear axis, "time" the time on a logarithmic one, from the first
     moment after 0. The `rank` leading modes are emphasised. Zeros have no place on a log axis and are left
-    out.
+    out. theory: drawn solid and light below the run, which is dashed then; names: of the run and of theory.
     """
-    figure = Figure(figsize=(PAGE_WIDTH, 2.5), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 2.5 if theory is None else 2.7), layout="constrained")
     errors, modes = figure.subplots(1, 2)
-    moments = np.asarray(trajectory.step if time_label == "step" else trajectory.time, dtype=np.float64)
-    logarithmic = time_label == "time" and bool((moments > 0).any())
-    seen = moments > 0 if logarithmic else np.ones(len(moments), dtype=bool)
-    train, test = _finite(trajectory.train_error)[seen], _finite(trajectory.test_error)[seen]
-    _draw_errors(errors, moments[seen], train, test)
-    _draw_modes(modes, moments[seen], _finite(trajectory.singular_values)[seen], rank, threshold)
+    steps = time_label == "step"
+    moments = _finite(trajectory.step if steps else trajectory.time)
+    logarithmic = not steps and bool((moments > 0).any())
+    run = _curves(trajectory, moments, moments > 0 if logarithmic else np.ones(len(moments), dtype=bool))
+    predicted = None
+    if theory is not None:
+        theirs = _steps_of(theory, trajectory) if steps else _finite(theory.time)
+        predicted = _curves(theory, theirs, _within(theirs, run.moments))
+    _draw_errors(errors, run, predicted)
+    _draw_modes(modes, run, predicted, rank, threshold)
     for ax in (errors, modes):
         ax.set_xlabel(time_label)
         if logarithmic:
             ax.set_xscale("log")
         set_ticks(ax)
         ax.margins(x=0)
+        if theory is not None and len(run.moments) > 1:
+            ax.set_xlim(run.moments[0], run.moments[-1])
     if title:
         figure.suptitle(title, fontsize=8)
+    if theory is not None:
+        handles = [
+            Line2D([], [], color="black", linewidth=1.0, linestyle=_DASHED, label=names[0]),
+            Line2D([], [], color=_tint("black"), linewidth=_BROAD, label=names[1]),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, borderpad=0.1)
     return figure
+
+
+def _curves(trajectory: Trajectory, moments: Array, seen: NDArray[np.bool_]) -> _Curves:
+    values = (trajectory.train_error, trajectory.test_error, trajectory.singular_values)
+    return _Curves(moments[seen], *(_finite(each)[seen] for each in values))
+
+
+def _within(moments: Array, span: Array) -> NDArray[np.bool_]:
+    """The moments between the first and the last of a span, and the next ones outside, to which lines run."""
+    first, last = np.searchsorted(moments, span[0], side="right") - 1, np.searchsorted(moments, span[-1])
+    places = np.arange(len(moments))
+    return np.asarray((places >= first) & (places <= last))
+
+
+def _steps_of(theory: Trajectory, run: Trajectory) -> Array:
+    """Theory's time in the steps of a run of gradient descent."""
+    taken, time = int(run.step[-1]), float(run.time[-1])
+    return _finite(theory.time) * (taken / time) if taken and time > 0 else _finite(theory.step)
 
 
 def _finite(values: Any) -> Array:
@@ -55,30 +102,54 @@ def _finite(values: Any) -> Array:
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def _draw_errors(ax: Axes, moments: Array, train: Array, test: Array) -> None:
-    for values, label, color, style in ((train, "train", _SIGNAL, "-"), (test, "test", _CONTRAST, "--")):
-        ax.plot(moments, values, style, marker=_marker(moments), color=color, label=label, gid=label)
+def _draw_errors(ax: Axes, run: _Curves, theory: _Curves | None) -> None:
+    for which, color, style in (("train", _SIGNAL, "-"), ("test", _CONTRAST, "--")):
+        if theory is not None:
+            _draw_broad(ax, theory.moments, getattr(theory, which), color, _BROAD, f"{which}, theory")
+            style = _DASHED
+        ax.plot(run.moments, getattr(run, which), linestyle=style, marker=_marker(run.moments), color=color,
+                label=which, gid=which)  # fmt: skip
     ax.set_ylabel("error per entry")
-    ax.legend(frameon=False)
-    _fit_values(ax, np.concatenate([train, test]), 1e-8)
+    ax.legend(handles=[Line2D([], [], color=_SIGNAL, label="train"), Line2D([], [], color=_CONTRAST, label="test")]
+              if theory is not None else None, frameon=False)  # fmt: skip
+    every = [each for curves in (run, theory) if curves is not None for each in (curves.train, curves.test)]
+    _fit_values(ax, np.concatenate(every), 1e-8)
 
 
-def _draw_modes(ax: Axes, moments: Array, values: Array, rank: int, threshold: float) -> None:
-    for mode in reversed(range(values.shape[1])):
+def _draw_modes(ax: Axes, run: _Curves, theory: _Curves | None, rank: int, threshold: float) -> None:
+    if theory is not None:
+        for mode in reversed(range(theory.modes.shape[1])):
+            color, width = (_SIGNAL, 1.4) if mode < rank else (_BULK, 0.7)
+            _draw_broad(ax, theory.moments, theory.modes[:, mode], color, width, f"mode {mode + 1}, theory")
+    for mode in reversed(range(run.modes.shape[1])):
         signal = mode < rank
         ax.plot(
-            moments,
-            values[:, mode],
-            marker=_marker(moments),
+            run.moments,
+            run.modes[:, mode],
+            linestyle="-" if theory is None else (1.7 * mode, _DASHED[1]),  # dashes in step would make a pattern
+            marker=_marker(run.moments),
             color=_SIGNAL if signal else _BULK,
             linewidth=0.8 if signal else 0.4,
             zorder=3 if signal else 2,
             gid=f"mode {mode + 1}",
         )
-    ax.axhline(threshold, **_THRESHOLD, zorder=4, gid="threshold")
+    line = _THRESHOLD | ({} if theory is None else {"linestyle": (0, (1, 1.2)), "color": "black"})
+    ax.axhline(threshold, **line, zorder=4, gid="threshold")
     ax.set_ylabel(r"singular values of $A$")
-    _fit_values(ax, values, 1e-6, threshold)
-    _mode_legend(ax, threshold, rank, values.shape[1])
+    every = [run.modes.ravel(), *([] if theory is None else [theory.modes.ravel()])]
+    _fit_values(ax, np.concatenate(every), 1e-6, threshold)
+    _mode_legend(ax, line, threshold, rank, run.modes.shape[1])
+
+
+def _draw_broad(ax: Axes, moments: Array, values: Array, color: str, width: float, gid: str) -> None:
+    """Theory: a broad light line on which a run's dashes stay legible."""
+    ax.plot(moments, values, color=_tint(color), linewidth=width, solid_capstyle="butt", zorder=1.5, gid=gid)
+
+
+def _tint(color: str) -> tuple[float, float, float]:
+    """Half way to white."""
+    red, green, blue = to_rgb(color)
+    return (1 + red) / 2, (1 + green) / 2, (1 + blue) / 2
 
 
 def _marker(moments: Array) -> str | None:
@@ -99,9 +170,9 @@ def _fit_values(ax: Axes, values: Array, depth: float, also: float = 0.0) -> Non
     ax.set_ylim(min(bottom, also or bottom) / 1.6, 1.6 * max(top, also))
 
 
-def _mode_legend(ax: Axes, threshold: float, rank: int, modes: int) -> None:
+def _mode_legend(ax: Axes, line: dict[str, Any], threshold: float, rank: int, modes: int) -> None:
     handles = [Line2D([], [], color=_SIGNAL, linewidth=1.1, label=f"signal ({min(rank, modes)})")]
     if modes > rank:
         handles.append(Line2D([], [], color=_BULK, linewidth=0.6, label=f"bulk ({modes - rank})"))
-    handles.append(Line2D([], [], **_THRESHOLD, label=f"threshold $c$ = {written(threshold)}"))
+    handles.append(Line2D([], [], **line, label=f"threshold $c$ = {written(threshold)}"))
     ax.legend(handles=handles, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)

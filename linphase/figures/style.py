@@ -81,6 +81,9 @@ LOOKS = {
     "diverged": Look("diverged", "#2B2B2B", _CROSS, "white"),
     "failed": Look("failed", "#B03A5B", _PLUS, "white"),
     "undefined": Look("no value", "#C9C9C9"),
+    "start": Look("passed at the start", "#BFD9EA"),
+    "apart": Look("number in one only", "#E7B6C4"),
+    "agree": Look("agree", "#F2F2F2"),
     "missing": Look("missing", "#FFFFFF", _CROSS, "#B0B0B0"),
 }
 UNCONVERGED = Look("unconverged", "#FFFFFF", _RISING)
@@ -93,7 +96,7 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value == 0 or 1e-2 <= abs(value) < 1e4:
-        return f"{value:.4g}"
+        return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
     exponent = floor(log10(abs(value)) + 1e-9)
     mantissa = value / 10.0**exponent
     power = f"10^{{{exponent}}}"

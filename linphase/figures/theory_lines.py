@@ -20,6 +20,7 @@ from linphase.figures.axes import Axis, Window
 from linphase.figures.style import Array, renderer
 
 _SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
+_NOTHING = np.empty((0, 2))
 LINE_STYLES: dict[str, Any] = {"finite d": "-", "asymptotic": (0, (4, 2))}
 _LINE_NAMES = {theory.UNDERPARAMETERIZED: "width = k"}
 
@@ -84,22 +85,27 @@ def _data(gamma: Array, axis: Axis, d: int) -> Array:
     return gamma if axis.column.startswith("gamma") else np.asarray(np.exp(np.clip(gamma * log(d), -700, 700)))
 
 
-def label_lines(figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[Line]]) -> None:
-    """Name the lines, in the first subplot alone where subplots are too small to repeat the names."""
+def label_lines(
+    figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[Line]], occupied: Sequence[Array] = ()
+) -> None:
+    """Name the lines, in the first subplot alone where subplots are too small to repeat the names.
+
+    occupied: for each subplot points (n, 2), in pixels, that no name may cover.
+    """
     small = grid[0].get_window_extent().width < 150 * figure.dpi / 72
-    for ax, drawn in zip(grid[: 1 if small else None], lines, strict=False):
-        _label_axes_lines(figure, ax, drawn, 6.0 if small else 6.5)
+    for i, (ax, drawn) in enumerate(zip(grid[: 1 if small else None], lines, strict=False)):
+        _label_axes_lines(figure, ax, drawn, 6.0 if small else 6.5, occupied[i] if occupied else _NOTHING)
 
 
-def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: float) -> None:
+def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: float, occupied: Array) -> None:
     """Name each finite-d line along itself, where its name fits and lies farthest from everything else.
 
     Needs the final layout: places and angles are found in pixels.
     """
     pixel = figure.dpi / 72
     box = ax.get_window_extent()
-    curves = [_path_in(ax, line, box) for line in lines]
-    taken: list[Array] = []
+    curves = [line_in(ax, line) for line in lines]
+    taken = [occupied]
     for line, curve in zip(lines, curves, strict=True):
         if line.boundary.kind != "finite d" or len(curve) < 2:
             continue
@@ -109,7 +115,7 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
         text.set_bbox({"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.8, "linewidth": 0})
         others = _tree(other for other in curves if other is not curve)
         needed = (extent.width + 2 * pixel, extent.height + 2 * pixel)
-        place = _best_place(curve, needed, others, _tree(taken), box)
+        place = _best_place(curve, needed, others, _tree(taken), box, 2.2 * pixel if len(occupied) else 0.0)
         if place is None:
             text.remove()
             continue
@@ -122,8 +128,9 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
         taken.append(footprint)
 
 
-def _path_in(ax: Axes, line: Line, box: Bbox) -> Array:
+def line_in(ax: Axes, line: Line) -> Array:
     """A line in pixels, resampled evenly, the part inside the axes."""
+    box = ax.get_window_extent()
     points = ax.transData.transform(np.column_stack([line.x, line.y]))
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 2:
@@ -141,11 +148,17 @@ def _tree(points: Iterable[Array]) -> cKDTree | None:
 
 
 def _best_place(
-    curve: Array, size: tuple[float, float], lines: cKDTree | None, labels: cKDTree | None, box: Bbox
+    curve: Array,
+    size: tuple[float, float],
+    lines: cKDTree | None,
+    labels: cKDTree | None,
+    box: Bbox,
+    lift: float,
 ) -> tuple[Array, float, Array] | None:
     """Centre, angle in degrees and footprint of a label beside a curve, as far from other lines as may be.
 
-    None where it would leave the axes or touch another label everywhere.
+    lift: how much farther from the curve, to spare points on it. None where it would leave the axes or touch another
+    label everywhere.
     """
     width, height = size
     reach = ceil(width / 2 / _SAMPLING) + 1
@@ -157,7 +170,7 @@ def _best_place(
         normal = np.array([-along[1], along[0]])
         bend = np.abs((curve[i - reach : i + reach + 1] - curve[i]) @ normal).max()
         for side in (1, -1):
-            center = curve[i] + side * normal * (height / 2 + 1.5 * _SAMPLING)
+            center = curve[i] + side * normal * (height / 2 + 1.5 * _SAMPLING + lift)
             footprint = center + across.reshape(-1, 1) * along + up.reshape(-1, 1) * normal
             room = min((footprint - [box.x0, box.y0]).min(), ([box.x1, box.y1] - footprint).min())
             if room < _SAMPLING or _gaps(footprint, labels).min() < 0.3 * height:

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from linphase.spec import RunSpec
     from linphase.trajectory import Trajectory
 
+_FINAL_MODES = {
+    "singular_value": "final_singular_values",
+    "balance": "final_mode_balance",
+    "speed_up": "final_speed_up",
+    "target": "target_singular_values",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Results:
@@ -59,6 +66,27 @@ class Results:
             with suppress(Gone):  # folded since: look where it is now
                 return read_trajectory(self.path / TRAJECTORIES.name / name, row_group, run_id)
         raise ResultsError(f"{self.path}: the trajectory of run {run_id!r} cannot be opened. Try again")
+
+    def final_modes(self) -> "pd.DataFrame":
+        """Every mode of every finished run at its end, in the order of `runs`, read from disk in one pass.
+
+        Columns: run_id, mode (from 0), singular_value s_i(A), balance, speed_up, target s_i(Y); see
+        `linphase.trajectory.Modes`. Numbers are single precision, as stored.
+        """
+        import numpy as np
+        import pandas as pd
+
+        rows = read_table(self.path, TRAJECTORIES, ("run_id", *_FINAL_MODES.values())).combine_chunks()
+        ids = pd.Index(rows.column("run_id").to_numpy(zero_copy_only=False))
+        places = pd.Series(np.arange(len(ids)), ids)[~ids.duplicated()]  # copies agree
+        finished = self.runs.loc[self.runs["run_id"].isin(places.index), "run_id"].to_numpy(dtype=object)
+        rows = rows.take(places[finished].to_numpy())
+        lists = {name: rows.column(column).combine_chunks() for name, column in _FINAL_MODES.items()}
+        count = lists["singular_value"].value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        first = np.cumsum(count) - count
+        modes = np.arange(count.sum()) - np.repeat(first, count)
+        values = {name: each.flatten().to_numpy(zero_copy_only=False) for name, each in lists.items()}
+        return pd.DataFrame({"run_id": np.repeat(finished, count), "mode": modes, **values})
 
     def expected(self) -> "Mapping[str, RunSpec]":
         """Every run that the configurations ask for, by its id."""

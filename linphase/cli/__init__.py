@@ -1,0 +1,58 @@
+"""The command line: parses, calls the library, prints. The only place that prints, draws a progress bar or exits."""
+
+import warnings
+from typing import Any
+
+import click
+
+from linphase import __version__
+from linphase.cli import plots, run, sweeps, tables
+from linphase.errors import LinphaseError
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """Turns a user's mistake into one message and exit code 2, and warnings into lines."""
+
+    def invoke(self, context: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            try:
+                return super().invoke(context)
+            except LinphaseError as error:
+                click.echo(f"Error: {error}", err=True)
+                context.exit(2)
+            except KeyboardInterrupt:
+                click.echo("Interrupted.", err=True)
+                context.exit(130)
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="linphase")
+def main() -> None:
+    """Phase diagrams of two-layer linear networks: lazy, mixed and balanced training.
+
+    \b
+    Example:
+      linphase sweep --config configs/quickstart.toml
+      linphase plot results/quickstart --panel all -o diagram.pdf
+    """
+
+
+for _command in (
+    sweeps.sweep,
+    sweeps.theory,
+    plots.plot,
+    plots.boundary,
+    run.run,
+    tables.classify,
+    tables.status,
+    tables.export,
+    tables.columns,
+):
+    main.add_command(_command)

@@ -1,0 +1,109 @@
+"""`linphase run`: one network."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linphase import __version__
+from linphase.cli.shared import set_option
+from linphase.errors import ConfigError
+
+if TYPE_CHECKING:
+    from linphase.config import RunSpec
+
+
+@click.command()
+@click.option("--gamma-sigma2", type=float, help="Init variance is d^GAMMA_SIGMA2.")
+@click.option("--init-variance", type=float, help="Init variance itself.")
+@click.option("--gamma-w", type=float, help="Width is int(d^GAMMA_W).")
+@click.option("--width", type=int, help="Width itself.")
+@click.option("-d", "--dimension", type=int, default=200, show_default=True, help="Of the task.")
+@click.option("-k", "--rank", type=int, default=5, show_default=True, help="Of the signal.")
+@click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
+@click.option(
+    "--kind", type=click.Choice(["flow", "gd", "self_consistent"]), default="flow", show_default=True, help="Dynamics."
+)
+@click.option("--learning-rate", help='gd: "auto", "paper", a number, or { paper = DIVISOR }.')
+@click.option("--steps", type=int, help="gd: at most so many steps.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
+@set_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
+              help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
+def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) -> None:
+    """Train one network and draw its errors and its singular values against the threshold.
+
+    \b
+    Example:
+      linphase run --gamma-sigma2 -1.5 --gamma-w 1.8
+    The paper's Figure 1, by gradient descent:
+      linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100
+    """
+    from linphase import figures
+    from linphase.running import train_spec
+
+    spec = _single_spec(options, overrides, replicate)
+    figures.check_format(output)  # before a long training, not after
+    if not output.parent.is_dir():
+        raise ConfigError(f"-o: an existing directory is required, found {str(output.parent)!r}")
+    trained = train_spec(spec)
+    for line in _run_report(spec, trained):
+        click.echo(line)
+    figure = figures.run_figure(
+        trained.trajectory,
+        threshold=trained.initialization.threshold,
+        rank=spec.task.rank,
+        time_label="step" if spec.dynamics.kind == "gd" else "time",
+    )
+    figures.save(
+        figure,
+        output,
+        {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"},
+    )
+    click.echo(f"Figure: {output}")
+
+
+def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: int) -> "RunSpec":
+    from dataclasses import replace
+
+    from linphase.config import parse_config
+
+    for option in ("learning_rate", "steps"):
+        if options[option] is not None and options["kind"] != "gd":
+            raise ConfigError(f"--{option.replace('_', '-')}: is for --kind gd, found --kind {options['kind']}")
+    grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
+    dynamics: dict[str, Any] = {"kind": options["kind"], "max_steps": options["steps"]}
+    mapping: dict[str, Any] = {
+        "name": "run",
+        "task": {key: options[key] for key in ("dimension", "rank", "noise")},
+        "grid": {key: value for key, value in grid.items() if value is not None},
+        "dynamics": {key: value for key, value in dynamics.items() if value is not None},
+        "run": {"seed": options["seed"]},
+    }
+    if options["learning_rate"] is not None:
+        overrides = [f"dynamics.learning_rate={options['learning_rate']}", *overrides]
+    config = parse_config(mapping, source="linphase run", overrides=overrides)
+    if config.runs != 1:
+        raise ConfigError(f"linphase run: one run is required, found {config.runs}; for many use linphase sweep")
+    (spec,) = config.expand()
+    return replace(spec, replicate=replicate)
+
+
+def _run_report(spec: "RunSpec", trained: Any) -> Iterator[str]:
+    start, minimum = trained.initialization, trained.minimum
+    c = start.threshold
+    yield f"start:     sigma2 = {start.init_variance:.4g}, width = {start.width:,}, threshold c = {c:.4g}"
+    spent = f"{trained.updates} steps, {trained.gradient_evaluations} gradient evaluations, {trained.elapsed:.2f} s"
+    yield f"status:    {trained.status}, {spent}"
+    none = "diverged" if trained.status == "diverged" else "underparameterized (width < rank)"
+    by = ", ".join(f"{regime} by {measure}" for measure, regime in trained.regimes.items() if regime)
+    yield f"regime:    {by or none}"
+    for measure, share in trained.order_parameters.items():
+        bulk = "no bulk" if share.bulk_active is None else f"{share.bulk_active:.0%} of the bulk"
+        yield f"  active by {measure + ':':<11}{share.signal_active:.0%} of the signal, {bulk}"
+    where = f"step {minimum.step}" if minimum.step is not None else f"time {minimum.time:.4g}"
+    ranks = f"stable rank {minimum.stable_rank:.3g}, rank {minimum.rank}"
+    yield f"smallest test error: {minimum.test_error:.4g} at {where}, {ranks}"
+    yield f"at the end: train error {trained.train_error:.4g}, test error {trained.test_error:.4g}"

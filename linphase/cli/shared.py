@@ -1,0 +1,146 @@
+"""Options and output that several commands share."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linphase import __version__
+from linphase.errors import ConfigError
+from linphase.regime import BULK_CUT, MEASURES, SIGNAL_CUT
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+    from linphase.store import Results
+
+Command = Callable[..., None]
+
+
+def results_argument(command: Command) -> Command:
+    return click.argument("results", type=click.Path(path_type=Path))(command)
+
+
+def set_option(command: Command) -> Command:
+    return click.option(
+        "--set",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a configuration key, such as task.dimension=200. Repeatable.",
+    )(command)
+
+
+class _Share(click.FloatRange):
+    """A number from 0 to 1; click's own range lets nan pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        share = float(super().convert(value, param, context))
+        if share != share:
+            self.fail(f"{value} is not in the range 0<=x<=1.", param, context)
+        return share
+
+
+def classify_options(command: Command) -> Command:
+    """--by, --signal-cut and --bulk-cut."""
+    share = _Share(0, 1)
+    for option in (
+        click.option("--bulk-cut", type=share, default=BULK_CUT, show_default=True,
+                     help="Share of active bulk modes from which on a run is balanced."),
+        click.option("--signal-cut", type=share, default=SIGNAL_CUT, show_default=True,
+                     help="Share of active signal modes below which a run is lazy."),
+        click.option("--by", type=click.Choice(MEASURES), default="threshold", show_default=True,
+                     help="Measure of active: s_i > c, mode balance or mode speed-up."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def print_outcomes(results: "Results") -> None:
+    """How many runs ended in which regime and status."""
+    from linphase.outcomes import outcomes
+
+    console().print(count_table(results.runs, outcomes(results.runs)))
+
+
+def count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
+    import pandas as pd
+    from rich.table import Table
+
+    from linphase.outcomes import OUTCOMES
+    from linphase.trajectory import STATUSES
+
+    counts = pd.crosstab(outcome, runs["status"])
+    statuses = [status for status in STATUSES if status in counts.columns]
+    table = Table("regime", *statuses, "runs", title=f"{len(runs)} runs by regime and status", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in OUTCOMES:
+        if name in counts.index:
+            row = [int(((outcome == name) & (runs["status"] == status)).sum()) for status in statuses]
+            table.add_row(name, *(str(count or "") for count in row), str(sum(row)))
+    return table
+
+
+def draw(results: "Results", panel: str, file: Path, **cuts: Any) -> None:
+    """Draw a panel, or one of the figures of several, and save it."""
+    from linphase import figures
+
+    if panel == "all":
+        figure = figures.all_panels(results.runs, results.axes, **cuts)
+    elif panel == "evidence":
+        figure = figures.evidence(results.runs, results.axes, signal_cut=cuts["signal_cut"], bulk_cut=cuts["bulk_cut"])
+    elif panel == "collapse":
+        figure = figures.collapse(results.runs, results.final_modes())
+    else:
+        figure = figures.phase_diagram(results.runs, results.axes, panel, **cuts)
+    save_figure(figure, file, results, panel, **cuts)
+
+
+def save_figure(figure: "Figure", file: Path, results: "Results", title: str, **cuts: Any) -> None:
+    """Save with what the figure was made from in its metadata."""
+    from linphase import figures
+    from linphase.config import parse_config
+
+    metadata = {
+        "Title": f"linphase: {title} of {results.path.name}",
+        "Classified": ", ".join(f"{name} {value}" for name, value in cuts.items()),
+        "Config": ", ".join(parse_config(config).digest for config in results.configs),
+        "Version": f"linphase {__version__}",
+    }
+    figures.save(figure, file, metadata)
+
+
+def check_csv(file: Path) -> None:
+    """Refuse a name that is not a CSV file's."""
+    if file.suffix != ".csv":
+        raise ConfigError(f"-o: a file name ending in .csv is required, found {str(file)!r}")
+
+
+def write_csv(table: "pd.DataFrame", file: Path) -> None:
+    """Write a table whole or not at all."""
+    check_csv(file)
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        table.to_csv(draft, index=False)
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place") from error

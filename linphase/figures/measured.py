@@ -1,0 +1,74 @@
+"""Measured boundaries over a phase diagram: a point for every width, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from linphase import theory
+from linphase.figures.axes import Axis, Window, as_stored
+from linphase.figures.style import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from linphase.boundary import MeasuredBoundary
+
+# Round or square, white or black: told apart at a glance, in grey too.
+MARKS: dict[str, dict[str, Any]] = {
+    theory.ACTIVE_LAZY: {"marker": "o", "markerfacecolor": "white", "markersize": 3.2},
+    theory.MIXED_BALANCED: {"marker": "s", "markerfacecolor": "black", "markersize": 2.8},
+}
+_RIM: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.7}
+
+
+def draw_measured(
+    ax: Axes, runs: pd.DataFrame, window: Window, facet: Mapping[str, Any], measured: Sequence[MeasuredBoundary]
+) -> Array:
+    """Draw the crossings of a facet where the axes are a variance and a width; return what they cover, (n, 2) data."""
+    if not window.has_theory or runs.empty:
+        return np.empty((0, 2))
+    d = float(runs["dimension"].iloc[0])
+    covered = [np.empty((0, 2))]
+    for name, mark in MARKS.items():
+        here = [one for one in measured if one.name == name and _in_facet(one, facet) and np.isfinite(one.gamma_sigma2)]
+        if not here:
+            continue
+        x, low, high = (
+            _across(np.array([getattr(one, which) for one in here]), window.x, d)
+            for which in ("gamma_sigma2", "low", "high")
+        )
+        y = np.array([one.gamma_w if window.y.column == "gamma_w" else one.width for one in here], dtype=np.float64)
+        barred = np.isfinite(low) & np.isfinite(high)
+        ends = np.where(barred, low, x), np.where(barred, high, x)
+        bars = ax.hlines(y[barred], low[barred], high[barred], color="black", linewidth=0.8, zorder=3.4)
+        bars.set_path_effects([withStroke(linewidth=1.8, foreground="white", alpha=0.8)])
+        bars.set_gid(f"{name}, interval")
+        ax.plot(x, y, linestyle="none", zorder=3.5, gid=f"{name}, measured", **mark, **_RIM)
+        covered += [np.column_stack([across, y]) for across in (x, *ends)]
+    return np.concatenate(covered)
+
+
+def measured_handles(measured: Sequence[MeasuredBoundary]) -> list[Artist]:
+    """Their samples in a legend."""
+    drawn = {one.name for one in measured if np.isfinite(one.gamma_sigma2)}
+    barred = any(np.isfinite(one.low) for one in measured)
+    style: dict[str, Any] = {"color": "black", "linewidth": 0.8} if barred else {"linestyle": "none"}
+    return [
+        Line2D([], [], label=f"{name}, measured", **style, **MARKS[name], **_RIM) for name in MARKS if name in drawn
+    ]
+
+
+def _in_facet(one: MeasuredBoundary, facet: Mapping[str, Any]) -> bool:
+    return all(column not in facet or as_stored(value) == facet[column] for column, value in one.facet)
+
+
+def _across(gamma_sigma2: Array, axis: Axis, d: float) -> Array:
+    return gamma_sigma2 if axis.column == "gamma_sigma2" else np.asarray(np.exp(gamma_sigma2 * log(d)))
