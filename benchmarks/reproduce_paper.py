@@ -147,8 +147,8 @@ Deviation of the mean of {REPORTED} draws from the published value, relative (er
 
 z sets the one published draw against the mean of {replicates} draws, in units of the standard deviation of a draw. The
 published run has **one** A* in all its cells, so its z in neighbouring cells are not independent: a median z away from
-0 is one draw's deviation, seen {len(table)} times. The final train error falls by up to a tenth a step, so that one step
-more or less is many of its standard deviations.
+0 is one draw's deviation, seen {len(table)} times. The final train error falls by up to a tenth a step: one step
+more or less makes many of its standard deviations.
 
 The largest deviation in test error, {worst["test_error_deviation"]:+.1%}, is at gamma_sigma2 =
 {worst["gamma_sigma2"]:.3f}, gamma_w = {worst["gamma_w"]:.3f} (published {worst["published_test_error"]:.4f}).

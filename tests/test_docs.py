@@ -93,6 +93,15 @@ def test_the_readmes_configuration_is_valid_and_shows_every_default():
     )
 
 
+def test_every_file_the_readme_points_to_is_in_the_repository():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert "docs/quickstart.png" in linked
+    assert set(linked) <= set(tracked)
+
+
 @pytest.mark.slow
 def test_the_first_command_works_in_a_fresh_environment(tmp_path):
     """A clone, a new virtual environment, the README's command: installs, sweeps, draws."""

@@ -46,7 +46,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "final_test_error": 0.2 + c, "final_train_error": 1e-3, "stable_rank_at_min": 1 + c / (1 + c) * 20,
         "rank_at_min": 3, "iterations_at_min": 10 / c, "final_time": 1 / c,
         "gradient_evaluations": 100 + width, "run_id": f"{gamma_sigma2:.3f} {gamma_w:.3f}",
-        "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2 * gamma_sigma2),
+        "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2.1 * gamma_sigma2 - 0.1),
         "kernel_change": 1 / c, "kernel_distance": 1 / (1 + c), "target_alignment": 0.03, "imbalance": c / (1 + c),
         "imbalance_drift": 1e-4, "subspace_overlap_at_min": 0.95, "subspace_overlap": 0.9,
         "self_consistency_residual": 1e-3 * c, "escape_time": 1 / c, "convergence_time": 2 / c,
@@ -509,7 +509,7 @@ def test_times_that_no_mode_needs_or_reaches_are_told_apart(runs):
 def test_the_distance_is_its_logarithm_and_says_to_what(runs):
     ax = phase_diagram(runs, AXES, "distance").axes[0]
     numbers = artist(ax, "numbers")
-    np.testing.assert_allclose(numbers.get_array()[0], 2 * GAMMA_SIGMA2)
+    np.testing.assert_allclose(numbers.get_array()[0], 2.1 * GAMMA_SIGMA2 - 0.1)
     assert not isinstance(numbers.norm, LogNorm)
     assert ax.get_title().endswith("self-consistent Euler iteration")
     exact = phase_diagram(runs.assign(compare="self_consistent"), AXES, "distance")
@@ -520,7 +520,7 @@ def test_the_papers_levels_run_along_the_edges_of_cells_and_are_named(runs):
     figure = phase_diagram(runs, AXES, "distance")
     ax = figure.axes[0]
     x = np.array(artist(ax, "level -4").get_segments())[..., 0]
-    np.testing.assert_allclose(x, figures.cell_edges(GAMMA_SIGMA2)[3])  # -4 lies in the cell of -2: between it and -2.5
+    np.testing.assert_allclose(x, figures.cell_edges(GAMMA_SIGMA2)[3])  # between -4.3 and -3.25
     assert len(x) == len(GAMMA_W)
     assert [text.get_text() for text in artists(ax, "level label")] == ["\N{MINUS SIGN}4"]
     assert not artists(ax, "level -7")  # below all
@@ -654,6 +654,13 @@ def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
     x, y = artist(above, "curve").get_data()
     np.testing.assert_allclose(y, np.hypot(1, x))
     assert artist(above, "modes").get_rasterized()
+
+
+def test_the_collapse_says_how_many_modes_its_lower_diagram_leaves_out(runs):
+    modes = modes_of(runs, 1.0)
+    modes.loc[100, "speed_up"] *= 1e3
+    words = [text.get_text() for text in artists(figures.collapse(runs, modes).axes[0], "table")]
+    assert words[-3:] == ["outside, below", "1", ""]
 
 
 def test_the_collapse_leaves_out_what_did_not_converge(runs):

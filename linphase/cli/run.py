@@ -12,6 +12,7 @@ from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
     from linphase.config import RunSpec
+    from linphase.trajectory import Trajectory
 
 
 @click.command()
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 @click.option("--steps", type=int, help="gd: at most so many steps.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--theory/--no-theory", default=True, show_default=True,
+              help="Draw the self-consistent dynamics from the same start beside the run.")  # fmt: skip
 @set_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
               help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
-def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) -> None:
+def run(overrides: Sequence[str], replicate: int, theory: bool, output: Path, **options: Any) -> None:
     """Train one network and draw its errors and its singular values against the threshold.
 
     \b
@@ -56,6 +59,8 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
         threshold=trained.initialization.threshold,
         rank=spec.task.rank,
         time_label="step" if spec.dynamics.kind == "gd" else "time",
+        theory=_self_consistent(spec) if theory and spec.dynamics.kind != "self_consistent" else None,
+        names=("gradient descent" if spec.dynamics.kind == "gd" else "gradient flow", "self-consistent"),
     )
     figures.save(
         figure,
@@ -63,6 +68,19 @@ def run(overrides: Sequence[str], replicate: int, output: Path, **options: Any) 
         {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"},
     )
     click.echo(f"Figure: {output}")
+
+
+def _self_consistent(spec: "RunSpec") -> "Trajectory":
+    """The exact solution of equation (1) from the run's own start, somewhat beyond convergence."""
+    from dataclasses import replace
+
+    from linphase.running import train_spec
+    from linphase.spec import DynamicsConfig, RecordConfig, RunConfig, StopConfig
+
+    run = RunConfig(seed=spec.run.seed)
+    stop = StopConfig(train_error=spec.stop.train_error / 10)
+    mixed = replace(spec, dynamics=DynamicsConfig(kind="self_consistent"), stop=stop, record=RecordConfig(), run=run)
+    return train_spec(mixed).trajectory
 
 
 def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: int) -> "RunSpec":

@@ -50,8 +50,8 @@ def against(
     shown = find_panel(panel, by, runs)
     if not holds(predicted, shown):
         raise LinphaseError(
-            f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to set "
-            f"the {names[0]} ones against"
+            f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to "
+            f"set the {names[0]} ones against"
         )
     plots = []
     for facet, theory in zip(facets, split_facets(predicted, axes, predicted=True), strict=True):

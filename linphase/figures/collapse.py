@@ -25,8 +25,6 @@ _WIDE = 1.9  # exponent of d: from there on every mode is on the curve (theory.m
 _ROWS = 6  # of widths in the table, at most
 _COLORS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.93, 256)))  # its end is too light on white
 
-_PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.85, "linewidth": 0}
-
 
 @dataclass(frozen=True)
 class _Points:
@@ -65,13 +63,12 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame) -> Figure:
     above.set(xscale="log", yscale="log", xlim=(left, right), ylabel=r"mode speed-up $\kappa_i$")
     above.set_ylim(min(0.5, points.speed_up.min() / 1.5), 3 * max(right, points.speed_up.max()))
     above.set_title(r"every mode of every run on $\sqrt{1 + (s_i/c)^2}$")
-    _draw_table(above, points)
 
     below.scatter(points.x[order], points.ratio[order], **dots)
     below.axhspan(1 - _TOLERANCE, 1 + _TOLERANCE, color="black", alpha=0.15, linewidth=0, zorder=0.5, gid="tolerance")
     below.axhline(1, color="black", linewidth=0.8)
     below.set(yscale="log", xlabel="singular value over threshold, $s_i/c$", ylabel="ratio to curve")
-    _fit_ratios(below, points.ratio[order])
+    _draw_table(above, points, outside=_fit_ratios(below, points.ratio[order]))
     for axis in (below.xaxis, above.yaxis):
         _decades(axis)
     for ax in (above, below):
@@ -100,8 +97,11 @@ def _points(runs: pd.DataFrame, modes: pd.DataFrame) -> _Points:
     return _Points(x, speed_up, speed_up / np.hypot(1, x), width, width > d**_WIDE)
 
 
-def _draw_table(ax: Axes, points: _Points) -> None:
-    """Share of modes within 5 % of the curve by width, in the corner that the curve leaves free."""
+def _draw_table(ax: Axes, points: _Points, outside: int) -> None:
+    """Share of modes within 5 % of the curve by width, in the corner that the curve leaves free.
+
+    outside: modes that the limits of the lower diagram leave out.
+    """
     inside = np.abs(points.ratio - 1) <= _TOLERANCE
     decade = np.floor(np.log10(points.width) + 1e-9)
     first, last = int(decade.min()), int(decade.max())
@@ -111,12 +111,14 @@ def _draw_table(ax: Axes, points: _Points) -> None:
         rows.append((f"{_power(low)}\N{EN DASH}{_power(low + step)}", (decade >= low) & (decade < low + step)))
     rows.append((rf"over $d^{{{_WIDE}}}$", points.wide))
     rows.append(("all", np.ones(len(inside), dtype=bool)))
-    lines = [("width", "modes", r"within 5 %")]
+    lines = [("width", "modes", "within 5 %")]
     lines += [
         (name, f"{here.sum():,}", f"{floor(1000 * inside[here].mean()) / 10:.1f} %")
         for name, here in rows
         if here.any()
     ]
+    if outside:
+        lines.append(("outside, below", f"{outside:,}", ""))
     for i, line in enumerate(lines):
         for text, x, align in zip(line, (0.03, 0.42, 0.64), ("left", "right", "right"), strict=True):
             ax.text(
@@ -128,8 +130,8 @@ def _power(exponent: int) -> str:
     return written(10**exponent) if exponent < 4 else rf"$10^{{{exponent}}}$"
 
 
-def _fit_ratios(ax: Axes, ratio: Array) -> None:
-    """Limits that hold all but the outermost ratios, whose number is written in."""
+def _fit_ratios(ax: Axes, ratio: Array) -> int:
+    """Limits that hold all but the outermost ratios; returns the number of those."""
     low, high = np.quantile(ratio, [0.001, 0.999])
     low, high = min(low / 1.1, 0.8), max(high * 1.1, 1.25)
     ax.set_ylim(low, high)
@@ -137,9 +139,7 @@ def _fit_ratios(ax: Axes, ratio: Array) -> None:
     ticks = ticks if len(ticks) > 1 else [0.9, 1, 1.1]
     ax.set_yticks(ticks, [written(tick) for tick in ticks])
     ax.yaxis.set_minor_locator(NullLocator())
-    if outside := int(((ratio < low) | (ratio > high)).sum()):
-        ax.text(0.03, 0.06, f"{outside:,} modes outside", ha="left", va="bottom", fontsize=6.5,
-                transform=ax.transAxes, gid="outside", bbox=_PLATE)  # fmt: skip
+    return int(((ratio < low) | (ratio > high)).sum())
 
 
 def _decades(axis: Axis) -> None:
