@@ -69,6 +69,7 @@ def test_blocks_that_are_not_run_say_why(capsys):
     assert "pip install '.[test]' && pytest" in codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [b.code for b in blocks() if b.language == "sh" and not b.note])
 def test_the_readmes_commands_run_as_written(code, checkout):
     run(code, checkout)
