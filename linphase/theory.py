@@ -208,7 +208,8 @@ def boundaries(
     """The boundaries of a square task's phase diagram, as gamma_sigma2 at each of the given gamma_w.
 
     active | lazy: c at the signal's singular value, asymptotically gamma_sigma2 + gamma_w = 1.
-    mixed | balanced: c at the bulk's median, asymptotically gamma_sigma2 + gamma_w = 1/2; none without noise.
+    mixed | balanced: c at the bulk's median, asymptotically gamma_sigma2 + gamma_w = 1/2; none without
+    noise or, at rank = dimension, without a bulk.
     infinite noise: sigma2^2 width = signal_norm, where the start alone is as wrong as A = 0; asymptotically
     2 gamma_sigma2 + gamma_w = 0.
     underparameterized: width = rank, at finite d only; the two lines between regimes end there.
@@ -238,7 +239,7 @@ def boundaries(
         ),
         Boundary(ACTIVE_LAZY, "asymptotic", gamma_w, 1 - gamma_w),
     ]
-    if noise > 0:
+    if noise > 0 and rank < dimension:
         width = np.exp(np.minimum(gamma_w * base, 700.0))
         lines += [
             Boundary(

@@ -3,7 +3,7 @@
 import re
 import zlib
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -276,6 +276,26 @@ def test_another_measure_of_active_reads_its_own_columns(runs):
     np.testing.assert_allclose(np.ma.compressed(shares.get_array()), 0.25)
 
 
+def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
+    assert figure.axes[0].get_title() == ""
+    others = {"by": "speedup", "bulk_cut": 0.3}
+    named = "regime by mode speed-up,\nbulk cut 0.3"
+    assert phase_diagram(runs, AXES, "regime", **others).axes[0].get_title() == named
+    assert phase_diagram(runs, AXES, "regime", signal_cut=0.6).axes[0].get_title() == "regime, signal cut 0.6"
+    assert phase_diagram(runs, AXES, "status", **others).axes[0].get_title() == ""
+    assert [ax.get_title() for ax in all_panels(runs, AXES, **others).axes[:2]] == [named, "smallest test error"]
+    facets = phase_diagram(runs, AXES | {"task.rank": [2, 4]}, "regime", **others)
+    assert facets.legends[0].get_title().get_text() == named
+    assert figures.evidence(runs, AXES, bulk_cut=0.3).legends[0].get_title().get_text() == "bulk cut 0.3"
+
+
+def test_no_title_of_all_panels_is_wider_than_its_panel(runs):
+    figure = all_panels(runs, AXES, by="speedup", signal_cut=0.6, bulk_cut=0.3)
+    figure.draw_without_rendering()
+    for ax in figure.axes[:6]:
+        assert ax.title.get_window_extent().width <= ax.get_window_extent().width
+
+
 def test_all_panels_stand_in_one_figure_each_with_its_colour_bar(runs):
     figure = all_panels(runs, AXES)
     assert len(figure.axes) == 6 + 5
@@ -352,6 +372,33 @@ def test_on_raw_axes_the_same_lines_are_converted(runs):
     s = D / np.sqrt(RANK)
     np.testing.assert_allclose((x * y)[inside], s + D / s)
     np.testing.assert_allclose(artist(ax, f"{theory.UNDERPARAMETERIZED}, finite d").get_ydata(), RANK)
+
+
+def test_solid_lines_cover_dashed_ones_that_all_but_meet_them(figure):
+    for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED):
+        solid, dashed = (artist(figure.axes[0], f"{name}, {kind}") for kind in ("finite d", "asymptotic"))
+        assert solid.get_zorder() > dashed.get_zorder()
+
+
+def test_a_dashed_line_on_its_solid_one_is_left_out(runs):
+    ax = phase_diagram(runs.assign(rank=1), AXES, "regime").axes[0]
+    assert artists(ax, f"{theory.ACTIVE_LAZY}, finite d")
+    assert not artists(ax, f"{theory.ACTIVE_LAZY}, asymptotic")
+
+
+def test_the_spread_of_one_draw_is_drawn_over_outcomes_alone_and_named_where_it_is_in_view(runs, figure):
+    spread = "spread of one draw"
+    assert spread in legend_labels(figure)
+    numbers = phase_diagram(runs, AXES, "test-error")
+    assert not artists(numbers.axes[0], "band")
+    assert spread not in legend_labels(numbers)
+    left = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][:3]}
+    assert spread not in legend_labels(phase_diagram(runs, left, "regime"))
+
+
+def test_full_rank_draws_no_line_between_mixed_and_balanced(runs):
+    ax = phase_diagram(runs.assign(rank=D), AXES, "regime").axes[0]
+    assert not any(theory.MIXED_BALANCED in str(line.get_gid()) for line in ax.lines)
 
 
 def test_without_noise_there_is_no_line_between_mixed_and_balanced(runs):
@@ -444,6 +491,27 @@ def test_a_run_of_gradient_descent_shows_steps_from_the_start():
     assert artist(errors, "test").get_xdata()[0] == 0
     low, high = modes.get_ylim()
     assert low < 20 < 1e9 < high  # a far threshold stays in view with the modes
+
+
+@pytest.mark.parametrize("decades", [0.05, 0.2, 0.5, 0.69, 0.71, 0.9, 1.2, 1.5, 1.95, 4.0])
+@pytest.mark.parametrize("first", [1.2e-10, 2.1e-10, 0.3])
+def test_the_times_of_a_run_are_told_by_several_numbers_that_do_not_meet(first, decades):
+    time = np.r_[0.0, np.geomspace(first, first * 10**decades, 29)]
+    figure = run_figure(trajectory(time=time), threshold=5.0, rank=2)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        assert not any(text.get_text() for text in ax.get_xticklabels(minor=True))
+        labels = [text for text in ax.get_xticklabels() if low <= text.get_position()[0] <= high]
+        boxes = [label.get_window_extent() for label in labels if label.get_text()]
+        assert len(boxes) >= 2
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_the_errors_of_a_run_are_in_view_to_their_end():
+    error = np.geomspace(1e6, 1e-9, 30)
+    low, high = run_figure(trajectory(train_error=error), threshold=5.0, rank=2).axes[0].get_ylim()
+    assert low < error[-1] < error[1] < high
 
 
 @pytest.mark.parametrize("errors", [np.zeros(30), np.r_[np.ones(28), np.inf, np.nan]])

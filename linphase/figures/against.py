@@ -47,7 +47,7 @@ def against(
             f"the axes beyond the first two make {len(facets)} facets; measured against predicted holds at most "
             f"{MAX_FACETS // 3}"
         )
-    shown = find_panel(panel, by, runs)
+    shown = find_panel(panel, by, runs, signal_cut, bulk_cut)
     if not holds(predicted, shown):
         raise LinphaseError(
             f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to "

@@ -14,7 +14,7 @@ from linphase.figures.cells import Plot, cells_of
 from linphase.figures.layout import common_scale, draw_plots, finish, subplots
 from linphase.figures.legends import draw_legends
 from linphase.figures.measured import draw_measured, measured_handles
-from linphase.figures.panels import OVERVIEW, find_panel
+from linphase.figures.panels import OVERVIEW, PANELS, find_panel
 from linphase.figures.scales import draw_colorbar
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, styled
 from linphase.regime import BULK_CUT, SIGNAL_CUT
@@ -45,7 +45,7 @@ def phase_diagram(
     MAX_FACETS facets.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    shown = find_panel(panel, by, runs)
+    shown = find_panel(panel, by, runs, signal_cut, bulk_cut)
     plots = [
         Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, by, signal_cut, bulk_cut))
         for facet in facets
@@ -64,7 +64,7 @@ def phase_diagram(
     ]
     if scale is not None:
         draw_colorbar(figure, grid, scale, shown.levels)
-    title = None if shown.scale == "outcome" else shown.title
+    title = shown.title if shown.scale != "outcome" or shown.title != PANELS[panel].title else None
     if title is not None and len(plots) == 1:
         grid[0].set_title(title)
         title = None
@@ -89,7 +89,7 @@ def all_panels(
     Arguments and errors are those of `phase_diagram`.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    chosen = [find_panel(panel, by, runs) for panel in panels]
+    chosen = [find_panel(panel, by, runs, signal_cut, bulk_cut) for panel in panels]
     plots = [
         Plot(
             shown,

@@ -15,7 +15,7 @@ from linphase.figures.axes import Window, split_facets
 from linphase.figures.cells import Cells, Plot, cells_of
 from linphase.figures.layout import common_scale, draw_plots, finish, subplots
 from linphase.figures.legends import draw_legends
-from linphase.figures.panels import find_panel
+from linphase.figures.panels import find_panel, unusual_cuts
 from linphase.figures.scales import draw_colorbar
 from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, styled
 from linphase.regime import BULK_CUT, MEASURES, SIGNAL_CUT
@@ -76,7 +76,8 @@ def evidence(
         if scale is not None:
             draw_colorbar(figure, [grid[first + 3]], scale)
     label = f"regimes differ ({parted} of {sum(plot.cells.numbers.size for plot in plots[::4])} cells)"
-    draw_legends(figure, plots, lines, below=[Line2D([], [], label=label, **_DOT)])
+    cuts = unusual_cuts(signal_cut, bulk_cut) or None
+    draw_legends(figure, plots, lines, below=[Line2D([], [], label=label, **_DOT)], title=cuts)
     finish(figure, grid[:1], plots[:1], lines[:1])
     return figure
 

@@ -49,7 +49,7 @@ def draw_plots(
         draw_cells(ax, plot.cells, window, scale)
         draw_levels(ax, plot.cells.numbers, window, plot.panel.levels)
         draw_frame(ax, window, left=i % columns == 0, bottom=i + columns >= len(plots))
-        lines.append(draw_lines(ax, plot.runs, window))
+        lines.append(draw_lines(ax, plot.runs, window, banded=plot.panel.scale == "outcome"))
         if plot.title:
             ax.set_title(plot.title)
     return lines

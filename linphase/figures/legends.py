@@ -50,7 +50,7 @@ def draw_legends(
             label = f"theory, {finite}" if kind == "finite d" else r"$d \to \infty$"
             style: Any = LINE_STYLES[kind]
             handles.append(Line2D([], [], color="black", linewidth=1, linestyle=style, label=label))
-    if any(line.boundary.band is not None for line in drawn):
+    if any(line.banded for line in drawn):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
     handles += below
     if handles:

@@ -9,12 +9,14 @@ import pandas as pd
 
 from linphase.errors import LinphaseError
 from linphase.outcomes import measured_by
+from linphase.regime import BULK_CUT, SIGNAL_CUT
 
 UNFINISHED = ("diverged", "failed")
 _OLDER = "they were made before linphase measured it, or theory does not predict it: sweep into another directory"
 _UNCOMPARED = 'sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"'
 _NEVER = "never for most signal modes"
 _PAPER_LEVELS = (-7.0, -4.0, 0.0)  # of the published contours, Tu et al. 2024, Figure 2
+_MEASURES = {"balance": "mode balance", "speedup": "mode speed-up"}
 _COMPARED = {"self_consistent": "exact solution", "self_consistent_euler": "Euler iteration"}
 
 
@@ -42,16 +44,17 @@ _REGISTERED = (
     Panel("test-error", "smallest test error", "min_test_error", "log"),
     Panel("final-test-error", "final test error", "final_test_error", "log"),
     Panel("train-error", "final train error", "final_train_error", "log"),
-    Panel("stable-rank", "stable rank at smallest test error", "stable_rank_at_min", "log", "cividis"),
+    Panel("stable-rank", "stable rank at\nsmallest test error", "stable_rank_at_min", "log", "cividis"),
     Panel("rank", "rank at smallest test error", "rank_at_min", "log", "cividis"),
-    Panel("iterations", "iterations to smallest test error", "iterations_at_min", "log", "magma"),
+    Panel("iterations", "smallest test error: iterations\nat the paper's learning rate", "iterations_at_min",
+          "log", "magma"),
     Panel("distance", "ln of the largest distance to the\nself-consistent dynamics", "distance_to_self_consistent",
           "ln", levels=_PAPER_LEVELS, remedy=_UNCOMPARED),
     Panel("final-time", "final time", "final_time", "log", "magma"),
     Panel("evaluations", "gradient evaluations", "gradient_evaluations", "log", "magma"),
     Panel("signal-active", "active share of the signal", "signal_active", "share", "cividis", measured=True),
     Panel("bulk-active", "active share of the bulk", "bulk_active", "share", "cividis", measured=True),
-    Panel("agreement", "modes on which all measures agree", "evidence_agreement", "share", "cividis"),
+    Panel("agreement", "modes on which\nall measures agree", "evidence_agreement", "share", "cividis"),
     Panel("kernel-change", "relative change of the kernel", "kernel_change", "log"),
     Panel("kernel-distance", "kernel distance", "kernel_distance", "log"),
     Panel("alignment", "alignment of kernel and target", "target_alignment", "log", "cividis"),
@@ -68,8 +71,10 @@ PANELS = {panel.name: panel for panel in _REGISTERED}
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
 
 
-def find_panel(name: str, by: str, runs: pd.DataFrame) -> Panel:
-    """The panel of a name, with its column by one of the measures of active and its title for these runs.
+def find_panel(
+    name: str, by: str, runs: pd.DataFrame, signal_cut: float = SIGNAL_CUT, bulk_cut: float = BULK_CUT
+) -> Panel:
+    """The panel of a name, with its column by one of the measures of active and its title for these runs and cuts.
 
     Raises LinphaseError for an unknown name, or where the runs hold nothing to draw.
     """
@@ -79,6 +84,8 @@ def find_panel(name: str, by: str, runs: pd.DataFrame) -> Panel:
     if panel.column is not None and panel.measured:
         column = measured_by(panel.column, by)
         panel = replace(panel, column=column, title=panel.title if by == "threshold" else f"{panel.title}, by {by}")
+    if name == "regime":
+        panel = replace(panel, title=_regime_title(by, signal_cut, bulk_cut))
     if not holds(runs, panel):
         raise LinphaseError(
             f"panel {panel.name} needs column {panel.column}, which these results do not hold; {panel.remedy}"
@@ -88,6 +95,19 @@ def find_panel(name: str, by: str, runs: pd.DataFrame) -> Panel:
         to = " or ".join(_COMPARED[which] for which in _COMPARED if which in compared)
         panel = replace(panel, title=panel.title.replace("dynamics", to or "dynamics"))
     return panel
+
+
+def _regime_title(by: str, signal_cut: float, bulk_cut: float) -> str:
+    """How the regime was decided, where not by the threshold and the usual cuts; two lines where one would be long."""
+    named = "regime" if by == "threshold" else f"regime by {_MEASURES.get(by, by)}"
+    title = ", ".join(filter(None, (named, unusual_cuts(signal_cut, bulk_cut))))
+    return title if len(title) <= 30 else title.replace(", ", ",\n", 1)
+
+
+def unusual_cuts(signal_cut: float, bulk_cut: float) -> str:
+    """The cuts that are not the usual ones, in words."""
+    cuts = (("signal", signal_cut, SIGNAL_CUT), ("bulk", bulk_cut, BULK_CUT))
+    return ", ".join(f"{which} cut {cut:g}" for which, cut, usual in cuts if cut != usual)
 
 
 def holds(runs: pd.DataFrame, panel: Panel) -> bool:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, set_ticks, styled, written
@@ -64,6 +65,7 @@ def run_figure(
         ax.set_xlabel(time_label)
         if logarithmic:
             ax.set_xscale("log")
+            _name_times(ax, run.moments)
         set_ticks(ax)
         ax.margins(x=0)
         if theory is not None and len(run.moments) > 1:
@@ -77,6 +79,17 @@ def run_figure(
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, borderpad=0.1)
     return figure
+
+
+def _name_times(ax: Axes, moments: Array) -> None:
+    """Numbers at the decades of a log axis; where it spans less than two, at 1, 2 and 5, or at a few even steps."""
+    span = float(moments[-1] / moments[0])
+    if span < 5:
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    else:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 100 else (1,), numticks=9))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _curves(trajectory: Trajectory, moments: Array, seen: NDArray[np.bool_]) -> _Curves:
@@ -113,7 +126,7 @@ def _draw_errors(ax: Axes, run: _Curves, theory: _Curves | None) -> None:
     ax.legend(handles=[Line2D([], [], color=_SIGNAL, label="train"), Line2D([], [], color=_CONTRAST, label="test")]
               if theory is not None else None, frameon=False)  # fmt: skip
     every = [each for curves in (run, theory) if curves is not None for each in (curves.train, curves.test)]
-    _fit_values(ax, np.concatenate(every), 1e-8)
+    _fit_values(ax, np.concatenate(every), 1e-8, np.concatenate([run.train, run.test]))
 
 
 def _draw_modes(ax: Axes, run: _Curves, theory: _Curves | None, rank: int, threshold: float) -> None:
@@ -137,7 +150,7 @@ def _draw_modes(ax: Axes, run: _Curves, theory: _Curves | None, rank: int, thres
     ax.axhline(threshold, **line, zorder=4, gid="threshold")
     ax.set_ylabel(r"singular values of $A$")
     every = [run.modes.ravel(), *([] if theory is None else [theory.modes.ravel()])]
-    _fit_values(ax, np.concatenate(every), 1e-6, threshold)
+    _fit_values(ax, np.concatenate(every), 1e-6, np.array([threshold]))
     _mode_legend(ax, line, threshold, rank, run.modes.shape[1])
 
 
@@ -156,18 +169,20 @@ def _marker(moments: Array) -> str | None:
     return "." if len(moments) == 1 else None  # a line through one point is invisible
 
 
-def _fit_values(ax: Axes, values: Array, depth: float, also: float = 0.0) -> None:
+def _fit_values(ax: Axes, values: Array, depth: float, whole: Array) -> None:
     """A log axis over the positive values, down to `depth` of the largest at most; linear where none are.
 
-    also: one more value that must be in view.
+    whole: values all of which must be in view.
     """
     positive = values[values > 0]
     if positive.size == 0:
         return
     top = float(positive.max())
     bottom = max(float(positive.min()), depth * top)
+    shown = np.log10([*whole[whole > 0], bottom, top])
+    margin = max(0.2, 0.04 * float(np.ptp(shown)))
     ax.set_yscale("log", nonpositive="mask")
-    ax.set_ylim(min(bottom, also or bottom) / 1.6, 1.6 * max(top, also))
+    ax.set_ylim(10 ** (float(shown.min()) - margin), 10 ** (float(shown.max()) + margin))
 
 
 def _mode_legend(ax: Axes, line: dict[str, Any], threshold: float, rank: int, modes: int) -> None:

@@ -33,10 +33,14 @@ class Line:
     dimension: int
     x: Array
     y: Array
+    banded: bool  # whether its band is in view
 
 
-def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window) -> list[Line]:
-    """The boundaries of the runs' task, where the axes allow and the runs share one task."""
+def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window, *, banded: bool) -> list[Line]:
+    """The boundaries of the runs' task, where the axes allow and the runs share one task.
+
+    banded: with the spread of one draw, whose grey would spoil the colours of numbers.
+    """
     if not window.has_theory:
         return []
     tasks = runs[["dimension", "rank", "noise", "signal_norm"]].drop_duplicates()
@@ -52,12 +56,15 @@ def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window) -> list[Line]:
     lines = []
     for boundary in found:
         asymptotic = boundary.kind == "asymptotic"
-        if asymptotic and np.allclose(boundary.gamma_sigma2, finite[boundary.name].gamma_sigma2, atol=0.01):
+        if asymptotic and _meet(boundary, finite[boundary.name], 0.007 * (right - left)):
             continue  # the solid line says it all
         across = np.clip(boundary.gamma_sigma2, left - 1, right + 1)
         x, y = _data(across, window.x, d), _data(boundary.gamma_w, window.y, d)
-        if boundary.band is not None:
-            low, high = (_data(np.clip(edge, left - 1, right + 1), window.x, d) for edge in boundary.band)
+        band_seen = False
+        if banded and boundary.band is not None:
+            low, high = boundary.band
+            band_seen = bool(((low < right) & (high > left)).any())
+            low, high = (_data(np.clip(edge, left - 1, right + 1), window.x, d) for edge in (low, high))
             ax.fill_betweenx(y, low, high, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
         width = 0.8 if asymptotic else 1.1
         ax.plot(
@@ -69,10 +76,17 @@ def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window) -> list[Line]:
             path_effects=[withStroke(linewidth=width + 1.2, foreground="white", alpha=0.75)],
             solid_capstyle="butt",
             gid=f"{boundary.name}, {boundary.kind}",
-            zorder=3,
+            zorder=2.9 if asymptotic else 3,  # where they nearly meet, one covers the other
         )
-        lines.append(Line(boundary, d, x, y))
+        lines.append(Line(boundary, d, x, y, band_seen))
     return lines
+
+
+def _meet(one: theory.Boundary, other: theory.Boundary, reach: float) -> bool:
+    """Whether two lines, where both are, lie within reach of each other: about the breadth they are drawn with."""
+    apart = np.abs(one.gamma_sigma2 - other.gamma_sigma2)
+    given = np.isfinite(apart)
+    return bool(given.any() and (apart[given] <= reach).all())
 
 
 def _exponents(axis: Axis, d: int) -> Array:
