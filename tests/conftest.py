@@ -4,3 +4,13 @@ import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """List the README's code blocks that no test here runs, each with its reason."""
+    from tests.test_docs import blocks
+
+    terminalreporter.section("README blocks that are not run here")
+    for block in blocks():
+        if block.note:
+            terminalreporter.line(f"{block.code.strip()}\n  {block.note}")
