@@ -1,6 +1,11 @@
 """The command line: what each command prints and writes, and every mistake a user can make with it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +17,7 @@ from linphase import sweeping
 from linphase.cli import main
 from linphase.config import parse_config
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 CONFIG = """
 name = "tiny"
 [task]
@@ -212,3 +218,18 @@ def test_another_configuration_in_a_directory_is_refused_with_the_difference(res
     done = linphase("sweep", "--config", "tiny.toml", "--out", results, "--set", "task.noise=2.0")
     assert done.exit_code == 2
     assert "task.noise: 1.0 in the directory, 2.0 in the config" in done.output
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle_of_one_run_exits_with_130(tmp_path):
+    # Minutes of work, so that it is still running when the signal comes, whatever the machine.
+    cell = ["--gamma-sigma2", "-3", "--gamma-w", "1", "-d", "600", "--set", "dynamics.tolerance=1e-7"]
+    command = [sys.executable, "-m", "linphase", "run", *cell]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert "Interrupted." in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
