@@ -200,13 +200,15 @@ def predicted_runs(configs: Iterable[SweepConfig]) -> "pd.DataFrame":
 
     from linphase.running import train_spec
     from linphase.task import draw_task
+    from linphase.threads import one_blas_thread
 
     draw = lru_cache(maxsize=None)(draw_task)
     specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand()}
-    rows = [
-        summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.run.seed, replicate=spec.replicate)))
-        for spec in specs.values()
-    ]
+    with one_blas_thread():
+        rows = [
+            summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.run.seed, replicate=spec.replicate)))
+            for spec in specs.values()
+        ]
     return pd.DataFrame(rows)
 
 
