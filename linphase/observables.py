@@ -35,7 +35,8 @@ def mode_rates(weights: Weights, U: Array, V: Array) -> Array:
 
     U (d_out, n) and V (d_in, n) hold the vectors as columns; returns (n,).
     """
-    rates: Array = np.sum((weights.W2.T @ U) ** 2, axis=0) + np.sum((weights.W1 @ V) ** 2, axis=0)
+    left, right = weights.W2.T @ U, weights.W1 @ V
+    rates: Array = np.einsum("ij,ij->j", left, left) + np.einsum("ij,ij->j", right, right)
     return rates
 
 
@@ -45,11 +46,20 @@ def singular_values_and_balance(weights: Weights, modes: int) -> tuple[Array, Ar
     b_i = 2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), in [0, 1]: 1 where the two layers carry mode i equally and aligned
     (balanced), 0 where they do not move for it (lazy). Returns two arrays (min(modes, d_in, d_out, width),).
     """
+    if weights.width < min(weights.W1.shape[1], weights.W2.shape[0]):
+        # Neither singular values nor rates see the Q of a QR factorization of a layer: a problem of size width.
+        W2 = np.asarray(np.linalg.qr(weights.W2, mode="r"))
+        W1 = np.asarray(np.linalg.qr(weights.W1.T, mode="r")).T
+        weights = Weights(np.ascontiguousarray(W1), W2)
     U, s, Vt = np.linalg.svd(weights.product(), full_matrices=False)
     n = min(modes, s.size, weights.width)
-    rates = mode_rates(weights, U[:, :n], Vt[:n].T)
-    balance = np.divide(2 * s[:n], rates, out=np.zeros_like(rates), where=rates > 0)
-    return s[:n], np.minimum(balance, 1)  # Cauchy-Schwarz, up to rounding
+    return s[:n], mode_balance(s[:n], mode_rates(weights, U[:, :n], Vt[:n].T))
+
+
+def mode_balance(s: Array, rates: Array) -> Array:
+    """b_i = 2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), of singular values and `mode_rates` of the same modes."""
+    balance: Array = np.divide(2 * s, rates, out=np.zeros_like(rates), where=rates > 0)
+    return np.minimum(balance, 1)  # Cauchy-Schwarz, up to rounding
 
 
 def average_mode_rate(weights: Weights) -> float:

@@ -12,7 +12,7 @@ from linphase.observables import singular_values_and_balance
 from linphase.trajectory import Modes, ModeTimes, Trajectory
 
 # Path length between snapshots at the start of a run; it doubles whenever the memory is full.
-_FIRST_SPACING = 0.1
+_FIRST_SPACING = 0.25
 _TINY = 1e-300
 
 

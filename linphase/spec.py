@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from linphase.errors import ConfigError
 
-NUMERICS_VERSION = 1  # part of every run id: raised only when linphase's numbers change
+NUMERICS_VERSION = 2  # part of every run id: raised only when linphase's numbers change
 MAX_WIDTH = 2**53  # the last integer up to which every width is exact in float64
 PAPER_DIVISOR = 50  # eta = 1/(50 ...): theory.md section 2
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # true is no number, 3.0 no integer

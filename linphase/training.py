@@ -27,10 +27,11 @@ from linphase.observables import (
     escape_times,
     imbalance_drift,
     mean_square,
+    mode_balance,
+    mode_rates,
     mode_speed_up,
     relative_imbalance,
     self_consistency_residual,
-    singular_values_and_balance,
     subspace_overlap,
 )
 from linphase.recorder import Recorder
@@ -40,6 +41,7 @@ from linphase.threads import one_blas_thread
 from linphase.trajectory import Modes, ModeTimes, TestErrorMinimum, Trajectory
 
 Array = NDArray[np.floating]
+SVD = tuple[Array, Array, Array]  # U (d_out, n), s (n,), V (d_in, n) of A
 
 # Under flow the train error never grows; under descent it may, for a while and by a few decades, before it falls
 # (the catapult). Beyond this factor of the larger of its start and that of A = 0 it grows doubly exponentially.
@@ -220,8 +222,13 @@ def _finished(
     """Everything about a run whose last state is `state`."""
     c, modes = initialization.threshold, dynamics.reachable_rank(task, weights)
     ended = status != "diverged"
-    final = _modes_at_end(state.weights, task, modes, average_mode_rate(weights)) if ended else _no_modes(task, modes)
     own_start = weights if isinstance(dynamics, GradientDescent | GradientFlow) else None
+    final, observables = _no_modes(task, modes), None
+    if ended:
+        U, s, Vt = np.linalg.svd(state.weights.product(), full_matrices=False)
+        svd = U, s, Vt.T
+        final = _modes_at_end(state.weights, svd, task, modes, average_mode_rate(weights))
+        observables = _observables(state.weights, svd, weights, own_start, task, c)
     C1, C2 = state.weights.gram()
     return result(
         task,
@@ -238,7 +245,7 @@ def _finished(
         updates=measured.updates,
         gradient_evaluations=state.evaluations,
         elapsed=perf_counter() - began,
-        observables=_observables(state.weights, weights, own_start, task, c) if ended else None,
+        observables=observables,
         distance_to_self_consistent=measured.recorder.comparison.largest,
         A=state.residual.astype(np.float64) + task.target,
         C1=C1,
@@ -327,10 +334,11 @@ def _check_shapes(task: Task, weights: Weights) -> None:
         )
 
 
-def _modes_at_end(weights: Weights, task: Task, n: int, initial_rate: float) -> Modes:
-    s, balance = singular_values_and_balance(weights, n)
+def _modes_at_end(weights: Weights, svd: SVD, task: Task, n: int, initial_rate: float) -> Modes:
+    U, s, V = svd
+    balance = mode_balance(s[:n], mode_rates(weights, U[:, :n], V[:, :n]))
     _, S, _ = task.target_svd
-    return Modes(s, balance, mode_speed_up(weights, task, initial_rate), S[:n])
+    return Modes(s[:n], balance, mode_speed_up(weights, task, initial_rate), S[:n])
 
 
 def _no_modes(task: Task, n: int) -> Modes:
@@ -347,10 +355,12 @@ def _mode_times(recorder: Recorder, task: Task, c: float) -> ModeTimes:
     return ModeTimes(crossing_times(time, s, c), escape_times(time, s, S, c), convergence_times(time, s, S))
 
 
-def _observables(weights: Weights, start: Weights, own_start: Weights | None, task: Task, c: float) -> EndObservables:
+def _observables(
+    weights: Weights, svd: SVD, start: Weights, own_start: Weights | None, task: Task, c: float
+) -> EndObservables:
     """At the end. A dynamics that does not train the start's own weights (own_start None) has no balance of its own."""
     kernel, kernel_at_start = Kernel.of(weights), Kernel.of(start)
-    U, s, Vt = np.linalg.svd(weights.product().astype(np.float64), full_matrices=False)
+    U, s, V = svd
     U_star, _, V_star = task.signal_svd
     return EndObservables(
         kernel_change=kernel_change(kernel, kernel_at_start),
@@ -358,7 +368,7 @@ def _observables(weights: Weights, start: Weights, own_start: Weights | None, ta
         target_alignment=target_alignment(kernel, task.target),
         imbalance=None if own_start is None else relative_imbalance(weights),
         imbalance_drift=None if own_start is None else imbalance_drift(weights, own_start),
-        subspace_overlap=subspace_overlap(U, Vt.T, U_star, V_star),
+        subspace_overlap=subspace_overlap(U, V, U_star, V_star),
         self_consistency_residual=None if own_start is None else self_consistency_residual(kernel.C2, U, s, c),
     )
 
