@@ -43,8 +43,8 @@ class TestErrorWatch(Protocol):
 class _Best:
     """The best moment so far, with A - A* at that moment."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, modes: int) -> None:
+        self.task, self.modes = task, modes
         self.test_error = np.inf
         self.time = 0.0
         self.step: int | None = None
@@ -58,15 +58,15 @@ class _Best:
     def result(self) -> TestErrorMinimum:
         U, s, Vt = np.linalg.svd(self.deviation + self.task.signal, full_matrices=False)
         U_star, _, V_star = self.task.signal_svd
-        overlap = subspace_overlap(U, Vt.T, U_star, V_star)
+        overlap = subspace_overlap(U[:, : self.modes], Vt[: self.modes].T, U_star, V_star)
         return TestErrorMinimum(self.test_error, self.time, self.step, stable_rank(s), numerical_rank(s), overlap)
 
 
 class MinimumAtSteps:
     """Gradient descent: the first step of the smallest test error."""
 
-    def __init__(self, task: Task) -> None:
-        self.best = _Best(task)
+    def __init__(self, task: Task, modes: int) -> None:
+        self.best = _Best(task, modes)
 
     def observe(self, state: State, deviation: Array, test_error: float) -> None:
         self.best.offer(test_error, state.time, state.step, deviation)
@@ -78,8 +78,8 @@ class MinimumAtSteps:
 class MinimumBetweenSteps:
     """A flow: searches the two steps around every state whose test error is smaller than its neighbours'."""
 
-    def __init__(self, task: Task) -> None:
-        self.best = _Best(task)
+    def __init__(self, task: Task, modes: int) -> None:
+        self.best = _Best(task, modes)
         self.last: list[_End] = []  # the last two states and, while observing, the newest
         self.spare: list[_End] = []
 

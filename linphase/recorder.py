@@ -11,8 +11,8 @@ from linphase.dynamics import State
 from linphase.observables import singular_values_and_balance
 from linphase.trajectory import Modes, ModeTimes, Trajectory
 
-# Path length between snapshots at the start of a run; it doubles whenever the memory is full.
-_FIRST_SPACING = 0.25
+# Path length that the snapshots cover before their spacing has to double: that of most runs.
+_USUAL_LENGTH = 12.0
 _TINY = 1e-300
 
 
@@ -38,7 +38,7 @@ class Recorder:
     def __init__(self, snapshots: int, modes: int, comparison: Comparison) -> None:
         self.capacity, self.modes, self.comparison = snapshots, modes, comparison
         self.kept: list[_Snapshot] = []
-        self.spacing = _FIRST_SPACING
+        self.spacing = _USUAL_LENGTH / snapshots
         self.length = 0.0  # of the path since the last snapshot
         self.first_time = 0.0
         self.point: tuple[float, float, float] | None = None

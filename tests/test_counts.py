@@ -51,7 +51,7 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
     task = draw_task(TaskConfig(dimension=d, rank=4))
     start = Initialization.at(d, gamma_sigma2=-1.5, gamma_w=2.2)
     weights = gaussian_start(start, task.shape).astype(precision)
-    watch = MinimumBetweenSteps(task) if dynamics.continuous else MinimumAtSteps(task)
+    watch = (MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, d)
     rule = Converged(1e-3, 0.0) if dynamics.continuous else PaperRule()
     noise = (task.target - task.signal).astype(precision)
     deviation = np.empty_like(noise)

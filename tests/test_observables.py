@@ -7,8 +7,11 @@ from scipy.linalg import sqrtm
 from linphase import observables as obs
 from linphase import theory
 from linphase.kernel import Kernel, kernel_change, kernel_distance, kernel_norm, kernel_product, target_alignment
-from linphase.network import Weights, reduce_width
+from linphase.network import Weights, gaussian_start, reduce_width
 from linphase.self_consistent import SelfConsistentSolution
+from linphase.spec import Initialization, TaskConfig
+from linphase.task import draw_task
+from linphase.training import train
 from tests.naive import gradient_descent, gradient_flow, random_task, random_weights
 
 SHAPES = [(4, 4), (5, 3), (3, 5)]
@@ -276,3 +279,14 @@ def test_convergence_comes_after_the_last_excursion():
 def test_one_record_says_always_or_never():
     assert obs.crossing_times(np.zeros(1), np.array([[2.0]]), 1.0)[0] == 0
     assert np.isnan(obs.crossing_times(np.zeros(1), np.array([[0.5]]), 1.0)[0])
+
+
+def test_the_overlap_of_a_network_too_narrow_for_the_signal_counts_only_its_own_modes():
+    task = draw_task(TaskConfig(dimension=24, rank=3))
+    start = Initialization.at(24, gamma_sigma2=-2.0, width=1)
+    run = train(task, gaussian_start(start, task.shape), initialization=start)
+    U, _, Vt = np.linalg.svd(run.A)
+    U_star, _, V_star = task.signal_svd
+    expected = (np.sum((U[:, 0] @ U_star) ** 2) + np.sum((Vt[0] @ V_star) ** 2)) / 6
+    assert run.observables.subspace_overlap == pytest.approx(expected, rel=1e-12)
+    assert run.minimum.subspace_overlap <= 1 / 3 + 1e-12

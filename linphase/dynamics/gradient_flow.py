@@ -108,22 +108,23 @@ class _ChebyshevStep:
     """The workspace of one flow: the vector (W1, W2) at the stages of a step, as columns of one array.
 
     Columns: P and Q alternate as the stages Y_{j-1} and Y_{j-2}; between them stand Y_0 and F_0, so that a stage is
-    one product of three neighbouring columns with their coefficients, and the gradient is accumulated onto it.
+    one product of three neighbouring columns with their coefficients, and the gradient is accumulated onto it. The
+    last column is F_1, for the local error is a combination of them too.
     """
 
     def __init__(self, task: Task, weights: Weights) -> None:
         W1, W2 = weights.W1, weights.W2
         self.width, self.d_in, self.d_out = W1.shape[0], W1.shape[1], W2.shape[0]
         n = W1.size + W2.size
-        self.columns = np.zeros((n, 4), dtype=W1.dtype, order="F")
-        self.P, self.Y0, self.F0, self.Q = self.columns.T
-        self.F1, self.error = np.empty((2, n), dtype=W1.dtype)
+        self.columns = np.zeros((n, 5), dtype=W1.dtype, order="F")
+        self.P, self.Y0, self.F0, self.Q, self.F1 = self.columns.T
+        self.error = np.empty(n, dtype=W1.dtype)
         self.target = task.target.astype(W1.dtype)
         self.target_norm = float(np.linalg.norm(self.target))
         self.G = np.empty_like(self.target)
         self.G0 = np.empty_like(self.target)
         self.A = np.empty_like(self.target)
-        self.gemm, self.gemv, self.axpy = get_blas_funcs(["gemm", "gemv", "axpy"], [W1, W2])
+        self.gemm, self.gemv = get_blas_funcs(["gemm", "gemv"], [W1, W2])
         for view, values in zip(self.split(self.Y0), (W1, W2), strict=True):
             np.copyto(view, values)
         self.start = Weights(*self.split(self.Y0))
@@ -167,14 +168,14 @@ class _ChebyshevStep:
         s = stages_for(h * rho)
         coefficients = stages(s)
         before, last = self.P, self.Q  # Y_{j-2}, Y_{j-1}
-        np.copyto(before, self.Y0)
-        np.copyto(last, self.Y0)
-        self.axpy(self.F0, last, a=coefficients.mu_tilde[1] * h)
+        self.gemv(1, self.columns[:, 1:3], (1, coefficients.mu_tilde[1] * h), 0, last, overwrite_y=1)
         for j in range(2, s + 1):
             mu, nu, gamma_tilde = coefficients.mu[j], coefficients.nu[j], coefficients.gamma_tilde[j]
             self.residual(last, self.G)
+            if j == 2:  # Y_{j-2} is Y_0, and `before` not yet anything
+                nu = 0.0
             if before is self.P:  # Y_0, F_0, Q
-                columns, weights = self.columns[:, 1:], (1 - mu - nu, gamma_tilde * h, mu)
+                columns, weights = self.columns[:, 1:4], (1 - mu - nu, gamma_tilde * h, mu)
             else:  # P, Y_0, F_0
                 columns, weights = self.columns[:, :3], (mu, 1 - mu - nu, gamma_tilde * h)
             self.gemv(1, columns, weights, nu, before, overwrite_y=1)
@@ -187,10 +188,8 @@ class _ChebyshevStep:
 
     def local_error(self, h: float) -> float:
         """Estimate 0.8 (y_n - y_{n+1}) + 0.4 h (F_n + F_{n+1}) (RKC, section 3.1), relative, in A and in W."""
-        np.add(self.F0, self.F1, out=self.error)
-        self.error *= 0.4 * h
-        self.axpy(self.Y0, self.error, a=0.8)
-        self.axpy(self.end, self.error, a=-0.8)
+        at_P, at_Q = (-0.8, 0.0) if self.end is self.P else (0.0, -0.8)
+        self.gemv(1, self.columns, (at_P, 0.8, 0.4 * h, at_Q, 0.4 * h), 0, self.error, overwrite_y=1)
         in_weights = norm(self.error) / norm(self.end)
         (W1, W2), (dW1, dW2) = self.split(self.end), self.split(self.error)
         in_product = norm(W2 @ (dW1 @ self.probes) + dW2 @ (W1 @ self.probes))
