@@ -2,7 +2,8 @@
 
 Both order parameters fall from 1 to 0 as sigma2 grows at fixed width, for the threshold c = sigma2 * width grows.
 Between the last cell at or above the cut and the next the crossing is interpolated linearly; its interval is that of a
-bootstrap over replicates.
+bootstrap over replicates. It tells how the draws differ and nothing of the grid, whose step limits the resolution:
+where the replicates have the same shares the interval has no width.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,27 +28,32 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class MeasuredBoundary:
-    """One crossing, beside theory's; gamma_sigma2 is nan where the order parameter does not cross on the grid.
+    """One crossing, beside theory's; gamma_sigma2 is -inf or inf where the order parameter crosses beyond the grid.
 
-    low and high bound the central 95 % of the bootstrap over replicates; nan with fewer than two replicates.
+    low and high bound the central 95 % of the bootstrap over replicates, and may be infinite in the same sense; nan
+    with fewer than two replicates. A replicate that lacks a run of the width, or of which one diverged, counts for
+    nothing: neither for the place nor for the interval. Without a complete replicate all is nan.
     """
 
     name: str  # "active | lazy" or "mixed | balanced"
     facet: tuple[tuple[str, object], ...]
     gamma_w: float
     width: int
-    replicates: int
+    replicates: int  # the complete ones
+    runs: int  # theirs
+    converged: float  # share of these runs; only converged ones separate mixed from balanced
     gamma_sigma2: float
     low: float
     high: float
+    grid_step: float  # between the two cells around the crossing; nan where it is beyond the grid
     finite_d: float
     asymptotic: float
 
 
 def crossing(gamma_sigma2: Array, share: Array, cut: float) -> Array:
-    """Where shares (..., n) over ascending gamma_sigma2 (n,) fall below the cut for the last time; nan where never.
+    """Where shares (..., n) over ascending gamma_sigma2 (n,) fall below the cut for the last time.
 
-    A share that is below the cut everywhere, or nowhere at the end, crosses outside the grid.
+    A share below the cut everywhere crosses before the grid, at -inf; one not below it at the end behind it, at inf.
     """
     above = share >= cut
     n = share.shape[-1]
@@ -58,7 +64,7 @@ def crossing(gamma_sigma2: Array, share: Array, cut: float) -> Array:
     left, right = (np.take_along_axis(share, k[..., None], axis=-1)[..., 0] for k in (i, j))
     drop = np.where(inside, left - right, 1.0)
     place = gamma_sigma2[i] + (left - cut) / drop * (gamma_sigma2[j] - gamma_sigma2[i])
-    return np.where(inside, place, np.nan)
+    return np.where(inside, place, np.where(above.any(axis=-1), np.inf, -np.inf))
 
 
 def measured_boundaries(
@@ -83,12 +89,7 @@ def measured_boundaries(
         ):
             shares = part.dropna(subset=[measured_by(column, by)])
             for _, row in shares.groupby(["gamma_w", "width"], sort=True):
-                gamma_w, width = float(row["gamma_w"].iloc[0]), int(row["width"].iloc[0])
-                table = row.pivot_table(index="replicate", columns="gamma_sigma2", values=measured_by(column, by))
-                x, values = table.columns.to_numpy(dtype=float), table.to_numpy(dtype=float)
-                place, low, high = _bootstrapped(x, values, cut, seed)
-                theory = _theory(row, name)
-                found.append(MeasuredBoundary(name, facet, gamma_w, width, len(values), place, low, high, *theory))
+                found.append(_measured(name, facet, row, measured_by(column, by), cut, seed))
     return found
 
 
@@ -100,17 +101,54 @@ def _groups(runs: "pd.DataFrame", facets: list[str]) -> Iterator[tuple[tuple[tup
         yield tuple(zip(facets, values, strict=True)), part
 
 
+def _measured(
+    name: str, facet: tuple[tuple[str, object], ...], row: "pd.DataFrame", column: str, cut: float, seed: int
+) -> MeasuredBoundary:
+    """The crossing of one column along the runs of one width."""
+    table = row.pivot_table(index="replicate", columns="gamma_sigma2", values=column).dropna()
+    used = row[row["replicate"].isin(table.index)]
+    x, values = table.columns.to_numpy(dtype=float), table.to_numpy(dtype=float)
+    place, low, high = _bootstrapped(x, values, cut, seed)
+    finite_d, asymptotic = _theory(row, name)
+    return MeasuredBoundary(
+        name=name,
+        facet=facet,
+        gamma_w=float(row["gamma_w"].iloc[0]),
+        width=int(row["width"].iloc[0]),
+        replicates=len(values),
+        runs=len(used),
+        converged=float((used["status"] == "converged").mean()),
+        gamma_sigma2=place,
+        low=low,
+        high=high,
+        grid_step=_step_at(x, place),
+        finite_d=finite_d,
+        asymptotic=asymptotic,
+    )
+
+
 def _bootstrapped(x: Array, values: Array, cut: float, seed: int) -> tuple[float, float, float]:
     """Crossing of the mean over replicates (r, n), and the interval from means over replicates drawn with return."""
-    place = float(crossing(x, np.nanmean(values, axis=0), cut))
     r = len(values)
-    if r < 2 or not np.isfinite(place) or np.isnan(values).any():
+    if r == 0:
+        return np.nan, np.nan, np.nan
+    place = float(crossing(x, values.mean(axis=0), cut))
+    if r == 1:
         return place, np.nan, np.nan
     drawn = np.random.default_rng(seed).integers(r, size=(_BOOTSTRAPS, r))
     places = crossing(x, values[drawn].mean(axis=1), cut)
-    places = places[np.isfinite(places)]
-    low, high = np.quantile(places, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    # Of the places themselves, for between a finite and an infinite one there is nothing to interpolate.
+    low = np.quantile(places, (1 - _LEVEL) / 2, method="lower")
+    high = np.quantile(places, (1 + _LEVEL) / 2, method="higher")
     return place, float(low), float(high)
+
+
+def _step_at(x: Array, place: float) -> float:
+    """Distance of the two cells around a place."""
+    if not np.isfinite(place):
+        return np.nan
+    right = min(int(np.searchsorted(x, place, side="right")), len(x) - 1)
+    return float(x[right] - x[right - 1])
 
 
 def _theory(row: "pd.DataFrame", name: str) -> tuple[float, float]:

@@ -88,12 +88,20 @@ RUNS = (
         "crossing_time",
         "float64",
         "time",
-        "median over the signal modes: s_i passes c; 0: always above; null: most never",
+        "median over the signal modes: s_i passes c for good; 0: always above; null: half of them or more never",
     ),
     Column(
-        "escape_time", "float64", "time", "median over the signal modes: s_i passes half of s_i(Y); null: most never"
+        "escape_time",
+        "float64",
+        "time",
+        "median over the signal modes: s_i passes half of s_i(Y) for good; null: half of them or more never",
     ),
-    Column("convergence_time", "float64", "time", "median over the signal modes: s_i is within 5 % of s_i(Y) for good"),
+    Column(
+        "convergence_time",
+        "float64",
+        "time",
+        "median over the signal modes: s_i is within 5 % of s_i(Y) for good; null: half of them or more never",
+    ),
     Column("final_train_error", "float64", "", "||A - Y||_F^2/d^2 at the last measurement"),
     Column("final_test_error", "float64", "", "||A - A*||_F^2/d^2 at the last measurement"),
     Column("train_error_floor", "float64", "", "sum of s_i(Y)^2 over i > width, over d^2: the width's best"),
@@ -124,10 +132,20 @@ TRAJECTORIES = (
     Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),
     Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end"),
     Column("target_singular_values", "list<float32>", "", "s_i(Y) of every mode"),
-    Column("crossing_times", "list<float32>", "time", "of each signal mode: s_i passes c; 0: always above; nan: never"),
-    Column("escape_times", "list<float32>", "time", "of each signal mode: s_i passes half of s_i(Y)"),
     Column(
-        "convergence_times", "list<float32>", "time", "of each signal mode: last time s_i is off s_i(Y) by over 5 %"
+        "crossing_times",
+        "list<float32>",
+        "time",
+        "of each signal mode: s_i passes c for good; 0: always above; nan: never",
+    ),
+    Column(
+        "escape_times", "list<float32>", "time", "of each signal mode: s_i passes half of s_i(Y) for good; nan: never"
+    ),
+    Column(
+        "convergence_times",
+        "list<float32>",
+        "time",
+        "of each signal mode: last time s_i is off s_i(Y) by over 5 %; nan: still is",
     ),
 )
 

@@ -46,13 +46,19 @@ from linphase.spec import (
 from linphase.toml import flat_grid, override_with, plain, read_toml
 
 __all__ = [
+    "AXIS_KEYS",
+    "FACET_KEYS",
+    "KEYS",
     "KEYS_OF_KIND",
     "KEYS_OF_RULE",
     "MAX_RUNS",
     "MAX_WIDTH",
+    "NAME",
     "NUMERICS_VERSION",
     "PAPER_DIVISOR",
+    "REPLICATES",
     "SECTIONS",
+    "START_KEYS",
     "VARIANCE_KEYS",
     "WIDTH_KEYS",
     "DynamicsConfig",
@@ -76,21 +82,25 @@ WIDTH_KEYS = ("gamma_w", "width")
 
 _Values = dict[str, tuple[Any, ...] | None]  # what each key is in the sweep; None where it is not as required
 
-_KEYS = {
+KEYS = {
     f"{section}.{name}": Key.of(field)
     for section, model in SECTIONS.items()
     for name, field in model.model_fields.items()
 }
-_FACET_KEYS = {
+FACET_KEYS = {
     key: value
-    for key, value in _KEYS.items()
+    for key, value in KEYS.items()
     if key.startswith(("task.", "dynamics.", "stop.")) or key == "run.precision"
 }
-_START_KEYS = {name: Key.of(field) for name, field in Start.model_fields.items()}
-_REPLICATES = Key.of(Field(ge=1, description="an integer of at least 1"), annotation=int)
-_AXIS_KEYS = _START_KEYS | _FACET_KEYS
-_NAME = Key.of(
+START_KEYS = {name: Key.of(field) for name, field in Start.model_fields.items()}
+REPLICATES = Key.of(
+    Field(ge=1, title="independent draws of task and start in every cell", description="an integer of at least 1"),
+    annotation=int,
+)
+AXIS_KEYS = START_KEYS | FACET_KEYS
+NAME = Key.of(
     Field(
+        title="the results go to results/NAME unless --out says otherwise",
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
         description="1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter, a digit or _",
     ),
@@ -155,9 +165,10 @@ class SweepConfig:
         return any(name in keys_of[choice] for choice in self.values(selector))
 
     def resolved(self) -> dict[str, Any]:
-        """Everything, defaults included and axes as lists, ready for JSON; `parse_config` reads it back."""
+        """What decides the runs, defaults included and axes as lists, ready for JSON; `parse_config` reads it back."""
         grid: dict[str, Any] = {key: [_jsonable(value) for value in values] for key, values in self.grid.axes.items()}
         sections = {section: getattr(self, section).model_dump() for section in SECTIONS}
+        del sections["run"]["max_time"]
         return {"name": self.name, "grid": grid | {"replicates": self.grid.replicates}, **sections}
 
     @property
@@ -244,14 +255,14 @@ def _parse(mapping: Mapping[str, Any], problems: Problems) -> SweepConfig:
     """Check everything, raise what is wrong, and only then build the configuration."""
     _report_unknown(mapping, ("name", "grid", *SECTIONS), (), problems)
     if "name" in mapping:
-        name = _NAME.check(mapping["name"], ("name",), problems)
+        name = NAME.check(mapping["name"], ("name",), problems)
     else:
         problems.add(("name",), 'is required, found none. Example: name = "quickstart"')
     values = _section_values(mapping, problems)
     axes, replicates = _read_grid(mapping.get("grid", {}), problems)
     for key in axes:
         path = tuple(key.split("."))
-        if key in _FACET_KEYS and problems.is_overridden(path):
+        if key in FACET_KEYS and problems.is_overridden(path):
             problems.add(path, f"has no effect, as grid.{key} is an axis; set grid.{key} instead")
     known = {key: entry for key, entry in (values | axes).items() if entry is not None}
     check_cells(known, axes, problems)
@@ -277,7 +288,7 @@ def _section_values(mapping: Mapping[str, Any], problems: Problems) -> _Values:
         for name, field in model.model_fields.items():
             key = f"{section}.{name}"
             given = name in table
-            values[key] = _KEYS[key].check(table[name], (section, name), problems) if given else (field.default,)
+            values[key] = KEYS[key].check(table[name], (section, name), problems) if given else (field.default,)
     return values
 
 
@@ -287,14 +298,14 @@ def _read_grid(grid: Any, problems: Problems) -> tuple[_Values, tuple[int] | Non
         problems.add(("grid",), f"must be a table, found {show(grid)}")
         return {}, None
     grid = flat_grid(grid, problems)
-    _report_unknown(grid, (*_AXIS_KEYS, "replicates"), ("grid",), problems)
-    replicates = _REPLICATES.check(grid.get("replicates", 1), ("grid", "replicates"), problems)
+    _report_unknown(grid, (*AXIS_KEYS, "replicates"), ("grid",), problems)
+    replicates = REPLICATES.check(grid.get("replicates", 1), ("grid", "replicates"), problems)
     keys = [
         *_start_keys(grid, "variance", VARIANCE_KEYS, "gamma_sigma2 = { start = -3, stop = 0, num = 16 }", problems),
         *_start_keys(grid, "width", WIDTH_KEYS, "width = [16, 64, 256]", problems),
-        *(key for key in grid if key in _FACET_KEYS),
+        *(key for key in grid if key in FACET_KEYS),
     ]
-    read = {key: read_axis(grid[key], _AXIS_KEYS[key], ("grid", key), problems) for key in keys}
+    read = {key: read_axis(grid[key], AXIS_KEYS[key], ("grid", key), problems) for key in keys}
     axes: dict[str, Axis] = {key: axis for key, axis in read.items() if axis is not None}
     cells = math.prod(size(axis) for axis in axes.values())
     count = 1 if replicates is None else replicates[0]
@@ -324,14 +335,14 @@ def _start_keys(
 def _report_unknown(table: Mapping[str, Any], known: Iterable[str], path: tuple[str, ...], problems: Problems) -> None:
     """Note every key that does not exist, with the one that may have been meant."""
     known = list(known)
-    full_names = ["grid.replicates", *(f"grid.{key}" for key in _START_KEYS), *_KEYS]
+    full_names = ["grid.replicates", *(f"grid.{key}" for key in START_KEYS), *KEYS]
     for key in table:
         if key in known:
             continue
         found = show(table[key])
         close = [dotted((*path, name)) for name in difflib.get_close_matches(key, known, n=1)]
         meant = close or [name for name in full_names if name.endswith(f".{key}")]
-        if path == ("grid",) and key in _KEYS:
+        if path == ("grid",) and key in KEYS:
             text = f"cannot be an axis (task.*, dynamics.*, stop.* and run.precision can), found {found}"
         elif meant:
             text = f"is not a key, found {found}; did you mean {meant[0]}?"
@@ -353,7 +364,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             lines.append(f"grid.{key}: an axis in the directory, none in the config")
         elif key not in before.grid.axes:
             lines.append(f"grid.{key}: no axis in the directory, one in the config")
-    for key in _KEYS:
+    for key in KEYS:
         if key in before.grid.axes or key in after.grid.axes or not (before.uses(key) and after.uses(key)):
             continue
         (was,), (now,) = before.values(key), after.values(key)

@@ -11,3 +11,7 @@ class ConfigError(LinphaseError):
 
 class ResultsError(LinphaseError):
     """A results directory that cannot be read, written or extended."""
+
+
+class SlurmError(LinphaseError):
+    """SLURM is not there, or refuses."""

@@ -32,7 +32,8 @@ def outcomes(
     parameters are null by this measure.
     """
     signal, bulk = runs[measured_by("signal_active", by)], runs[measured_by("bulk_active", by)]
-    rows = zip(runs["status"], signal, bulk, runs["width"], runs["rank"], runs["noise"], strict=True)
+    columns = (runs["status"], signal, bulk, runs["width"], runs["rank"], runs["noise"])
+    rows = zip(*(column.tolist() for column in columns), strict=True)  # of plain objects, ten times as fast
     found = [
         _outcome(status, classify(_given(s), _given(b), width=width, rank=rank, noise=noise,
                                   signal_cut=signal_cut, bulk_cut=bulk_cut), width < rank)

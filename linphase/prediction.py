@@ -71,7 +71,7 @@ def _at_the_end(task: Task, predicted: Prediction) -> tuple[Array, Kernel, EndOb
     s, c = predicted.singular_values, predicted.threshold
     U, _, V = (each[..., : s.size] for each in task.target_svd)
     d_out, d_in = task.shape
-    above = np.hypot(s, c) - c
+    above = s * (s / (np.hypot(s, c) + c))  # sqrt(s^2 + c^2) - c, without cancelling
     start = Kernel(c * np.eye(d_in), c * np.eye(d_out))
     kernel = Kernel(start.C1 + (V * above) @ V.T, start.C2 + (U * above) @ U.T)
     U_star, _, V_star = task.signal_svd

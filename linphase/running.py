@@ -26,4 +26,5 @@ def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
             stop=spec.stop,
             record=spec.record,
             initialization=start,
+            max_time=spec.run.max_time,
         )

@@ -19,7 +19,7 @@ from scipy.optimize import brentq
 
 from linphase.errors import LinphaseError
 from linphase.network import Weights
-from linphase.observables import numerical_rank, stable_rank
+from linphase.observables import mean_square, numerical_rank, stable_rank
 from linphase.task import Task
 from linphase.theory import mode_time
 
@@ -47,6 +47,37 @@ def euler_step(A: Array, residual: Array, c: float, learning_rate: float) -> Arr
     A and residual are (d_out, d_in); one step costs one SVD and advances time by the learning rate.
     """
     return A + learning_rate * _velocity(A, residual, c)
+
+
+@dataclass(frozen=True, eq=False)
+class EulerPath:
+    """The Euler iteration of equation (1) at n of its steps; time = learning rate x step, r = min(d_out, d_in)."""
+
+    time: Array  # (n,)
+    step: NDArray[np.int64]  # (n,)
+    train_error: Array  # (n,): ||A - Y||_F^2/(d_out d_in)
+    test_error: Array  # (n,): ||A - A*||_F^2/(d_out d_in)
+    singular_values: Array  # (n, r): s_i(A), descending
+
+
+def euler_path(task: Task, start: Array, c: float, learning_rate: float, steps: NDArray[np.int64]) -> EulerPath:
+    """Euler iteration of equation (1) from A = start (d_out, d_in), kept at the given ascending steps (n,).
+
+    Where it explodes the path ends before. One step costs one SVD.
+    """
+    A: Array = np.asarray(start, np.float64)
+    step, kept = 0, []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for wanted in steps:
+            while step < wanted and np.isfinite(A).all():
+                A, step = euler_step(A, A - task.target, c, learning_rate), step + 1
+            if not np.isfinite(A).all():
+                break
+            errors = mean_square(A - task.target), mean_square(A - task.signal)
+            kept.append((*errors, np.linalg.svd(A, compute_uv=False)))
+    train_error, test_error, s = (np.array(each) for each in zip(*kept, strict=True))
+    reached = np.asarray(steps[: len(kept)])
+    return EulerPath(learning_rate * reached, reached, train_error, test_error, s)
 
 
 def _velocity(A: Array, G: Array, c: float) -> Array:

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -22,7 +22,10 @@ canonical_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_n
 
 
 class Section(BaseModel):
-    """A table of the configuration: frozen, strictly typed, without unknown keys."""
+    """A table of the configuration: frozen, strictly typed, without unknown keys.
+
+    The title of a field says what its key means, the description what it must be.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", **STRICT)
 
@@ -30,22 +33,40 @@ class Section(BaseModel):
         """The keys that decide a run's numbers, and their values; only these are hashed."""
         return self.model_dump()
 
-
-@lru_cache(maxsize=4096)
-def _section_json(section: Section) -> str:
-    return canonical_json(section.used())
+    @cached_property
+    def used_json(self) -> str:
+        """Their canonical JSON: made once, as thousands of runs share a section."""
+        return canonical_json(self.used())
 
 
 class TaskConfig(Section):
     """The target Y = A* + E: A* of the given rank and E of the given noise are (dimension, dimension)."""
 
-    dimension: int = Field(default=64, ge=2, le=20_000, description="an integer from 2 to 20000")
-    rank: int = Field(default=4, ge=1, le=20_000, description="an integer of at least 1 (and at most the dimension)")
+    dimension: int = Field(
+        default=64,
+        ge=2,
+        le=20_000,
+        title="d: the signal A* and the noise E are (d, d)",
+        description="an integer from 2 to 20000",
+    )
+    rank: int = Field(
+        default=4,
+        ge=1,
+        le=20_000,
+        title="k: the rank of A*",
+        description="an integer of at least 1 (and at most the dimension)",
+    )
     noise: Annotated[float, Field(ge=0, le=1e9), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
-        default=1.0, description="a finite number of at least 0 and at most 1e9"
+        default=1.0,
+        title="standard deviation of E's entries; 0 is allowed",
+        description="a finite number of at least 0 and at most 1e9",
     )
     signal_norm: float | None = Field(
-        default=None, ge=1e-18, le=1e18, description="a finite number above 0, 1e-18 to 1e18"
+        default=None,
+        ge=1e-18,
+        le=1e18,
+        title="A* is rescaled so that ||A*||_F^2/d^2 is this; where it is not given A* stays as drawn",
+        description="a finite number above 0, 1e-18 to 1e18",
     )
 
     @model_validator(mode="after")
@@ -77,15 +98,42 @@ class DynamicsConfig(Section):
     """
 
     kind: Literal["flow", "gd", "self_consistent", "modes"] = Field(
-        default="flow", description='"flow", "gd", "self_consistent" or "modes"'
+        default="flow",
+        title='"flow" is gradient flow, "gd" gradient descent; "self_consistent" is theory from the network\'s own A at'
+        ' the start, "modes" theory from A = 0, which linphase theory draws',
+        description='"flow", "gd", "self_consistent" or "modes"',
     )
-    tolerance: float = Field(default=1e-3, gt=0, le=0.1, description="a number above 0 and at most 0.1")
-    learning_rate: _Rate = Field(default="auto", description='"auto", "paper", { paper = DIVISOR } or a number above 0')
+    tolerance: float = Field(
+        default=1e-3,
+        gt=0,
+        le=0.1,
+        title="relative error of a step, in A and in the weights",
+        description="a number above 0 and at most 0.1",
+    )
+    learning_rate: _Rate = Field(
+        default="auto",
+        title='"auto" is 1/(50 max(c, ||Y||_op)), "paper" the paper\'s rule, { paper = 5 } the same with 5 for 50',
+        description='"auto", "paper", { paper = DIVISOR } or a number above 0',
+    )
     update: Literal["simultaneous", "alternating"] = Field(
-        default="simultaneous", description='"simultaneous" or "alternating"'
+        default="simultaneous",
+        title='"simultaneous" moves both layers from the old weights, "alternating", the paper\'s, W2 with the new W1',
+        description='"simultaneous" or "alternating"',
     )
-    max_steps: int = Field(default=100_000, ge=1, le=10**9, description="an integer from 1 to 10^9")
-    max_evaluations: int = Field(default=100_000, ge=1, le=10**9, description="an integer from 1 to 10^9")
+    max_steps: int = Field(
+        default=100_000,
+        ge=1,
+        le=10**9,
+        title="budget of steps; a run that spends it has the status step_limit",
+        description="an integer from 1 to 10^9",
+    )
+    max_evaluations: int = Field(
+        default=100_000,
+        ge=1,
+        le=10**9,
+        title="budget of gradient evaluations; a run that spends it has the status step_limit",
+        description="an integer from 1 to 10^9",
+    )
 
     def used(self) -> dict[str, Any]:
         return {key: value for key, value in self.model_dump().items() if key in KEYS_OF_KIND[self.kind]}
@@ -106,8 +154,17 @@ def _short(value: float) -> str:
 class StopConfig(Section):
     """When a run ends: `converged` (theory.md section 4) or the paper's rule (section 2)."""
 
-    rule: Literal["converged", "paper"] = Field(default="converged", description='"converged" or "paper"')
-    train_error: float = Field(default=1e-3, gt=0, description="a finite number above 0")
+    rule: Literal["converged", "paper"] = Field(
+        default="converged",
+        title='"converged" trains to the end; "paper" is the paper\'s early stopping, at most 750 steps, for gd only',
+        description='"converged" or "paper"',
+    )
+    train_error: float = Field(
+        default=1e-3,
+        gt=0,
+        title="a run has converged when its train error is this close to what the width can reach, relative to noise^2",
+        description="a finite number above 0",
+    )
 
     def used(self) -> dict[str, Any]:
         return {key: value for key, value in self.model_dump().items() if key in KEYS_OF_RULE[self.rule]}
@@ -127,20 +184,44 @@ SELECTORS = {"dynamics": ("dynamics.kind", KEYS_OF_KIND), "stop": ("stop.rule", 
 class RecordConfig(Section):
     """What is kept of a run over time."""
 
-    snapshots: int = Field(default=48, ge=2, le=10_000, description="an integer from 2 to 10000")
+    snapshots: int = Field(
+        default=48,
+        ge=2,
+        le=10_000,
+        title="times kept of a run, at most",
+        description="an integer from 2 to 10000",
+    )
     singular_values: Annotated[int, Field(ge=1, le=20_000)] | Literal["all"] = Field(
-        default="all", description='"all" or an integer from 1 to 20000'
+        default="all",
+        title="leading singular values kept over time",
+        description='"all" or an integer from 1 to 20000',
     )
     compare: Literal["none", "self_consistent", "self_consistent_euler"] = Field(
-        default="none", description='"none", "self_consistent" or "self_consistent_euler"'
+        default="none",
+        title="keep the distance to the exact solution of the self-consistent equation, or (gd only) to its Euler "
+        "iteration, as the paper does",
+        description='"none", "self_consistent" or "self_consistent_euler"',
     )
 
 
 class RunConfig(Section):
-    """The root of the random numbers, and the floating-point type of the training."""
+    """The root of the random numbers, the floating-point type of the training, and the time it may take.
 
-    seed: int = Field(default=0, ge=0, lt=2**63, description="an integer from 0 to 2^63 - 1")
-    precision: Literal["float64", "float32"] = Field(default="float64", description='"float64" or "float32"')
+    max_time (s) is no part of a run's identity: a run that it ends is as long as the machine was fast.
+    """
+
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, title="root of all random numbers", description="an integer from 0 to 2^63 - 1"
+    )
+    precision: Literal["float64", "float32"] = Field(
+        default="float64", title="floating-point type of the training", description='"float64" or "float32"'
+    )
+    max_time: float | None = Field(
+        default=None,
+        gt=0,
+        title="seconds that a run may take; one that takes longer ends as step_limit, no limit where it is not given",
+        description="a number of seconds above 0",
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -155,10 +236,16 @@ SECTIONS: dict[str, type[Section]] = {
 class Start(Section):
     """The keys of the grid that say where a run starts. A normal float is one that keeps its full precision."""
 
-    gamma_sigma2: float = Field(description="a finite number")
-    init_variance: float = Field(ge=sys.float_info.min, description="a finite number above 0 (a normal float64)")
-    gamma_w: float = Field(ge=0, description="a finite number of at least 0")
-    width: int = Field(ge=1, le=MAX_WIDTH, description="an integer from 1 to 2^53")
+    gamma_sigma2: float = Field(title="the init variance is d^gamma_sigma2", description="a finite number")
+    init_variance: float = Field(
+        ge=sys.float_info.min,
+        title="variance of every entry of W1 and W2 at the start",
+        description="a finite number above 0 (a normal float64)",
+    )
+    gamma_w: float = Field(
+        ge=0, title="the width is int(d^gamma_w), at least 1", description="a finite number of at least 0"
+    )
+    width: int = Field(ge=1, le=MAX_WIDTH, title="hidden neurons", description="an integer from 1 to 2^53")
 
 
 @dataclass(frozen=True)
@@ -267,12 +354,12 @@ class RunSpec:
     def run_id(self) -> str:
         """The first 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
         # The same text as canonical_json(self.canonical()), but the JSON of each section is made only once.
-        start = ",".join(f'"{key}":{value!r}' for key, value in sorted(self.start))
+        (key, value), (other, its) = sorted(self.start)
         text = (
-            f'{{"dynamics":{_section_json(self.dynamics)},"numerics_version":{NUMERICS_VERSION}'
-            f',"precision":"{self.run.precision}","record":{_section_json(self.record)}'
-            f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{{start}}}'
-            f',"stop":{_section_json(self.stop)},"task":{_section_json(self.task)}}}'
+            f'{{"dynamics":{self.dynamics.used_json},"numerics_version":{NUMERICS_VERSION}'
+            f',"precision":"{self.run.precision}","record":{self.record.used_json}'
+            f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{"{key}":{value!r},"{other}":{its!r}}}'
+            f',"stop":{self.stop.used_json},"task":{self.task.used_json}}}'
         )
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 

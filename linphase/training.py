@@ -180,12 +180,14 @@ def train(
     stop: StopConfig | None = None,
     record: RecordConfig | None = None,
     initialization: Initialization | None = None,
+    max_time: float | None = None,
 ) -> TrainedRun:
     """Train a network of any width from given weights.
 
     The weights are first reduced to width at most d_in + d_out, which changes none of A, C1, C2, errors and singular
     values at any time. Their dtype is the precision of the training. Without an `initialization`, sigma2 is the
-    mean square of the weights' entries. The default dynamics is `GradientFlow()`.
+    mean square of the weights' entries. The default dynamics is `GradientFlow()`. After max_time seconds the run ends
+    where it is, with status "step_limit".
 
     Raises LinphaseError where shapes do not fit or the start is not finite.
     """
@@ -202,10 +204,11 @@ def train(
         recorded = modes if record.singular_values == "all" else record.singular_values
         measured = _Measurements(
             recorder=Recorder(record.snapshots, recorded, comparison(record.compare, task, weights, c)),
-            watch=MinimumBetweenSteps(task) if dynamics.continuous else MinimumAtSteps(task),
+            watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, modes),
             rule=stop_rule(stop, task, modes),
         )
-        status, state = _follow(dynamics, task, weights, initialization, measured)
+        deadline = np.inf if max_time is None else began + max_time
+        status, state = _follow(dynamics, task, weights, initialization, measured, deadline)
         return _finished(task, weights, dynamics, initialization, measured, status, state, began)
 
 
@@ -289,7 +292,12 @@ class _Measurements:
 
 
 def _follow(
-    dynamics: Dynamics, task: Task, weights: Weights, initialization: Initialization, measured: _Measurements
+    dynamics: Dynamics,
+    task: Task,
+    weights: Weights,
+    initialization: Initialization,
+    measured: _Measurements,
+    deadline: float,
 ) -> tuple[str, State]:
     """Measure state after state until the stop rule, a divergence or the end of the budget; returns how and where."""
     recorder, watch, rule = measured.recorder, measured.watch, measured.rule
@@ -314,6 +322,8 @@ def _follow(
         status = rule.status(train_error, test_error)
         if status is not None:
             measured.updates += rule.updates_before_asking
+            break
+        if perf_counter() > deadline:
             break
     recorder.finish(state, train_error, test_error)
     return status or "step_limit", state
@@ -368,7 +378,7 @@ def _observables(
         target_alignment=target_alignment(kernel, task.target),
         imbalance=None if own_start is None else relative_imbalance(weights),
         imbalance_drift=None if own_start is None else imbalance_drift(weights, own_start),
-        subspace_overlap=subspace_overlap(U, V, U_star, V_star),
+        subspace_overlap=subspace_overlap(U[:, : weights.width], V[:, : weights.width], U_star, V_star),
         self_consistency_residual=None if own_start is None else self_consistency_residual(kernel.C2, U, s, c),
     )
 

@@ -10,7 +10,7 @@ Array = NDArray[np.floating]
 STATUSES = {
     "converged": "the train error came within the wanted distance of the best the width can reach",
     "stopped_early": "the paper's stop rule ended the run on a rising test error or a flat train error",
-    "step_limit": "the budget of steps or gradient evaluations was spent; raise it to train further",
+    "step_limit": "the budget of steps, gradient evaluations or seconds was spent; raise it to train further",
     "diverged": "the errors exploded or became NaN; lower the learning rate",
     "failed": "the run raised an error or its worker died; see the failures table",
 }

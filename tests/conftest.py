@@ -19,10 +19,12 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """List the README's code blocks that no test here runs, each with its reason."""
-    from tests.test_docs import blocks
+    """List the code blocks of the README and the docs that no test here runs, each with its reason."""
+    from tests.test_docs import DOCUMENTS, blocks
 
-    terminalreporter.section("README blocks that are not run here")
-    for block in blocks():
-        if block.note:
-            terminalreporter.line(f"{block.code.strip()}\n  {block.note}")
+    terminalreporter.section("code blocks that are not run as they stand")
+    for document in ("README.md", *DOCUMENTS):
+        for block in blocks(document):
+            if block.note:
+                first, *rest = block.code.strip().splitlines()
+                terminalreporter.line(f"{document}: {first}{' ...' if rest else ''}\n  {block.note}")

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -154,6 +155,45 @@ def test_run_takes_figure_1s_protocol(here):
     done = linphase("run", *cell, "--kind", "gd", "--learning-rate", "{ paper = 5 }", "--steps", "10", "-o", "r.svg")
     assert done.exit_code == 0
     assert "10 steps" in done.output
+    assert "self-consistent (Euler)" in Path("r.svg").read_text()
+
+
+def test_run_names_the_self_consistent_dynamics_that_it_draws(here):
+    cell = ["--gamma-sigma2", "-1.5", "--gamma-w", "1.5", "-d", "8", "-k", "2", "-o", "r.svg"]
+    descent = ["--kind", "gd", "--learning-rate", "{ paper = 5 }", "--steps", "10"]
+    for options, drawn in (
+        ([], {"exact"}),
+        (descent, {"Euler"}),
+        ([*descent, "--set", "record.compare=self_consistent"], {"exact"}),
+        ([*descent, "--set", "record.compare=self_consistent_euler"], {"Euler"}),
+        (["--kind", "gd", "--learning-rate", "1e-4", "--steps", "1001"], {"exact"}),  # an SVD a step is too long
+        (["--kind", "self_consistent"], set()),
+        (["--no-theory"], set()),
+    ):
+        assert linphase("run", *cell, *options).exit_code == 0
+        assert {
+            which for which in ("exact", "Euler") if f"self-consistent ({which})" in Path("r.svg").read_text()
+        } == drawn
+
+
+def test_run_keeps_enough_moments_for_a_smooth_minimum(here, monkeypatch):
+    from linphase import figures
+
+    kept = []
+    draw = figures.run_figure
+    monkeypatch.setattr(
+        figures, "run_figure", lambda run, **others: kept.append((run, others["theory"])) or draw(run, **others)
+    )
+    cell = ["--gamma-sigma2", "-1.85", "--gamma-w", "2.25", "-d", "20", "--kind", "gd", "--learning-rate", "1e-3"]
+    linphase("run", *cell)
+    linphase("run", *cell, "--set", "record.snapshots=20", "--set", "record.singular_values=3")
+    (run, theory), (few, few_theory) = kept
+    lowest = np.argmin(run.test_error)
+    assert np.diff(run.test_error[lowest - 1 : lowest + 2]) == pytest.approx(0, abs=0.02 * run.test_error[lowest])
+    assert len(few.time) <= 20 < len(run.time)
+    for one, other in ((run, theory), (few, few_theory)):
+        assert one.singular_values.shape == other.singular_values.shape
+        np.testing.assert_allclose(one.time, other.time)
 
 
 CELL = ["--gamma-sigma2", "-1", "--gamma-w", "1"]
@@ -167,6 +207,18 @@ MISTAKES = {
     "no results": (["status", "nowhere"], "nowhere"),
     "results are a file": (["plot", "tiny.toml"], "tiny.toml"),
     "plot: unknown panel": (["plot", "RESULTS", "--panel", "regimes"], "panel must be one of regime, "),
+    "plot: unknown against theory": (
+        ["plot", "RESULTS", "--panel", "regimes", "--against", "theory"],
+        "evidence, collapse or all, found 'regimes'",
+    ),
+    "plot: collapse against theory": (
+        ["plot", "RESULTS", "--panel", "collapse", "--against", "theory"],
+        "--panel collapse: cannot be set against theory, it is a figure of its own. With --against choose one of ",
+    ),
+    "plot: residual against theory": (
+        ["plot", "RESULTS", "--panel", "residual", "--against", "theory"],
+        "--panel residual: cannot be set against theory, it is 0 by construction",
+    ),
     "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
     "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "cannot be written: No such file"),
     "plot: unknown measure": (["plot", "RESULTS", "--by", "speed"], "'threshold', 'balance', 'speedup'"),

@@ -40,6 +40,8 @@ ALLOWED = {
     "grid": {"errors", "spec"},
     "toml": {"errors", "spec", "grid"},
     "conflicts": {"spec", "grid"},
+    "shards": {"errors", "spec"},
+    "slurm": {"errors", "shards"},
     "config": {"errors", "spec", "grid", "toml", "conflicts"},
     "task": {"errors", "spec", "streams"},
     "network": {"errors", "spec", "streams"},
@@ -55,9 +57,27 @@ ALLOWED = {
     "threads": set(),
     "prediction": PHYSICS | {"kernel", "self_consistent", "training"},
     "running": PHYSICS | {"prediction", "training", "threads"},
+    "evolution": {"observables", "self_consistent", "spec", "task", "trajectory"},
     "store": {"errors", "spec", "config", "columns", "trajectory"},
-    "sweeping": PHYSICS | {"config", "training", "running", "store", "provenance", "threads"},
+    "sweeping": PHYSICS | {"config", "shards", "training", "running", "store", "provenance", "threads"},
+    "explore": {"errors", "columns", "regime", "outcomes", "spec", "task", "self_consistent", "store", "figures"},
     "figures": {"boundary", "errors", "columns", "regime", "outcomes", "theory", "trajectory"},
+    "citation": set(),
+    "schema": {"spec", "grid", "config"},
+    "report": {
+        *(
+            "boundary",
+            "columns",
+            "config",
+            "errors",
+            "figures",
+            "outcomes",
+            "regime",
+            "store",
+            "sweeping",
+            "trajectory",
+        ),
+    },
 }
 EVERYTHING = {"cli", "__init__", "__main__"}
 

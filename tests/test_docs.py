@@ -1,7 +1,8 @@
-"""Every code block of the README, run as written; what is not run says why, and a test prints the list."""
+"""Every code block of the README and of docs/, run as written; what is not run says why, and a test prints the list."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,9 +10,11 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from linphase.config import parse_config
+from linphase.figures import FIGURES, PANELS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)
@@ -24,26 +27,32 @@ class Block:
     note: str | None  # why it is not run here, or by what it is run
 
 
-def blocks() -> list[Block]:
+DOCUMENTS = sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))
+
+
+def blocks(document: str = "README.md") -> list[Block]:
     return [
         Block(match["language"], match["code"], match["note"])
-        for match in BLOCK.finditer((ROOT / "README.md").read_text())
+        for match in BLOCK.finditer((ROOT / document).read_text())
     ]
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """What the README's commands see of a checkout; the quickstart at 5 x 5 cells, as the slow tests run it in full."""
-    path = tmp_path_factory.mktemp("checkout")
+    return make_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+def make_checkout(path: Path) -> Path:
     (path / "configs").mkdir()
     for file in (ROOT / "configs").glob("*.toml"):
         (path / "configs" / file.name).write_text(file.read_text().replace("num = 20 ", "num = 5 "))
     return path
 
 
-def run(command: str, path: Path) -> str:
+def run(command: str, path: Path, package: Path = ROOT) -> str:
     scripts = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(package)}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=path,
@@ -79,17 +88,102 @@ def test_the_readmes_python_runs_as_written(checkout):
     assert "(64, 64)" in run(f"{sys.executable} -W error example.py", checkout)
 
 
-def test_the_readmes_configuration_is_valid_and_shows_every_default():
+def test_the_readmes_configuration_is_valid():
     (code,) = (b.code for b in blocks() if b.language == "toml")
-    shown = parse_config(tomllib.loads(code))
-    assert shown.runs == 16 * 16 * 2
-    default = parse_config({"name": "x", "grid": {"gamma_sigma2": 0.0, "gamma_w": 1.0}})
-    assert (shown.dynamics, shown.stop, shown.record, shown.run) == (
-        default.dynamics,
-        default.stop,
-        default.record,
-        default.run,
-    )
+    assert parse_config(tomllib.loads(code)).runs == 16 * 16 * 2
+
+
+def test_the_readme_lists_every_panel():
+    (listed,) = re.findall(r"`--panel` is one of (.*?)\. Results", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert set(re.findall(r"[a-z]+(?:-[a-z]+)*", listed)) >= {*PANELS, *FIGURES}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_of_the_docs_is_run_or_says_why_not(document):
+    for block in blocks(document):
+        assert block.note is None or block.note.startswith(("not run: ", "run "))
+        assert block.note or block.language in ("sh", "python", "toml", "math")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_configuration_in_the_docs_is_valid(document):
+    for block in blocks(document):
+        if block.language == "toml" and not block.note:
+            parse_config(tomllib.loads(block.code))
+
+
+def runnable(document: str) -> list[Block]:
+    return [block for block in blocks(document) if block.language in ("sh", "python") and not block.note]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if runnable(document)])
+def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
+    make_checkout(tmp_path)
+    for block in runnable(document):
+        if block.language == "python":
+            (tmp_path / "example.py").write_text(block.code)
+        run(f"{sys.executable} -W error example.py" if block.language == "python" else block.code, tmp_path)
+
+
+def test_generated_documents_are_those_of_the_code():
+    from docs.generate import files
+
+    for file, text in files().items():
+        assert file.read_text() == text, f"{file.name} is out of date: run python docs/generate.py"
+
+
+@pytest.mark.parametrize("document", ["README.md", *DOCUMENTS])
+def test_every_link_of_the_docs_leads_somewhere(document):
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", BLOCK.sub("", text)):
+        name, _, anchor = target.partition("#")
+        file = (ROOT / document).parent / name if name else ROOT / document
+        assert file.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", file.read_text()), re.MULTILINE)
+            assert anchor in [re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles], target
+
+
+def extended(path: Path) -> Path:
+    """A copy of linphase with all that docs/extending.md adds to it."""
+    shutil.copytree(ROOT / "linphase", path / "linphase", ignore=shutil.ignore_patterns("__pycache__"))
+    for block in blocks("docs/extending.md"):
+        if block.language == "python" and block.note:
+            (path / "linphase" / "dynamics" / "momentum.py").write_text(block.code)
+        elif block.language == "diff":
+            subprocess.run(["git", "apply", "-C1", "-"], cwd=path, input=block.code, text=True, check=True)
+    return path
+
+
+def test_the_changes_of_extending_md_fit_the_code(tmp_path):
+    extended(tmp_path)
+    assert "heavy_ball" in (tmp_path / "linphase" / "spec.py").read_text()
+    assert "effective_rank" in (tmp_path / "linphase" / "figures" / "panels.py").read_text()
+
+
+@pytest.mark.slow
+def test_the_examples_of_extending_md_are_swept_and_drawn(tmp_path):
+    package = extended(tmp_path)
+    (code,) = (b.code for b in blocks("docs/extending.md") if b.language == "toml" and "heavy_ball" in b.code)
+    (tmp_path / "sweep.toml").write_text(code)
+    swept = run("linphase sweep --config sweep.toml --jobs 2", tmp_path, package)
+    assert "18 runs by regime and status" in swept
+    run("linphase plot results/heavy_ball --panel effective-rank -o rank.png", tmp_path, package)
+    run("linphase plot results/heavy_ball --panel effective-rank --against theory -o against.png", tmp_path, package)
+    run("linphase export results/heavy_ball -o runs.csv", tmp_path, package)
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert set(runs["momentum"]) == {0.0, 0.9}
+    assert set(runs["status"]) == {"converged"}
+    assert runs["effective_rank"].between(1, 16).all()
+    steps = runs.groupby("momentum")["final_step"].median()
+    assert steps[0.9] < steps[0.0] / 3  # the heavy ball is ten times as fast where it does not oscillate
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_has_a_script_for_every_shell_that_the_docs_name(shell):
+    assert f"_LINPHASE_COMPLETE={shell}_source" in (ROOT / "docs" / "quickstart.md").read_text()
+    assert "_LINPHASE_COMPLETE" in run(f"_LINPHASE_COMPLETE={shell}_source linphase", ROOT)
 
 
 def test_every_file_the_readme_points_to_is_in_the_repository():

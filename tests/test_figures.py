@@ -16,7 +16,7 @@ from linphase.boundary import measured_boundaries
 from linphase.errors import LinphaseError
 from linphase.figures import LOOKS, PANELS, all_panels, phase_diagram, run_figure, save
 from linphase.figures.axes import Window
-from linphase.figures.cells import stripe
+from linphase.figures.painting import stripe
 from linphase.figures.levels import edge_segments
 from linphase.figures.scales import scale_of
 from linphase.trajectory import Modes, ModeTimes, Trajectory
@@ -207,6 +207,34 @@ def test_numbers_are_means_over_the_finished_replicates(runs):
     assert artist(ax, "numbers").get_array()[5, 0] == pytest.approx(expected)
 
 
+# ---------------------------------------------------------------------------------------------------- a part
+
+
+def test_a_part_is_chosen_by_key_or_column_with_the_digits_a_user_types(runs):
+    both = pd.concat([runs, runs.assign(rank=2), runs.assign(rank=2, replicate=1)], ignore_index=True)
+    axes = AXES | {"task.rank": [2, 4]}
+    for key in ("task.rank", "rank"):
+        part, left = figures.select(both, axes, {key: ["2"], "replicate": ["1"]})
+        assert len(part) == len(runs)
+        assert set(part["rank"]) == {2}
+        assert left == axes | {"task.rank": [2]}
+    figure = phase_diagram(part, left, "test-error")
+    assert figure.axes[0].get_title().endswith("rank = 2")
+    fine = {"gamma_sigma2": [-3.0, -1.0 / 3], "gamma_w": AXES["gamma_w"]}
+    assert figures.select(runs, fine, {"gamma_sigma2": ["-0.3333"]})[1]["gamma_sigma2"] == [-1.0 / 3]
+    assert figures.select(both, axes, {"rank": [2, 4]})[1] == axes
+
+
+def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs):
+    axes = AXES | {"task.rank": [2, 4]}
+    with pytest.raises(LinphaseError, match=r"an axis of the sweep, gamma_sigma2, gamma_w, task.rank, or replicate, fo"):
+        figures.select(runs, axes, {"noise": ["1"]})
+    with pytest.raises(LinphaseError, match=r"rank must be one of 2, 4, found 3"):
+        figures.select(runs, axes, {"rank": ["3"]})
+    with pytest.raises(LinphaseError, match=r"replicate must be one of 0, found x"):
+        figures.select(runs, axes, {"replicate": ["x"]})
+
+
 # ----------------------------------------------------------------------------------------------------- panels
 
 
@@ -283,7 +311,10 @@ def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
     assert phase_diagram(runs, AXES, "regime", **others).axes[0].get_title() == named
     assert phase_diagram(runs, AXES, "regime", signal_cut=0.6).axes[0].get_title() == "regime, signal cut 0.6"
     assert phase_diagram(runs, AXES, "status", **others).axes[0].get_title() == ""
-    assert [ax.get_title() for ax in all_panels(runs, AXES, **others).axes[:2]] == [named, "smallest test error"]
+    assert [ax.get_title() for ax in all_panels(runs, AXES, **others).axes[:2]] == [
+        named,
+        "smallest test error,\n" + PANELS["test-error"].formula,
+    ]
     facets = phase_diagram(runs, AXES | {"task.rank": [2, 4]}, "regime", **others)
     assert facets.legends[0].get_title().get_text() == named
     assert figures.evidence(runs, AXES, bulk_cut=0.3).legends[0].get_title().get_text() == "bulk cut 0.3"
@@ -300,7 +331,7 @@ def test_all_panels_stand_in_one_figure_each_with_its_colour_bar(runs):
     figure = all_panels(runs, AXES)
     assert len(figure.axes) == 6 + 5
     titles = [ax.get_title() for ax in figure.axes[:6]]
-    assert titles == [PANELS[name].title for name in figures.OVERVIEW]
+    assert [title.split(",\n")[0] for title in titles] == [PANELS[name].title for name in figures.OVERVIEW]
 
 
 def test_an_unknown_panel_and_a_lone_axis_are_refused(runs):
@@ -332,9 +363,30 @@ def test_rules_and_words_name_facets_too(runs):
     assert not any(artists(ax, "missing") for ax in figure.axes)
 
 
+def test_an_unknown_panel_is_told_all_that_can_be_plotted(runs):
+    with pytest.raises(LinphaseError, match="convergence-time, evidence, collapse, trajectories or all, found 'loss'"):
+        phase_diagram(runs, AXES, "loss")
+
+
+def test_a_title_has_the_formula_and_a_colour_bar_the_unit(runs):
+    ax, bar = phase_diagram(runs, AXES, "kernel-distance").axes
+    assert ax.get_title() == "kernel distance,\n" + r"$1-\cos(\Theta,\Theta_0)$"
+    assert bar.get_ylabel() == ""
+    assert phase_diagram(runs, AXES, "final-time").axes[1].get_ylabel() == "time"
+    by = [phase_diagram(runs, AXES, "bulk-active", by=by).axes[0].get_title() for by in ("threshold", "speedup")]
+    assert ["s_i > c" in by[0], "kappa_i > " in by[1]] == [True, True]
+
+
+def test_numbers_that_are_all_but_equal_have_ticks_that_are_not(runs):
+    for value, reach in ((5e-3, 5e-4), (0.0, 0.2), (-7.0, 0.7)):
+        norm = scale_of(np.array([value, value * (1 + 1e-5)]), PANELS["final-time"]).norm
+        assert norm.vmax - norm.vmin == pytest.approx(reach, rel=1e-3)
+        assert (norm.vmin + norm.vmax) / 2 == pytest.approx(value, rel=1e-3)
+
+
 def test_too_many_facets_are_refused_with_their_number(runs):
     axes = AXES | {"task.rank": list(range(1, 8)), "task.noise": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
-    with pytest.raises(LinphaseError, match=r"\(rank, noise\) make 42 facets.*at most 36"):
+    with pytest.raises(LinphaseError, match=r"\(rank, noise\) make 42 facets.*at most 36\..* --where rank=1 keeps one value"):
         phase_diagram(runs, axes, "regime")
 
 
@@ -434,6 +486,82 @@ def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(fig
     along = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1])) % 360
     (lazy,) = (label for label in labels if label.get_text() == "active | lazy")
     assert lazy.get_rotation() % 360 == pytest.approx(along, abs=1)
+
+
+def test_no_name_of_a_line_lies_across_another_line_even_in_small_diagrams(runs):
+    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
+    for style in figures.STYLES:
+        for figure in (
+            phase_diagram(runs, AXES, "regime", style=style),
+            all_panels(runs, AXES, style=style),
+            figures.evidence(runs, AXES, style=style),
+            figures.against(runs, runs, AXES, "regime", style=style),
+            phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", style=style),
+        ):
+            ax = figure.axes[0]
+            names = artists(ax, "line label")
+            assert len(names) == 4
+            for line in ax.lines:
+                place = line.get_xydata()[np.isfinite(line.get_xydata()).all(axis=1)]
+                place = ax.transData.transform(place)
+                dense = np.concatenate([np.linspace(a, b, 50) for a, b in pairwise(place)])
+                for name in names:
+                    assert not inside_text(figure, name, dense).any(), (style, name.get_text(), line.get_gid())
+
+
+def inside_text(figure, text, place):
+    """Which of the pixels (n, 2) lie on a rotated text."""
+    angle = np.radians(text.get_rotation())
+    text.set_rotation(0)
+    box = text.get_window_extent(figure.canvas.get_renderer())
+    text.set_rotation(np.degrees(angle))
+    center = text.axes.transData.transform(text.get_position())
+    along, up = (np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))
+    x, y = (place - center) @ along, (place - center) @ up
+    return (np.abs(x) < box.width / 2) & (np.abs(y) < box.height / 2)
+
+
+# ------------------------------------------------------------------------------------------------------ styles
+
+
+def test_a_talk_has_wider_figures_with_larger_type_and_broader_lines(runs):
+    paper, talk = (phase_diagram(runs, AXES, "regime", style=style) for style in ("paper", "talk"))
+    assert talk.get_size_inches()[0] > 1.5 * paper.get_size_inches()[0]
+    for measure in (
+        lambda figure: figure.axes[0].xaxis.label.get_size(),
+        lambda figure: artists(figure.axes[0], "line label")[0].get_size() / figure.get_size_inches()[0],
+        lambda figure: figure.legends[0].get_texts()[0].get_size() / figure.get_size_inches()[0],
+        lambda figure: artist(figure.axes[0], f"{theory.ACTIVE_LAZY}, finite d").get_linewidth()
+        / figure.get_size_inches()[0],
+    ):
+        assert measure(talk) > 1.05 * measure(paper)
+    with pytest.raises(LinphaseError, match="style must be one of paper, talk, found 'poster'"):
+        phase_diagram(runs, AXES, "regime", style="poster")
+
+
+def test_the_users_matplotlib_settings_change_nothing(runs, tmp_path):
+    import matplotlib as mpl
+
+    ours = {"font.size": 30, "axes.grid": True, "lines.linewidth": 9, "savefig.transparent": True}
+    axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
+    for name, settings in (("a", {}), ("b", ours)):
+        with mpl.rc_context(settings):
+            save(phase_diagram(runs, axes, "regime"), tmp_path / f"{name}.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_maps_of_numbers_are_perceptually_uniform(panel):
+    # Equal steps of the number are equal steps of lightness, within what 8 bits and the published maps allow.
+    from matplotlib import colormaps
+
+    if PANELS[panel].scale == "outcome":
+        return
+    rgb = colormaps[PANELS[panel].colormap](np.linspace(0, 1, 64))[:, :3]
+    light = lightness(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4))
+    steps = np.diff(light)
+    assert (steps > 0).all()
+    assert steps.std() < 0.35 * steps.mean()
 
 
 # ---------------------------------------------------------------------------------------------------- colours
@@ -557,6 +685,11 @@ def test_a_panel_whose_column_the_results_lack_says_so_and_what_to_do(runs):
     for older in (runs.assign(kernel_change=None), runs.drop(columns="kernel_change")):
         with pytest.raises(LinphaseError, match=r"panel kernel-change needs column kernel_change, which these results"):
             phase_diagram(older, AXES, "kernel-change")
+    theory = runs.assign(self_consistency_residual=None, kind="modes")
+    with pytest.raises(
+        LinphaseError, match=r'0 by construction. Draw it from runs with dynamics\.kind = "flow" or "gd"'
+    ):
+        phase_diagram(theory, AXES, "residual")
     with pytest.raises(LinphaseError, match=r'record\.compare = "self_consistent"'):
         phase_diagram(runs.assign(distance_to_self_consistent=None), AXES, "distance")
 
@@ -566,9 +699,9 @@ def test_times_that_no_mode_needs_or_reaches_are_told_apart(runs):
     ax = figure.axes[0]
     assert color_at(ax, 0, 0) == pytest.approx(to_rgb(LOOKS["start"].color), abs=1e-6)
     assert color_at(ax, 5, 6) == pytest.approx(to_rgb(LOOKS["undefined"].color), abs=1e-6)
-    assert legend_labels(figure)[:2] == ["never for most signal modes", "passed at the start"]
+    assert legend_labels(figure)[:2] == ["never for half of the signal modes or more", "passed at the start"]
     never = phase_diagram(runs.assign(crossing_time=None), AXES, "crossing-time")  # a fact, not a missing column
-    assert legend_labels(never)[0] == "never for most signal modes"
+    assert legend_labels(never)[0] == "never for half of the signal modes or more"
 
 
 # ----------------------------------------------------------------------------------------------------- distance
@@ -622,6 +755,19 @@ def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
     assert styles[0] != styles[1]
 
 
+def test_an_interval_that_ends_beyond_the_grid_runs_to_the_edge_and_has_an_arrow(runs):
+    found = [replace(one, low=-np.inf, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs)]
+    raw = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
+    name = theory.ACTIVE_LAZY
+    for axes in (AXES, raw):
+        ax = phase_diagram(runs, axes, "regime", measured=found).axes[0]
+        ends = np.array(artist(ax, f"{name}, interval").get_segments())[:, :, 0]
+        assert set(ends[:, 0]) == {ax.get_xlim()[0]}
+        x, y = artist(ax, f"{name}, open end").get_data()
+        assert set(x) == {ax.get_xlim()[0]}
+        np.testing.assert_array_equal(y, artist(ax, f"{name}, measured").get_ydata())
+
+
 def test_measured_boundaries_stand_in_their_own_facet(runs):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     found = [one for one in measured_boundaries(both, ["rank"]) if dict(one.facet)["rank"] == 2]
@@ -672,7 +818,17 @@ def test_theory_is_the_same_in_every_facet_of_a_training(runs):
     axes = AXES | {"dynamics.kind": ["flow", "gd"]}
     figure = figures.against(both, runs.assign(kind="modes"), axes, "test-error")
     assert [artist(ax, "numbers").get_array().count() for ax in figure.axes[:6]] == [len(runs)] * 6
-    assert figure.axes[0].get_title() == "smallest test error\nkind = flow, measured"
+    assert figure.axes[0].get_title().endswith("\nkind = flow, measured")
+
+
+def test_a_figure_against_theory_says_that_it_starts_from_zero_and_which_side_did_not_converge(runs):
+    early = runs.assign(status="stopped_early", converged=False)
+    figure = figures.against(early, runs.assign(kind="modes"), AXES, "test-error")
+    assert figure.legends[0].get_title().get_text().startswith("predicted: theory from $A(0) = 0$")
+    assert legend_labels(figure)[0] == "measured: no cell converged (hatching left out)"
+    same = figures.against(runs, early, AXES, "regime", names=("one", "two"))
+    assert same.legends[0].get_title().get_text() == ""
+    assert "two: unconverged" in legend_labels(same)
 
 
 def test_nothing_in_common_or_nothing_predicted_is_refused(runs):
@@ -714,6 +870,7 @@ def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
     words = [text.get_text() for text in artists(above, "table")]
     rows = [words[i : i + 3] for i in range(0, len(words), 3)]
     assert rows[0] == ["width", "modes", "within 5 %"]
+    assert [row[0] for row in rows[1:3]] == ["1 to <10", "10 to <100"]
     assert rows[-2] == ["over $d^{1.9}$", f"{20 * wide.sum()}", "100.0 %"]
     assert rows[-1] == ["all", f"{20 * len(runs)}", f"{np.floor(1000 * wide.mean()) / 10:.1f} %"]
     x, ratio = artist(below, "modes").get_offsets().T
@@ -735,16 +892,19 @@ def test_the_collapse_leaves_out_what_did_not_converge(runs):
     spoiled = runs.assign(status=["step_limit", *["converged"] * (len(runs) - 1)])
     figure = figures.collapse(spoiled, modes_of(runs, 1.0))
     assert len(artist(figure.axes[1], "modes").get_offsets()) == 20 * (len(runs) - 1)
-    with pytest.raises(LinphaseError, match="0 of 42 runs converged"):
+    assert figure.axes[0].get_title().startswith("every mode of every converged run on")
+    assert figures.collapse(runs, modes_of(runs, 1.0)).axes[0].get_title().startswith("every mode of every run on")
+    with pytest.raises(LinphaseError, match=r"0 of 42 runs converged.* Sweep with stop\.rule"):
         figures.collapse(runs.assign(status="diverged"), modes_of(runs, 1.0))
 
 
-@pytest.mark.parametrize("draw", ["evidence", "against", "collapse", "all_panels", "crossing facets"])
+@pytest.mark.parametrize("draw", ["evidence", "against", "against theory", "collapse", "all_panels", "crossing facets"])
 def test_nothing_of_a_figure_is_cut_off_and_titles_do_not_meet(runs, draw):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     figure = {
         "evidence": lambda: figures.evidence(runs, AXES),
         "against": lambda: figures.against(runs, runs, AXES, "overlap"),
+        "against theory": lambda: figures.against(runs, runs.assign(kind="modes"), AXES, "test-error"),
         "collapse": lambda: figures.collapse(runs, modes_of(runs, 1.0)),
         "all_panels": lambda: all_panels(runs, AXES, panels=list(PANELS)),
         "crossing facets": lambda: phase_diagram(both, AXES | {"task.rank": [2, 4]}, "crossing-time"),
@@ -776,7 +936,9 @@ def test_a_pdf_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
     assert b"config: 0123456789abcdef" in content
     assert b"/CreationDate" not in content
     streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
-    assert b"/Type3" not in content + b"".join(inflated(stream) for stream in streams)
+    whole = content + b"".join(inflated(stream) for stream in streams)
+    assert b"/Type3" not in whole
+    assert b"/CIDFontType2" in whole or b"/TrueType" in whole
 
 
 def inflated(stream):
@@ -791,6 +953,8 @@ def test_an_svg_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
     content = (tmp_path / "diagram.svg").read_text()
     assert "linphase: 0.1.0; config: 0123456789abcdef" in content
     assert "active | lazy</text>" in content
+    assert "lazy (" in "".join(re.findall(r"<text[^>]*>(.*?)</text>", content, re.DOTALL))
+    assert "DejaVuSans-" not in content  # the glyphs that text as paths would be made of
     assert "<dc:date>" not in content
 
 

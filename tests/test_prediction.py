@@ -8,7 +8,7 @@ from linphase.dynamics import GradientDescent, SelfConsistent
 from linphase.network import gaussian_start
 from linphase.prediction import predict
 from linphase.running import train_spec
-from linphase.self_consistent import euler_step
+from linphase.self_consistent import euler_path, euler_step
 from linphase.spec import Initialization, RecordConfig, StopConfig, TaskConfig
 from linphase.task import draw_task
 from linphase.training import train
@@ -87,6 +87,24 @@ def euler_distances(start: Initialization, rate: float, steps: int) -> list[floa
         distances.append(float(np.mean((A - A_sc) ** 2)))
         A_sc = euler_step(A_sc, A_sc - TASK.target, start.threshold, rate)
     return distances
+
+
+def test_the_euler_path_is_the_iteration_at_the_steps_asked_for_and_ends_where_it_explodes():
+    start = at(-1.5, 1.5)
+    A = gaussian_start(start, TASK.shape).product()
+    path = euler_path(TASK, A, start.threshold, 0.002, np.array([0, 3, 7]))
+    for step in range(8):
+        if step in path.step:
+            (i,) = np.flatnonzero(path.step == step)
+            assert path.time[i] == pytest.approx(0.002 * step)
+            assert path.train_error[i] == pytest.approx(np.mean((A - TASK.target) ** 2), rel=1e-12)
+            assert path.test_error[i] == pytest.approx(np.mean((A - TASK.signal) ** 2), rel=1e-12)
+            np.testing.assert_allclose(path.singular_values[i], np.linalg.svd(A, compute_uv=False), rtol=1e-10)
+        A = euler_step(A, A - TASK.target, start.threshold, 0.002)
+    assert path.step.tolist() == [0, 3, 7]
+    exploded = euler_path(TASK, A, start.threshold, 10.0, np.arange(50))
+    assert 1 < len(exploded.time) < 50
+    assert np.isfinite(exploded.singular_values).all()
 
 
 def test_the_distance_to_the_euler_iteration_is_the_largest_over_all_steps():

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,33 +17,21 @@ from linphase import store, sweeping
 from linphase.config import parse_config
 from linphase.errors import ResultsError
 from linphase.provenance import versions
+from linphase.running import train_spec
+from linphase.spec import TaskConfig
+from linphase.sweeping import local
+from linphase.task import draw_task
+from tests.sweeps import finish, members, same_science, science, start_sweep, wait_for_first_part, workers
 
 SMALL = {
     "name": "small",
     "task": {"dimension": 8, "rank": 2},
     "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.5, 1.5, 2.5], "replicates": 2},
 }
-# Wall time differs from run to run; everything else is the run's own.
-NOT_SCIENTIFIC = ["elapsed_s"]
 
 
 def config(**changes):
     return parse_config({**SMALL, **changes})
-
-
-def science(path: Path) -> pd.DataFrame:
-    runs = store.load(path).runs
-    return runs.drop(columns=NOT_SCIENTIFIC).sort_values("run_id", ignore_index=True)
-
-
-def same_science(one: Path, two: Path) -> None:
-    """Bit for bit: the tables and every trajectory."""
-    pd.testing.assert_frame_equal(science(one), science(two), check_exact=True)
-    left, right = store.load(one), store.load(two)
-    for run_id in left.runs["run_id"]:
-        a, b = left.trajectory(run_id), right.trajectory(run_id)
-        for name in ("time", "train_error", "test_error", "singular_values", "mode_balance"):
-            assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +48,27 @@ def test_every_run_of_the_grid_is_there_once(undisturbed):
     assert set(runs["status"]) == {"converged"}
     assert runs.groupby(["gamma_sigma2", "gamma_w"])["replicate"].agg(set).eq({0, 1}).all()
     assert not store.load(undisturbed).missing()
+
+
+@pytest.mark.parametrize(("rank", "crossing"), [(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)])
+def test_a_rows_times_are_the_medians_of_the_modes_with_never_at_infinity(rank, crossing):
+    task = TaskConfig(dimension=32, rank=rank, noise=0.0)
+    values = np.append(draw_task(task).target_svd[1][:rank], 0.0)
+    c = (values[crossing - 1] + values[crossing]) / 2  # so many modes end above it
+    grid = {"init_variance": float(c) / 10**8, "width": 10**8}
+    stop = {"train_error": 1e-8}
+    (spec,) = parse_config({"name": "m", "task": task.model_dump(), "grid": grid, "stop": stop}).expand()
+    run = train_spec(spec)
+    row = sweeping.summary_row(spec, run)
+    times = sorted(run.trajectory.mode_times.crossing)  # nan last
+    assert np.isnan(times).sum() == rank - crossing
+    if 2 * crossing <= rank:
+        assert row["crossing_time"] is None
+    else:
+        assert row["crossing_time"] == pytest.approx((times[rank // 2 - 1] + times[rank // 2]) / 2, rel=1e-12)
+        assert times[rank // 2 - 1] < times[rank // 2]
+    assert row["escape_time"] == pytest.approx(np.median(run.trajectory.mode_times.escape), rel=1e-12)
+    assert len(run.trajectory.mode_times.escape) == rank
 
 
 def test_four_workers_give_the_bits_of_one(undisturbed, tmp_path):
@@ -110,8 +120,9 @@ def test_a_run_that_raises_is_recorded_with_its_traceback_and_the_others_complet
     assert "no step is small enough" in failure["error"]
     assert "Traceback" in failure["traceback"]
     assert failure["tolerance"] == 1e-17
-    # It is not finished, so the next sweep tries it again.
-    assert len(list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=1))) == 1
+    # The next sweep leaves it alone, unless it is asked to try again.
+    assert list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=1)) == []
+    assert len(list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=1, retry_failed=True))) == 1
     assert len(store.load(tmp_path / "r").runs) == 2
 
 
@@ -127,7 +138,7 @@ def deadly_batch(directory, specs):
 
 @pytest.mark.slow
 def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_complete(undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweeping, "run_batch", deadly_batch)
+    monkeypatch.setattr(local, "run_batch", deadly_batch)
     rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2))
     results = store.load(tmp_path / "r")
     deadly = (results.runs["replicate"] == 1) & (results.runs["width"] == 2)
@@ -137,65 +148,11 @@ def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_compl
     assert results.failures["error"].str.contains("SIGKILL").all()
     assert sorted(row["run_id"] for row in rows) == sorted(results.runs["run_id"])
     monkeypatch.undo()
-    assert len(list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2))) == 3
+    assert len(list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2, retry_failed=True))) == 3
     same_science(undisturbed, tmp_path / "r")
 
 
 # --- From outside: the command in a process of its own ---------------------------------------------------------------
-
-SLOWER = """
-name = "slower"
-[task]
-dimension = 40
-[grid]
-gamma_sigma2 = { start = -3.0, stop = 0.0, num = 10 }
-gamma_w = { start = 0.0, stop = 2.8, num = 12 }
-"""
-
-
-def start_sweep(tmp_path: Path, jobs: int = 2) -> subprocess.Popen:
-    (tmp_path / "slower.toml").write_text(SLOWER)
-    command = [
-        sys.executable,
-        "-m",
-        "linphase",
-        "sweep",
-        "--config",
-        "slower.toml",
-        "--out",
-        "r",
-        "--no-plot",
-    ]
-    return subprocess.Popen(
-        [*command, "--jobs", str(jobs)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for_first_part(tmp_path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "r" / "runs").glob("part-*")):
-        assert time.monotonic() < deadline, "no part was committed in a minute"
-        time.sleep(0.02)
-
-
-def members(session: int) -> list[int]:
-    """Living processes of a session (from /proc, so Linux only)."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to count processes")
 
@@ -205,8 +162,7 @@ def slower(tmp_path_factory):
     """The undisturbed sweep that interrupted ones are compared with."""
     path = tmp_path_factory.mktemp("slower")
     process = start_sweep(path)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, out
+    finish(process)
     return path / "r"
 
 
@@ -225,8 +181,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, 
     kept = len(store.load(tmp_path / "r").runs)
     assert 0 < kept < 120
     again = start_sweep(tmp_path)
-    out, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, out
+    out = finish(again)
     assert f"{kept} of 120 runs are in r already" in out
     same_science(slower, tmp_path / "r")
 
@@ -244,8 +199,7 @@ def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower
         time.sleep(0.1)
     assert members(process.pid) == []
     again = start_sweep(tmp_path)
-    out, _ = again.communicate(timeout=120)
-    assert again.returncode == 0, out
+    finish(again)
     same_science(slower, tmp_path / "r")
 
 
@@ -254,16 +208,8 @@ def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower
 def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
     process = start_sweep(tmp_path)
     wait_for_first_part(tmp_path)
-    workers = [pid for pid in members(process.pid) if pid != process.pid]
-    for pid in workers:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"loky" in command and b"resource_tracker" not in command:
-            os.kill(pid, signal.SIGKILL)
-            break
-    else:
-        raise AssertionError("no worker found")
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, out
+    os.kill(workers(process.pid)[0], signal.SIGKILL)
+    finish(process)
     same_science(slower, tmp_path / "r")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from linphase import __version__
-from linphase.cli import plots, run, sweeps, tables
+from linphase.cli import explore, maintenance, plots, report, run, start, submit, sweeps, tables
 from linphase.errors import LinphaseError
 
 __all__ = ["main"]
@@ -47,12 +47,20 @@ def main() -> None:
 for _command in (
     sweeps.sweep,
     sweeps.theory,
+    submit.submit,
     plots.plot,
     plots.boundary,
+    explore.explore,
     run.run,
     tables.classify,
     tables.status,
     tables.export,
     tables.columns,
+    report.report,
+    start.init,
+    start.schema,
+    start.cite,
+    maintenance.check,
+    maintenance.compact,
 ):
     main.add_command(_command)

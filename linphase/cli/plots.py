@@ -1,7 +1,12 @@
 """`linphase plot` and `linphase boundary`."""
 
 import json
-from collections.abc import Sequence
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from math import floor, isfinite, isinf, isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,59 +23,221 @@ if TYPE_CHECKING:
     from linphase.store import Results
 
 
+_style_option = click.option(
+    "--style",
+    type=click.Choice(["paper", "talk"]),
+    default="paper",
+    show_default=True,
+    help="Sizes of a paper's columns, or wider with larger type and lines.",
+)
+
+
 @click.command()
 @results_argument
 @click.option(
     "--panel",
     default="regime",
     show_default=True,
-    help="regime, test-error, stable-rank, iterations, distance, ..., evidence, collapse or all; an unknown name lists "
-    "them.",
+    help="regime, test-error, stable-rank, iterations, distance, ..., evidence, collapse, trajectories or all; the "
+    "README and an unknown name list them.",
 )
-@click.option("--against", type=click.Choice(["theory"]), help="Draw measured, predicted and their difference.")
+@click.option(
+    "--against", type=click.Choice(["theory"]), help="Draw measured, predicted (from A = 0) and their difference."
+)
+@click.option(
+    "--at",
+    metavar="GAMMA_SIGMA2,GAMMA_W",
+    help="--panel trajectories: the run of the nearest cell over time.  [default: small diagrams of 6 x 6 cells]",
+)
+@click.option(
+    "--where",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Draw only this value of an axis, such as task.rank=4, or replicate=0. Repeatable; values of one key add up.",
+)
+@_style_option
+@click.option("--terminal", is_flag=True, help="Print the diagram here instead, in colours or letters.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg.  [default: RESULTS/PANEL.png]"
 )
 @classify_options
-def plot(results: Path, panel: str, against: str | None, output: Path | None, **cuts: Any) -> None:
+def plot(
+    results: Path,
+    panel: str,
+    against: str | None,
+    at: str | None,
+    where: Sequence[str],
+    style: str,
+    terminal: bool,
+    output: Path | None,
+    **cuts: Any,
+) -> None:
     """Draw the phase diagram of a results directory, with the boundaries that theory predicts.
 
     \b
     Example:
       linphase plot results/quickstart
       linphase plot results/quickstart --panel test-error -o error.pdf
-      linphase plot results/quickstart --panel all -o panels.png
+      linphase plot results/quickstart --panel all --style talk -o panels.png
       linphase plot results/quickstart --panel iterations --against theory
-      linphase plot results/quickstart --panel collapse
+      linphase plot results/quickstart --panel trajectories
+      linphase plot results/quickstart --panel trajectories --at -1.5,1.8
+      linphase plot results/quickstart --terminal
     """
-    from linphase import figures, store
+    from linphase import store
 
-    if output is not None:
-        figures.check_format(output)
-    loaded = store.load(results)
-    file = output or results / f"{_default_name(panel, against, cuts)}.png"
-    if against is None:
-        draw(loaded, panel, file, **cuts)
+    place = None if at is None else _place(at)
+    conditions = _conditions(where)
+    _check_together(panel, against, at, terminal, output, style)
+    loaded = _part(store.load(results), conditions)
+    if terminal:
+        _print_diagram(loaded, panel, cuts)
+        return
+    named = {"against": against, "at": at, "where": ",".join(where), "style": style}
+    file = output or results / f"{_default_name(panel, named, cuts)}.png"
+    if panel == "trajectories":
+        figure = _trajectories(loaded, place, style, cuts)
+        save_figure(figure, file, loaded, panel, **cuts)
+    elif against is None:
+        draw(loaded, panel, file, style, **cuts)
     else:
-        save_figure(_against_theory(loaded, panel, cuts), file, loaded, f"{panel} against theory", **cuts)
+        figure = _against_theory(loaded, panel, conditions, style, cuts)
+        save_figure(figure, file, loaded, f"{panel} against theory", **cuts)
     click.echo(f"Figure: {file}")
 
 
-def _default_name(panel: str, against: str | None, cuts: dict[str, Any]) -> str:
+def _place(at: str) -> tuple[float, float]:
+    """--at as two numbers."""
+    try:
+        x, y = (float(part) for part in at.split(","))
+    except ValueError:
+        x = y = nan
+    if not (isfinite(x) and isfinite(y)):
+        raise ConfigError(f"--at: two numbers GAMMA_SIGMA2,GAMMA_W are required, found {at!r}. Example: --at -1.5,1.8")
+    return x, y
+
+
+def _conditions(where: Sequence[str]) -> dict[str, list[str]]:
+    """--where as values by key."""
+    conditions: dict[str, list[str]] = {}
+    for each in where:
+        key, equals, value = each.partition("=")
+        if not (key.strip() and equals and value.strip()):
+            raise ConfigError(f"--where: KEY=VALUE is required, found {each!r}. Example: --where task.rank=4")
+        conditions.setdefault(key.strip(), []).append(value.strip())
+    return conditions
+
+
+def _check_together(
+    panel: str, against: str | None, at: str | None, terminal: bool, output: Path | None, style: str
+) -> None:
+    """Options that mean nothing beside others are mistakes."""
+    from linphase.figures.panels import FIGURES
+
+    if at is not None and panel != "trajectories":
+        raise ConfigError(f"--at: is for --panel trajectories, found --panel {panel}")
+    if against is not None and panel == "trajectories":
+        raise ConfigError("--panel trajectories: has theory in it with --at; --against theory is for one panel")
+    if terminal:
+        used = {"--against": against, "--output": output, "--style": None if style == "paper" else style}
+        for option in (option for option, value in used.items() if value is not None):
+            raise ConfigError(
+                f"{option}: has no meaning with --terminal, which prints one panel. Leave one of them out"
+            )
+        if panel in FIGURES:
+            raise ConfigError(f"--panel {panel}: is a figure of several diagrams; --terminal prints a single panel")
+    elif output is not None:
+        from linphase import figures
+
+        figures.check_format(output)
+
+
+def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Results":
+    """The results with the runs and axes that --where leaves."""
+    from dataclasses import replace
+
+    from linphase.figures.selection import select
+
+    if not conditions:
+        return results
+    runs, axes = select(results.runs, results.axes, conditions)
+    return replace(results, runs=runs, axes=axes)
+
+
+def _print_diagram(results: "Results", panel: str, cuts: dict[str, Any]) -> None:
+    """In colours only where there is a terminal that shows them and nobody objects (no-color.org)."""
+    from linphase.figures.terminal import terminal_diagram
+
+    colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size().columns
+    click.echo(terminal_diagram(results.runs, results.axes, panel, width=width, color=colored, **cuts))
+
+
+def _trajectories(results: "Results", place: tuple[float, float] | None, style: Any, cuts: dict[str, Any]) -> "Figure":
+    """The run of one cell over time, or those of some cells over the diagram."""
+    from linphase import figures
+
+    if place is not None:
+        return _one_run(results, place, style, cuts)
+    chosen = figures.sampled_runs(results.runs, results.axes)
+    trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
+    return figures.trajectory_map(results.runs, results.axes, trajectories, style=style, **cuts)
+
+
+def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: dict[str, Any]) -> "Figure":
+    from linphase import evolution, figures
+    from linphase.outcomes import outcomes
+    from linphase.threads import one_blas_thread
+
+    run, others = figures.nearest_run(results.runs, results.axes, *place)
+    trajectory = results.trajectory(run["run_id"])
+    with one_blas_thread():
+        theory = evolution.theory_beside(run, trajectory)
+    regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], **cuts).iloc[0]
+    where = f"gamma_sigma2 = {run['gamma_sigma2']:.4g}, gamma_w = {run['gamma_w']:.4g} (width {run['width']})"
+    click.echo(f"Nearest cell: {where}, {regime}, {run['status']}")
+    if theory is None:
+        click.echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
+    return figures.trajectory_figure(
+        trajectory,
+        threshold=float(run["threshold"]),
+        rank=int(run["rank"]),
+        crossings=evolution.crossings(trajectory, float(run["threshold"])),
+        theory=theory,
+        title=figures.title_of(run, regime, others),
+        style=style,
+    )
+
+
+def _default_name(panel: str, named: Mapping[str, str | None], cuts: dict[str, Any]) -> str:
     """A file name that says what is not the default, so that no figure replaces another one."""
     defaults = {"by": "threshold", "signal_cut": SIGNAL_CUT, "bulk_cut": BULK_CUT}
     told = [f"{name.replace('_', '-')}-{value}" for name, value in cuts.items() if value != defaults[name]]
-    return "-".join(["phase_diagram" if panel == "regime" else panel, *(["against-theory"] if against else []), *told])
+    words = [f"{name}-{value}" for name, value in named.items() if value and value != "paper"]
+    name = "-".join(["phase_diagram" if panel == "regime" else panel, *words, *told])
+    return re.sub(r"[^\w.,=-]", "_", name)
 
 
-def _against_theory(results: "Results", panel: str, cuts: dict[str, Any]) -> "Figure":
+def _against_theory(
+    results: "Results", panel: str, conditions: Mapping[str, Sequence[str]], style: Any, cuts: dict[str, Any]
+) -> "Figure":
     from linphase import figures, sweeping
     from linphase.config import parse_config
 
-    if panel not in figures.PANELS:
-        raise ConfigError(f"--panel: one of {', '.join(figures.PANELS)} is required with --against, found {panel!r}")
+    reason = figures.PANELS[panel].unpredicted if panel in figures.PANELS else ""
+    if panel in figures.FIGURES:
+        reason = "it is a figure of its own"
+    if reason:
+        raise ConfigError(
+            f"--panel {panel}: cannot be set against theory, {reason}. With --against choose one of "
+            f"{', '.join(name for name, each in figures.PANELS.items() if not each.unpredicted)}"
+        )
+    figures.find_panel(panel, cuts["by"], results.runs)  # before theory is computed, not after
     predicted = sweeping.predicted_runs(parse_config(config) for config in results.configs)
-    return figures.against(results.runs, predicted, results.axes, panel, **cuts)
+    if conditions and "replicate" in conditions:
+        replicates = [int(value) for value in results.runs["replicate"].unique()]
+        predicted = predicted[predicted["replicate"].isin(replicates)]
+    return figures.against(results.runs, predicted, results.axes, panel, style=style, **cuts)
 
 
 @click.command()
@@ -81,8 +248,10 @@ def _against_theory(results: "Results", panel: str, cuts: dict[str, Any]) -> "Fi
 def boundary(results: Path, as_json: bool, output: Path | None, **cuts: Any) -> None:
     """Where the measured boundaries lie: gamma_sigma2 at which an order parameter crosses its cut, for every width.
 
-    With replicates the interval is the central 95 % of a bootstrap over them. Beside stand theory's values at the
-    results' d, rank and noise, and in the limit of large d.
+    With replicates the interval is the central 95 % of a bootstrap over them. It covers the replicates only: the grid's
+    step around the crossing, given beside it, limits the resolution, and an interval may have no width. What crosses
+    before the first or behind the last cell is "below grid" or "above grid", in JSON null. Beside stand the share of
+    converged runs, and theory's values at the results' d, rank and noise, and in the limit of large d.
 
     \b
     Example:
@@ -103,39 +272,65 @@ def boundary(results: Path, as_json: bool, output: Path | None, **cuts: Any) -> 
         click.echo(json.dumps([_as_json(crossing) for crossing in found], indent=2))
     else:
         _print_boundaries(found)
+    if warning := _unsettled(found):
+        click.echo(f"warning: {warning}", err=True)
     if output is not None:
         figure = figures.phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, **cuts)
         save_figure(figure, output, loaded, "measured boundaries", **cuts)
         click.echo(f"Figure: {output}", err=as_json)
 
 
+def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:
+    """The bulk moves last: without convergence a run cannot be told to be mixed or balanced."""
+    from linphase.theory import MIXED_BALANCED
+
+    mixed = [crossing for crossing in found if crossing.name == MIXED_BALANCED and crossing.runs]
+    runs, converged = sum(c.runs for c in mixed), sum(round(c.runs * c.converged) for c in mixed)
+    if converged == runs:
+        return None
+    return (
+        f"{runs - converged} of {runs} runs did not converge: the {MIXED_BALANCED} boundary is not settled, for only "
+        'converged runs separate the two. Sweep with stop.rule = "converged" and a budget that lets them'
+    )
+
+
 def _as_json(crossing: "MeasuredBoundary") -> dict[str, Any]:
-    """Numbers that are not there are null: JSON has no nan."""
+    """Numbers that are not there or beyond the grid are null: JSON has neither nan nor infinity."""
     from dataclasses import asdict
 
     facts = {**asdict(crossing), "facet": dict(crossing.facet)}
-    return {name: None if isinstance(value, float) and value != value else value for name, value in facts.items()}
+    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in facts.items()}
 
 
 def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
     from rich.table import Table
 
-    columns = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "theory, d", "d to infinity")
+    columns = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "grid step", "converged",
+               "theory, d", "d to infinity")  # fmt: skip
     table = Table(*columns, title="gamma_sigma2 at the boundaries", title_justify="left")
     for crossing in found:
-        interval = "" if crossing.low != crossing.low else f"{crossing.low:.3f} to {crossing.high:.3f}"
         table.add_row(
             crossing.name,
             ", ".join(f"{key} = {value}" for key, value in crossing.facet),
             f"{crossing.gamma_w:.3f}",
             f"{crossing.width}",
             _number(crossing.gamma_sigma2),
-            interval,
+            _interval(crossing.low, crossing.high),
+            _number(crossing.grid_step),
+            "-" if isnan(crossing.converged) else f"{floor(100 * crossing.converged)} %",
             _number(crossing.finite_d),
             _number(crossing.asymptotic),
         )
     console().print(table)
 
 
+def _interval(low: float, high: float) -> str:
+    if isnan(low):
+        return ""
+    return _number(low) if isinf(low) and low == high else f"{_number(low)} to {_number(high)}"
+
+
 def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.3f}"
+    if isinf(value):
+        return "above grid" if value > 0 else "below grid"
+    return "-" if isnan(value) else f"{value:.3f}"

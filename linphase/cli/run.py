@@ -12,7 +12,11 @@ from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
     from linphase.config import RunSpec
-    from linphase.trajectory import Trajectory
+    from linphase.figures.run import OverTime
+    from linphase.training import TrainedRun
+
+SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
+EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact solution
 
 
 @click.command()
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--theory/--no-theory", default=True, show_default=True,
-              help="Draw the self-consistent dynamics from the same start beside the run.")  # fmt: skip
+              help="Draw the self-consistent dynamics from the same start beside the run: for gd of at most "
+                   f"{EULER_STEPS} steps its Euler iteration at the same learning rate, else the exact solution; "
+                   "record.compare=self_consistent asks for the exact one.")  # fmt: skip
 @set_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
               help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
@@ -54,13 +60,15 @@ def run(overrides: Sequence[str], replicate: int, theory: bool, output: Path, **
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
         click.echo(line)
+    theory = theory and spec.dynamics.kind != "self_consistent"
+    predicted, which = _self_consistent(spec, trained) if theory else (None, "")
     figure = figures.run_figure(
         trained.trajectory,
         threshold=trained.initialization.threshold,
         rank=spec.task.rank,
         time_label="step" if spec.dynamics.kind == "gd" else "time",
-        theory=_self_consistent(spec) if theory and spec.dynamics.kind != "self_consistent" else None,
-        names=("gradient descent" if spec.dynamics.kind == "gd" else "gradient flow", "self-consistent"),
+        theory=predicted,
+        names=("gradient descent" if spec.dynamics.kind == "gd" else "gradient flow", f"self-consistent ({which})"),
     )
     figures.save(
         figure,
@@ -70,16 +78,43 @@ def run(overrides: Sequence[str], replicate: int, theory: bool, output: Path, **
     click.echo(f"Figure: {output}")
 
 
-def _self_consistent(spec: "RunSpec") -> "Trajectory":
-    """The exact solution of equation (1) from the run's own start, somewhat beyond convergence."""
+def _self_consistent(spec: "RunSpec", trained: "TrainedRun") -> "tuple[OverTime, str]":
+    """Equation (1) from the run's own start and how it is solved: for gd, as in the paper, by Euler's method."""
+    short = trained.updates <= EULER_STEPS
+    if spec.dynamics.kind == "gd" and short and spec.record.compare != "self_consistent":
+        return _euler(spec, trained), "Euler"
+    return _exact(spec), "exact"
+
+
+def _euler(spec: "RunSpec", trained: "TrainedRun") -> "OverTime":
+    """The Euler iteration at the run's own learning rate, at its own moments."""
+    from dataclasses import replace
+
+    from linphase.network import gaussian_start
+    from linphase.self_consistent import euler_path
+    from linphase.task import draw_task
+    from linphase.threads import one_blas_thread
+
+    seed, replicate, c = spec.run.seed, spec.replicate, spec.initialization.threshold
+    assert trained.learning_rate is not None
+    with one_blas_thread():
+        task = draw_task(spec.task, seed=seed, replicate=replicate)
+        A0 = gaussian_start(spec.initialization, task.shape, seed=seed, replicate=replicate).product()
+        path = euler_path(task, A0, c, trained.learning_rate, trained.trajectory.step)
+    modes = spec.record.singular_values
+    return path if modes == "all" else replace(path, singular_values=path.singular_values[:, :modes])
+
+
+def _exact(spec: "RunSpec") -> "OverTime":
+    """The exact solution, somewhat beyond convergence."""
     from dataclasses import replace
 
     from linphase.running import train_spec
-    from linphase.spec import DynamicsConfig, RecordConfig, RunConfig, StopConfig
+    from linphase.spec import DynamicsConfig, RunConfig, StopConfig
 
-    run = RunConfig(seed=spec.run.seed)
+    run, record = RunConfig(seed=spec.run.seed), spec.record.model_copy(update={"compare": "none"})
     stop = StopConfig(train_error=spec.stop.train_error / 10)
-    mixed = replace(spec, dynamics=DynamicsConfig(kind="self_consistent"), stop=stop, record=RecordConfig(), run=run)
+    mixed = replace(spec, dynamics=DynamicsConfig(kind="self_consistent"), stop=stop, record=record, run=run)
     return train_spec(mixed).trajectory
 
 
@@ -98,6 +133,7 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
         "task": {key: options[key] for key in ("dimension", "rank", "noise")},
         "grid": {key: value for key, value in grid.items() if value is not None},
         "dynamics": {key: value for key, value in dynamics.items() if value is not None},
+        "record": {"snapshots": SNAPSHOTS},
         "run": {"seed": options["seed"]},
     }
     if options["learning_rate"] is not None:

@@ -73,14 +73,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def print_outcomes(results: "Results") -> None:
-    """How many runs ended in which regime and status."""
-    from linphase.outcomes import outcomes
-
-    console().print(count_table(results.runs, outcomes(results.runs)))
-
-
 def count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
+    """How many runs ended in which regime and status."""
     import pandas as pd
     from rich.table import Table
 
@@ -99,18 +93,19 @@ def count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
     return table
 
 
-def draw(results: "Results", panel: str, file: Path, **cuts: Any) -> None:
+def draw(results: "Results", panel: str, file: Path, style: Any = "paper", **cuts: Any) -> None:
     """Draw a panel, or one of the figures of several, and save it."""
     from linphase import figures
 
     if panel == "all":
-        figure = figures.all_panels(results.runs, results.axes, **cuts)
+        figure = figures.all_panels(results.runs, results.axes, style=style, **cuts)
     elif panel == "evidence":
-        figure = figures.evidence(results.runs, results.axes, signal_cut=cuts["signal_cut"], bulk_cut=cuts["bulk_cut"])
+        rest = {name: value for name, value in cuts.items() if name != "by"}
+        figure = figures.evidence(results.runs, results.axes, style=style, **rest)
     elif panel == "collapse":
-        figure = figures.collapse(results.runs, results.final_modes())
+        figure = figures.collapse(results.runs, results.final_modes(), style=style)
     else:
-        figure = figures.phase_diagram(results.runs, results.axes, panel, **cuts)
+        figure = figures.phase_diagram(results.runs, results.axes, panel, style=style, **cuts)
     save_figure(figure, file, results, panel, **cuts)
 
 

@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from linphase.columns import for_key
 from linphase.errors import LinphaseError
-from linphase.figures.style import Array, set_ticks, written
+from linphase.figures.style import Array, plainly, set_ticks, written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MAX_FACETS = 36
 _AXIS_LABELS = {
@@ -138,7 +139,7 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predi
     if count > MAX_FACETS:
         raise LinphaseError(
             f"the axes beyond the first two ({', '.join(a.column for a in further)}) make {count} facets; "
-            f"one figure holds at most {MAX_FACETS}. Plot fewer with linphase.figures.phase_diagram."
+            f"one figure holds at most {MAX_FACETS}. {_fewer(further)}"
         )
     places = [axis.index(runs) for axis in further]
     if predicted:
@@ -157,6 +158,27 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predi
     return facets
 
 
+def _fewer(further: Sequence[Axis]) -> str:
+    """What to do about too many facets."""
+    axis = max(further, key=lambda each: len(each.kept))
+    return (
+        f"Draw some of them: linphase plot --where {axis.column}={plainly(axis.kept[0])} keeps one value of that axis, "
+        "and --where can be repeated; in Python linphase.figures.select"
+    )
+
+
+def only_facet(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> str:
+    """The title of the only facet; LinphaseError where there are several: a run over time has no place in them all."""
+    facets = split_facets(runs, axes)
+    if len(facets) > 1:
+        further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
+        choice = " ".join(f"--where {axis.column}={plainly(axis.kept[0])}" for axis in further if len(axis.kept) > 1)
+        raise LinphaseError(
+            f"trajectories are drawn of one facet, found {len(facets)}. Choose one, such as linphase plot {choice}"
+        )
+    return facets[0].title
+
+
 def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
     """With two further axes a table of them; else rows of at most four."""
     last = len(set(map(as_stored, list(axes.values())[-1])))
@@ -167,6 +189,8 @@ def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
 
 def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     """Ticks, and at the outer sides of a figure their labels and the names of the axes."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
     for axis, artist in ((window.x, ax.xaxis), (window.y, ax.yaxis)):
         if axis.few:
             names = [written(value) for value in axis.kept]

@@ -16,7 +16,7 @@ from linphase.figures.legends import draw_legends
 from linphase.figures.measured import draw_measured, measured_handles
 from linphase.figures.panels import OVERVIEW, PANELS, find_panel
 from linphase.figures.scales import draw_colorbar
-from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, styled
+from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, styled
 from linphase.regime import BULK_CUT, SIGNAL_CUT
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ def phase_diagram(
     signal_cut: float = SIGNAL_CUT,
     bulk_cut: float = BULK_CUT,
     measured: Sequence[MeasuredBoundary] = (),
+    style: StyleName = "paper",
 ) -> Figure:
     """One panel over the first two axes of a grid, the further axes as small multiples.
 
     runs: rows with the columns of `linphase.columns.RUNS`; axes: the values of each axis by its key in the
     grid (gamma_sigma2, width, task.rank, ...); panel: a name of PANELS; by and the cuts: as in
-    `linphase.outcomes`. Replicates are averaged, outcomes decided by majority. The boundaries of
+    `linphase.outcomes`; style: paper or talk. Replicates are averaged, outcomes decided by majority. The boundaries of
     `linphase.theory`, and those measured, are drawn where the two axes are a variance and a width.
 
     Raises LinphaseError for an unknown panel, one that the runs hold nothing of, fewer than two axes, or more than
@@ -63,10 +64,10 @@ def phase_diagram(
         draw_measured(ax, facet.runs, window, facet.values, measured) for ax, facet in zip(grid, facets, strict=True)
     ]
     if scale is not None:
-        draw_colorbar(figure, grid, scale, shown.levels)
+        draw_colorbar(figure, grid, scale, shown.levels, shown.unit)
     title = shown.title if shown.scale != "outcome" or shown.title != PANELS[panel].title else None
     if title is not None and len(plots) == 1:
-        grid[0].set_title(title)
+        grid[0].set_title("\n".join(filter(None, (title, facets[0].title))))
         title = None
     below = measured_handles(measured) if window.has_theory else ()
     draw_legends(figure, plots, lines, below=below, title=title)
@@ -83,6 +84,7 @@ def all_panels(
     by: str = "threshold",
     signal_cut: float = SIGNAL_CUT,
     bulk_cut: float = BULK_CUT,
+    style: StyleName = "paper",
 ) -> Figure:
     """Several panels of one grid in one figure; a row of panels for each facet where there are further axes.
 
@@ -109,7 +111,7 @@ def all_panels(
     for ax, plot in zip(grid, plots, strict=True):
         scale = scales[plot.panel.name]
         if scale is not None:
-            draw_colorbar(figure, [ax], scale, plot.panel.levels)
+            draw_colorbar(figure, [ax], scale, plot.panel.levels, plot.panel.unit)
     draw_legends(figure, plots, lines)
     finish(figure, grid[:1], plots[:1], lines[:1])
     return figure

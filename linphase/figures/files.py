@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.style import context
 
 from linphase.errors import LinphaseError
 
@@ -46,7 +46,7 @@ def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, st
     }
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}):
+        with context(["default", {"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}]):
             figure.savefig(part, format=format, dpi=300, metadata=formats[format])
         os.replace(part, path)
     except OSError as error:

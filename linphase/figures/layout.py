@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from linphase.figures.axes import Window, draw_frame
-from linphase.figures.cells import Plot, draw_cells
+from linphase.figures.cells import Plot
 from linphase.figures.levels import draw_levels, label_levels
+from linphase.figures.painting import draw_cells
 from linphase.figures.panels import Panel
 from linphase.figures.scales import Scale, scale_of
-from linphase.figures.style import Array
+from linphase.figures.style import Array, inches
 from linphase.figures.theory_lines import Line, draw_lines, label_lines, line_in
 
 
@@ -26,9 +27,9 @@ def common_scale(plots: Sequence[Plot], panel: Panel) -> Scale | None:
 
 
 def subplots(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure and its first `count` subplots, in rows."""
+    """A figure of a size in inches of the style paper, and its first `count` subplots, in rows."""
     layout = ConstrainedLayoutEngine(hspace=0.05 if count > columns else 0.02)  # titles keep off the row above
-    figure = Figure(figsize=size, layout=layout)
+    figure = Figure(figsize=(inches(size[0]), inches(size[1])), layout=layout)
     FigureCanvasAgg(figure)
     grid = figure.subplots(ceil(count / columns), columns, sharex=True, sharey=True, squeeze=False)
     for ax in grid.flat[count:]:

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.transforms import Transform
 
-from linphase.figures.cells import Plot, stripe
-from linphase.figures.style import HATCHED, LOOKS, Look, renderer
+from linphase.figures.cells import Plot
+from linphase.figures.painting import stripe
+from linphase.figures.style import HATCHED, LOOKS, Look, points, renderer, stroke
 from linphase.figures.theory_lines import LINE_STYLES, Line
 from linphase.regime import REGIMES
 
@@ -30,16 +31,17 @@ def draw_legends(
     above: Sequence[Artist] = (),
     below: Sequence[Artist] = (),
     title: str | None = None,
+    whose: str = "",
 ) -> None:
     """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below; and more.
 
-    title: of the figure, above everything.
+    title: of the figure, above everything. whose: the plots that may be unconverged, where there are others.
     """
-    swatches = [*_swatches(plots), *above]
+    swatches = [*_swatches(plots, whose), *above]
     if swatches:
         _row(figure, swatches, "outside upper center", title)
     elif title:
-        figure.suptitle(title, fontsize=8)
+        figure.suptitle(title, fontsize=points(8))
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
     for kind in ("finite d", "asymptotic"):
@@ -49,7 +51,7 @@ def draw_legends(
             finite = f"$d = {dimensions.pop()}$" if len(dimensions) == 1 else "finite $d$"
             label = f"theory, {finite}" if kind == "finite d" else r"$d \to \infty$"
             style: Any = LINE_STYLES[kind]
-            handles.append(Line2D([], [], color="black", linewidth=1, linestyle=style, label=label))
+            handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
     if any(line.banded for line in drawn):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
     handles += below
@@ -57,7 +59,8 @@ def draw_legends(
         _row(figure, handles, "outside lower center")
 
 
-def _swatches(plots: Sequence[Plot]) -> list[Swatch]:
+def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
+    prefix = f"{whose}: " if whose else ""
     counts: dict[tuple[str, ...], int] = {}
     for plot in plots:
         for shown, count in plot.cells.counts().items():
@@ -76,9 +79,9 @@ def _swatches(plots: Sequence[Plot]) -> list[Swatch]:
         number = sum(counts[shown] for shown in ties)
         swatches.append(Swatch([LOOKS[name] for name in ties[0]], _counted("tie", number, counted)))
     if any(plot.cells.all_unconverged for plot in plots):
-        swatches.append(Swatch([HATCHED], "no cell converged (hatching left out)"))
+        swatches.append(Swatch([HATCHED], f"{prefix}no cell converged (hatching left out)"))
     if number := sum(len(plot.cells.unconverged) for plot in plots):
-        swatches.append(Swatch([HATCHED], _counted(HATCHED.label, number, counted)))
+        swatches.append(Swatch([HATCHED], _counted(prefix + HATCHED.label, number, counted)))
     return swatches
 
 
@@ -88,7 +91,9 @@ def _counted(label: str, count: int, counted: bool) -> str:
 
 def _row(figure: Figure, handles: Sequence[Artist], where: _Outside, title: str | None = None) -> None:
     """A legend outside the axes in as few rows as the figure's width allows."""
-    tries = [(ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in (7.0, 6.5)]
+    tries = [
+        (ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in (points(7), points(6.5))
+    ]
     for columns, size in tries:
         # A legend fills its columns first; this order makes it read along its rows.
         along_rows = [handle for first in range(columns) for handle in handles[first::columns]]
@@ -100,7 +105,7 @@ def _row(figure: Figure, handles: Sequence[Artist], where: _Outside, title: str 
             handler_map={Swatch: _SwatchHandler()},
             fontsize=size,
             title=title,
-            title_fontsize=8,
+            title_fontsize=points(8),
             handlelength=1.5 if where == "outside lower center" else 1.2,
             handletextpad=0.4,
             columnspacing=0.8,
@@ -142,9 +147,11 @@ class _SwatchHandler(HandlerBase):
             shape = corner + size * stripe(i, len(orig_handle.looks))
             artists.append(Polygon(shape, facecolor=look.color, edgecolor="none", transform=trans))
         if len(orig_handle.looks) == 1:
-            for stroke in orig_handle.looks[0].strokes:
-                x, y = (corner + size * stroke).T
+            for each in orig_handle.looks[0].strokes:
+                x, y = (corner + size * each).T
                 color = orig_handle.looks[0].stroke_color
-                artists.append(Line2D(x, y, color=color, linewidth=0.5, transform=trans))
-        frame = Rectangle(tuple(corner), width, height, fill=False, edgecolor="0.4", linewidth=0.4, transform=trans)
+                artists.append(Line2D(x, y, color=color, linewidth=stroke(0.5), transform=trans))
+        frame = Rectangle(
+            tuple(corner), width, height, fill=False, edgecolor="0.4", linewidth=stroke(0.4), transform=trans
+        )
         return [*artists, frame]

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from linphase.figures.axes import Window
-from linphase.figures.style import Array, renderer, written
+from linphase.figures.style import Array, points, renderer, stroke, written
 
 # White in a dark rim: legible on light and dark cells. All rims lie below all steps, or they would cross them.
-_STEP: dict[str, Any] = {"colors": "white", "linewidths": 0.9, "capstyle": "projecting", "zorder": 2.8}
-_RIM: dict[str, Any] = {"colors": "0.25", "linewidths": 1.7, "capstyle": "projecting", "zorder": 2.7}
+_STEP: dict[str, Any] = {"colors": "white", "capstyle": "projecting", "zorder": 2.8}
+_RIM: dict[str, Any] = {"colors": "0.25", "capstyle": "projecting", "zorder": 2.7}
 
 
 def edge_segments(sides: Array, window: Window) -> Array:
@@ -39,8 +39,8 @@ def draw_levels(ax: Axes, numbers: Array, window: Window, levels: Sequence[float
         sides = np.where(np.isfinite(numbers), numbers < level, np.nan)
         segments = list(edge_segments(sides, window))
         if segments:
-            ax.add_collection(LineCollection(segments, **_RIM))
-            ax.add_collection(LineCollection(segments, gid=f"level {level:g}", **_STEP))
+            ax.add_collection(LineCollection(segments, linewidths=stroke(1.7), **_RIM))
+            ax.add_collection(LineCollection(segments, gid=f"level {level:g}", linewidths=stroke(0.9), **_STEP))
 
 
 def label_levels(figure: Figure, ax: Axes, levels: Sequence[float], occupied: Array) -> Array:
@@ -54,7 +54,7 @@ def label_levels(figure: Figure, ax: Axes, levels: Sequence[float], occupied: Ar
     for level, middles in drawn.items():
         if len(middles) < 4:
             continue  # a speck needs no name: the colour bar has the level
-        text = ax.text(0, 0, written(level), fontsize=6, ha="center", va="center", zorder=4, gid="level label")
+        text = ax.text(0, 0, written(level), fontsize=points(6), ha="center", va="center", zorder=4, gid="level label")
         extent = text.get_window_extent(renderer(figure))
         text.set_bbox({"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.85, "linewidth": 0})
         radius = max(extent.width, extent.height)

@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETLEFT, CARETRIGHT
 from matplotlib.patheffects import withStroke
 
 from linphase import theory
 from linphase.figures.axes import Axis, Window, as_stored
-from linphase.figures.style import Array
+from linphase.figures.style import Array, stroke
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,6 @@ MARKS: dict[str, dict[str, Any]] = {
     theory.ACTIVE_LAZY: {"marker": "o", "markerfacecolor": "white", "markersize": 3.2},
     theory.MIXED_BALANCED: {"marker": "s", "markerfacecolor": "black", "markersize": 2.8},
 }
-_RIM: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.7}
 
 
 def draw_measured(
@@ -46,23 +46,31 @@ def draw_measured(
             for which in ("gamma_sigma2", "low", "high")
         )
         y = np.array([one.gamma_w if window.y.column == "gamma_w" else one.width for one in here], dtype=np.float64)
-        barred = np.isfinite(low) & np.isfinite(high)
-        ends = np.where(barred, low, x), np.where(barred, high, x)
-        bars = ax.hlines(y[barred], low[barred], high[barred], color="black", linewidth=0.8, zorder=3.4)
-        bars.set_path_effects([withStroke(linewidth=1.8, foreground="white", alpha=0.8)])
+        # An interval that ends beyond the grid runs to the edge and has an arrow there.
+        edges = window.x.edges[[0, -1]]
+        ends = np.clip(low, *edges), np.clip(high, *edges)
+        barred = ~np.isnan(low)
+        bars = ax.hlines(y[barred], ends[0][barred], ends[1][barred], color="black", linewidth=stroke(0.8), zorder=3.4)
+        bars.set_path_effects([withStroke(linewidth=stroke(1.8), foreground="white", alpha=0.8)])
         bars.set_gid(f"{name}, interval")
-        ax.plot(x, y, linestyle="none", zorder=3.5, gid=f"{name}, measured", **mark, **_RIM)
-        covered += [np.column_stack([across, y]) for across in (x, *ends)]
+        for end, edge, marker in zip(ends, edges, (CARETLEFT, CARETRIGHT), strict=True):
+            opened = y[end == edge]
+            if opened.size:
+                at_edge = np.full(opened.size, edge)
+                ax.plot(at_edge, opened, "k", linestyle="none", marker=marker, markersize=stroke(4), zorder=3.4,
+                        gid=f"{name}, open end")  # fmt: skip
+        ax.plot(x, y, linestyle="none", zorder=3.5, gid=f"{name}, measured", **_sized(mark))
+        covered += [np.column_stack([np.where(barred, across, x), y]) for across in (x, *ends)]
     return np.concatenate(covered)
 
 
 def measured_handles(measured: Sequence[MeasuredBoundary]) -> list[Artist]:
     """Their samples in a legend."""
     drawn = {one.name for one in measured if np.isfinite(one.gamma_sigma2)}
-    barred = any(np.isfinite(one.low) for one in measured)
-    style: dict[str, Any] = {"color": "black", "linewidth": 0.8} if barred else {"linestyle": "none"}
+    barred = any(not np.isnan(one.low) for one in measured)
+    style: dict[str, Any] = {"color": "black", "linewidth": stroke(0.8)} if barred else {"linestyle": "none"}
     return [
-        Line2D([], [], label=f"{name}, measured", **style, **MARKS[name], **_RIM) for name in MARKS if name in drawn
+        Line2D([], [], label=f"{name}, measured", **style, **_sized(MARKS[name])) for name in MARKS if name in drawn
     ]
 
 
@@ -72,3 +80,9 @@ def _in_facet(one: MeasuredBoundary, facet: Mapping[str, Any]) -> bool:
 
 def _across(gamma_sigma2: Array, axis: Axis, d: float) -> Array:
     return gamma_sigma2 if axis.column == "gamma_sigma2" else np.asarray(np.exp(gamma_sigma2 * log(d)))
+
+
+def _sized(mark: Mapping[str, Any]) -> dict[str, Any]:
+    """A mark in the style in use."""
+    rim = {"markeredgecolor": "black", "markeredgewidth": stroke(0.7)}
+    return {**mark, "markersize": stroke(mark["markersize"]), **rim}

@@ -12,9 +12,11 @@ from linphase.outcomes import measured_by
 from linphase.regime import BULK_CUT, SIGNAL_CUT
 
 UNFINISHED = ("diverged", "failed")
-_OLDER = "they were made before linphase measured it, or theory does not predict it: sweep into another directory"
+THEORIES = ("modes", "self_consistent")  # dynamics.kind
+_OLDER = "they were made before linphase measured it: sweep into another directory"
+_TRAINED = 'Draw it from runs with dynamics.kind = "flow" or "gd"'
 _UNCOMPARED = 'sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"'
-_NEVER = "never for most signal modes"
+_NEVER = "never for half of the signal modes or more"
 _PAPER_LEVELS = (-7.0, -4.0, 0.0)  # of the published contours, Tu et al. 2024, Figure 2
 _MEASURES = {"balance": "mode balance", "speedup": "mode speed-up"}
 _COMPARED = {"self_consistent": "exact solution", "self_consistent_euler": "Euler iteration"}
@@ -32,43 +34,65 @@ class Panel:
     column: str | None
     scale: Literal["outcome", "linear", "log", "ln", "share", "difference"]
     colormap: str = "viridis"
+    unit: str = ""  # or symbol: beside the colour bar
+    formula: str = ""  # the title's second line
     measured: bool = False  # the column exists for each measure of active
     levels: tuple[float, ...] = ()  # drawn as steps along the edges of cells
     null: str | None = None  # what no value means, where it means something
     remedy: str = _OLDER  # how to get the column
+    unpredicted: str = ""  # why theory has no value
 
 
+_TIME, _STEPS, _MODES = "time", "steps", "share of modes"
+_OVERLAP = r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"
 _REGISTERED = (
     Panel("regime", "regime", None, "outcome"),
     Panel("status", "status", "status", "outcome"),
-    Panel("test-error", "smallest test error", "min_test_error", "log"),
-    Panel("final-test-error", "final test error", "final_test_error", "log"),
-    Panel("train-error", "final train error", "final_train_error", "log"),
-    Panel("stable-rank", "stable rank at\nsmallest test error", "stable_rank_at_min", "log", "cividis"),
-    Panel("rank", "rank at smallest test error", "rank_at_min", "log", "cividis"),
+    Panel("test-error", "smallest test error", "min_test_error", "log", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$"),
+    Panel("final-test-error", "final test error", "final_test_error", "log", formula=r"$\|A-A^*\|_F^2/d^2$"),
+    Panel("train-error", "final train error", "final_train_error", "log", formula=r"$\|A-Y\|_F^2/d^2$"),
+    Panel("stable-rank", "stable rank at\nsmallest test error", "stable_rank_at_min", "log", "cividis",
+          r"$\|A\|_F^2/\|A\|_{op}^2$"),
+    Panel("rank", "rank at\nsmallest test error", "rank_at_min", "log", "cividis", "singular values above $s_1/5$"),
     Panel("iterations", "smallest test error: iterations\nat the paper's learning rate", "iterations_at_min",
-          "log", "magma"),
+          "log", "magma", _STEPS),
     Panel("distance", "ln of the largest distance to the\nself-consistent dynamics", "distance_to_self_consistent",
-          "ln", levels=_PAPER_LEVELS, remedy=_UNCOMPARED),
-    Panel("final-time", "final time", "final_time", "log", "magma"),
+          "ln", unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$", levels=_PAPER_LEVELS, remedy=_UNCOMPARED,
+          unpredicted="it is 0 by construction"),
+    Panel("final-time", "final time", "final_time", "log", "magma", _TIME),
     Panel("evaluations", "gradient evaluations", "gradient_evaluations", "log", "magma"),
-    Panel("signal-active", "active share of the signal", "signal_active", "share", "cividis", measured=True),
-    Panel("bulk-active", "active share of the bulk", "bulk_active", "share", "cividis", measured=True),
-    Panel("agreement", "modes on which\nall measures agree", "evidence_agreement", "share", "cividis"),
-    Panel("kernel-change", "relative change of the kernel", "kernel_change", "log"),
-    Panel("kernel-distance", "kernel distance", "kernel_distance", "log"),
-    Panel("alignment", "alignment of kernel and target", "target_alignment", "log", "cividis"),
-    Panel("imbalance", "imbalance of the layers", "imbalance", "log"),
-    Panel("imbalance-drift", "drift of the imbalance", "imbalance_drift", "log"),
-    Panel("overlap", "overlap at smallest test error", "subspace_overlap_at_min", "share", "cividis"),
-    Panel("final-overlap", "final overlap with the signal", "subspace_overlap", "share", "cividis"),
-    Panel("residual", "residual of self-consistency", "self_consistency_residual", "log"),
-    Panel("crossing-time", "time to cross the threshold", "crossing_time", "log", "magma", null=_NEVER),
-    Panel("escape-time", "time to half of the target", "escape_time", "log", "magma", null=_NEVER),
-    Panel("convergence-time", "time to converge within 5 %", "convergence_time", "log", "magma", null=_NEVER),
+    Panel("signal-active", "active share of the signal", "signal_active", "share", "cividis", _MODES, measured=True),
+    Panel("bulk-active", "active share of the bulk", "bulk_active", "share", "cividis", _MODES, measured=True),
+    Panel("agreement", "modes on which\nall measures agree", "evidence_agreement", "share", "cividis", _MODES),
+    Panel("kernel-change", "relative change of the kernel", "kernel_change", "log",
+          formula=r"$\|\Theta-\Theta_0\|/\|\Theta_0\|$"),
+    Panel("kernel-distance", "kernel distance", "kernel_distance", "log", formula=r"$1-\cos(\Theta,\Theta_0)$"),
+    Panel("alignment", "alignment of kernel and target", "target_alignment", "log", "cividis",
+          formula=r"$\langle Y,\Theta Y\rangle/(\|\Theta\|\,\|Y\|^2)$"),
+    Panel("imbalance", "imbalance of the layers", "imbalance", "log",
+          formula=r"$\|D\|/(\|C_1\|+\|C_2\|)$", unpredicted="it belongs to the weights of the start"),
+    Panel("imbalance-drift", "drift of the imbalance", "imbalance_drift", "log",
+          formula=r"$\|D-D_0\|/(\|C_1(0)\|+\|C_2(0)\|)$", unpredicted="it belongs to the weights of the start"),
+    Panel("overlap", "overlap with the signal\nat smallest test error", "subspace_overlap_at_min", "share", "cividis",
+          _OVERLAP),
+    Panel("final-overlap", "final overlap with the signal", "subspace_overlap", "share", "cividis", _OVERLAP),
+    Panel("residual", "residual of self-consistency", "self_consistency_residual", "log",
+          formula=r"$\|C_2-(AA^T+c^2I)^{1/2}\|/\|C_2\|$", unpredicted="it is 0 by construction"),
+    Panel("crossing-time", "time to cross the threshold", "crossing_time", "log", "magma", _TIME,
+          r"$s_i = c$", null=_NEVER),
+    Panel("escape-time", "time to half of the target", "escape_time", "log", "magma", _TIME,
+          r"$s_i = s_i(Y)/2$", null=_NEVER),
+    Panel("convergence-time", "time to converge within 5 %", "convergence_time", "log", "magma", _TIME,
+          r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$", null=_NEVER),
 )  # fmt: skip
 PANELS = {panel.name: panel for panel in _REGISTERED}
+FIGURES = ("evidence", "collapse", "trajectories", "all")  # not of one panel: functions of their own
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
+DEFINITIONS = {
+    "threshold": r"by threshold: $s_i > c$",
+    "balance": r"by mode balance: $b_i > 1/\sqrt{2}$",
+    "speedup": r"by mode speed-up: $\kappa_i > \sqrt{2}$",
+}
 
 
 def find_panel(
@@ -79,22 +103,32 @@ def find_panel(
     Raises LinphaseError for an unknown name, or where the runs hold nothing to draw.
     """
     if name not in PANELS:
-        raise LinphaseError(f"panel must be one of {', '.join(PANELS)} or all, found {name!r}")
+        raise LinphaseError(
+            f"panel must be one of {', '.join((*PANELS, *FIGURES[:-1]))} or {FIGURES[-1]}, found {name!r}"
+        )
     panel = PANELS[name]
+    if panel.formula:
+        panel = replace(panel, title=f"{panel.title},\n{panel.formula}")
     if panel.column is not None and panel.measured:
         column = measured_by(panel.column, by)
-        panel = replace(panel, column=column, title=panel.title if by == "threshold" else f"{panel.title}, by {by}")
+        panel = replace(panel, column=column, title=f"{panel.title}\n{DEFINITIONS[by]}")
     if name == "regime":
         panel = replace(panel, title=_regime_title(by, signal_cut, bulk_cut))
     if not holds(runs, panel):
         raise LinphaseError(
-            f"panel {panel.name} needs column {panel.column}, which these results do not hold; {panel.remedy}"
+            f"panel {panel.name} needs column {panel.column}, which these results do not hold; {_remedy(panel, runs)}"
         )
     if name == "distance" and "compare" in runs:
         compared = set(runs["compare"].dropna())
         to = " or ".join(_COMPARED[which] for which in _COMPARED if which in compared)
         panel = replace(panel, title=panel.title.replace("dynamics", to or "dynamics"))
     return panel
+
+
+def _remedy(panel: Panel, runs: pd.DataFrame) -> str:
+    if panel.unpredicted and "kind" in runs and runs["kind"].isin(THEORIES).all():
+        return f"theory does not predict it: {panel.unpredicted}. {_TRAINED}"
+    return panel.remedy
 
 
 def _regime_title(by: str, signal_cut: float, bulk_cut: float) -> str:

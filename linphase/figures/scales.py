@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from linphase.figures.panels import Panel
-from linphase.figures.style import Array, set_ticks, written
+from linphase.figures.style import Array, points, set_ticks, stroke, written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
 
 Extend = Literal["neither", "min", "max", "both"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which numbers the ends of a scale stand for, and whether some lie beyond."""
+
+    low: float
+    high: float
+    logarithmic: bool
+    extend: Extend
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,18 @@ class Scale:
 
 
 def scale_of(numbers: Array, panel: Panel) -> Scale | None:
-    """Colours for the numbers of cells; logarithmic where the panel allows it and the numbers span a decade.
+    """Colours for the numbers of cells over their span; None where there are none."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    span = span_of(numbers, panel)
+    if span is None:
+        return None
+    norm = LogNorm if span.logarithmic else Normalize
+    return Scale(norm(span.low, span.high), panel.colormap, span.extend)
+
+
+def span_of(numbers: Array, panel: Panel) -> Span | None:
+    """The span of the numbers of cells; logarithmic where the panel allows it and the numbers span a decade.
 
     A log scale leaves out the outermost 1 % at either end where that shortens it by a third or more.
     """
@@ -38,32 +59,32 @@ def scale_of(numbers: Array, panel: Panel) -> Scale | None:
     if panel.scale == "outcome" or numbers.size == 0:
         return None
     if panel.scale == "share":
-        return Scale(Normalize(floor(10 * min(numbers.min(), 0.9)) / 10, 1), panel.colormap, "neither")
+        return Span(floor(10 * min(numbers.min(), 0.9)) / 10, 1.0, False, "neither")
     if panel.scale == "difference":
-        return _balanced_scale(numbers, panel)
+        return _balanced_span(numbers)
     positive = numbers[numbers > 0]
     low, high = float(numbers.min()), float(numbers.max())
-    norm: Normalize
-    if panel.scale == "log" and positive.size and high >= 10 * positive.min():
+    logarithmic = panel.scale == "log" and bool(positive.size) and high >= 10 * float(positive.min())
+    if logarithmic:
         low = float(positive.min())
         inner = np.quantile(positive, [0.01, 0.99])
         if 1.5 * log(inner[1] / inner[0]) < log(high / low) and inner[1] >= 10 * inner[0]:
             low, high = (float(value) for value in inner)
-        norm = LogNorm(low, high)
     else:
-        pad = 0.0 if high > low else max(abs(low), 1.0) / 10
+        # Numbers that are all but equal get a tenth of their size, or the ticks would be all but equal too.
+        least = max(abs(low), abs(high)) / 10 or 0.2
+        pad = max(least - (high - low), 0.0) / 2
         low, high = low - pad, high + pad
-        norm = Normalize(low, high)
-    return Scale(norm, panel.colormap, _extend(numbers, low, high))
+    return Span(low, high, logarithmic, _extend(numbers, low, high))
 
 
-def _balanced_scale(numbers: Array, panel: Panel) -> Scale:
+def _balanced_span(numbers: Array) -> Span:
     """Equal reach to both sides of 0, without the outermost 1 % where that shortens it by a third or more."""
     largest = float(np.abs(numbers).max())
     inner = float(np.quantile(np.abs(numbers), 0.99))
     reach = inner if 0 < 1.5 * inner < largest else largest
     reach = reach or 1.0  # no difference anywhere
-    return Scale(Normalize(-reach, reach), panel.colormap, _extend(numbers, -reach, reach))
+    return Span(-reach, reach, False, _extend(numbers, -reach, reach))
 
 
 def _extend(numbers: Array, low: float, high: float) -> Extend:
@@ -71,8 +92,14 @@ def _extend(numbers: Array, low: float, high: float) -> Extend:
     return "both" if below and above else "min" if below else "max" if above else "neither"
 
 
-def draw_colorbar(figure: Figure, grid: Sequence[Axes], scale: Scale, levels: Sequence[float] = ()) -> None:
-    """A colour bar beside some subplots, with a line at each of the levels drawn in them."""
+def draw_colorbar(
+    figure: Figure, grid: Sequence[Axes], scale: Scale, levels: Sequence[float] = (), label: str = ""
+) -> None:
+    """A colour bar beside some subplots, with a line at each of the levels drawn in them; label: unit or symbol."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.colormap),
         ax=list(grid),
@@ -92,5 +119,7 @@ def draw_colorbar(figure: Figure, grid: Sequence[Axes], scale: Scale, levels: Se
     set_ticks(bar.ax)
     for level in levels:
         if low < level < high:
-            bar.ax.axhline(level, color="white", linewidth=1.0, gid="level")
-    bar.outline.set_linewidth(0.6)
+            bar.ax.axhline(level, color="white", linewidth=stroke(1.0), gid="level")
+    if label:
+        bar.set_label(label, fontsize=points(7), labelpad=points(1))
+    bar.outline.set_linewidth(stroke(0.6))

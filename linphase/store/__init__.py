@@ -4,6 +4,7 @@
                  runs/part-*.parquet            one row a finished run, scalars only: the commit
                  trajectories/part-*.parquet    the lists over time and over modes of the same runs
                  failures/part-*.parquet        attempts that failed
+                 quarantine/                    damaged parts that `linphase check --repair` moved aside
 
 Many processes may write, fold and read at once, any of them may be killed at any moment, and nobody holds a
 lock. This rests on three rules:
@@ -17,22 +18,32 @@ reader that finds a listed part gone lists again.
 """
 
 # Its modules import numpy, pandas and pyarrow where they use them, so that `import linphase.store` takes no time.
+from linphase.store.checking import Checked, check
 from linphase.store.configurations import configs
 from linphase.store.creation import create
-from linphase.store.folding import fold
-from linphase.store.reading import distinct, finished_ids
+from linphase.store.folding import compact, fold
+from linphase.store.growing import Ids
+from linphase.store.reading import count_parts, distinct, failed_ids, finished_ids
+from linphase.store.repairing import repair
 from linphase.store.results import Results, load
 from linphase.store.trajectories import trajectory_row
 from linphase.store.writing import write_failure, write_runs
 
 __all__ = [
+    "Checked",
+    "Ids",
     "Results",
+    "check",
+    "compact",
     "configs",
+    "count_parts",
     "create",
     "distinct",
+    "failed_ids",
     "finished_ids",
     "fold",
     "load",
+    "repair",
     "trajectory_row",
     "write_failure",
     "write_runs",

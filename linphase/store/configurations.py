@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from linphase.errors import ResultsError
+from linphase.errors import ConfigError, ResultsError
 
 
 def configs(path: str | Path) -> list[dict[str, Any]]:
@@ -33,8 +33,13 @@ def is_results(root: Path) -> bool:
 def existing(path: str | Path) -> Path:
     """The path, if it is a results directory."""
     root = Path(path)
-    if not root.exists():
-        raise ResultsError(f"{root}: no such results directory. `linphase sweep --config FILE --out {root}` makes one")
+    try:
+        os.stat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
+        raise ResultsError(f"{root}: {text}") from None
+    except OSError as error:
+        raise ResultsError(f"{root}: cannot be read: {error.strerror or error}") from error
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "
@@ -44,11 +49,20 @@ def existing(path: str | Path) -> Path:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """A resolved configuration, checked no further than that it is one."""
+    """A resolved configuration, which `linphase.config.parse_config` reads."""
+    from linphase.config import parse_config
+
     try:
         resolved = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error
     if not isinstance(resolved, dict) or not isinstance(resolved.get("grid"), dict):
         raise ResultsError(f"{file}: is no resolved configuration of linphase. Move it out of configs/")
+    try:
+        parse_config(resolved, source=str(file))
+    except ConfigError as error:
+        raise ResultsError(
+            f"{error}\nA newer linphase wrote this file, or it is damaged. "
+            "Update linphase: pip install --upgrade linphase; or move the file out of configs/"
+        ) from error
     return resolved

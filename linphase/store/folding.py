@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import random
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,16 +11,34 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from linphase.errors import ResultsError
 from linphase.store.configurations import existing
 from linphase.store.files import explained, remove, sync
 from linphase.store.reading import Gone, Unreadable, opened, row_groups, scan, warn_skipped
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, in_row_groups
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, fingerprint, in_row_groups
 from linphase.store.writing import new_name, publish, write_draft
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_BYTES = 2**28  # size up to which parts are folded
+
+
+def compact(path: str | Path) -> int:
+    """Fold until nothing is left to fold, as where two compact at once and each leaves a copy of every run.
+
+    Beside a running sweep there is always something new, so it ends after a few rounds in any case. Returns how
+    many parts are gone.
+    """
+    folded = 0
+    for _ in range(10):
+        began = time.monotonic()
+        gone = fold(path)
+        folded += gone
+        if not gone:
+            break
+        time.sleep(random.uniform(0, min(1, time.monotonic() - began)))  # out of step with the other one
+    return folded
 
 
 def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
@@ -95,12 +115,14 @@ def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
     """Write the rows of some parts into new ones, and only then delete the old ones."""
     read: list[Path] = []
     drafts: list[Path] = []
-    rows = in_row_groups(_distinct_rows(directory, table, group, read))
+    marks: list[bytes] = []
+    rows = marked(in_row_groups(_distinct_rows(directory, table, group, read)), marks)
     try:
         for first in rows:
             drafts.append(write_draft(directory, new_name(), table, itertools.chain([first], rows), limit=PART_BYTES))
         if len(read) < 2:  # somebody else has folded the others meanwhile
             return 0
+        read_back(drafts, table, marks)
         for draft in drafts:
             publish(draft)
     finally:
@@ -110,6 +132,26 @@ def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
             os.unlink(file)
     sync(directory)
     return len(read)
+
+
+def marked(tables: Iterator["pa.Table"], marks: list[bytes]) -> Iterator["pa.Table"]:
+    """The same tables; `marks` receives the fingerprint of each."""
+    for rows in tables:
+        marks.append(fingerprint(rows))
+        yield rows
+
+
+def read_back(drafts: Sequence[Path], table: Table, marks: Sequence[bytes]) -> None:
+    """Make sure that drafts hold, bit for bit, the row groups of these fingerprints."""
+    try:
+        found = [fingerprint(rows) for draft in drafts for rows in row_groups(draft, table, table.names)]
+    except (Gone, Unreadable) as error:
+        raise ResultsError(f"{drafts[0].parent}: a new part cannot be read back: {error}. {_NOTHING_LOST}") from error
+    if found != list(marks):
+        raise ResultsError(f"{drafts[0].parent}: a new part reads other than it was written. {_NOTHING_LOST}")
+
+
+_NOTHING_LOST = "The old parts are kept. Check the disk and the memory of this machine"
 
 
 def _distinct_rows(directory: Path, table: Table, group: Sequence[str], read: list[Path]) -> Iterator["pa.Table"]:

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import stat
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linphase.columns import SCHEMA_VERSION
 from linphase.errors import ResultsError
 from linphase.store.configurations import existing
-from linphase.store.tables import RUNS, SCHEMA_KEY, Table, conform, schema_of
+from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TRAJECTORIES, Table, conform, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _Value = TypeVar("_Value")
+MAX_ROWS = 10**7  # of a part; `linphase.config` allows no sweep more runs
 ATTEMPTS = 20  # at finding the parts that were listed, while others fold them
 
 
@@ -33,6 +35,17 @@ class Unreadable(Exception):
 def finished_ids(path: str | Path) -> set[str]:
     """The ids of all finished runs."""
     return set(distinct(path, "run_id"))
+
+
+def failed_ids(path: str | Path) -> set[str]:
+    """The ids of the runs that have failed and were not finished since."""
+    return set(read_table(existing(path), FAILURES, ["run_id"]).column("run_id").to_pylist()) - finished_ids(path)
+
+
+def count_parts(path: str | Path) -> int:
+    """How many parts a directory has, broken ones included."""
+    root = existing(path)
+    return sum(len(_part_names(root / table.name)) for table in (RUNS, TRAJECTORIES, FAILURES))
 
 
 def distinct(path: str | Path, column: str) -> list[Any]:
@@ -51,15 +64,21 @@ def read_table(root: Path, table: Table, names: Sequence[str]) -> "pa.Table":
 
 
 def scan(
-    root: Path, table: Table, read: Callable[[Path], _Value], only: Collection[str] | None = None
+    root: Path,
+    table: Table,
+    read: Callable[[Path], _Value],
+    only: Collection[str] | None = None,
+    found: dict[str, _Value] | None = None,
 ) -> dict[str, _Value]:
     """What `read` makes of each part, by name in order; broken parts are left out with a warning.
+
+    found: what an earlier scan made of parts, which are not read again; new ones are added to it.
 
     While somebody folds, one pass through the directory can miss a part that was just made and also those
     folded into it. So it is listed until two passes in a row find no part gone; what was read stays valid.
     """
     directory = root / table.name
-    found: dict[str, _Value] = {}
+    found = {} if found is None else found
     skipped: set[str] = set()
     calm = 0
     for attempt in range(ATTEMPTS):
@@ -92,6 +111,9 @@ def _part_names(directory: Path) -> list[str]:
                 continue
             if isinstance(error, FileNotFoundError) and directory.parent.is_dir():
                 return []  # copies made with git lack empty directories
+            if isinstance(error, FileNotFoundError):
+                text = "has vanished. Put it back, or run again to make it anew"
+                raise ResultsError(f"{directory.parent}: {text}") from error
             raise ResultsError(f"{directory}: cannot be read: {error.strerror or error}") from error
         break
     return sorted(name for name in names if name.endswith(".parquet") and not name.startswith((".", "_")))
@@ -124,8 +146,12 @@ def opened(file: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        with file.open("rb") as handle, pq.ParquetFile(handle) as part:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
+            raise Unreadable("it is no file")
+        with file.open("rb") as handle, pq.ParquetFile(handle, page_checksum_verification=True) as part:
             _check_version(file, part.schema_arrow)
+            if part.metadata.num_rows > MAX_ROWS:  # a few bytes can claim rows for which no memory suffices
+                raise Unreadable(f"it claims {part.metadata.num_rows} rows")
             yield part
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ESTALE):

@@ -108,8 +108,10 @@ class Results:
         return [spec for run_id, spec in self.expected().items() if run_id not in finished]
 
 
-def load(path: str | Path) -> Results:
+def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     """Read a results directory.
+
+    columns: those of `runs` to read, beside run_id, status and converged; by default all.
 
     Raises
     ------
@@ -120,7 +122,8 @@ def load(path: str | Path) -> Results:
     resolved = configs(root)
     axes = _axes(resolved)
     failures = read_table(root, FAILURES, FAILURES.names)
-    runs = _with_failed(read_table(root, RUNS, RUNS.names), failures)
+    names = RUNS.names if columns is None else tuple(dict.fromkeys(("run_id", "status", "converged", *columns)))
+    runs = _with_failed(read_table(root, RUNS, names), failures)
     return Results(
         path=root,
         configs=resolved,
@@ -180,4 +183,5 @@ def _sorted(runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
     """Facets vary slowest, as in the expansion of a grid."""
     of_key = {column.key: column.name for column in RUNS.columns if column.key is not None}
     facets = [of_key[key] for key in axes if key in of_key]  # "task.rank" and the like, not "gamma_w"
-    return runs.sort_values([*facets, "gamma_sigma2", "gamma_w", "replicate", "run_id"], ignore_index=True)
+    order = [*facets, "gamma_sigma2", "gamma_w", "replicate", "run_id"]
+    return runs.sort_values([name for name in order if name in runs], ignore_index=True)

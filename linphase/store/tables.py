@@ -1,5 +1,6 @@
 """The three tables, and their rows as Arrow data with the columns and types that `linphase.columns` declares."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -133,3 +134,24 @@ def _slices(rows: "pa.Table") -> list["pa.Table"]:
     """A table in row groups of about ROW_GROUP_BYTES."""
     length = max(1, rows.num_rows * ROW_GROUP_BYTES // max(1, rows.nbytes))
     return [rows.slice(start, length) for start in range(0, rows.num_rows, length)]
+
+
+def fingerprint(rows: "pa.Table") -> bytes:
+    """A hash of every bit of some rows: of -0.0, of each nan, and of what is null; not of how they lie in memory."""
+    digest = hashlib.sha256()
+    for column in rows.itercolumns():
+        _add_bits(digest, column.combine_chunks())
+    return digest.digest()
+
+
+def _add_bits(digest: "hashlib._Hash", array: "pa.Array") -> None:
+    import pyarrow as pa
+
+    digest.update(array.is_null().to_numpy(zero_copy_only=False))
+    if pa.types.is_list(array.type):
+        digest.update(array.value_lengths().drop_null().to_numpy())
+        _add_bits(digest, array.flatten())
+    elif pa.types.is_string(array.type):
+        digest.update(repr(array.to_pylist()).encode())
+    else:
+        digest.update(array.drop_null().to_numpy(zero_copy_only=False))

@@ -65,7 +65,7 @@ def write_draft(
 ) -> Path:
     """Write a part under a name that begins with a dot, which no reader looks at.
 
-    Row groups are taken until the file has `limit` bytes.
+    Row groups are taken until the file has `limit` bytes. Checksums of its pages let a reader notice rotten bits.
     """
     import pyarrow.parquet as pq
 
@@ -73,7 +73,9 @@ def write_draft(
     plain = [column.name for column in table.columns if not column.type.startswith("list<")]
     try:
         with draft.open("xb") as handle:
-            with pq.ParquetWriter(handle, schema_of(table), compression="zstd", use_dictionary=plain) as writer:
+            with pq.ParquetWriter(
+                handle, schema_of(table), compression="zstd", use_dictionary=plain, write_page_checksum=True
+            ) as writer:
                 for row_group in row_groups:
                     writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
                     if handle.tell() >= limit:

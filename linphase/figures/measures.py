@@ -15,24 +15,16 @@ from linphase.figures.axes import Window, split_facets
 from linphase.figures.cells import Cells, Plot, cells_of
 from linphase.figures.layout import common_scale, draw_plots, finish, subplots
 from linphase.figures.legends import draw_legends
-from linphase.figures.panels import find_panel, unusual_cuts
+from linphase.figures.panels import DEFINITIONS, find_panel, unusual_cuts
 from linphase.figures.scales import draw_colorbar
-from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, styled
+from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, StyleName, stroke, styled
 from linphase.regime import BULK_CUT, MEASURES, SIGNAL_CUT
-
-_DEFINITIONS = {
-    "threshold": r"by threshold: $s_i > c$",
-    "balance": r"by mode balance: $b_i > 1/\sqrt{2}$",
-    "speedup": r"by mode speed-up: $\kappa_i > \sqrt{2}$",
-}
 
 _DOT: dict[str, Any] = {
     "linestyle": "none",
     "marker": "o",
-    "markersize": 3.2,
     "markerfacecolor": LOOKS["failed"].color,
     "markeredgecolor": "white",
-    "markeredgewidth": 0.6,
     "zorder": 3.5,
 }
 
@@ -44,6 +36,7 @@ def evidence(
     *,
     signal_cut: float = SIGNAL_CUT,
     bulk_cut: float = BULK_CUT,
+    style: StyleName = "paper",
 ) -> Figure:
     """The regime diagram by threshold, balance and speed-up, and the share of modes on which the three agree.
 
@@ -57,7 +50,7 @@ def evidence(
         for by in MEASURES:
             shown = find_panel("regime", by, runs)
             cells = cells_of(facet.runs, window, shown, by, signal_cut, bulk_cut)
-            plots.append(Plot(shown, _titled(_DEFINITIONS[by], facet.title), facet.runs, cells))
+            plots.append(Plot(shown, _titled(DEFINITIONS[by], facet.title), facet.runs, cells))
         cells = cells_of(facet.runs, window, agreement, "threshold", signal_cut, bulk_cut)
         plots.append(Plot(agreement, _titled("modes on which all agree", facet.title), facet.runs, cells))
     columns = 2 if len(facets) == 1 else 4
@@ -67,17 +60,18 @@ def evidence(
     scale = common_scale(plots, agreement)
     lines = draw_plots(grid, columns, plots, window, [scale if plot.panel is agreement else None for plot in plots])
     parted = 0
+    dot = _DOT | {"markersize": stroke(3.2), "markeredgewidth": stroke(0.6)}
     for first in range(0, len(plots), 4):
         by_measure = [plot.cells for plot in plots[first : first + 3]]
         parting = _parting(by_measure)
         parted += int(np.nansum(parting))
         rows, across = np.nonzero(parting)
-        grid[first + 3].plot(window.x.positions[across], window.y.positions[rows], gid="parting", **_DOT)
+        grid[first + 3].plot(window.x.positions[across], window.y.positions[rows], gid="parting", **dot)
         if scale is not None:
-            draw_colorbar(figure, [grid[first + 3]], scale)
+            draw_colorbar(figure, [grid[first + 3]], scale, label=agreement.unit)
     label = f"regimes differ ({parted} of {sum(plot.cells.numbers.size for plot in plots[::4])} cells)"
     cuts = unusual_cuts(signal_cut, bulk_cut) or None
-    draw_legends(figure, plots, lines, below=[Line2D([], [], label=label, **_DOT)], title=cuts)
+    draw_legends(figure, plots, lines, below=[Line2D([], [], label=label, **dot)], title=cuts)
     finish(figure, grid[:1], plots[:1], lines[:1])
     return figure
 

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError
-from linphase.figures.style import COLUMN_WIDTH, Array, set_ticks, styled, written
+from linphase.figures.style import COLUMN_WIDTH, Array, StyleName, inches, points, set_ticks, stroke, styled, written
 
 _TOLERANCE = 0.05
 _WIDE = 1.9  # exponent of d: from there on every mode is on the curve (theory.md section 6)
@@ -38,7 +38,7 @@ class _Points:
 
 
 @styled
-def collapse(runs: pd.DataFrame, modes: pd.DataFrame) -> Figure:
+def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName = "paper") -> Figure:
     """Every mode of every converged run: its speed-up against s_i/c, and its ratio to sqrt(1 + s_i^2/c^2).
 
     runs: rows with the columns of `linphase.columns.RUNS`; modes: of `linphase.store.Results.final_modes`. Colours
@@ -47,28 +47,29 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame) -> Figure:
 
     Raises LinphaseError where no converged run has modes.
     """
-    points = _points(runs, modes)
-    figure = Figure(figsize=(COLUMN_WIDTH, 1.1 * COLUMN_WIDTH), layout="constrained")
+    cloud = _points(runs, modes)
+    figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(1.1 * COLUMN_WIDTH)), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
-    order = np.random.default_rng(0).permutation(len(points.x))  # no width hides another one
-    order = order[(points.x > 0)[order]]
-    norm = LogNorm(points.width.min(), max(points.width.max(), 10 * points.width.min()))
-    dots: dict[str, Any] = {"c": points.width[order], "norm": norm, "cmap": _COLORS, "gid": "modes"}
-    dots |= {"s": 2.0, "linewidths": 0, "rasterized": True}
-    left, right = min(points.x[order].min(initial=1) / 1.5, 1e-2), max(points.x.max() * 1.5, 10)
+    order = np.random.default_rng(0).permutation(len(cloud.x))  # no width hides another one
+    order = order[(cloud.x > 0)[order]]
+    norm = LogNorm(cloud.width.min(), max(cloud.width.max(), 10 * cloud.width.min()))
+    dots: dict[str, Any] = {"c": cloud.width[order], "norm": norm, "cmap": _COLORS, "gid": "modes"}
+    dots |= {"s": stroke(1.4) ** 2, "linewidths": 0, "rasterized": True}
+    left, right = min(cloud.x[order].min(initial=1) / 1.5, 1e-2), max(cloud.x.max() * 1.5, 10)
     line = np.geomspace(left, right, 500)
 
-    above.scatter(points.x[order], points.speed_up[order], **dots)
-    above.plot(line, np.hypot(1, line), color="black", linewidth=0.8, gid="curve")
+    above.scatter(cloud.x[order], cloud.speed_up[order], **dots)
+    above.plot(line, np.hypot(1, line), color="black", linewidth=stroke(0.8), gid="curve")
     above.set(xscale="log", yscale="log", xlim=(left, right), ylabel=r"mode speed-up $\kappa_i$")
-    above.set_ylim(min(0.5, points.speed_up.min() / 1.5), 3 * max(right, points.speed_up.max()))
-    above.set_title(r"every mode of every run on $\sqrt{1 + (s_i/c)^2}$")
+    above.set_ylim(min(0.5, cloud.speed_up.min() / 1.5), 3 * max(right, cloud.speed_up.max()))
+    which = "run" if (runs["status"] == "converged").all() else "converged run"
+    above.set_title(rf"every mode of every {which} on $\sqrt{{1 + (s_i/c)^2}}$")
 
-    below.scatter(points.x[order], points.ratio[order], **dots)
+    below.scatter(cloud.x[order], cloud.ratio[order], **dots)
     below.axhspan(1 - _TOLERANCE, 1 + _TOLERANCE, color="black", alpha=0.15, linewidth=0, zorder=0.5, gid="tolerance")
-    below.axhline(1, color="black", linewidth=0.8)
+    below.axhline(1, color="black", linewidth=stroke(0.8))
     below.set(yscale="log", xlabel="singular value over threshold, $s_i/c$", ylabel="ratio to curve")
-    _draw_table(above, points, outside=_fit_ratios(below, points.ratio[order]))
+    _draw_table(above, cloud, outside=_fit_ratios(below, cloud.ratio[order]))
     for axis in (below.xaxis, above.yaxis):
         _decades(axis)
     for ax in (above, below):
@@ -77,7 +78,7 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame) -> Figure:
     bar.set_label("width", labelpad=1)
     _decades(bar.ax.yaxis)
     set_ticks(bar.ax)
-    bar.outline.set_linewidth(0.6)
+    bar.outline.set_linewidth(stroke(0.6))
     return figure
 
 
@@ -89,7 +90,8 @@ def _points(runs: pd.DataFrame, modes: pd.DataFrame) -> _Points:
     if not kept.any():
         raise LinphaseError(
             f"the collapse needs the final modes of converged runs, found none: {len(converged)} of {len(runs)} runs "
-            f"converged, and {len(modes)} modes are stored"
+            f'converged, and {len(modes)} modes are stored. Sweep with stop.rule = "converged" and a larger budget '
+            "(dynamics.max_evaluations, for gd dynamics.max_steps)"
         )
     columns = ("threshold", "width", "dimension")
     c, width, d = (converged[name].to_numpy(dtype=np.float64)[place[kept]] for name in columns)
@@ -97,19 +99,19 @@ def _points(runs: pd.DataFrame, modes: pd.DataFrame) -> _Points:
     return _Points(x, speed_up, speed_up / np.hypot(1, x), width, width > d**_WIDE)
 
 
-def _draw_table(ax: Axes, points: _Points, outside: int) -> None:
+def _draw_table(ax: Axes, modes: _Points, outside: int) -> None:
     """Share of modes within 5 % of the curve by width, in the corner that the curve leaves free.
 
     outside: modes that the limits of the lower diagram leave out.
     """
-    inside = np.abs(points.ratio - 1) <= _TOLERANCE
-    decade = np.floor(np.log10(points.width) + 1e-9)
+    inside = np.abs(modes.ratio - 1) <= _TOLERANCE
+    decade = np.floor(np.log10(modes.width) + 1e-9)
     first, last = int(decade.min()), int(decade.max())
     step = ceil((last - first + 1) / _ROWS)
     rows: list[tuple[str, NDArray[np.bool_]]] = []
     for low in range(first, last + 1, step):
-        rows.append((f"{_power(low)}\N{EN DASH}{_power(low + step)}", (decade >= low) & (decade < low + step)))
-    rows.append((rf"over $d^{{{_WIDE}}}$", points.wide))
+        rows.append((f"{_power(low)} to <{_power(low + step)}", (decade >= low) & (decade < low + step)))
+    rows.append((rf"over $d^{{{_WIDE}}}$", modes.wide))
     rows.append(("all", np.ones(len(inside), dtype=bool)))
     lines = [("width", "modes", "within 5 %")]
     lines += [
@@ -120,9 +122,16 @@ def _draw_table(ax: Axes, points: _Points, outside: int) -> None:
     if outside:
         lines.append(("outside, below", f"{outside:,}", ""))
     for i, line in enumerate(lines):
-        for text, x, align in zip(line, (0.03, 0.42, 0.64), ("left", "right", "right"), strict=True):
+        for text, x, align in zip(line, (0.03, 0.43, 0.66), ("left", "right", "right"), strict=True):
             ax.text(
-                x, 0.94 - 0.058 * i, text, ha=align, va="baseline", fontsize=6.5, transform=ax.transAxes, gid="table"
+                x,
+                0.94 - 0.058 * i,
+                text,
+                ha=align,
+                va="baseline",
+                fontsize=points(6.5),
+                transform=ax.transAxes,
+                gid="table",
             )
 
 

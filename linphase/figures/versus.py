@@ -17,7 +17,7 @@ from linphase.figures.layout import common_scale, draw_plots, finish, subplots
 from linphase.figures.legends import Swatch, draw_legends
 from linphase.figures.panels import Panel, find_panel, holds
 from linphase.figures.scales import draw_colorbar
-from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, styled, written
+from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, StyleName, styled, written
 from linphase.regime import BULK_CUT, SIGNAL_CUT
 
 
@@ -32,6 +32,7 @@ def against(
     signal_cut: float = SIGNAL_CUT,
     bulk_cut: float = BULK_CUT,
     names: tuple[str, str] = ("measured", "predicted"),
+    style: StyleName = "paper",
 ) -> Figure:
     """One panel measured, predicted, and their difference, over the first two axes; a row for each facet.
 
@@ -45,9 +46,11 @@ def against(
     if len(facets) > MAX_FACETS // 3:
         raise LinphaseError(
             f"the axes beyond the first two make {len(facets)} facets; measured against predicted holds at most "
-            f"{MAX_FACETS // 3}"
+            f"{MAX_FACETS // 3}. Draw some of them: linphase plot --where KEY=VALUE keeps one value of an axis; in "
+            "Python linphase.figures.select"
         )
     shown = find_panel(panel, by, runs, signal_cut, bulk_cut)
+    from_zero = "kind" in predicted and bool((predicted["kind"] == "modes").all())
     if not holds(predicted, shown):
         raise LinphaseError(
             f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to "
@@ -69,14 +72,20 @@ def against(
     apart = common_scale([replace(plot, panel=plots[2].panel) for plot in plots[2::3]], plots[2].panel)
     lines = draw_plots(grid, 3, plots, window, [apart if i % 3 == 2 else own for i in range(len(plots))])
     if own is not None:
-        draw_colorbar(figure, [ax for i, ax in enumerate(grid) if i % 3 < 2], own, shown.levels)
+        draw_colorbar(figure, [ax for i, ax in enumerate(grid) if i % 3 < 2], own, shown.levels, shown.unit)
     if apart is not None:
         draw_colorbar(figure, grid[2::3], apart)
     drawn = [plot if i % 3 < 2 else replace(plot, cells=_unpaired(plot.cells)) for i, plot in enumerate(plots)]
     differing = sum(len(cell) == 2 for plot in plots[2::3] for cell in plot.cells.outcomes.values())
     halves = [LOOKS["lazy"], LOOKS["balanced"]]
     key = [Swatch(halves, f"differ: {names[0]} below, {names[1]} above")] if differing else []
-    draw_legends(figure, drawn, lines, above=key)
+    unsettled = [
+        name
+        for i, name in enumerate(names)
+        if any(plot.cells.all_unconverged or plot.cells.unconverged for plot in plots[i::3])
+    ]
+    title = f"{names[1]}: theory from $A(0) = 0$, without the start's own noise" if from_zero else None
+    draw_legends(figure, drawn, lines, above=key, title=title, whose=" and ".join(unsettled))
     finish(figure, grid[:1], plots[:1], lines[:1])
     return figure
 

@@ -1,0 +1,151 @@
+"""Writes what is made from the code: docs/configuration.md, docs/columns.md and configs/linphase.schema.json.
+
+    python docs/generate.py
+
+A test holds the files equal to the code.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+from linphase.columns import FAILURES, RUNS, TRAJECTORIES, Column
+from linphase.config import FACET_KEYS, REPLICATES, SECTIONS, START_KEYS
+from linphase.grid import Key, show
+from linphase.report import Table, markdown
+from linphase.schema import SCHEMA_FILE, config_schema_text, sentence, starter, used_with
+from linphase.spec import Section
+
+ROOT = Path(__file__).parents[1]
+GENERATED = "<!-- made by python docs/generate.py: change linphase/spec.py or linphase/columns.py instead -->\n\n"
+
+
+_CONFIGURATION = f"""\
+# Configuration
+
+A sweep is a TOML file. Only `name` and `[grid]` are required. `linphase init` writes one to begin with; any key can
+be set from the command line, as in `--set task.dimension=200`. A file is checked completely before anything runs, and
+every problem is named with its key. Adding cells or replicates to a file and sweeping again runs only the new ones; a
+change of anything else that decides the numbers asks for another name or `--out`.
+
+**In an editor.** Taplo and Even Better TOML complete and check the keys where the first line of the file is `#:schema
+./{SCHEMA_FILE}` and the schema is beside it: `linphase init` writes both, `linphase schema` prints the schema. It
+knows keys, types and bounds; what must hold between keys is checked by linphase.
+
+## `name`
+
+The results go to `results/NAME` unless `--out` says otherwise. 1 to 100 of the characters `A-Z a-z 0-9 . _ -`, the
+first of them a letter, a digit or `_`.
+
+## `[grid]`
+
+The axes: exactly one variance key, exactly one width key, and any number of facets. Every combination of their values
+is a cell. An axis is one value, a list of values, or `{{ start, stop, num }}`: evenly spaced, both ends included.
+Values are rounded to 12 significant digits; those are used, hashed and stored."""
+
+_FACETS = """\
+Facets are further axes, named in quotes as in `"task.rank" = [1, 4]`, or in a table `[grid.task]`. A facet decides
+its key; the value in the key's own section is then not used. They are
+
+{facets}."""
+
+_EVERY_KEY = """\
+## A file with every key
+
+As `linphase init` writes it. A key behind `#` shows its default; take the `#` away to change it.
+
+```toml
+{starter}```
+"""
+
+_COLUMNS = """\
+# Columns
+
+Every stored number, as `linphase columns` prints it. Results are plain Parquet:
+`pandas.read_parquet("results/NAME/runs")` reads them without linphase, and `linphase export` writes them as CSV. The
+observables are defined in [theory.md, section 9](theory.md#9-observables). Time is step times learning rate.
+
+## `runs`: one row a finished run
+
+The last column names the configuration key that a column repeats."""
+
+_TRAJECTORIES = """\
+## `trajectories`: the lists over time and over modes of the same runs
+
+`Results.trajectory(run_id)` reads one run, `Results.final_modes()` every mode of every run at its end."""
+
+_FAILURES = """\
+## `failures`: attempts that failed
+
+What was asked for, in the same columns as in `runs`, and"""
+
+
+def configuration() -> str:
+    """The configuration reference."""
+    starts = [(name, *_meaning(key)) for name, key in START_KEYS.items()]
+    parts = [
+        _CONFIGURATION,
+        table(("key", "what it means", "must be"), [*starts, ("replicates", *_meaning(REPLICATES))]),
+        _FACETS.format(facets=fill(", ".join(f"`{key}`" for key in FACET_KEYS), 118)),
+    ]
+    for section, model in SECTIONS.items():
+        parts += [f"## `[{section}]`", _purpose(model)]
+        rows = []
+        for name, field in model.model_fields.items():
+            use = used_with(f"{section}.{name}")
+            meaning = f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}"
+            default = "not set" if field.default is None else show(field.default)
+            rows.append((name, default, meaning, field.description or ""))
+        parts.append(table(("key", "default", "what it means", "must be"), rows))
+    parts.append(_EVERY_KEY.format(starter=starter()))
+    return GENERATED + "\n\n".join(parts)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return markdown([Table(columns, rows)], "").rstrip()
+
+
+def _purpose(model: type[Section]) -> str:
+    """The first line of a section's docstring, without what it refers a developer to."""
+    return fill(re.sub(r" \((theory\.md )?section \d+\)", "", (model.__doc__ or "").splitlines()[0]), 118)
+
+
+def _meaning(key: Key) -> tuple[str, str]:
+    schema = key.adapter.json_schema()
+    return f"{sentence(schema['title'])}.", schema["description"]
+
+
+def columns() -> str:
+    """The columns reference."""
+    known = {column.name for column in RUNS}
+    names = ("column", "type", "unit", "meaning")
+    parts = [
+        _COLUMNS,
+        table((*names, "key"), [(*_column(column), column.key or "") for column in RUNS]),
+        _TRAJECTORIES,
+        table(names, [_column(column) for column in TRAJECTORIES]),
+        _FAILURES,
+        table(names, [_column(column) for column in FAILURES if column.name not in known]),
+    ]
+    return GENERATED + "\n\n".join(parts) + "\n"
+
+
+def _column(column: Column) -> tuple[str, str, str, str]:
+    return column.name, column.type, column.unit, column.meaning
+
+
+def files() -> dict[Path, str]:
+    """Every generated file and its text."""
+    return {
+        ROOT / "docs" / "configuration.md": configuration(),
+        ROOT / "docs" / "columns.md": columns(),
+        ROOT / "configs" / SCHEMA_FILE: config_schema_text(),
+    }
+
+
+if __name__ == "__main__":
+    for file, text in files().items():
+        file.write_text(text, encoding="utf-8")
+        print(file.relative_to(ROOT))

@@ -1,0 +1,71 @@
+"""`linphase init`, `schema` and `cite`: a configuration to begin with, its keys for editors, and what to cite."""
+
+from pathlib import Path
+
+import click
+
+from linphase.errors import ConfigError
+
+
+@click.command()
+@click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+def init(directory: Path) -> None:
+    """Write a commented configuration to begin with, sweep.toml, and the JSON Schema that editors read beside it.
+
+    Nothing is ever overwritten. DIR is made where it is not there; without it the files go where you are.
+
+    \b
+    Example:
+      linphase init my_question
+      linphase sweep --config my_question/sweep.toml
+    """
+    from linphase.schema import SCHEMA_FILE, STARTER_FILE, config_schema_text, starter
+
+    texts = {directory / STARTER_FILE: starter(), directory / SCHEMA_FILE: config_schema_text()}
+    there = [str(file) for file in texts if file.exists() or file.is_symlink()]
+    if there:
+        raise ConfigError(
+            f"{' and '.join(there)}: linphase init needs a place where this is not there yet, and overwrites nothing. "
+            "Give another directory, as in linphase init my_question, or move it away"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            with file.open("x", encoding="utf-8") as handle:
+                handle.write(text)
+    except OSError as error:
+        raise ConfigError(
+            f"{directory}: cannot be written: {error.strerror or error}. Give another directory"
+        ) from error
+    starter_file = directory / STARTER_FILE
+    click.echo(f"Configuration: {starter_file}")
+    click.echo(f"Next: linphase sweep --config {starter_file} --dry-run")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for completion and checks in an editor.
+
+    Taplo and its extensions (Even Better TOML) read it where the first line of a TOML file is
+    "#:schema ./linphase.schema.json".
+
+    \b
+    Example:
+      linphase schema > linphase.schema.json
+    """
+    from linphase.schema import config_schema_text
+
+    click.echo(config_schema_text(), nl=False)
+
+
+@click.command()
+def cite() -> None:
+    """Print what to cite as BibTeX: linphase, the paper, and the methods used, each with what it is cited for.
+
+    \b
+    Example:
+      linphase cite > linphase.bib
+    """
+    from linphase.citation import bibtex
+
+    click.echo(bibtex(), nl=False)

@@ -1,0 +1,164 @@
+"""Runs over time laid over the phase diagram: a small diagram of singular values at each of some cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from linphase.figures.axes import Axis, Window, only_facet
+from linphase.figures.cells import Plot, cells_of
+from linphase.figures.layout import draw_plots, subplots
+from linphase.figures.legends import draw_legends
+from linphase.figures.panels import PANELS, find_panel
+from linphase.figures.run import BULK, SIGNAL, finite, tint
+from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, StyleName, points, stroke, styled, written
+from linphase.figures.theory_lines import drop_overlapping, name_at_edges
+from linphase.regime import BULK_CUT, SIGNAL_CUT
+from linphase.trajectory import Trajectory
+
+_ALONG = (5, 6, 7)  # cells sampled of either axis, where it has more
+_BULK_LINES = 12  # of a small diagram, at most
+_LIMITS = (2e-3, 12.0)  # of s_i/s_1(Y), the same in every small diagram
+_FILL = 0.84  # of the distance between sampled cells
+
+
+def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[tuple[int, int], str]:
+    """The run of each of about 6 x 6 cells, evenly over the diagram: its id by (row, column).
+
+    Of replicates the first that finished; a cell without any is left out.
+    Raises LinphaseError where there are facets: a run over time has no place in several diagrams.
+    """
+    only_facet(runs, axes)
+    window = Window.of(axes)
+    found: dict[tuple[int, int], str] = {}
+    finished = runs[runs["status"] != "failed"].sort_values("replicate")
+    wanted = {(row, column) for row in _spread(len(window.y.kept)) for column in _spread(len(window.x.kept))}
+    places = zip(window.y.index(finished).tolist(), window.x.index(finished).tolist(), strict=True)
+    for place, run_id in zip(places, finished["run_id"], strict=True):
+        if place in wanted:
+            found.setdefault(place, run_id)
+    return found
+
+
+def _spread(count: int) -> list[int]:
+    """About six places of an axis at equal distances, around its middle, that leave room at its ends; or all of few."""
+    if count <= max(_ALONG):
+        return list(range(count))
+
+    def badness(places: range) -> tuple[float, int]:
+        first, last = places[0], count - 1 - places[-1]
+        lack = max(0.0, _FILL * places.step - 1 - 2 * min(first, last))  # of room for the outermost
+        return lack, first + last  # and what is left out
+
+    tries = []
+    for number in _ALONG:
+        for step in range(1, (count - 1) // (number - 1) + 1):
+            first = (count - 1 - (number - 1) * step) // 2
+            tries.append(range(first, first + (number - 1) * step + 1, step))
+    return list(min((each for each in tries if each[-1] - each[0] >= 0.6 * (count - 1)), key=badness))
+
+
+@styled
+def trajectory_map(
+    runs: pd.DataFrame,
+    axes: Mapping[str, Sequence[Any]],
+    trajectories: Mapping[tuple[int, int], Trajectory],
+    *,
+    by: str = "threshold",
+    signal_cut: float = SIGNAL_CUT,
+    bulk_cut: float = BULK_CUT,
+    style: StyleName = "paper",
+) -> Figure:
+    """The regime diagram with the singular values over time at some of its cells.
+
+    trajectories: by the (row, column) of their cell, those of `sampled_runs`. Every small diagram has its own time,
+    logarithmic, from the first moment kept to the end, and s_i(A)/s_1(Y) in the same logarithmic limits; where the
+    threshold is beyond them an arrow at its edge points to it.
+
+    Raises LinphaseError as `sampled_runs` and `phase_diagram` do.
+    """
+    title = only_facet(runs, axes)
+    window = Window.of(axes)
+    shown = find_panel("regime", by, runs, signal_cut, bulk_cut)
+    plot = Plot(shown, title, runs, cells_of(runs, window, shown, by, signal_cut, bulk_cut))
+    figure, (ax,) = subplots(1, 1, (PAGE_WIDTH, 0.82 * PAGE_WIDTH))
+    (lines,) = draw_plots([ax], 1, [plot], window, [None])
+    told = [title, *([shown.title.replace("\n", " ")] if shown.title != PANELS["regime"].title else [])]
+    if any(told):
+        ax.set_title(", ".join(filter(None, told)), pad=points(13))  # above the names of the lines
+    thresholds = _thresholds(runs, window)
+    width, height = (_FILL * _distance(_fractions(axis)) for axis in (window.x, window.y))
+    across, up = _fractions(window.x), _fractions(window.y)
+    for (row, column), trajectory in trajectories.items():
+        outcome = plot.cells.outcomes[row, column]
+        # Those at the edge are moved inwards.
+        corner = (
+            float(np.clip(at - size / 2, 0, 1 - size)) for at, size in ((across[column], width), (up[row], height))
+        )
+        box = (*corner, width, height)
+        small = ax.inset_axes(box, zorder=5, gid=f"cell {row} {column}")
+        _draw_small(small, trajectory, thresholds[row, column], int(runs["rank"].iloc[0]))
+        color = LOOKS[outcome[0]].color
+        small.set_facecolor(tint(tint(color)))
+        small.spines[:].set(color=color, linewidth=stroke(1.2))
+    low, high = (written(limit) for limit in _LIMITS)
+    handles = [
+        Line2D([], [], color=SIGNAL, linewidth=stroke(1.0), label="signal"),
+        Line2D([], [], color=BULK, linewidth=stroke(0.6), label="bulk"),
+        Line2D([], [], color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(0.9), label="threshold $c$"),
+        Line2D([], [], linestyle="none", label=f"up: $s_i/s_1(Y)$ from {low} to {high}, log; across: own time, log"),
+    ]
+    draw_legends(figure, [plot], [lines], below=handles)
+    names = name_at_edges(ax, lines)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    drop_overlapping(figure, names)
+    return figure
+
+
+def _thresholds(runs: pd.DataFrame, window: Window) -> dict[tuple[int, int], float]:
+    places = zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True)
+    return dict(zip(places, runs["threshold"].astype(float).tolist(), strict=True))
+
+
+def _fractions(axis: Axis) -> Array:
+    """Where the cells lie between the two ends of the diagram, from 0 to 1."""
+    place, edges = (np.log(each) if axis.logarithmic else each for each in (axis.positions, axis.edges))
+    return np.asarray((place - edges[0]) / (edges[-1] - edges[0]))
+
+
+def _distance(fractions: Array) -> float:
+    """The least distance between sampled cells."""
+    return float(np.diff(fractions[_spread(len(fractions))]).min(initial=1.0))
+
+
+def _draw_small(ax: Axes, trajectory: Trajectory, threshold: float, rank: int) -> None:
+    time = finite(trajectory.time)
+    seen = time > 0
+    target = trajectory.final_modes.target
+    largest = float(target[0]) if len(target) and target[0] > 0 else 1.0
+    s = finite(trajectory.singular_values)[seen] / largest
+    ax.set(xscale="log", yscale="log", ylim=_LIMITS)
+    if seen.sum() > 1:
+        bulk = range(rank, s.shape[1], max(1, ceil((s.shape[1] - rank) / _BULK_LINES)))
+        for mode in (*bulk, *range(min(rank, s.shape[1]))):
+            signal = mode < rank
+            ax.plot(time[seen], np.where(s[:, mode] > 0, s[:, mode], np.nan), color=SIGNAL if signal else BULK,
+                    linewidth=stroke(0.8 if signal else 0.35), zorder=3 if signal else 2)  # fmt: skip
+        ax.set_xlim(time[seen][0], time[seen][-1])
+    c = threshold / largest
+    if _LIMITS[0] < c < _LIMITS[1]:
+        ax.axhline(c, color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(0.9), zorder=4, gid="threshold")
+    else:
+        above = c >= _LIMITS[1]
+        ax.plot([0.9], [0.9 if above else 0.1], transform=ax.transAxes, marker="^" if above else "v", color="black",
+                markersize=stroke(3), zorder=4, gid="threshold beyond")  # fmt: skip
+    ax.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
+    ax.minorticks_off()

@@ -1,0 +1,106 @@
+"""The cells of a phase diagram painted: one rectangle each, as it was run, never interpolated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.patheffects import withStroke
+
+from linphase.figures.axes import Axis, Window
+from linphase.figures.cells import Cells
+from linphase.figures.scales import Scale
+from linphase.figures.style import LOOKS, UNCONVERGED, Look, inches, stroke
+
+
+def draw_cells(ax: Axes, cells: Cells, window: Window, scale: Scale | None) -> None:
+    """Fill every cell with its colour, and mark it where a colour could be mistaken."""
+    names = list(LOOKS)
+    codes = np.full(cells.numbers.shape, np.nan)
+    for cell, shown in cells.outcomes.items():
+        codes[cell] = names.index(shown[0])
+    mesh: dict[str, Any] = {"edgecolors": "face", "linewidth": stroke(0.2), "rasterized": codes.size > 20_000}
+    edges = (window.x.edges, window.y.edges)
+    ax.set_xscale("log" if window.x.logarithmic else "linear")
+    ax.set_yscale("log" if window.y.logarithmic else "linear")
+    if cells.outcomes:
+        colors = ListedColormap([LOOKS[name].color for name in names])
+        masked = np.ma.masked_invalid(codes)
+        ax.pcolormesh(*edges, masked, cmap=colors, norm=Normalize(-0.5, len(names) - 0.5), gid="outcomes", **mesh)
+    if scale is not None:
+        # A zero has no place on a log scale: it takes the colour below the lowest.
+        lowest = scale.norm.vmin if isinstance(scale.norm, LogNorm) else None
+        numbers = cells.numbers if lowest is None else np.where(cells.numbers <= 0, lowest / 2, cells.numbers)
+        masked = np.ma.masked_invalid(numbers)
+        ax.pcolormesh(*edges, masked, cmap=scale.colormap, norm=scale.norm, gid="numbers", **mesh)
+    _draw_ties(ax, cells, window)
+    for name, look in LOOKS.items():
+        if look.strokes:
+            marked = [cell for cell, shown in cells.outcomes.items() if shown == (name,)]
+            _draw_strokes(ax, marked, window, look, gid=name)
+    _draw_strokes(ax, cells.unconverged, window, UNCONVERGED, gid="unconverged", repeat=True)
+    ax.set_xlim(*edges[0][[0, -1]])
+    ax.set_ylim(*edges[1][[0, -1]])
+    ax.autoscale(False)
+
+
+def _draw_ties(ax: Axes, cells: Cells, window: Window) -> None:
+    """A tie fills its cell with diagonal stripes of equal area, one for each outcome."""
+    ties = {cell: shown for cell, shown in cells.outcomes.items() if len(shown) > 1}
+    polygons, colors = [], []
+    for cell, shown in ties.items():
+        for i, name in enumerate(shown):
+            polygons.append([_within(cell, point, window) for point in stripe(i, len(shown))])
+            colors.append(LOOKS[name].color)
+    if ties:
+        ax.add_collection(PolyCollection(polygons, facecolors=colors, linewidths=0, gid="ties", zorder=1.5))
+
+
+def stripe(i: int, count: int) -> list[tuple[float, float]]:
+    """Stripe i of the unit square cut by lines x + y = const into equal areas."""
+
+    def level(share: float) -> float:
+        return float(np.sqrt(2 * share) if share <= 0.5 else 2 - np.sqrt(2 * (1 - share)))
+
+    low, high = level(i / count), level((i + 1) / count)
+    right = [(min(t, 1.0), max(t - 1, 0.0)) for t in (low, high)]
+    left = [(y, x) for x, y in right]
+    corner = low < 1 < high
+    return [left[0], right[0], *([(1.0, 0.0)] * corner), right[1], left[1], *([(0.0, 1.0)] * corner)]
+
+
+def _draw_strokes(
+    ax: Axes, cells: Sequence[tuple[int, int]], window: Window, look: Look, *, gid: str, repeat: bool = False
+) -> None:
+    """The strokes of a look in every given cell, repeated to a hatching where cells are large."""
+    if not cells:
+        return
+    size = inches(2.5) * 72 / max(len(window.x.kept), len(window.y.kept))  # of a cell, about, in points
+    times = max(1, round(size / stroke(6))) if repeat else 1
+    tiles = [(i / times, j / times) for i in range(times) for j in range(times)]
+    segments = [
+        [_within(cell, (x + u / times, y + v / times), window) for u, v in line]
+        for cell in cells
+        for x, y in tiles
+        for line in look.strokes
+    ]
+    width = stroke(0.35 if repeat else 0.5)
+    strokes = LineCollection(segments, colors=look.stroke_color, linewidths=width, gid=gid, zorder=2)
+    strokes.set_capstyle("butt")
+    if repeat:  # legible on light and dark cells
+        strokes.set_path_effects([withStroke(linewidth=stroke(0.9), foreground="white", alpha=0.6)])
+    ax.add_collection(strokes)
+
+
+def _within(cell: tuple[int, int], point: tuple[float, float], window: Window) -> tuple[float, float]:
+    """A point of the unit square as data coordinates of a cell."""
+
+    def along(axis: Axis, i: int, share: float) -> float:
+        low, high = float(axis.edges[i]), float(axis.edges[i + 1])
+        return low * (high / low) ** share if axis.logarithmic else low + (high - low) * share
+
+    return along(window.x, cell[1], point[0]), along(window.y, cell[0], point[1])

@@ -1,0 +1,384 @@
+"""What a report says of a results directory. Nothing is trained; theory is computed beside what was measured."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from linphase import __version__
+from linphase.errors import LinphaseError
+from linphase.regime import BULK_CUT, MEASURES, SIGNAL_CUT
+from linphase.report.blocks import Block, Code, Heading, Picture, Table, Text
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from linphase.boundary import MeasuredBoundary
+    from linphase.store import Results
+
+PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
+AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
+
+_DPI = 200
+_THEORY = ("modes", "self_consistent")  # dynamics.kind
+_SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "dimension", "rank", "noise",
+         "signal_norm")  # fmt: skip  # what a run has in common with its prediction
+_TRACEBACKS = 5  # shown, of different errors
+
+
+def contents(
+    results: "Results",
+    *,
+    panels: Sequence[str] | None = None,
+    by: str = "threshold",
+    signal_cut: float = SIGNAL_CUT,
+    bulk_cut: float = BULK_CUT,
+) -> list[Block]:
+    """The report of a results directory.
+
+    panels: the names of those that are drawn, of `linphase.figures`; all that there are by default. by and the cuts
+    decide the regimes, as in `linphase.outcomes`.
+
+    Raises LinphaseError for an unknown panel.
+    """
+    from linphase import figures
+
+    names = _panel_names(panels, [*figures.PANELS, "evidence", "collapse"])
+    cuts = {"by": by, "signal_cut": signal_cut, "bulk_cut": bulk_cut}
+    blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
+    if results.runs.empty:
+        return blocks
+    blocks += [*_provenance(results), *_regimes(results, cuts), *_boundaries(results, cuts)]
+    blocks += [*_theory(results, names, cuts), *_failures(results), *_panels(results, names, cuts)]
+    return [Text("None.") if isinstance(block, Table) and not block.rows else block for block in blocks]
+
+
+def _panel_names(asked: Sequence[str] | None, known: Sequence[str]) -> Sequence[str]:
+    for name in asked or ():
+        if name not in known:
+            raise LinphaseError(f"panel must be one of {', '.join(known)}, found {name!r}")
+    return asked or known
+
+
+# --- What was asked, and how far it is -----------------------------------------------------------------------------
+
+
+def _summary(results: "Results") -> Iterator[Block]:
+    runs, expected, missing = results.runs, len(results.expected()), len(results.missing())
+    failed, diverged = (int(runs["status"].eq(status).sum()) for status in ("failed", "diverged"))
+    unconverged = int((~runs["converged"].astype(bool)).sum()) - failed
+    yield Text(
+        f"{expected - missing} of {expected} runs are done, {missing} are missing, {failed} of them failed; {diverged} "
+        f"diverged, {unconverged} of those done did not converge. Written by linphase {__version__}, linphase report."
+    )
+    if runs.empty:
+        yield Text("No run is finished yet: linphase sweep trains them.")
+
+
+def _configurations(results: "Results") -> Iterator[Block]:
+    from linphase.config import parse_config
+
+    yield Heading(2, "Configuration")
+    for number, resolved in enumerate(results.configs):
+        config = parse_config(resolved)
+        axes = " x ".join(f"{len(values)} {key}" for key, values in config.grid.axes.items())
+        yield Text(
+            f"{config.name}, digest {config.digest}: {axes} = {config.cells} cells, "
+            f"{config.grid.replicates} replicate{'s' if config.grid.replicates > 1 else ''} each."
+        )
+        yield Code("toml", config_toml(resolved))
+        if number == 0 and len(results.configs) > 1:
+            yield Text("Extended by")
+
+
+def config_toml(resolved: Mapping[str, Any]) -> str:
+    """A resolved configuration as a TOML file that describes the same runs."""
+    lines = [f"name = {_toml(resolved['name'])}"]
+    for section, table in resolved.items():
+        if section != "name":
+            lines += ["", f"[{section}]"]
+            lines += [
+                f"{_toml(key) if '.' in key else key} = {_toml(value)}"
+                for key, value in table.items()
+                if value is not None
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(entry)}' for key, entry in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)  # of strings and numbers JSON is TOML
+
+
+def _provenance(results: "Results") -> Iterator[Block]:
+    from linphase.columns import RUNS
+
+    meaning = {column.name: column.meaning for column in RUNS}
+    finished = results.runs[results.runs["status"] != "failed"]
+    yield Heading(2, "Provenance")
+    yield Text(
+        f"Trained for {finished['elapsed_s'].sum():.1f} s of one core. Runs made with equal versions on equal CPUs are "
+        "equal bit for bit."
+    )
+    rows = [
+        (meaning[name], str(value), str(count))
+        for name in PROVENANCE
+        for value, count in finished[name].value_counts().items()
+    ]
+    yield Table(("what", "value", "runs"), rows, numbers=("runs",))
+
+
+# --- What came out -------------------------------------------------------------------------------------------------
+
+
+def _regimes(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
+    from linphase.outcomes import OUTCOMES, outcomes
+    from linphase.trajectory import STATUSES
+
+    runs = results.runs
+    rest = {name: value for name, value in cuts.items() if name != "by"}
+    counts = {by: outcomes(runs, by=by, **rest).value_counts() for by in MEASURES}
+    rows = [
+        (name, *(str(int(counts[by].get(name, 0))) for by in MEASURES))
+        for name in OUTCOMES
+        if any(name in counts[by] for by in MEASURES)
+    ]
+    yield Heading(2, "Regimes")
+    yield Text(
+        f"Runs in every regime by each measure of active; a run is lazy with less than {cuts['signal_cut']:g} of its "
+        f"signal modes active, balanced with {cuts['bulk_cut']:g} or more of its bulk modes active, else mixed. "
+        f"Elsewhere in this report: by {cuts['by']}."
+    )
+    yield Table(("regime", *(f"by {by}" for by in MEASURES)), rows, numbers=[f"by {by}" for by in MEASURES])
+    statuses = runs["status"].value_counts()
+    rows = [(name, str(int(statuses[name])), what) for name, what in STATUSES.items() if name in statuses]
+    yield Table(("status", "runs", "what it means"), rows, numbers=("runs",))
+
+
+def _boundaries(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
+    from linphase import figures
+    from linphase.boundary import measured_boundaries
+    from linphase.columns import for_key
+
+    facets = [for_key(key).name for key in results.axes if "." in key]
+    found = measured_boundaries(results.runs, facets, **cuts)
+    yield Heading(2, "Measured boundaries")
+    yield Text(
+        "The gamma_sigma2 at which the active share of the signal (active | lazy) or of the bulk (mixed | balanced) "
+        "crosses its cut, for every width. The interval is the central 95 % of a bootstrap over replicates; the grid's "
+        "step limits the resolution besides. Theory at these d, rank and noise, and in the limit of large d."
+    )
+    names = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "grid step", "converged", "theory, d",
+             "d to infinity")  # fmt: skip
+    yield Table(names, [_boundary_row(crossing) for crossing in found], numbers=(*names[2:5], *names[6:]))
+    try:
+        figure = figures.phase_diagram(results.runs, results.axes, "regime", measured=found, **cuts)
+    except LinphaseError as error:
+        yield Text(f"Not drawn: {error}.")
+    else:
+        yield Picture("measured-boundaries", "Regimes with the measured boundaries", _png(figure))
+
+
+def _boundary_row(crossing: "MeasuredBoundary") -> tuple[str, ...]:
+    low, high = crossing.low, crossing.high
+    interval = "" if low != low else f"{_place(low)} to {_place(high)}"
+    if low == high and abs(low) == float("inf"):
+        interval = _place(low)
+    return (
+        crossing.name,
+        ", ".join(f"{key} = {value}" for key, value in crossing.facet),
+        f"{crossing.gamma_w:.3f}",
+        str(crossing.width),
+        _place(crossing.gamma_sigma2),
+        interval,
+        _place(crossing.grid_step),
+        "-" if crossing.converged != crossing.converged else f"{int(100 * crossing.converged)} %",
+        _place(crossing.finite_d),
+        _place(crossing.asymptotic),
+    )
+
+
+def _place(value: float) -> str:
+    if value != value:
+        return "-"
+    if abs(value) == float("inf"):
+        return "above grid" if value > 0 else "below grid"
+    return f"{value:.3f}"
+
+
+# --- Beside theory -------------------------------------------------------------------------------------------------
+
+
+def _theory(results: "Results", names: Sequence[str], cuts: dict[str, Any]) -> Iterator[Block]:
+    from linphase import figures, sweeping
+    from linphase.config import parse_config
+
+    yield Heading(2, "Deviations from theory")
+    if results.runs["kind"].isin(_THEORY).all():
+        yield Text("None: these runs are theory's own.")
+        return
+    predicted = sweeping.predicted_runs(parse_config(config) for config in results.configs)
+    pairs = paired(results.runs, predicted)
+    covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
+    yield Text(
+        "Every run beside its prediction, the self-consistent dynamics from A = 0: shares as differences, all else "
+        "relative to the prediction. Covered are the cells of the paper's theorems, gamma_w > 1 and 2 gamma_sigma2 + "
+        "gamma_w < 0; elsewhere the start's own noise counts, which the prediction leaves out."
+    )
+    yield Text(
+        f"The regime is not the predicted one in {_differing(pairs, cuts)} of {len(pairs)} runs, of those covered in "
+        f"{_differing(covered, cuts)} of {len(covered)}."
+    )
+    yield _deviation_table(pairs, covered)
+    for name in AGAINST_THEORY:
+        if name in names:
+            try:
+                figure = figures.against(results.runs, predicted, results.axes, name, **cuts)
+            except LinphaseError as error:
+                yield Text(f"{name} is not drawn: {error}.")
+            else:
+                yield Picture(
+                    f"{name}-against-theory", f"{name}: measured, predicted and their difference", _png(figure)
+                )
+
+
+def paired(runs: "pd.DataFrame", predicted: "pd.DataFrame") -> "pd.DataFrame":
+    """Every run that finished beside the prediction of its cell and replicate, whose columns end in _predicted."""
+    import pandas as pd
+
+    finished = runs[~runs["status"].isin(["failed", "diverged"])].copy()
+    predicted = predicted.copy()
+    for table in (finished, predicted):
+        for name in _SAME:
+            table[name] = pd.to_numeric(table[name]).astype("float64")
+    return finished.merge(predicted, on=list(_SAME), suffixes=("", "_predicted"))
+
+
+def deviations(pairs: "pd.DataFrame", column: str, share: bool) -> "NDArray[np.float64]":
+    """|measured - predicted|, relative to the prediction but for shares; where both are finite."""
+    import numpy as np
+    import pandas as pd
+
+    measured, predicted = (
+        pd.to_numeric(pairs[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        for name in (column, f"{column}_predicted")
+    )
+    apart: NDArray[np.float64] = np.abs(measured - predicted)
+    if not share:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.where(apart == 0, 0.0, apart / np.abs(predicted))
+    return apart[np.isfinite(apart)]
+
+
+def _deviation_table(pairs: "pd.DataFrame", covered: "pd.DataFrame") -> Table:
+    """Median, 95 % quantile and largest deviation of every panel's column that theory predicts."""
+    from linphase import figures
+
+    columns = ["quantity"]
+    columns += [f"{what}, {where}" for where in ("all", "covered") for what in ("runs", "median", "95 %", "largest")]
+    rows = []
+    for panel in figures.PANELS.values():
+        if panel.column is not None and not panel.unpredicted and panel.scale in ("linear", "log", "share"):
+            apart = [deviations(part, panel.column, panel.scale == "share") for part in (pairs, covered)]
+            if apart[0].size:
+                rows.append((" ".join(panel.title.split()), *(cell for each in apart for cell in _spread(each))))
+    return Table(columns, rows, numbers=columns[1:])
+
+
+def _spread(apart: "NDArray[np.float64]") -> tuple[str, ...]:
+    import numpy as np
+
+    if apart.size == 0:
+        return "0", "-", "-", "-"
+    return str(apart.size), *map(_relative, np.quantile(apart, [0.5, 0.95, 1.0]))
+
+
+def _relative(value: float) -> str:
+    if value < 10:
+        return f"{100 * value:.0f} %" if value >= 0.1 else f"{100 * value:.2g} %"
+    return f"{value:,.0f} times" if value < 1e6 else f"{value:.0e} times"
+
+
+def _differing(pairs: "pd.DataFrame", cuts: dict[str, Any]) -> int:
+    """How many runs have another regime than the predicted one."""
+    from linphase.outcomes import outcomes
+
+    predicted = pairs[[name for name in pairs.columns if name.endswith("_predicted")]]
+    predicted = predicted.rename(columns=lambda name: name.removesuffix("_predicted"))
+    predicted = predicted.assign(**{name: pairs[name] for name in ("width", "rank", "noise")})
+    return int((outcomes(pairs, **cuts) != outcomes(predicted, **cuts)).sum())
+
+
+# --- What failed ---------------------------------------------------------------------------------------------------
+
+
+def _failures(results: "Results") -> Iterator[Block]:
+    failures = results.failures
+    yield Heading(2, "Failures")
+    if failures.empty:
+        yield Text("No attempt failed.")
+        return
+    failed = set(results.runs.loc[results.runs["status"] == "failed", "run_id"])
+    open_, settled = failures["run_id"].isin(failed).sum(), (~failures["run_id"].isin(failed)).sum()
+    yield Text(f"{len(failures)} attempts failed: {open_} of runs still missing, {settled} of runs finished since.")
+    errors = failures.groupby("error", sort=False, dropna=False)
+    rows = []
+    for error, attempts in errors:
+        first = attempts.iloc[0]
+        place = f"gamma_sigma2 = {first['gamma_sigma2']:g}, width = {first['width']}, replicate {first['replicate']}"
+        rows.append((str(error), str(len(attempts)), str(attempts["run_id"].nunique()), place))
+    yield Table(("error", "attempts", "runs", "first at"), rows, numbers=("attempts", "runs"))
+    for _, attempts in list(errors)[:_TRACEBACKS]:
+        trace = attempts["traceback"].iloc[0]
+        if isinstance(trace, str) and trace:
+            yield Code("text", trace)
+
+
+# --- The diagrams --------------------------------------------------------------------------------------------------
+
+
+def _panels(results: "Results", names: Sequence[str], cuts: dict[str, Any]) -> Iterator[Block]:
+    from linphase import figures
+
+    yield Heading(2, "Panels")
+    absent = []
+    for name in names:
+        try:
+            figure = _figure(results, name, cuts)
+        except LinphaseError as error:
+            absent.append((name, str(error)))
+        else:
+            title = figures.PANELS[name].title if name in figures.PANELS else _CAPTIONS[name]
+            yield Picture(name, " ".join(title.split()), _png(figure))
+    if absent:
+        yield Text("Not drawn:")
+        yield Table(("panel", "why"), absent)
+
+
+_CAPTIONS = {
+    "evidence": "the regime by each measure of active, and where they part",
+    "collapse": "every mode of every run: its speed-up against its singular value over the threshold",
+}
+
+
+def _figure(results: "Results", name: str, cuts: dict[str, Any]) -> "Figure":
+    from linphase import figures
+
+    if name == "evidence":
+        rest = {key: value for key, value in cuts.items() if key != "by"}
+        return figures.evidence(results.runs, results.axes, **rest)
+    if name == "collapse":
+        return figures.collapse(results.runs, results.final_modes())
+    return figures.phase_diagram(results.runs, results.axes, name, **cuts)
+
+
+def _png(figure: "Figure") -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": f"linphase {__version__}"})
+    return file.getvalue()

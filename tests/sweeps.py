@@ -1,0 +1,95 @@
+"""Sweeps as processes of their own, for tests that kill them."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from linphase import store
+
+ROOT = Path(__file__).parents[1]
+SLOWER = """
+name = "slower"
+[task]
+dimension = 40
+[grid]
+gamma_sigma2 = { start = -3.0, stop = 0.0, num = 10 }
+gamma_w = { start = 0.0, stop = 2.8, num = 12 }
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+# Wall time differs from run to run; everything else is the run's own.
+NOT_SCIENTIFIC = ["elapsed_s"]
+
+
+def start_sweep(path: Path, *options: str, text: str = SLOWER) -> subprocess.Popen:
+    """`linphase sweep` into path/r, in a session of its own."""
+    (path / "config.toml").write_text(text)
+    command = [sys.executable, "-m", "linphase", "sweep", "--config", "config.toml", "--out", "r", "--no-plot"]
+    return subprocess.Popen(
+        [*command, *options],
+        cwd=path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen, timeout: float = 120) -> str:
+    """The output of a process that has to end well."""
+    out, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0, out
+    return out
+
+
+def wait_for_first_part(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not list((path / "r" / "runs").glob("part-*")):
+        assert time.monotonic() < deadline, "no part was committed in a minute"
+        time.sleep(0.02)
+
+
+def members(session: int) -> list[int]:
+    """Living processes of a session (from /proc, so Linux only)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def workers(session: int) -> list[int]:
+    """The worker processes among the members of a session."""
+    found = []
+    for pid in members(session):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"loky" in command and b"resource_tracker" not in command:
+            found.append(pid)
+    return found
+
+
+def science(path: Path) -> pd.DataFrame:
+    """The runs table without what differs from one time to the next."""
+    runs = store.load(path).runs
+    return runs.drop(columns=NOT_SCIENTIFIC).sort_values("run_id", ignore_index=True)
+
+
+def same_science(one: Path, two: Path) -> None:
+    """Bit for bit: the tables and every trajectory."""
+    pd.testing.assert_frame_equal(science(one), science(two), check_exact=True)
+    left, right = store.load(one), store.load(two)
+    for run_id in left.runs["run_id"]:
+        a, b = left.trajectory(run_id), right.trajectory(run_id)
+        for name in ("time", "train_error", "test_error", "singular_values", "mode_balance"):
+            assert getattr(a, name).tobytes() == getattr(b, name).tobytes()

@@ -1,0 +1,304 @@
+"""The explorer's file: complete in itself, everything of the user's escaped, small, true to the stored numbers."""
+
+import base64
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from linphase import store, sweeping
+from linphase.cli import main
+from linphase.config import parse_config
+from linphase.explore import build
+from linphase.explore.page import as_json
+from linphase.explore.trajectories import BUDGET, MOMENTS, chosen_modes, chosen_moments, encode, thin
+from linphase.figures.axes import Window
+from linphase.figures.cells import cells_of
+from linphase.figures.panels import find_panel
+from linphase.task import draw_task
+from linphase.theory import mode_value
+
+HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u2028&amp;"
+GRID = {
+    "gamma_sigma2": [-2.5, -1.8, -1.1, -0.4, 0.3],
+    "gamma_w": [0.0, 0.4, 1.1, 1.8, 2.5],
+    "task.rank": [1, 2],
+    "task.noise": [0.0, 1.0],
+    "replicates": 2,
+}
+CONFIG = {
+    "name": "small",
+    "task": {"dimension": 8},
+    "grid": GRID,
+    "dynamics": {"max_evaluations": 300},  # some do not converge
+    "record": {"snapshots": 60},
+}
+
+
+def small(path: Path) -> store.Results:
+    """A real sweep of 100 cells in four facets with two replicates, some of which miss, failed or diverged.
+
+    Its directory's name, an error text and a few values are what an attacker would write.
+    """
+    directory = path / HOSTILE.replace("/", "")
+    sweeping.sweep(parse_config(CONFIG), directory, jobs=2)
+    wider = parse_config({**CONFIG, "grid": {**GRID, "gamma_w": [*GRID["gamma_w"], 2.9]}})
+    store.create(directory, wider)
+    failed, *_ = store.load(directory).missing()
+    store.write_failure(directory, sweeping.failure_row(failed, HOSTILE, ""))
+    results = store.load(directory)
+    runs = results.runs.copy()
+    runs["cpu"] = HOSTILE
+    runs.loc[runs.index[0], "blas"] = HOSTILE
+    diverged = runs.index[(runs["gamma_w"] == 1.8) & (runs["gamma_sigma2"] == 0.3) & (runs["replicate"] == 0)]
+    runs.loc[diverged, "status"] = "diverged"
+    return replace(results, runs=runs)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return small(tmp_path_factory.mktemp("explore"))
+
+
+@pytest.fixture(scope="module")
+def page(results):
+    return build(results, by="balance", signal_cut=0.4, bulk_cut=0.6)
+
+
+def data_of(page: str) -> dict:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
+
+
+class Elements(HTMLParser):
+    """Names and attributes of all elements, as a browser's tokenizer sees them, and the title's text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.title = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.found and self.found[-1][0] == "title":
+            self.title += data
+
+
+def decode(text: str) -> np.ndarray:
+    """What page.js does with it."""
+    upper = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 3)
+    return np.pad(upper, ((0, 0), (1, 0))).copy().view("<f4").ravel()
+
+
+def test_the_page_asks_for_nothing_and_forbids_itself_to(page):
+    elements = Elements(page).found
+    assert not [tag for tag, attributes in elements if {"src", "href", "action", "srcset"} & set(attributes)]
+    assert not {"link", "iframe", "object", "embed", "base", "img"} & {tag for tag, _ in elements}
+    (policy,) = (each["content"] for _, each in elements if each.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+    own = Path(sys.modules["linphase.explore"].__file__).parent
+    for name in ("page.html", "page.css", "page.js"):
+        assert not re.search(r"https?:|@import|url\(", (own / name).read_text())
+
+
+def test_nothing_of_the_users_becomes_html(page, results):
+    assert page.count("</script>") == page.count("<script") - page.count('"<script') == 3
+    assert "<img" not in page.replace("<img>", "")
+    assert "\u2028" not in page.split('id="data">')[1].split("</script>")[0]
+    assert HOSTILE.replace("/", "") in Elements(page).title
+    data = data_of(page)
+    assert data["name"] == results.path.name
+    assert data["runs"]["cpu"] == {"all": HOSTILE}
+    assert HOSTILE in data["errors"].values()
+
+
+def test_a_name_that_looks_like_a_place_of_the_template_stays_a_name(results, tmp_path):
+    other = tmp_path / "{{data}}"
+    other.symlink_to(results.path)
+    page = build(replace(results, path=other.absolute()))
+    assert data_of(page)["name"] == results.path.name  # the directory itself is named
+    renamed = results.path.rename(tmp_path / "{{script}}")
+    try:
+        assert "<h1>{{script}}</h1>" in build(replace(results, path=renamed))
+    finally:
+        renamed.rename(results.path)
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "\u2028\u2029", "a & b > c", '"\\'])
+def test_json_cannot_end_its_script_and_reads_back(text):
+    written = as_json({text: [text]})
+    assert not re.search("[<>&\u2028\u2029]", written)
+    assert json.loads(written) == {text: [text]}
+
+
+def test_the_first_state_is_what_was_asked_for(page):
+    data = data_of(page)
+    assert (data["by"], data["signal_cut"], data["bulk_cut"]) == ("balance", 0.4, 0.6)
+
+
+def test_panels_hold_the_numbers_that_the_figures_draw(page, results):
+    data = data_of(page)
+    window = Window.of(results.axes)
+    for name in ("test-error", "iterations", "bulk-active", "status", "crossing-time"):
+        panel = next(each for each in data["panels"] if each["name"] == name)
+        for by, drawn in panel["by"].items():
+            runs = results.runs[(results.runs["rank"] == 2) & (results.runs["noise"] == 0.0)]  # the third facet
+            shown = find_panel(name, by, results.runs)
+            cells = cells_of(runs, window, shown, by, 0.5, 0.5)
+            if name == "status":
+                assert drawn["cells"][2]["numbers"] is None
+            else:
+                numbers = np.array(drawn["cells"][2]["numbers"], dtype=float)
+                np.testing.assert_allclose(numbers, cells.numbers.ravel(), rtol=1e-3)
+            outcomes = {int(cell): tuple(words) for cell, words in drawn["cells"][2]["outcomes"].items()}
+            assert outcomes == {y * len(window.x.kept) + x: words for (y, x), words in cells.outcomes.items()}
+
+
+def test_a_panel_without_numbers_is_left_out(page):
+    names = [panel["name"] for panel in data_of(page)["panels"]]
+    assert {"regime", "status", "test-error"} <= set(names)
+    assert "distance" not in names  # nothing was compared
+
+
+def test_order_parameters_are_exact_so_that_cuts_on_them_are(page, results):
+    for name in ("signal_active", "bulk_active", "bulk_active_by_speedup", "noise", "width"):
+        column = data_of(page)["runs"][name]
+        kept = column["each"] if "each" in column else [column["all"]] * len(results.runs)
+        stored = [None if value is None or value != value else value for value in results.runs[name].tolist()]
+        assert kept == stored
+
+
+def test_a_thinned_trajectory_is_the_stored_one_with_theory_beside_it(page, results):
+    data = data_of(page)
+    place = results.runs.index[(results.runs["rank"] == 2) & (results.runs["width"] > 8) & (results.runs["noise"] > 0)]
+    run = results.runs.loc[place[-1]]
+    kept, stored = data["trajectories"][place[-1]], results.trajectory(run["run_id"])
+    series = decode(kept["numbers"]).reshape(-1, kept["moments"]).astype(float)
+    n = len(kept["modes"])
+    assert kept["modes"] == [0, 1, 2, 3, 4, 6, 7]  # two of the signal, the quartiles of the other six
+    at = np.abs(np.subtract.outer(series[0], stored.time)).argmin(axis=1)
+    np.testing.assert_allclose(series[0], stored.time[at], rtol=2e-5)
+    np.testing.assert_allclose(series[2], stored.test_error[at], rtol=2e-5)
+    assert np.argmin(stored.test_error) in at
+    np.testing.assert_allclose(series[3 : 3 + n], stored.singular_values[at][:, kept["modes"]].T, rtol=2e-5)
+    np.testing.assert_allclose(series[3 + n : 3 + 2 * n], stored.mode_balance[at][:, kept["modes"]].T, rtol=2e-5)
+    task = draw_task(results.expected()[run["run_id"]].task, replicate=int(run["replicate"]))
+    U, S, V = task.target_svd
+    s = mode_value(series[0][:, None], 0.0, S, run["threshold"])  # (moments, 8)
+    A = np.einsum("im,tm,jm->tij", U, s, V)
+    np.testing.assert_allclose(series[3 + 2 * n], np.mean((A - task.target) ** 2, axis=(1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(series[4 + 2 * n], np.mean((A - task.signal) ** 2, axis=(1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(series[5 + 2 * n :], s[:, kept["modes"]].T, rtol=1e-3)
+    smallest, when = data["theory"][place[-1]]
+    assert smallest <= series[4 + 2 * n].min() * 1.001
+    assert 0 <= when <= run["final_time"]
+
+
+def test_theory_is_left_out_where_the_task_drawn_here_is_another(results):
+    others = thin(replace(results, runs=results.runs.assign(seed=7)))
+    assert others.kept.keys() == thin(results).kept.keys()
+    assert not others.theory
+
+
+def test_numbers_of_three_bytes_keep_four_digits():
+    values = np.array([0.0, 1.0, np.pi, -2 / 3, 1e-30, 6.02e23, 1e-44, 3.4028234e38, np.nan, np.inf])
+    back = decode(encode(values))
+    np.testing.assert_allclose(back[:6], values[:6], rtol=2e-5)
+    assert back[6] == pytest.approx(0, abs=1e-40)
+    assert np.isnan(back[8])
+    assert back[9] == np.inf
+
+
+@pytest.mark.parametrize(("rank", "recorded", "modes"), [
+    (2, 2, [0, 1]),
+    (5, 3, [0, 1, 2]),
+    (1, 9, [0, 1, 3, 4, 6, 8]),
+    (2, 3, [0, 1, 2]),
+])  # fmt: skip
+def test_the_modes_kept(rank, recorded, modes):
+    assert chosen_modes(rank, recorded) == modes
+
+
+def test_many_modes_and_moments_are_thinned_evenly_and_keep_the_smallest_error():
+    modes = chosen_modes(40, 200)
+    assert len(modes) == 13
+    assert {0, 39, 40, 199} <= set(modes)
+    error = np.ones(100)
+    error[17] = 0.5
+    moments = chosen_moments(error, 10)
+    assert len(moments) == 10
+    assert {0, 17, 99} <= set(moments)
+    assert chosen_moments(np.full(3, np.nan), 10) == [0, 1, 2]
+
+
+def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results):
+    everything = thin(results)
+    assert everything.left_out == 0
+    assert max(one["moments"] for one in everything.kept.values()) == MOMENTS[1]
+    size = sum(len(one["numbers"]) for one in everything.kept.values())
+    monkeypatch.setattr("linphase.explore.trajectories.BUDGET", size // 3)
+    fewer = thin(results)
+    assert MOMENTS[0] <= max(one["moments"] for one in fewer.kept.values()) < MOMENTS[1]
+    assert sum(len(one["numbers"]) for one in fewer.kept.values()) <= size // 3
+    monkeypatch.setattr("linphase.explore.trajectories.BUDGET", size // 12)
+    one_replicate = thin(results)
+    assert one_replicate.left_out == (results.runs["replicate"] == 1).sum()
+    assert data_of(build(results))["left_out"] == one_replicate.left_out
+
+
+def test_2500_cells_at_d_200_stay_under_25_mb(page):
+    # The budget bounds the trajectories; the rest grows with the cells. 100 cells here, in 200 runs.
+    data = data_of(page)
+    trajectories = len(json.dumps(data["trajectories"]))
+    script = len(page) - len(as_json(data))
+    rest = len(as_json(data)) - trajectories
+    assert script < 5.5e6
+    assert script + 25 * rest + BUDGET + 2500 * 60 < 25e6
+
+
+def test_the_command_writes_the_file_beside_the_results_or_where_told(results, tmp_path):
+    done = CliRunner().invoke(main, ["explore", str(results.path), "--by", "speedup", "--bulk-cut", "0.25"])
+    assert done.exit_code == 0, done.output
+    written = results.path / "explorer.html"
+    assert data_of(written.read_text())["by"] == "speedup"
+    assert "MB" in done.output
+    written.unlink()
+    done = CliRunner().invoke(main, ["explore", str(results.path), "-o", str(tmp_path / "e.html")])
+    assert done.exit_code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["e.html"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["-o", "page.png"], "ending in .html is required, found 'page.png'"),
+    (["-o", "nowhere/page.html"], "cannot write 'nowhere/page.html'"),
+])  # fmt: skip
+def test_mistakes_are_one_message_and_code_2(results, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["explore", str(results.path), *arguments])
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_without_plotly_the_message_says_what_to_install(results, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    done = CliRunner().invoke(main, ["explore", str(results.path)])
+    assert done.exit_code == 2
+    assert "pip install 'linphase[explore]'" in done.output
+
+
+def test_results_without_a_finished_run_still_make_a_page(tmp_path):
+    directory = tmp_path / "empty"
+    store.create(directory, parse_config({"name": "empty", "grid": {"gamma_sigma2": [-1, 0], "gamma_w": [1, 2]}}))
+    data = data_of(build(store.load(directory)))
+    assert data["count"] == 0
+    assert [panel["name"] for panel in data["panels"]][:2] == ["regime", "status"]

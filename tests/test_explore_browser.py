@@ -1,0 +1,348 @@
+"""The explorer in a real browser: Debian's chromium without a display, driven by selenium."""
+
+import json
+import re
+import shutil
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from linphase.explore import build
+from linphase.figures.axes import Window
+from linphase.figures.cells import cells_of
+from linphase.figures.panels import PANELS
+from linphase.outcomes import outcomes
+from linphase.regime import MEASURES
+from tests.test_explore import small
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,800",
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver, as .ci/run does"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return small(tmp_path_factory.mktemp("explore"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Explorer:
+    """The page as a reader uses it: by mouse and keys; what it shows is read from the document."""
+
+    def __init__(self, browser, file):
+        self.browser = browser
+        browser.get_log("performance"), browser.get_log("browser")  # of pages before
+        browser.get(file.as_uri())
+        self.script("window.scrollTo(0, 0)")
+
+    def script(self, code, *arguments):
+        return self.browser.execute_script(code, *arguments)
+
+    def text(self, name):
+        return self.script("return document.getElementById(arguments[0]).textContent", name)
+
+    def wait(self, condition, seconds=20):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds} s"
+            time.sleep(0.05)
+
+    def choose(self, name, value):
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.browser.find_element("id", name)).select_by_value(str(value))
+
+    def type_cut(self, name, cut):
+        from selenium.webdriver import Keys
+
+        field = self.browser.find_element("id", f"{name}-number")
+        field.send_keys(Keys.CONTROL, "a")  # held to the end of a call
+        field.send_keys(repr(cut))
+
+    def choose_facet(self, rank, noise):
+        from selenium.webdriver.support.ui import Select
+
+        selects = self.browser.find_elements("css selector", "#facets select")
+        for select, value in zip(selects, (rank, noise), strict=True):
+            Select(select).select_by_visible_text(f"{value:g}")
+
+    def hover(self, column, row, *, click=False):
+        from selenium.webdriver import ActionChains
+
+        x, y = self.script(
+            """const { xaxis, yaxis } = document.getElementById("diagram")._fullLayout;
+            const [cells] = document.getElementById("diagram").data.filter((each) => each.name === "cells");
+            const middle = (edges, i) => (edges[i] + edges[i + 1]) / 2;
+            const box = document.getElementById("diagram").getBoundingClientRect();
+            return [xaxis._offset + xaxis.d2p(middle(cells.x, arguments[0])) - box.width / 2,
+                    yaxis._offset + yaxis.d2p(middle(cells.y, arguments[1])) - box.height / 2];""",
+            column,
+            row,
+        )
+        diagram = self.browser.find_element("id", "diagram")
+        chain = ActionChains(self.browser).move_to_element_with_offset(diagram, round(x), round(y)).pause(0.3)
+        (chain.click() if click else chain).perform()
+
+    def curves(self):
+        """The curves beside the diagram by name: times and values."""
+        drawn = self.script(
+            """return document.getElementById("curves").data.map(
+            (each) => [each.hovertemplate.split(/[:<]/)[0], Array.from(each.x), Array.from(each.y)]);"""
+        )
+        return {name: (np.array(x, float), np.array(y, float)) for name, x, y in reversed(drawn)}  # the first of a name
+
+    def counts(self):
+        """Cells and runs of every outcome with one of either."""
+        rows = self.script(
+            """return [...document.querySelectorAll("#counts tbody tr")].map((row) =>
+            [row.dataset.outcome, ...[...row.querySelectorAll("td")].map((each) => Number(each.textContent))]);"""
+        )
+        cells = {name: cells for name, cells, _ in rows if cells}
+        return cells, {name: runs for name, _, runs in rows if runs}
+
+    def complaints(self):
+        return [entry["message"] for entry in self.browser.get_log("browser")]
+
+    def requests(self):
+        events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        sent = [each["params"] for each in events if each["method"] == "Network.requestWillBeSent"]
+        return [each["request"]["url"] for each in sent if not each.get("documentURL", "").startswith("chrome:")]
+
+
+@pytest.fixture
+def explorer(browser, results, tmp_path):
+    file = tmp_path / "explorer.html"
+    file.write_text(build(results), encoding="utf-8")
+    opened = Explorer(browser, file)
+    yield opened
+    assert opened.complaints() == []
+    assert opened.script("return window.hacked") is None
+
+
+def facet(results, rank=1, noise=0.0):
+    return results.runs[(results.runs["rank"] == rank) & (results.runs["noise"] == noise)]
+
+
+def at(results, column, row, **which):
+    """The runs of a cell."""
+    axes = Window.of(results.axes)
+    runs = facet(results, **which)
+    return runs[(axes.x.index(runs) == column) & (axes.y.index(runs) == row)]
+
+
+def expected_counts(results, runs, **cuts):
+    words = Counter(outcomes(runs, **cuts))
+    cells = cells_of(runs, Window.of(results.axes), PANELS["regime"], cuts["by"], cuts["signal_cut"], cuts["bulk_cut"])
+    counted: Counter[str] = Counter()
+    for shown, count in cells.counts().items():
+        counted["tie" if len(shown) > 1 else shown[0]] += count
+    return dict(counted), dict(words)
+
+
+def test_it_opens_from_disk_and_asks_the_network_for_nothing(explorer, results):
+    assert results.path.name in explorer.script("return document.title")
+    assert explorer.text("summary").startswith("linphase explorer: 120 cells, 201 runs")
+    assert explorer.script("return document.querySelectorAll('.js-plotly-plot').length") == 2
+    urls = explorer.requests()
+    assert urls
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in urls)
+
+
+def test_a_click_shows_that_cells_trajectory(explorer, results):
+    explorer.choose_facet(2, 1)
+    for column, row in ((1, 3), (3, 2)):
+        before = explorer.text("cell-title")
+        explorer.hover(column, row, click=True)
+        explorer.wait(lambda before=before: explorer.text("cell-title") != before)
+        run = at(results, column, row, rank=2, noise=1.0).iloc[0]
+        assert f"width {run['width']}," in explorer.text("cell-title")
+        stored, drawn = results.trajectory(run["run_id"]), explorer.curves()
+        time, values = drawn["signal mode 1"]
+        moments = np.abs(np.subtract.outer(time, stored.time)).argmin(axis=1)
+        assert len(time) > 10
+        np.testing.assert_allclose(time, stored.time[moments], rtol=2e-5)
+        np.testing.assert_allclose(drawn["test error"][1], stored.test_error[moments], rtol=2e-5)
+        np.testing.assert_allclose(drawn["bulk mode 3"][1], stored.singular_values[moments, 2], rtol=2e-5)
+        np.testing.assert_allclose(drawn[f"c = {run['threshold']:.4g}"][1], run["threshold"], rtol=1e-3)
+        assert drawn["signal mode 1, theory"][1][0] == 0  # from A = 0
+        last = drawn["signal mode 1, theory"][1][-1]
+        assert last == pytest.approx(values[-1], rel=0.05)
+
+
+@pytest.mark.parametrize("by", MEASURES)
+def test_counts_at_every_cut_are_pythons(explorer, results, by):
+    explorer.choose("by", by)
+    seen = set()
+    for rank, noise in ((1, 0.0), (1, 1.0), (2, 0.0), (2, 1.0)):
+        explorer.choose_facet(rank, noise)
+        # 0, 0.5 and 1 are shares that occur, the others are not.
+        for signal_cut, bulk_cut in ((0.5, 0.5), (0.0, 1.0), (0.51, 0.17), (1.0, 0.83)):
+            explorer.type_cut("signal-cut", signal_cut)
+            explorer.type_cut("bulk-cut", bulk_cut)
+            expected = expected_counts(
+                results, facet(results, rank, noise), by=by, signal_cut=signal_cut, bulk_cut=bulk_cut
+            )
+            explorer.wait(lambda expected=expected: explorer.counts() == expected, seconds=5)
+            seen.add(json.dumps(expected[1]))
+    assert len(seen) > 4
+
+
+def test_a_cut_moved_by_keys_changes_the_counts_and_the_colours(explorer, results):
+    from selenium.webdriver import Keys
+
+    explorer.choose_facet(2, 1)
+    codes = "return JSON.stringify(document.getElementById('diagram').data.find((each) => each.name === 'outcomes').z)"
+    before, colours = explorer.counts(), explorer.script(codes)
+    explorer.browser.find_element("id", "bulk-cut").send_keys(Keys.HOME)
+    expected = expected_counts(results, facet(results, 2, 1.0), by="threshold", signal_cut=0.5, bulk_cut=0.0)
+    explorer.wait(lambda: explorer.counts() == expected)
+    assert "mixed" not in explorer.counts()[1]
+    assert "mixed" in before[1]
+    assert explorer.script(codes) != colours
+    assert explorer.script("return document.getElementById('counts').ariaLive") == "polite"
+    explorer.browser.find_element("id", "reset").click()
+    explorer.wait(lambda: explorer.counts() == before)
+
+
+def test_keys_alone_reach_a_cell_and_show_it(explorer, results):
+    from selenium.webdriver import ActionChains, Keys
+
+    explorer.script("document.getElementById('reset').focus()")
+    ActionChains(explorer.browser).send_keys(Keys.TAB).perform()
+    assert explorer.script("return document.activeElement.id") == "frame"
+    frame = "return document.getElementById('diagram').layout.shapes.find((each) => each.name === 'focus')"
+    assert explorer.script(frame)["visible"]
+    keys = [Keys.HOME, *[Keys.ARROW_DOWN] * 9, Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_RIGHT]
+    ActionChains(explorer.browser).send_keys(*keys).perform()
+    edges = Window.of(results.axes)
+    place = explorer.script(frame)
+    assert [place["x0"], place["x1"]] == pytest.approx(edges.x.edges[1:3].tolist())
+    assert [place["y0"], place["y1"]] == pytest.approx(edges.y.edges[2:4].tolist())
+    assert "γ_σ² = −1.8, γ_w = 1.1" in explorer.text("here")
+    ActionChains(explorer.browser).send_keys(Keys.ENTER).perform()
+    assert "γ_σ² = −1.8, γ_w = 1.1 (width 9" in explorer.text("cell-title")
+    assert len(explorer.curves()["signal mode 1"][0]) > 3
+
+
+def test_hovering_a_cell_shows_its_numbers(explorer, results):
+    explorer.choose_facet(2, 1)
+    explorer.choose("panel", "test-error")
+    explorer.hover(1, 3)
+    hovered = "return [...document.querySelectorAll('.hoverlayer text')].map((each) => each.textContent).join(' ')"
+    explorer.wait(lambda: "smallest test error" in explorer.script(hovered))
+    runs = at(results, 1, 3, rank=2, noise=1.0)
+    assert f"width {runs['width'].iloc[0]}" in explorer.script(hovered)
+    assert f"{runs['min_test_error'].mean():.4g}" in explorer.script(hovered)
+
+
+def test_every_panel_draws_and_none_is_smoothed(explorer):
+    names = explorer.script("return [...document.getElementById('panel').options].map((each) => each.value)")
+    assert len(names) > 15
+    for name in names:
+        explorer.choose("panel", name)
+        maps = explorer.script(
+            "return document.getElementById('diagram').data.filter((each) => each.type === 'heatmap')"
+        )
+        assert all(each["zsmooth"] is False for each in maps)
+        assert [each["name"] for each in maps][-1] == "cells"
+    assert {"numbers"} <= {each["name"] for each in maps}
+
+
+def test_cells_that_are_missing_diverged_or_unconverged_are_marked(explorer, results):
+    explorer.choose_facet(2, 1)
+    drawn = {
+        each["name"]: each
+        for each in explorer.script("return document.getElementById('diagram').data.filter((each) => each.mode)")
+    }
+    window = Window.of(results.axes)
+    cells = cells_of(facet(results, 2, 1.0), window, PANELS["regime"], "threshold", 0.5, 0.5)
+    for name in ("missing", "diverged"):
+        marked = [cell for cell, shown in cells.outcomes.items() if shown == (name,)]
+        assert len(drawn[name]["x"]) == len(marked) if marked else name not in drawn
+    assert "missing" in drawn
+    assert len(drawn["unconverged"]["x"]) == len(cells.unconverged) > 0
+    assert len(drawn["ties"]["x"]) == sum(len(shown) > 1 for shown in cells.outcomes.values()) > 0
+    assert {"active | lazy, finite d", "active | lazy, asymptotic"} <= {*drawn}
+
+
+def test_a_failed_run_says_why_without_being_believed(explorer, results):
+    row = results.runs[results.runs["status"] == "failed"].iloc[0]
+    explorer.choose_facet(row["rank"], row["noise"])
+    window = Window.of(results.axes)
+    alone = results.runs[results.runs["status"] == "failed"]
+    explorer.hover(int(window.x.index(alone)[0]), int(window.y.index(alone)[0]), click=True)
+    explorer.wait(lambda: "This run failed" in explorer.text("note"))
+    assert "<script>window.hacked = 1</script>" in explorer.text("note")
+    assert "failed" in explorer.counts()[1]
+    assert explorer.script("return document.querySelectorAll('img').length") == 0
+
+
+def test_replicates_and_toggles_of_the_curves(explorer, results):
+    explorer.hover(1, 3, click=True)
+    explorer.wait(lambda: "γ_σ² = −1.8, γ_w = 1.8" in explorer.text("cell-title"))
+    first, second = at(results, 1, 3)["run_id"]
+    before = explorer.curves()["test error"][1]
+    options = explorer.script("return [...document.getElementById('replicate').options].map((each) => each.value)")
+    explorer.choose("replicate", options[1])
+    after = explorer.curves()["test error"][1]
+    assert before[-1] == pytest.approx(results.trajectory(first).test_error[-1], rel=1e-4)
+    assert after[-1] == pytest.approx(results.trajectory(second).test_error[-1], rel=1e-4)
+    axis = "return document.getElementById('curves')._fullLayout.{}.type"
+    assert explorer.script(axis.format("yaxis")) == explorer.script(axis.format("xaxis")) == "log"
+    for name in ("log-values", "log-time", "show-theory"):
+        explorer.browser.find_element("id", name).click()
+    assert explorer.script(axis.format("yaxis")) == explorer.script(axis.format("xaxis")) == "linear"
+    assert not [name for name in explorer.curves() if "theory" in name]
+
+
+def test_a_narrow_window_stacks_the_two_halves(explorer):
+    place = "return document.getElementById(arguments[0]).getBoundingClientRect().top"
+    assert abs(explorer.script(place, "left") - explorer.script(place, "right")) < 2
+    size = {"width": 480, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    explorer.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        explorer.wait(lambda: explorer.script(place, "right") > explorer.script(place, "left") + 300)
+        explorer.wait(lambda: explorer.script("return document.documentElement.scrollWidth") <= 480)
+    finally:
+        explorer.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_every_control_has_a_name(explorer):
+    unnamed = explorer.script(
+        """return [...document.querySelectorAll("select, input, button")].filter((each) =>
+        !(each.labels?.length || each.ariaLabel || each.textContent)).map((each) => each.id);"""
+    )
+    assert unnamed == []
+    assert re.search("[Aa]rrow keys", explorer.script("return document.getElementById('frame').ariaLabel"))

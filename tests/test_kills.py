@@ -1,0 +1,240 @@
+"""Sweeps that are killed, stopped and run beside each other at random moments: nothing is lost or different."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from linphase import store, sweeping
+from linphase.config import parse_config
+from linphase.sweeping import local
+from linphase.sweeping.claims import Claims
+from tests.sweeps import SLOWER, finish, members, same_science, start_sweep, workers
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
+
+KILLS = 25  # of workers, and as many of parents
+MANY = SLOWER.replace("dimension = 40", "dimension = 24").replace("num = 12", "num = 40")  # 400 runs
+
+
+@pytest.fixture
+def dice():
+    """Random moments; the seed is in the output of a test that fails."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory):
+    """The undisturbed sweep that disturbed ones are compared with."""
+    path = tmp_path_factory.mktemp("slower")
+    finish(start_sweep(path))
+    return path / "r"
+
+
+def complete(slower: Path, path: Path) -> None:
+    """Every run is there once, with the bits of the undisturbed sweep."""
+    results = store.load(path / "r")
+    assert results.runs["run_id"].is_unique
+    assert not results.missing()
+    same_science(slower, path / "r")
+
+
+@pytest.mark.slow
+def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
+    kills = rounds = 0
+    while kills < KILLS:
+        path = tmp_path / str(rounds)
+        path.mkdir(exist_ok=True)
+        process = start_sweep(path)
+        try:
+            process.communicate(timeout=dice.uniform(0.8, 3.6))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        else:
+            complete(slower, path)
+            rounds += 1
+    finish(start_sweep(path))
+    complete(slower, path)
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
+    kills = rounds = 0
+    while kills < KILLS:
+        path = tmp_path / str(rounds)
+        path.mkdir()
+        process = start_sweep(path)
+        for _ in range(5):
+            time.sleep(dice.uniform(0.5, 2.0))
+            if found := workers(process.pid):
+                os.kill(dice.choice(found), signal.SIGKILL)
+                kills += 1
+        process.communicate(timeout=120)
+        if process.returncode == 1:  # a run was hit twice while it was alone: to all appearances its own fault
+            process = start_sweep(path, "--retry-failed")
+        finish(process)
+        complete(slower, path)
+        rounds += 1
+
+
+@pytest.mark.slow
+def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken(slower, tmp_path, dice):
+    for _ in range(10):
+        process = start_sweep(tmp_path)
+        time.sleep(dice.uniform(0.0, 5.0))
+        begun = (tmp_path / "r" / "runs").is_dir()
+        began = time.monotonic()
+        for number in dice.choices((signal.SIGINT, signal.SIGTERM), k=2):
+            # Ctrl-C reaches the whole group.
+            if process.poll() is None:
+                os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+            time.sleep(dice.uniform(0.0, 1.0))
+        out, _ = process.communicate(timeout=30)
+        assert time.monotonic() - began < 10
+        # Negative where it was not begun or ended already.
+        assert process.returncode in (0, 130, 143, -signal.SIGTERM, -signal.SIGINT), out
+        if "Stopping" in out:
+            assert "Traceback" not in out
+        deadline = time.monotonic() + 5
+        while members(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert members(process.pid) == []
+        if begun:
+            store.load(tmp_path / "r")  # every part can be read: a warning would be an error here
+    finish(start_sweep(tmp_path))
+    complete(slower, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 8])
+def test_sweeps_side_by_side_share_the_runs_and_train_few_of_them_twice(tmp_path, count):
+    processes = [start_sweep(tmp_path, "--jobs", "1", text=MANY) for _ in range(count)]
+    outs = [finish(process, timeout=300) for process in processes]
+    told = [re.search(r"others did (\d+) of (\d+) runs meanwhile; (\d+) were", out) for out in outs]
+    trained = sum(int(match[2]) - int(match[1]) for match in told if match)
+    results = store.load(tmp_path / "r")
+    assert len(results.runs) == 400
+    assert results.runs["run_id"].is_unique
+    assert set(results.runs["status"]) == {"converged"}
+    assert all(told)
+    assert 400 <= trained <= 440
+    assert not (tmp_path / "r" / ".claims").exists()
+    (tmp_path / "alone").mkdir()
+    finish(start_sweep(tmp_path / "alone", text=MANY))
+    same_science(tmp_path / "alone" / "r", tmp_path / "r")
+
+
+@pytest.mark.slow
+def test_a_suspended_sweep_keeps_nobody_waiting_for_long(tmp_path, monkeypatch):
+    config = parse_config({"name": "s", "task": {"dimension": 8}, "grid": {"gamma_sigma2": [-2.0, -1.0], "gamma_w": 1}})
+    store.create(tmp_path / "r", config)
+    monkeypatch.setattr(sweeping.schedule, "GRACE", 1.0)
+    with Claims(tmp_path / "r") as suspended:
+        suspended.add(spec.run_id for spec in config.expand())  # alive, and never doing it
+        began = time.monotonic()
+        assert len(list(sweeping.iter_sweep(config, tmp_path / "r", jobs=1))) == 2
+        assert 1 < time.monotonic() - began < 10
+
+
+def test_claims_of_the_living_are_heeded_and_those_of_the_dead_are_not(tmp_path):
+    ids = [f"{i:020d}" for i in range(3)]
+    with Claims(tmp_path) as mine:
+        with Claims(tmp_path) as other:
+            other.add(ids[:1])
+            assert mine.of_others(ids) == {ids[0]}
+            other.add(ids[1:2])
+            assert mine.of_others(ids) == set(ids[:2])
+            assert other.of_others(ids) == set()
+        assert mine.of_others(ids) == set()
+        (tmp_path / ".claims" / "dead").write_text(f"{ids[2]}\n")
+        assert mine.of_others(ids) == set()
+        assert not (tmp_path / ".claims" / "dead").exists()
+    assert not (tmp_path / ".claims").exists()
+
+
+# --- Runs that take their worker with them ---------------------------------------------------------------------------
+
+_run_batch = local.run_batch
+
+
+def crashing_batch(directory, specs):
+    """A batch whose interpreter crashes at width 2."""
+    if any(spec.initialization.width == 2 for spec in specs):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return _run_batch(directory, specs)
+
+
+def hungry_batch(directory, specs):
+    """A batch that asks for more memory than there is at width 2; the other runs of the batch go on."""
+    import linphase.running
+
+    train = linphase.running.train_spec
+
+    def train_spec(spec, task):
+        return bytearray(2**62) if spec.initialization.width == 2 else train(spec, task)
+
+    linphase.running.train_spec = train_spec
+    try:
+        return _run_batch(directory, specs)
+    finally:
+        linphase.running.train_spec = train
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("batch", "error", "trace"),
+    [(crashing_batch, "SIGSEGV", "crashing_batch"), (hungry_batch, "MemoryError", "hungry_batch|train_spec")],
+)
+def test_a_run_that_crashes_or_eats_all_memory_is_in_the_table_with_its_traceback(
+    tmp_path, monkeypatch, batch, error, trace
+):
+    grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "width": [1, 2, 4, 8]}
+    config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 1}, "grid": grid})
+    monkeypatch.setattr(local, "run_batch", batch)
+    rows = list(sweeping.iter_sweep(config, tmp_path / "r", jobs=2))
+    results = store.load(tmp_path / "r")
+    assert sorted(row["run_id"] for row in rows) == sorted(results.runs["run_id"])
+    failed = results.runs["status"] == "failed"
+    assert set(results.runs[failed]["width"]) == {2}
+    assert set(results.runs[~failed]["status"]) == {"converged"}
+    assert (failed.sum(), len(results.runs)) == (3, 12)
+    assert results.failures["error"].str.contains(error).all()
+    assert results.failures["traceback"].str.contains(trace).all()
+
+
+def test_a_run_beyond_its_time_ends_with_what_it_has(tmp_path):
+    base = {"name": "s", "task": {"dimension": 16}, "grid": {"gamma_sigma2": -2.0, "gamma_w": 1.5}}
+    limited = parse_config({**base, "run": {"max_time": 1e-9}})
+    assert [spec.run_id for spec in limited.expand()] == [spec.run_id for spec in parse_config(base).expand()]
+    assert limited.digest == parse_config(base).digest
+    (row,) = sweeping.iter_sweep(limited, tmp_path / "r", jobs=1)
+    assert (row["status"], row["converged"]) == ("step_limit", False)
+    assert row["final_train_error"] > 0
+
+
+def test_a_sweep_after_a_kill_does_not_wait_for_the_dead(slower_claims):
+    """A claim file without a flock delays nothing."""
+    path, config = slower_claims
+    began = time.monotonic()
+    assert len(list(sweeping.iter_sweep(config, path, jobs=1))) == config.runs
+    assert time.monotonic() - began < 10
+    assert not (path / ".claims").exists()
+
+
+@pytest.fixture
+def slower_claims(tmp_path):
+    config = parse_config({"name": "s", "task": {"dimension": 8}, "grid": {"gamma_sigma2": -2.0, "gamma_w": 1}})
+    store.create(tmp_path / "r", config)
+    (tmp_path / "r" / ".claims").mkdir()
+    text = "".join(f"{spec.run_id}\n" for spec in config.expand())
+    (tmp_path / "r" / ".claims" / "dead").write_text(text)
+    return tmp_path / "r", config

@@ -1,0 +1,243 @@
+"""`linphase report`: what stands in it, in Markdown and in HTML, and that no string of the data becomes markup."""
+
+import tomllib
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from markdown_it import MarkdownIt
+
+from linphase import store, sweeping
+from linphase.cli import main
+from linphase.config import parse_config
+from linphase.errors import LinphaseError
+from linphase.report import Code, Heading, Picture, Table, Text, contents, html, markdown
+from linphase.report.contents import config_toml, deviations, paired
+
+HOSTILE = "<script>alert('x')</script> | a `b` **c** _d_ [e](f) & \\ $g$ ```"
+CONFIG = {
+    "name": "tiny",
+    "task": {"dimension": 8, "rank": 2},
+    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5], "replicates": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A small sweep in a directory of a hostile name, with a failed attempt of a hostile error."""
+    path = tmp_path_factory.mktemp("results") / "<script>tiny|"
+    config = parse_config(CONFIG)
+    sweeping.sweep(config, path, jobs=1)
+    spec = next(parse_config({**CONFIG, "run": {"seed": 1}}).expand())
+    store.write_failure(path, sweeping.failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}"))
+    return store.load(path)
+
+
+@pytest.fixture(scope="module")
+def blocks(results):
+    return contents(results, panels=["regime", "test-error", "distance"])
+
+
+def linphase(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def cells(table: Table, row: int) -> dict[str, str]:
+    return dict(zip(table.columns, table.rows[row], strict=True))
+
+
+def tables_under(blocks, title: str) -> list[Table]:
+    """The tables between a heading and the next."""
+    first = next(i for i, block in enumerate(blocks) if isinstance(block, Heading) and block.text == title)
+    found = []
+    for block in blocks[first + 1 :]:
+        if isinstance(block, Heading):
+            break
+        found += [block] if isinstance(block, Table) else []
+    return found
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_report_has_a_section_for_everything_asked(blocks):
+    sections = [block.text for block in blocks if isinstance(block, Heading)]
+    assert sections == [
+        "Sweep <script>tiny|",
+        "Configuration",
+        "Provenance",
+        "Regimes",
+        "Measured boundaries",
+        "Deviations from theory",
+        "Failures",
+        "Panels",
+    ]
+    pictures = [block.name for block in blocks if isinstance(block, Picture)]
+    assert pictures == [
+        "measured-boundaries", "regime-against-theory", "test-error-against-theory", "regime", "test-error",
+    ]  # fmt: skip
+    assert all(block.png.startswith(b"\x89PNG") for block in blocks if isinstance(block, Picture))
+
+
+def test_the_configuration_in_a_report_describes_the_same_runs(results, blocks):
+    code = next(block.text for block in blocks if isinstance(block, Code) and block.language == "toml")
+    assert parse_config(tomllib.loads(code)) == parse_config(CONFIG)
+    full = parse_config(
+        {
+            **CONFIG,
+            "grid": {**CONFIG["grid"], "dynamics.learning_rate": ["auto", 1e-5, {"paper": 5.0}]},
+            "dynamics": {"kind": "gd"},
+        }
+    )
+    assert parse_config(tomllib.loads(config_toml(full.resolved()))).digest == full.digest
+
+
+def test_regimes_and_statuses_are_counted(results, blocks):
+    regimes, statuses = tables_under(blocks, "Regimes")
+    finished = results.runs[results.runs["status"] == "converged"]
+    counted = {row[0]: int(row[1]) for row in regimes.rows}
+    assert sum(counted.values()) == len(results.runs) == 19
+    assert counted["lazy"] == finished["regime"].eq("lazy").sum()
+    assert {row[0]: row[1] for row in statuses.rows} == {"converged": "18", "failed": "1"}
+
+
+def test_boundaries_come_with_their_intervals(blocks):
+    (table,) = tables_under(blocks, "Measured boundaries")
+    wide = [cells(table, i) for i in range(len(table.rows)) if table.rows[i][3] == "181"]
+    assert {row["boundary"] for row in wide} == {"active | lazy", "mixed | balanced"}
+    assert all(" to " in row["95 %"] or row["95 %"].endswith("grid") for row in wide)
+
+
+def test_provenance_names_the_versions(blocks):
+    (table,) = tables_under(blocks, "Provenance")
+    assert any(np.__version__ in row for row in table.rows)
+    assert all(row[2] == "18" for row in table.rows)
+
+
+def test_every_run_is_paired_with_its_own_prediction(results):
+    predicted = sweeping.predicted_runs([parse_config(CONFIG)])
+    pairs = paired(results.runs, predicted)
+    assert len(pairs) == 18
+    apart = deviations(pairs, "final_train_error", share=False)
+    by_hand = abs(pairs["final_train_error"] - pairs["final_train_error_predicted"])
+    by_hand /= pairs["final_train_error_predicted"]
+    np.testing.assert_allclose(apart, by_hand)
+    itself = paired(predicted.assign(status="converged"), predicted)
+    assert not deviations(itself, "min_test_error", share=False).any()
+
+
+def test_predictions_deviate_from_themselves_in_nothing(tmp_path):
+    sweeping.sweep(parse_config(CONFIG).predicted(), tmp_path / "r", jobs=1)
+    told = contents(store.load(tmp_path / "r"), panels=["regime"])
+    assert Text("None: these runs are theory's own.") in told
+
+
+def test_nothing_of_the_data_becomes_html(blocks):
+    page = Page(html(blocks))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert HOSTILE in page.text
+    assert "Sweep <script>tiny|" in page.text
+
+
+def test_the_html_needs_no_other_file(blocks):
+    page = Page(html(blocks))
+    sources = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
+    assert len(sources) > 5
+    assert all(value.startswith(("data:image/png;base64,", "#")) for value in sources)
+    anchors = {attributes.get("id") for _, attributes in page.tags}
+    assert {value[1:] for value in sources if value.startswith("#")} <= anchors
+
+
+def test_nothing_of_the_data_becomes_markdown(blocks):
+    """Read as Markdown with HTML allowed, every cell and heading is the text it was made from."""
+    page = Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown(blocks, "a b")))
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "a", "em", "strong", "del"}
+    assert page.text.count(HOSTILE) == 2  # in the table of errors and in the traceback
+    assert "Sweep <script>tiny|" in page.text
+    count = sum(len(block.columns) * len(block.rows) for block in blocks if isinstance(block, Table))
+    assert [tag for tag, _ in page.tags].count("td") == count
+    assert "a%20b/regime.png" in [attributes.get("src") for tag, attributes in page.tags if tag == "img"]
+
+
+@pytest.mark.parametrize(
+    "text", ["- a", "1. a", "+ a", "= a", "# a", "> a", "a_b_c", "_a_", "~~a~~", "<b>", "&lt;", "a  b"]
+)
+def test_a_paragraph_reads_as_it_was_written(text):
+    page = Page(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown([Text(text)], "")))
+    assert [tag for tag, _ in page.tags] == ["p"]
+    assert page.text.strip() == " ".join(text.split())
+
+
+def test_the_command_writes_both_documents_with_their_pictures(results, tmp_path):
+    done = linphase("report", results.path, "-o", tmp_path / "out", "--panel", "regime")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!DOCTYPE html>")
+    linked = {name.name for name in (tmp_path / "out" / "report_files").iterdir()}
+    assert linked == {"measured-boundaries.png", "regime-against-theory.png", "regime.png"}
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert all(f"](report_files/{name})" in text for name in linked)
+
+
+def test_the_same_results_give_the_same_report(results, tmp_path):
+    for name in ("a.html", "b.html"):
+        assert linphase("report", results.path, "-o", tmp_path / name, "--panel", "regime").exit_code == 0
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+@pytest.mark.slow
+def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
+    from linphase import figures
+
+    blocks = contents(results)
+    drawn = {block.name for block in blocks if isinstance(block, Picture)}
+    (absent,) = tables_under(blocks, "Panels")
+    assert {*figures.PANELS, "evidence", "collapse"} <= drawn | {row[0] for row in absent.rows}
+    assert all("sweep" in row[1] for row in absent.rows)
+
+
+def test_a_directory_without_a_finished_run_is_reported_too(tmp_path):
+    store.create(tmp_path / "r", parse_config(CONFIG))
+    done = linphase("report", tmp_path / "r", "-o", tmp_path / "r.md")
+    assert done.exit_code == 0
+    assert "0 of 18 runs are done" in (tmp_path / "r.md").read_text()
+
+
+def test_a_sweep_of_which_all_runs_failed_is_reported_too(results):
+    failed = replace(results, runs=results.runs[results.runs["status"] == "failed"])
+    told = contents(failed, panels=["regime"])
+    assert any(isinstance(block, Table) and HOSTILE in block.rows[0] for block in told)
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [("out.pdf", ".md or .html is required"), ("no/such/place.md", "an existing directory is required")],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(results, tmp_path, output, found):
+    done = linphase("report", results.path, "-o", tmp_path / output)
+    assert done.exit_code == 2
+    assert found in done.output
+
+
+def test_an_unknown_panel_is_refused_with_the_known_ones(results, tmp_path):
+    done = linphase("report", results.path, "-o", tmp_path / "r.md", "--panel", "nothing")
+    assert done.exit_code == 2
+    assert "test-error" in done.output
+    with pytest.raises(LinphaseError, match="found 'nothing'"):
+        contents(results, panels=["nothing"])

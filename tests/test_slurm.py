@@ -1,0 +1,425 @@
+"""Batch jobs: the script by bash, and whole jobs by a real SLURM, where `.ci/start_slurm` has started one."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from linphase import slurm, store
+from linphase.cli import main
+from linphase.errors import ConfigError
+from tests.sweeps import SLOWER
+from tests.test_cli import CONFIG
+
+ROOT = Path(__file__).parents[1]
+NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
+
+
+def job(**changes):
+    values = {"name": "tiny", "config": Path("tiny.toml"), "out": Path("results/tiny"), "tasks": 4, **changes}
+    return slurm.Job(**values)
+
+
+def linphase(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    return tmp_path
+
+
+# --- The script ------------------------------------------------------------------------------------------------------
+
+
+def executed(text: str, tmp_path: Path, *arguments: str) -> list[str]:
+    """What linphase is called with when bash runs a script as task 3 of an array."""
+    program = tmp_path / "bin" / "linphase"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text('#!/usr/bin/env bash\nprintf "%s\\0" "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "job.sbatch").write_text(text)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", tmp_path / "job.sbatch", *arguments],
+        env={"PATH": path, "SLURM_ARRAY_TASK_ID": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not done.stderr
+    return done.stdout.split("\0")[:-1]
+
+
+def test_every_users_text_reaches_linphase_unchanged(tmp_path):
+    overrides = [f"name={NASTY}", "-", "grid.gamma_w=[1,2]"]
+    text = slurm.script(job(config=Path(NASTY), out=Path("r's/%x"), overrides=overrides), 1000)
+    given = ["--config", NASTY, "--out", "r's/%x"]
+    for override in overrides:
+        given += ["--set", override]
+    assert executed(text, tmp_path) == ["sweep", *given, "--shard", "3/4", "--requeue"]
+    assert executed(text, tmp_path, "40")[-3:] == ["--shard", "43/4", "--requeue"]  # of a later array
+
+
+def test_the_script_is_sound_bash_without_an_unquoted_users_value():
+    values = {"time": "1-12", "mem": "4G", "partition": "a partition", "options": ["account=U17", "comment=U18; U19"]}
+    text = slurm.script(job(config=Path("U11 U12"), out=Path("U13"), overrides=["U14=U15 U16"], **values), 1000)
+    assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    assert not re.findall(r"U1[0-9]|1-12|4G|a partition", bare)
+    assert all(f"U1{digit}" in text for digit in range(1, 10))
+
+
+def test_the_script_asks_for_a_warning_a_requeue_and_a_log_that_is_kept():
+    text = slurm.script(job(time="01:00:00", mem="4G", partition="long", cpus=8), 1000)
+    for line in (
+        '--array="1-4"',
+        '--cpus-per-task="8"',
+        '--time="01:00:00"',
+        '--mem="4G"',
+        '--partition="long"',
+        '--signal="B:USR1@120"',
+        '--open-mode="append"',
+        "--requeue",
+        '--output="results/tiny/slurm/%A_%a.log"',
+    ):
+        assert f"#SBATCH {line}\n" in text
+    assert "exec linphase sweep" in text
+    never = slurm.script(job(requeue=False), 1000)
+    assert "#SBATCH --no-requeue\n" in never
+    assert " --requeue" not in never
+
+
+def test_percent_signs_of_a_path_are_none_of_slurms():
+    assert '--output="50%% %%j/slurm/%A_%a.log"' in slurm.script(job(out=Path("50% %j")), 1000)
+
+
+@pytest.mark.parametrize(("tasks", "largest"), [(1, 8), (8, 8), (9, 8), (16, 8), (1000, 7), (100_000, 1000)])
+def test_arrays_cover_all_tasks_once_and_none_is_too_large(tasks, largest):
+    parts = slurm.arrays(tasks, largest)
+    assert all(1 <= count <= largest for _, count in parts)
+    assert [offset + i for offset, count in parts for i in range(count)] == list(range(tasks))
+    assert len(parts) == -(-tasks // largest)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 5400), ("90:30", 5430), ("1:30:00", 5400), ("1-12", 129600), ("1-12:30", 131400), ("1-0:0:5", 86405)],
+)
+def test_time_limits_are_read_as_sbatch_reads_them(text, seconds):
+    assert slurm.time_limit(text) == seconds
+
+
+MISTAKES = {
+    "newline in an option": (["--sbatch", "comment=a\n#SBATCH --uid=0"], "--sbatch: one line without control"),
+    "newline in an override": (["--set", "task.rank=1\n"], "--set: one line without control"),
+    "newline in the partition": (["--partition", "a\nb"], "--partition: one line without control"),
+    "carriage return": (["--sbatch", "comment=a\rb"], "one line without control"),
+    "newline in the directory": (["--out", "a\nb"], "--out: one line without control"),
+    "backslash in the directory": (["--out", "a\\b"], "--out: a path without backslashes is required"),
+    "no key": (["--sbatch", "=high"], "--sbatch: KEY=VALUE is required"),
+    "dashes": (["--sbatch", "--qos=high"], "--sbatch: KEY=VALUE is required"),
+    "space in a key": (["--sbatch", "qos high"], "--sbatch: KEY=VALUE is required"),
+    "array": (["--sbatch", "array=1-3"], "Use --array"),
+    "time as another option": (["--sbatch", "time=10"], "Use --time"),
+    "no time": (["--time", "soon"], "--time: minutes, HH:MM:SS or D-HH:MM:SS is required"),
+    "time too short": (["--time", "2"], "--time: more than 2 minutes are required"),
+    "no memory": (["--mem", "4 GB"], "--mem: a size such as 500M or 4G is required, found '4 GB'"),
+    "empty partition": (["--partition", ""], "--partition: a name is required"),
+    "more tasks than runs": (["--array", "10"], "--array: at most one task a run is required, 9, found 10"),
+    "no tasks": (["--array", "0"], "--array"),
+    "no cores": (["--cpus-per-task", "0"], "--cpus-per-task"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_mistake_gets_one_message_exit_code_2_and_writes_nothing(mistake, dry, here, monkeypatch):
+    monkeypatch.setattr(slurm, "largest_array", lambda: 1000)
+    monkeypatch.setattr(slurm, "submit", lambda *_: pytest.fail("was submitted"))
+    arguments, message = MISTAKES[mistake]
+    done = linphase("submit", "--config", "tiny.toml", "--array", "4", *arguments, *dry)
+    assert done.exit_code == 2, done.output
+    assert message in done.output
+    assert "#!" not in done.output
+    assert [file.name for file in here.iterdir()] == ["tiny.toml"]
+
+
+def test_a_dry_run_prints_the_script_and_writes_nothing_with_or_without_slurm(here, monkeypatch):
+    monkeypatch.setenv("PATH", str(here))  # no scontrol
+    done = CliRunner().invoke(main, ["submit", "--config", "tiny.toml", "--array", "4", "--dry-run"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("#!/usr/bin/env bash\n")
+    assert "arrays of at most 1000 tasks are assumed" in done.stderr
+    assert done.stdout.count("exec ") == 1
+    assert [file.name for file in here.iterdir()] == ["tiny.toml"]
+
+
+def test_without_slurm_submit_says_so_and_writes_nothing(here, monkeypatch):
+    monkeypatch.setenv("PATH", str(here))
+    done = linphase("submit", "--config", "tiny.toml", "--array", "4")
+    assert done.exit_code == 2
+    assert "scontrol: no such command here; a machine that submits to SLURM is required" in done.output
+    assert [file.name for file in here.iterdir()] == ["tiny.toml"]
+
+
+def test_another_configuration_in_the_directory_is_refused_at_submission(here, monkeypatch):
+    monkeypatch.setattr(slurm, "largest_array", lambda: 1000)
+    monkeypatch.setattr(slurm, "submit", lambda *_: pytest.fail("was submitted"))
+    assert linphase("sweep", "--config", "tiny.toml", "--jobs", "1", "--no-plot").exit_code == 0
+    other = linphase("submit", "--config", "tiny.toml", "--array", "4", "--set", "task.noise=2.0")
+    assert other.exit_code == 2
+    assert "task.noise: 1.0 in the directory, 2.0 in the config" in other.output
+    same = linphase("submit", "--config", "tiny.toml", "--array", "4")
+    assert same.exit_code == 0
+    assert "nothing is submitted" in same.output
+
+
+def test_a_path_with_a_newline_is_refused():
+    with pytest.raises(ConfigError, match="--config: one line"):
+        slurm.script(job(config=Path("a\nb")), 1000)
+
+
+# --- Signals, without SLURM ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("requeue", "state", "code", "said"),
+    [
+        (False, "RUNNING", 143, "To go on, run the same again"),
+        (True, "RUNNING", 143, "Requeueing task 7_2"),
+        (True, "COMPLETING", 143, "task 7_2 is not requeued: a running one is required, found COMPLETING"),
+    ],
+)
+def test_usr1_stops_commits_and_requeues_only_a_running_task(requeue, state, code, said, tmp_path):
+    (tmp_path / "slower.toml").write_text(SLOWER)
+    calls = tmp_path / "calls"
+    for name, reply in (("squeue", f"echo {state}"), ("scontrol", "true")):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/usr/bin/env bash\necho {name} "$@" >>{calls}\n{reply}\n')
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "SLURM_JOB_ID": "7",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": "2",
+        "SLURM_ARRAY_TASK_MIN": "1",
+        "SLURM_ARRAY_TASK_MAX": "2",
+        "SLURM_ARRAY_TASK_COUNT": "2",
+    }
+    command = [sys.executable, "-m", "linphase", "sweep", "--config", "slower.toml", "--out", "r", "--no-plot"]
+    process = subprocess.Popen(
+        [*command, *(["--requeue"] if requeue else [])],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    until(lambda: list((tmp_path / "r" / "runs").glob("part-*")), 60)
+    os.killpg(process.pid, signal.SIGUSR1)  # the workers too: they leave it to their parent
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == code, out
+    assert said in out
+    assert "Shard 2/2, as SLURM_ARRAY_TASK_ID is 2" in out
+    assert 0 < len(store.load(tmp_path / "r").runs) < 60
+    asked = calls.read_text() if calls.exists() else ""
+    assert ("scontrol requeue 7_2" in asked) == (requeue and state == "RUNNING")
+
+
+# --- A real SLURM ----------------------------------------------------------------------------------------------------
+
+
+def until(condition, seconds: float):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
+    return found
+
+
+def ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def why_not() -> str:
+    """Why no test job can be submitted here; empty where it can."""
+    try:
+        ask("timeout", "20", "sinfo")
+        shown = ask("scontrol", "show", "config")
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"no SLURM answers here ({error}); .ci/start_slurm starts one"
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", shown, re.MULTILINE)
+    if found is None or found[1] != "linphase_test":
+        return "SLURM here is not the one of .ci/start_slurm; no test jobs are submitted to it"
+    return ""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    if reason := why_not():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def on_cluster(cluster, here, monkeypatch):
+    """A directory of one's own, linphase in the PATH of the jobs; what is left of them is cancelled."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (here / "slower.toml").write_text(SLOWER)
+    submitted: list[str] = []
+    yield here, submitted
+    for number in submitted:
+        subprocess.run(["scancel", number], check=False)
+
+
+def submit(on_cluster, *arguments) -> list[str]:
+    """Submit by the command; the job ids."""
+    done = linphase("submit", *arguments)
+    found = re.findall(r"Submitted batch job (\d+)", done.output)
+    on_cluster[1].extend(found)
+    assert done.exit_code == 0, done.output
+    return found
+
+
+def tasks(number: str) -> dict[str, dict[str, str]]:
+    """What SLURM knows of every task of an array, by task id."""
+    shown = [
+        dict(re.findall(r"(\w+)=(\S+)", line))
+        for line in ask("scontrol", "--oneliner", "show", "job", number).splitlines()
+    ]
+    return {facts["ArrayTaskId"]: facts for facts in shown}
+
+
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
+
+
+def wait_for(number: str, seconds: float = 180) -> dict[str, dict[str, str]]:
+    """The tasks of an array, once all have ended."""
+    return until(
+        lambda: (found := tasks(number)) and all(each["JobState"] in ENDED for each in found.values()) and found,
+        seconds,
+    )
+
+
+def stored_ids(path: Path) -> list[str]:
+    """The ids of all committed rows, copies included."""
+    return pd.read_parquet(path / "runs")["run_id"].tolist()
+
+
+def logs(path: Path, number: str) -> str:
+    return "\n".join(file.read_text() for file in sorted((path / "slurm").glob(f"{number}_*.log")))
+
+
+@pytest.mark.slow
+def test_an_array_trains_every_run_once(on_cluster):
+    here, _ = on_cluster
+    (number,) = submit(on_cluster, "--config", "tiny.toml", "--array", 4, "--time", 10, "--mem", "100M")
+    ended = wait_for(number)
+    out = here / "results" / "tiny"
+    assert sorted(ended) == ["1", "2", "3", "4"], ended
+    assert {facts["JobState"] for facts in ended.values()} == {"COMPLETED"}, logs(out, number)
+    assert len(stored_ids(out)) == len(set(stored_ids(out))) == 9
+    assert not store.load(out).missing()
+    assert (out / "phase_diagram.png").exists()
+    assert "runs by regime and status" in logs(out, number)
+
+
+@pytest.mark.slow
+def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
+    here, _ = on_cluster
+    (here / NASTY).write_text(CONFIG)
+    out = """r's "50%" $HOME %j"""
+    arguments = ["--out", out, "--array", 5, "--sbatch", f"comment={NASTY}", "--set", "task.noise=0.5"]
+    numbers = submit(on_cluster, "--config", NASTY, *arguments)
+    assert len(numbers) == 2  # .ci/start_slurm allows 4 tasks an array
+    comment = re.search(r"Comment=(.*?)\s*$", ask("scontrol", "show", "job", numbers[0]), re.MULTILINE)
+    assert comment is not None
+    assert comment[1] == NASTY
+    ended = [facts for number in numbers for facts in wait_for(number).values()]
+    told = "".join(logs(here / out, number) for number in numbers)
+    assert len(ended) == 5
+    assert {facts["JobState"] for facts in ended} == {"COMPLETED"}, told
+    assert len(stored_ids(here / out)) == len(set(stored_ids(here / out))) == 9
+
+
+@pytest.mark.slow
+def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluster):
+    here, _ = on_cluster
+    (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 2)
+    out = here / "results" / "slower"
+    running = until(lambda: (found := tasks(number)) and {"1", "2"} <= set(found) and found, 60)
+    # This is the task that has the id of the whole array.
+    last = next(task for task, facts in running.items() if facts["JobId"] == number)
+    until(lambda: (out / "slurm" / f"{number}_{last}.log").exists(), 60)
+    until(lambda: len(list((out / "runs").glob("part-*"))) >= 4, 60)
+    ask("scancel", "--signal=USR1", "--batch", f"{number}_{last}")
+    until(lambda: tasks(number)[last]["Restarts"] == "1", 30)
+    kept = len(set(stored_ids(out)))
+    assert 0 < kept < 120
+    ended = wait_for(number)
+    told = logs(out, number)
+    assert {facts["JobState"] for facts in ended.values()} == {"COMPLETED"}, told
+    assert {task: facts["Restarts"] for task, facts in ended.items()} == {"1": "0", "2": "0", last: "1"}
+    log = (out / "slurm" / f"{number}_{last}.log").read_text()
+    assert f"Requeueing task {number}_{last}" in log
+    assert re.search(r"[1-9]\d* of 60 runs are in results/slower already", log)  # appended, and resumed
+    assert len(stored_ids(out)) == len(set(stored_ids(out))) == 120
+    assert not store.load(out).missing()
+
+
+@pytest.mark.slow
+def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster):
+    here, _ = on_cluster
+    (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1)
+    out = here / "results" / "slower"
+    until(lambda: list((out / "runs").glob("part-*")), 60)
+    ask("scancel", number)
+    ended = wait_for(number)
+    assert ended["1"]["JobState"] == "CANCELLED"
+    until(lambda: "is not requeued" in logs(out, number), 30)
+    time.sleep(8)  # a requeued one would be back after 5 s
+    assert ask("squeue", "--noheader", f"--jobs={number}").strip() == ""
+    assert 0 < len(store.load(out).runs) < 120
+
+
+@pytest.mark.slow
+def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
+    here, _ = on_cluster
+    (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1, "--no-requeue")
+    out = here / "results" / "slower"
+    until(lambda: list((out / "runs").glob("part-*")), 60)
+    ask("scancel", "--signal=USR1", "--batch", f"{number}_1")
+    ended = wait_for(number)
+    assert ended["1"]["ExitCode"] == "143:0", logs(out, number)
+    assert ended["1"]["Restarts"] == "0"
+    assert "To go on, run the same again" in logs(out, number)
+
+
+@pytest.mark.slow
+def test_a_plain_array_is_sharded_by_its_task_ids_and_one_with_gaps_is_refused(on_cluster):
+    here, submitted = on_cluster
+    wrap = "--wrap=linphase sweep --config tiny.toml --no-plot"
+    whole = ask("sbatch", "--parsable", "--array=2-4", "--output=%a.log", wrap).strip()
+    gaps = ask("sbatch", "--parsable", "--array=1,3", "--output=gap%a.log", wrap).strip()
+    submitted += [whole, gaps]
+    assert {facts["JobState"] for facts in wait_for(whole).values()} == {"COMPLETED"}
+    assert "Shard 2/3, as SLURM_ARRAY_TASK_ID is 3" in (here / "3.log").read_text()
+    assert len(stored_ids(here / "results" / "tiny")) == 9
+    assert {facts["ExitCode"] for facts in wait_for(gaps).values()} == {"2:0"}
+    assert "an array without gaps is required" in (here / "gap1.log").read_text()
