@@ -209,7 +209,7 @@ MISTAKES = {
     "plot: unknown panel": (["plot", "RESULTS", "--panel", "regimes"], "panel must be one of regime, "),
     "plot: unknown against theory": (
         ["plot", "RESULTS", "--panel", "regimes", "--against", "theory"],
-        "evidence, collapse or all, found 'regimes'",
+        "evidence, collapse, trajectories or all, found 'regimes'",
     ),
     "plot: collapse against theory": (
         ["plot", "RESULTS", "--panel", "collapse", "--against", "theory"],

@@ -16,8 +16,8 @@ from linphase.boundary import measured_boundaries
 from linphase.errors import LinphaseError
 from linphase.figures import LOOKS, PANELS, all_panels, phase_diagram, run_figure, save
 from linphase.figures.axes import Window
-from linphase.figures.painting import stripe
 from linphase.figures.levels import edge_segments
+from linphase.figures.painting import stripe
 from linphase.figures.scales import scale_of
 from linphase.trajectory import Modes, ModeTimes, Trajectory
 
@@ -227,7 +227,9 @@ def test_a_part_is_chosen_by_key_or_column_with_the_digits_a_user_types(runs):
 
 def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs):
     axes = AXES | {"task.rank": [2, 4]}
-    with pytest.raises(LinphaseError, match=r"an axis of the sweep, gamma_sigma2, gamma_w, task.rank, or replicate, fo"):
+    with pytest.raises(
+        LinphaseError, match=r"an axis of the sweep, gamma_sigma2, gamma_w, task.rank, or replicate, fo"
+    ):
         figures.select(runs, axes, {"noise": ["1"]})
     with pytest.raises(LinphaseError, match=r"rank must be one of 2, 4, found 3"):
         figures.select(runs, axes, {"rank": ["3"]})
@@ -386,7 +388,9 @@ def test_numbers_that_are_all_but_equal_have_ticks_that_are_not(runs):
 
 def test_too_many_facets_are_refused_with_their_number(runs):
     axes = AXES | {"task.rank": list(range(1, 8)), "task.noise": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]}
-    with pytest.raises(LinphaseError, match=r"\(rank, noise\) make 42 facets.*at most 36\..* --where rank=1 keeps one value"):
+    with pytest.raises(
+        LinphaseError, match=r"\(rank, noise\) make 42 facets.*at most 36\..* --where rank=1 keeps one value"
+    ):
         phase_diagram(runs, axes, "regime")
 
 
@@ -531,8 +535,9 @@ def test_a_talk_has_wider_figures_with_larger_type_and_broader_lines(runs):
         lambda figure: figure.axes[0].xaxis.label.get_size(),
         lambda figure: artists(figure.axes[0], "line label")[0].get_size() / figure.get_size_inches()[0],
         lambda figure: figure.legends[0].get_texts()[0].get_size() / figure.get_size_inches()[0],
-        lambda figure: artist(figure.axes[0], f"{theory.ACTIVE_LAZY}, finite d").get_linewidth()
-        / figure.get_size_inches()[0],
+        lambda figure: (
+            artist(figure.axes[0], f"{theory.ACTIVE_LAZY}, finite d").get_linewidth() / figure.get_size_inches()[0]
+        ),
     ):
         assert measure(talk) > 1.05 * measure(paper)
     with pytest.raises(LinphaseError, match="style must be one of paper, talk, found 'poster'"):

@@ -54,7 +54,7 @@ def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
         path.mkdir(exist_ok=True)
         process = start_sweep(path)
         try:
-            process.communicate(timeout=dice.uniform(0.8, 3.6))
+            process.communicate(timeout=dice.uniform(0.8, 3.0))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

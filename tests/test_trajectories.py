@@ -232,7 +232,10 @@ def test_the_command_draws_one_cell_and_the_map(path, tmp_path):
         (["--where", "noise"], "--where: KEY=VALUE is required, found 'noise'. Example: --where task.rank=4"),
         (["--where", "noise=7"], "where: noise must be one of 0.5, 1, found 7"),
         (["--where", "rank=2"], "where: a key must be an axis of the sweep, gamma_sigma2, gamma_w, task.noise, or"),
-        (["--against", "theory"], "--panel trajectories: has theory in it with --at; --against theory is for one panel"),
+        (
+            ["--against", "theory"],
+            "--panel trajectories: has theory in it with --at; --against theory is for one panel",
+        ),
     ],
 )
 def test_a_users_mistake_gets_one_clear_message(path, arguments, message):

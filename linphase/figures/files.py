@@ -26,8 +26,10 @@ def check_format(path: Path) -> str:
     return format
 
 
-def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a figure as png (300 dpi), pdf or svg by the path's suffix, complete or not at all.
+def save(
+    figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None, *, dpi: float = 300
+) -> None:
+    """Write a figure as png (of 300 dpi), pdf or svg by the path's suffix, complete or not at all.
 
     metadata (the digest of a config, the version of linphase) goes into the file: as text chunks of a PNG,
     the Subject of a PDF, the Description of an SVG. Text stays text, and no date is stored: the same figure
@@ -47,7 +49,7 @@ def save(figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, st
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with context(["default", {"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}]):
-            figure.savefig(part, format=format, dpi=300, metadata=formats[format])
+            figure.savefig(part, format=format, dpi=dpi, metadata=formats[format])
         os.replace(part, path)
     except OSError as error:
         raise LinphaseError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -52,17 +52,19 @@ def _spread(count: int) -> list[int]:
     if count <= max(_ALONG):
         return list(range(count))
 
-    def badness(places: range) -> tuple[float, int]:
-        first, last = places[0], count - 1 - places[-1]
-        lack = max(0.0, _FILL * places.step - 1 - 2 * min(first, last))  # of room for the outermost
+    def badness(places: Iterable[int]) -> tuple[float, int]:
+        along = list(places)
+        first, last = along[0], count - 1 - along[-1]
+        lack = max(0.0, _FILL * (along[1] - along[0]) - 1 - 2 * min(first, last))  # of room for the outermost
         return lack, first + last  # and what is left out
 
-    tries = []
+    tries: list[range] = []
     for number in _ALONG:
         for step in range(1, (count - 1) // (number - 1) + 1):
             first = (count - 1 - (number - 1) * step) // 2
             tries.append(range(first, first + (number - 1) * step + 1, step))
-    return list(min((each for each in tries if each[-1] - each[0] >= 0.6 * (count - 1)), key=badness))
+    whole = [each for each in tries if each[-1] - each[0] >= 0.6 * (count - 1)]
+    return list(min(whole, key=badness))
 
 
 @styled
@@ -99,10 +101,9 @@ def trajectory_map(
     for (row, column), trajectory in trajectories.items():
         outcome = plot.cells.outcomes[row, column]
         # Those at the edge are moved inwards.
-        corner = (
-            float(np.clip(at - size / 2, 0, 1 - size)) for at, size in ((across[column], width), (up[row], height))
-        )
-        box = (*corner, width, height)
+        left = float(np.clip(across[column] - width / 2, 0, 1 - width))
+        bottom = float(np.clip(up[row] - height / 2, 0, 1 - height))
+        box = (left, bottom, width, height)
         small = ax.inset_axes(box, zorder=5, gid=f"cell {row} {column}")
         _draw_small(small, trajectory, thresholds[row, column], int(runs["rank"].iloc[0]))
         color = LOOKS[outcome[0]].color

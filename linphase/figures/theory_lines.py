@@ -154,7 +154,7 @@ def name_at_edges(ax: Axes, lines: Sequence[Line]) -> list[Text]:
     For axes that have no room inside. Before the layout, which makes room for them; see `drop_overlapping`.
     """
     box, back = ax.get_window_extent(), ax.transData.inverted()
-    names = []
+    names: list[Text] = []
     for line in lines:
         curve = line_in(ax, line)
         if line.boundary.kind != "finite d" or len(curve) < 2:
@@ -225,7 +225,7 @@ def _best_place(
     """
     width, height = size
     reach = ceil(width / 2 / _SAMPLING) + 1
-    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 13) * width, np.linspace(-0.5, 0.5, 3) * height)
+    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 25) * width, np.linspace(-0.5, 0.5, 7) * height)
     best: tuple[tuple[bool, float], Array, float, Array] | None = None
     for i in range(reach, len(curve) - reach, 3):
         chord = curve[i + reach] - curve[i - reach]
@@ -259,7 +259,7 @@ def _level_place(
     For short pieces of steep lines.
     """
     width, height = size
-    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 13) * width, np.linspace(-0.5, 0.5, 3) * height)
+    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 25) * width, np.linspace(-0.5, 0.5, 7) * height)
     shape, own = np.column_stack([across.ravel(), up.ravel()]), cKDTree(curve)
     best: tuple[float, Array, Array] | None = None
     for point, side, off in product(curve[::3], (1, -1), (0.1, 0.3, 0.5, 0.7)):

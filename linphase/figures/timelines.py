@@ -123,7 +123,7 @@ def trajectory_figure(
         below.set_xlim(time[0], time[-1])
     if title:
         figure.suptitle(title, fontsize=points(8))
-    _draw_legend(figure, s.shape[1], rank, threshold, theory is not None, bool(_marked(crossed, s.shape[1], time)))
+    _draw_legend(figure, s.shape[1], rank, threshold, theory is not None, bool(_marked(crossed, rank, time)))
     figure.align_ylabels([above, middle, below])
     return figure
 
@@ -174,7 +174,7 @@ def _fit_linear(ax: Axes, s: Array, threshold: float) -> None:
     top = 1.08 * (max(largest, threshold) if threshold < 2 * largest else largest)
     ax.set_ylim(0, top)
     if threshold > top:
-        ax.text(0.02, 0.96, f"$c$ = {written(threshold)} is above", transform=ax.transAxes, ha="left", va="top",
+        ax.text(0.98, 0.96, f"$c$ = {written(threshold)} is above", transform=ax.transAxes, ha="right", va="top",
                 fontsize=points(7), gid="threshold is above")  # fmt: skip
 
 
