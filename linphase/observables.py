@@ -125,7 +125,8 @@ def subspace_overlap(U: Array, V: Array, U_star: Array, V_star: Array) -> float:
     """(||U_k^T U*||_F^2 + ||V_k^T V*||_F^2)/(2 k), in [0, 1]: 1 where the top-k singular subspaces of A are A*'s.
 
     U (d_out, n) and V (d_in, n) hold the leading singular vectors of A as columns, of which the first k are used, or
-    all where the width is below k: vectors of a singular value that is always 0 mean nothing. U_star (d_out, k) and V_star (d_in, k) those of A*.
+    all where the width is below k: vectors of a singular value that is always 0 mean nothing. U_star (d_out, k) and
+    V_star (d_in, k) are those of A*.
     """
     k: int = U_star.shape[1]
     left, right = np.linalg.norm(U[:, :k].T @ U_star), np.linalg.norm(V[:, :k].T @ V_star)

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dgeqrf
 from scipy.optimize import brentq
 
 from linphase.errors import LinphaseError
@@ -141,12 +142,13 @@ class SelfConsistentSolution:
         growth, decay = np.exp(-s.positive * t), np.exp(-s.negative * t)
         # Q(t) = P [decay Z e; I] T^(-1) with e = diag(growth), T^T T the scaled I + Q0^T ... Q0, by QR: no squaring.
         Z = s.Z * growth
-        squares = np.vstack([
-            s.inverse * growth,
-            np.diag(np.sqrt(_elapsed(s.positive, t))),
-            np.sqrt(_elapsed(s.negative, t))[:, None] * Z,
-        ])  # fmt: skip
-        T = np.linalg.qr(squares, mode="r")
+        d_out, d_in = s.inverse.shape[0], Z.shape[0]
+        squares = np.zeros((2 * d_out + d_in, d_out), order="F")  # as LAPACK wants it: nothing is copied
+        np.multiply(s.inverse, growth, out=squares[:d_out])
+        np.fill_diagonal(squares[d_out : 2 * d_out], np.sqrt(_elapsed(s.positive, t)))
+        np.multiply(np.sqrt(_elapsed(s.negative, t))[:, None], Z, out=squares[2 * d_out :])
+        factored, *_ = dgeqrf(squares, lwork=64 * d_out, overwrite_a=True)
+        T = factored[:d_out]  # upper triangular; below it stand the reflections
         Z *= decay[:, None]
         lower, upper = s.b_in[:, None] * Z, np.diag(s.b_out)  # in the singular vectors of Y
         upper[:n] -= s.a[:, None] * Z[:n]

@@ -136,6 +136,7 @@ def set_room(disk, **room):
 # Disk full
 
 
+@pytest.mark.slow
 def test_a_sweep_that_fills_the_disk_says_so_keeps_what_is_done_and_goes_on_when_there_is_room(
     disk, config, undisturbed
 ):
@@ -330,6 +331,7 @@ def test_random_changes_of_a_part_never_end_in_a_traceback(results):
 # Read-only, vanished, newer, older
 
 
+@pytest.mark.slow
 def test_read_only_results_are_read_by_every_command_and_written_by_none(disk, config, tmp_path):
     path = disk / "r"
     command = ("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1")
@@ -378,6 +380,7 @@ def test_results_of_somebody_else_give_one_clear_error(undisturbed, config):
             assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_results_that_vanish_under_a_sweep_are_one_clear_error(tmp_path, config):
     larger = ("--set", "grid.replicates=200", "--jobs", "1")
     process = start("sweep", "--config", config, "--out", tmp_path / "r", "--no-plot", *larger)

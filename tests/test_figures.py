@@ -492,6 +492,7 @@ def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(fig
     assert lazy.get_rotation() % 360 == pytest.approx(along, abs=1)
 
 
+@pytest.mark.slow
 def test_no_name_of_a_line_lies_across_another_line_even_in_small_diagrams(runs):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     for style in figures.STYLES:

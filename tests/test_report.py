@@ -195,6 +195,7 @@ def test_the_command_writes_both_documents_with_their_pictures(results, tmp_path
     assert all(f"](report_files/{name})" in text for name in linked)
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_report(results, tmp_path):
     for name in ("a.html", "b.html"):
         assert linphase("report", results.path, "-o", tmp_path / name, "--panel", "regime").exit_code == 0

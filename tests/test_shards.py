@@ -74,6 +74,7 @@ def test_shards_of_a_real_grid_are_balanced():
     assert max(loads) < 1.05 * min(loads)
 
 
+@pytest.mark.slow
 def test_shards_together_are_the_sweep_bit_for_bit_whatever_was_done_before(tmp_path):
     sweeping.sweep(TINY, tmp_path / "whole", jobs=1)
     second = set(ids(sweeping.listed(TINY, Shard(2, 3))))
@@ -87,6 +88,7 @@ def test_shards_together_are_the_sweep_bit_for_bit_whatever_was_done_before(tmp_
     same_science(tmp_path / "whole", tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_the_command_runs_its_shard_and_the_last_one_draws(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(CONFIG)
