@@ -100,8 +100,9 @@ def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken
             time.sleep(dice.uniform(0.0, 1.0))
         out, _ = process.communicate(timeout=30)
         assert time.monotonic() - began < 10
-        # Negative where it was not begun or ended already.
-        assert process.returncode in (0, 130, 143, -signal.SIGTERM, -signal.SIGINT), out
+        # Negative where it ended already. A signal during Python's own start ends it in Python's way.
+        started = "init_import_site" not in out
+        assert process.returncode in (0, 130, 143, -signal.SIGTERM, -signal.SIGINT) or not started, out
         if "Stopping" in out:
             assert "Traceback" not in out
         deadline = time.monotonic() + 5

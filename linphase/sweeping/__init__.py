@@ -95,7 +95,7 @@ def iter_sweep(
     if missing:
         yield from _run_all(directory, missing, jobs or available_cores(), scheduler, should_stop)
     if not should_stop():  # asked to stop, a sweep leaves its parts to the one that goes on
-        store.fold(directory)
+        store.compact(directory)  # tasks of an array may end, and fold, at the same moment
 
 
 def listed(config: SweepConfig, shard: Shard | None = None) -> "Iterator[RunSpec]":
