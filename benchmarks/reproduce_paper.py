@@ -234,7 +234,7 @@ numbers: the five singular values, which the escape times tell, and how far E tu
 curves of {FITTED_CELLS} cells (`--fit`; five free numbers, the norm being known) gives {spectrum} and
 {PUBLISHED_DRAW.turning_noise:.4f} (on average {2 * k * (d - k) / d**2:.4f}, standard deviation
 {2 * k * (d - k) / d**2 * np.sqrt(2 / (2 * k * (d - k))):.4f}). With these numbers, and singular vectors, the rest of E
-and starts drawn anew:
+and starts drawn anew (the bars were set for A* drawn anew, below; the fit saw replicate 0 of its cells):
 
 {summary(fitted)}
 
