@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from linphase import store, sweeping
+from linphase.cli.sweeps import _Received
 from linphase.config import parse_config
 from linphase.errors import ResultsError
 from linphase.provenance import versions
@@ -224,3 +225,39 @@ def test_extending_results_of_another_numpy_warns(undisturbed, tmp_path, monkeyp
     monkeypatch.setattr(sweeping, "versions", lambda: {**versions(), "numpy_version": "9.9"})
     with pytest.warns(UserWarning, match=r"numpy_version .*, here it is 9\.9"):
         assert list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1)) == []
+
+
+def test_a_sweep_told_of_its_time_left_finishes_what_is_in_flight_and_begins_nothing(tmp_path):
+    asked = []
+
+    def time_left() -> float:
+        asked.append(len(list((tmp_path / "r" / "runs").glob("part-*"))))
+        return np.inf if len(asked) == 1 else 60.0
+
+    rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1, time_left=time_left))
+    in_flight = len(store.load(tmp_path / "r").runs)
+    assert len(rows) == in_flight < config().runs
+    assert len(list((tmp_path / "r" / "runs").glob("part-*"))) == 2  # two batches for one worker, and both committed
+
+
+def test_no_time_left_ends_a_sweep_with_batches_in_flight(tmp_path):
+    times = iter([np.inf, 0.0, 0.0])
+    began = time.monotonic()
+    assert list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1, time_left=lambda: next(times))) == []
+    assert time.monotonic() - began < 30
+    sweeping.sweep(config(), tmp_path / "r", jobs=1)
+    assert len(store.load(tmp_path / "r").runs) == config().runs
+
+
+def test_a_warning_leaves_more_time_than_an_order_and_the_order_counts():
+    received = _Received()
+    assert received.time_left() == np.inf
+    received.handle(signal.SIGUSR1, None)
+    assert 60 < received.time_left() < 120 - 30  # SLURM warns 120 s ahead; requeueing takes its part
+    received.handle(signal.SIGTERM, None)
+    assert received.time_left() <= 5
+    received.handle(signal.SIGUSR1, None)
+    assert received.time_left() <= 5
+    assert received.signal == signal.SIGTERM
+    with pytest.raises(SystemExit, match="143"):
+        received.handle(signal.SIGTERM, None)

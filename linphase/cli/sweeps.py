@@ -3,10 +3,10 @@
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 10.0  # between two progress lines where there is no terminal
 _USR1 = getattr(signal, "SIGUSR1", None)  # SLURM's warning before a time limit; not on Windows
+_PATIENCE, _PATIENCE_WARNED = 5, 75  # seconds for runs in flight: asked to stop, and warned by USR1 of a time limit
 
 
 def out_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -167,7 +168,7 @@ def _run(
         store.create(out, config)  # before anything is read: another sweep may be half-way through making it
         costs = {spec.run_id: sweeping.estimated_flops(spec) for spec in sweeping.listed(config, shard)}
         with _progress(costs, out) as advance:
-            for row in sweeping.iter_sweep(config, out, shard=shard, should_stop=received.is_set, **how):
+            for row in sweeping.iter_sweep(config, out, shard=shard, time_left=received.time_left, **how):
                 advance(row)
                 tried.add(row["run_id"])
     left = len(costs.keys() - tried - store.finished_ids(out) - store.failed_ids(out))
@@ -252,29 +253,35 @@ def _print_plan(config: "SweepConfig", out: Path, jobs: int, shard: "Shard | Non
         click.echo(f"{name + ':':<15}{value}")
 
 
-class _Received(threading.Event):
-    """Set by the first SIGINT, SIGTERM or SIGUSR1; after SIGINT or SIGTERM another one ends the program at once."""
+class _Received:
+    """What SIGINT, SIGTERM and SIGUSR1 ask for: a stop soon; after SIGINT or SIGTERM another one stops at once."""
 
     signal: int | None = None
+    deadline = inf
+
+    def time_left(self) -> float:
+        """Seconds for runs in flight; infinite where nobody asked for a stop."""
+        return self.deadline - time.monotonic()
+
+    def handle(self, number: int, _: Any) -> None:
+        # USR1 comes long before SLURM's time limit and leaves time; TERM may come at the same moment and does not.
+        if number != _USR1 and self.signal not in (None, _USR1):
+            click.echo("Stopped. All finished runs are kept; to go on, run the same again.", err=True)
+            raise SystemExit(128 + number)
+        patience = _PATIENCE_WARNED if number == _USR1 else _PATIENCE
+        if time.monotonic() + patience < self.deadline:
+            self.deadline = time.monotonic() + patience
+            once_more = "" if number == _USR1 else "; once more stops at once"
+            click.echo(f"Stopping: waiting up to {patience} s for runs in flight{once_more}.", err=True)
+        if number != _USR1 or self.signal is None:
+            self.signal = number
 
 
 @contextmanager
 def _stop_signals() -> Iterator[_Received]:
     received = _Received()
-
-    def handle(number: int, _: Any) -> None:
-        # USR1 only asks: SLURM may send it and TERM at the same moment.
-        if number != _USR1 and received.signal not in (None, _USR1):
-            click.echo("Stopped. All finished runs are kept; to go on, run the same again.", err=True)
-            raise SystemExit(128 + number)
-        if not received.is_set():
-            click.echo("Stopping: waiting a few seconds for runs in flight; once more stops at once.", err=True)
-        if number != _USR1 or received.signal is None:
-            received.signal = number
-        received.set()
-
     numbers = [signal.SIGINT, signal.SIGTERM, *([] if _USR1 is None else [_USR1])]
-    before = {number: signal.signal(number, handle) for number in numbers}
+    before = {number: signal.signal(number, received.handle) for number in numbers}
     try:
         yield received
     finally:

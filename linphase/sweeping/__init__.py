@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,16 +74,16 @@ def iter_sweep(
     scheduler: str | None = None,
     shard: Shard | None = None,
     retry_failed: bool = False,
-    should_stop: Callable[[], bool] = lambda: False,
+    time_left: Callable[[], float] = lambda: inf,
 ) -> Iterator[Row]:
     """Train the missing runs of a sweep, yielding the row of each as it is committed; failed ones have an `error`.
 
     jobs: worker processes, by default one a core, each with one BLAS thread. scheduler: the address of a Dask
     scheduler, whose workers are then used instead. shard: the part of the runs to train, by default all. retry_failed:
-    run again what failed in an earlier sweep, which is left alone otherwise. should_stop is asked a few times a
-    second: once true, nothing more is handed out, batches in flight get `schedule.PATIENCE` seconds, and the iterator
-    ends. Runs that other sweeps do in the same directory meanwhile are left to them, and are
-    not yielded; a warning says how many.
+    run again what failed in an earlier sweep, which is left alone otherwise. time_left() is asked a few times a second
+    for the seconds left: once finite, nothing more is handed out, and when batches in flight are done or it is 0 the
+    iterator ends. Runs that other sweeps do in the same directory meanwhile are left to them, and are not yielded; a
+    warning says how many.
 
     Raises ResultsError where the directory cannot be used or belongs to another configuration, LinphaseError where
     there is no scheduler.
@@ -93,8 +94,8 @@ def iter_sweep(
     settled = store.finished_ids(directory) | (set() if retry_failed else store.failed_ids(directory))
     missing = [spec for spec in listed(config, shard) if spec.run_id not in settled]
     if missing:
-        yield from _run_all(directory, missing, jobs or available_cores(), scheduler, should_stop)
-    if not should_stop():  # asked to stop, a sweep leaves its parts to the one that goes on
+        yield from _run_all(directory, missing, jobs or available_cores(), scheduler, time_left)
+    if time_left() == inf:  # asked to stop, a sweep leaves its parts to the one that goes on
         store.compact(directory)  # tasks of an array may end, and fold, at the same moment
 
 
@@ -104,7 +105,7 @@ def listed(config: SweepConfig, shard: Shard | None = None) -> "Iterator[RunSpec
 
 
 def _run_all(
-    directory: Path, specs: "list[RunSpec]", jobs: int, scheduler: str | None, should_stop: Callable[[], bool]
+    directory: Path, specs: "list[RunSpec]", jobs: int, scheduler: str | None, time_left: Callable[[], float]
 ) -> Iterator[Row]:
     rate = flops_per_second()
     costs = [estimated_flops(spec) / rate for spec in specs]
@@ -115,7 +116,7 @@ def _run_all(
         random.SystemRandom().shuffle(cut)
         work = schedule.Work(directory, cut, claims, schedule.GRACE + 3 * max(costs))
         flight = schedule.Flight(directory, workers, work)
-        yield from flight.rows(should_stop)
+        yield from flight.rows(time_left)
     if work.elsewhere or flight.twice:
         warnings.warn(
             f"{directory}: others did {work.elsewhere} of {len(specs)} runs meanwhile; {flight.twice} were "

@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,6 @@ from linphase.sweeping.batch import Batch
 from linphase.sweeping.claims import Claims
 from linphase.sweeping.rows import Row, failure_row
 
-PATIENCE = 5.0  # seconds that batches in flight are given when a sweep is asked to stop
 GRACE = 60.0  # seconds without news after which runs that another living sweep has claimed are trained all the same
 _POLL = 0.2  # seconds between two looks at whether to stop
 
@@ -104,17 +104,18 @@ class Flight:
         self._deaths: Counter[str] = Counter()
         self.twice = 0  # runs trained here and at the same time elsewhere
 
-    def rows(self, should_stop: Callable[[], bool]) -> Iterator[Row]:
-        """The rows of all runs as they are committed; ends when nothing is left or, soon after, a stop is asked for."""
-        deadline = None
+    def rows(self, time_left: Callable[[], float]) -> Iterator[Row]:
+        """The rows of all runs as they are committed; ends when nothing is left to do, or no time.
+
+        As long as time_left() is infinite work is handed out, then only what is in flight is waited for.
+        """
         while True:
-            if deadline is None and should_stop():
-                deadline = time.monotonic() + PATIENCE
-            if deadline is None:
+            left = time_left()
+            if left == inf:
                 self._hand_out()
-            if not self._flying and (deadline is not None or (not self._suspects and self._work.is_done())):
+            if not self._flying and (left < inf or (not self._suspects and self._work.is_done())):
                 return
-            if deadline is not None and time.monotonic() > deadline:
+            if left <= 0:
                 return
             if not self._flying:
                 time.sleep(_POLL)
