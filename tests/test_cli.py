@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -277,10 +278,17 @@ def test_ctrl_c_in_the_middle_of_one_run_exits_with_130(tmp_path):
     # Minutes of work, so that it is still running when the signal comes, whatever the machine.
     cell = ["--gamma-sigma2", "-3", "--gamma-w", "1", "-d", "600", "--set", "dynamics.tolerance=1e-7"]
     command = [sys.executable, "-m", "linphase", "run", *cell]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    time.sleep(5)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    # A shell has its background jobs ignore Ctrl-C, and children inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, preexec_fn=heed
+    )
+    try:
+        time.sleep(5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert "Interrupted." in errors
     assert "Traceback" not in errors
