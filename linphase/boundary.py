@@ -8,6 +8,7 @@ where the replicates have the same shares the interval has no width.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import floor, isinf, isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -159,3 +160,36 @@ def _theory(row: "pd.DataFrame", name: str) -> tuple[float, float]:
     lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, [gamma_w])
     places = {line.kind: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
     return places.get("finite d", np.nan), places.get("asymptotic", np.nan)
+
+
+# --- As a table ------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "grid step", "converged", "theory, d",
+           "d to infinity")  # fmt: skip
+
+
+def table_row(boundary: MeasuredBoundary) -> tuple[str, ...]:
+    """A boundary as texts under COLUMNS: "below grid" or "above grid" where it is infinite, "-" where it is nan."""
+    interval = f"{_place(boundary.low)} to {_place(boundary.high)}"
+    if isnan(boundary.low):
+        interval = ""
+    elif isinf(boundary.low) and boundary.low == boundary.high:
+        interval = _place(boundary.low)
+    return (
+        boundary.name,
+        ", ".join(f"{key} = {value}" for key, value in boundary.facet),
+        f"{boundary.gamma_w:.3f}",
+        str(boundary.width),
+        _place(boundary.gamma_sigma2),
+        interval,
+        _place(boundary.grid_step),
+        "-" if isnan(boundary.converged) else f"{floor(100 * boundary.converged)} %",
+        _place(boundary.finite_d),
+        _place(boundary.asymptotic),
+    )
+
+
+def _place(value: float) -> str:
+    if isinf(value):
+        return "above grid" if value > 0 else "below grid"
+    return "-" if isnan(value) else f"{value:.3f}"

@@ -209,7 +209,7 @@ def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
     blocks = contents(results)
     drawn = {block.name for block in blocks if isinstance(block, Picture)}
     (absent,) = tables_under(blocks, "Panels")
-    assert {*figures.PANELS, "evidence", "collapse"} <= drawn | {row[0] for row in absent.rows}
+    assert {*figures.PANELS, "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
     assert all("sweep" in row[1] for row in absent.rows)
 
 

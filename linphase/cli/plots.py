@@ -6,13 +6,13 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from math import floor, isfinite, isinf, isnan, nan
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.shared import classify_options, console, draw, results_argument, save_figure
+from linphase.cli.shared import classify_options, console, draw, results_argument, save_figure, style_option
 from linphase.errors import ConfigError
 from linphase.regime import BULK_CUT, SIGNAL_CUT
 
@@ -20,16 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from linphase.boundary import MeasuredBoundary
+    from linphase.figures.style import StyleName
     from linphase.store import Results
-
-
-_style_option = click.option(
-    "--style",
-    type=click.Choice(["paper", "talk"]),
-    default="paper",
-    show_default=True,
-    help="Sizes of a paper's columns, or wider with larger type and lines.",
-)
 
 
 @click.command()
@@ -55,7 +47,7 @@ _style_option = click.option(
     multiple=True,
     help="Draw only this value of an axis, such as task.rank=4, or replicate=0. Repeatable; values of one key add up.",
 )
-@_style_option
+@style_option
 @click.option("--terminal", is_flag=True, help="Print the diagram here instead, in colours or letters.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg.  [default: RESULTS/PANEL.png]"
@@ -245,7 +237,8 @@ def _against_theory(
 @classify_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg: drawn on the diagram.")
-def boundary(results: Path, as_json: bool, output: Path | None, **cuts: Any) -> None:
+@style_option
+def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleName", **cuts: Any) -> None:
     """Where the measured boundaries lie: gamma_sigma2 at which an order parameter crosses its cut, for every width.
 
     With replicates the interval is the central 95 % of a bootstrap over them. It covers the replicates only: the grid's
@@ -275,7 +268,7 @@ def boundary(results: Path, as_json: bool, output: Path | None, **cuts: Any) -> 
     if warning := _unsettled(found):
         click.echo(f"warning: {warning}", err=True)
     if output is not None:
-        figure = figures.phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, **cuts)
+        figure = figures.phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, style=style, **cuts)
         save_figure(figure, output, loaded, "measured boundaries", **cuts)
         click.echo(f"Figure: {output}", err=as_json)
 
@@ -305,32 +298,9 @@ def _as_json(crossing: "MeasuredBoundary") -> dict[str, Any]:
 def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
     from rich.table import Table
 
-    columns = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "grid step", "converged",
-               "theory, d", "d to infinity")  # fmt: skip
-    table = Table(*columns, title="gamma_sigma2 at the boundaries", title_justify="left")
+    from linphase.boundary import COLUMNS, table_row
+
+    table = Table(*COLUMNS, title="gamma_sigma2 at the boundaries", title_justify="left")
     for crossing in found:
-        table.add_row(
-            crossing.name,
-            ", ".join(f"{key} = {value}" for key, value in crossing.facet),
-            f"{crossing.gamma_w:.3f}",
-            f"{crossing.width}",
-            _number(crossing.gamma_sigma2),
-            _interval(crossing.low, crossing.high),
-            _number(crossing.grid_step),
-            "-" if isnan(crossing.converged) else f"{floor(100 * crossing.converged)} %",
-            _number(crossing.finite_d),
-            _number(crossing.asymptotic),
-        )
+        table.add_row(*table_row(crossing))
     console().print(table)
-
-
-def _interval(low: float, high: float) -> str:
-    if isnan(low):
-        return ""
-    return _number(low) if isinf(low) and low == high else f"{_number(low)} to {_number(high)}"
-
-
-def _number(value: float) -> str:
-    if isinf(value):
-        return "above grid" if value > 0 else "below grid"
-    return "-" if isnan(value) else f"{value:.3f}"

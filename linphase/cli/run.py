@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linphase import __version__
-from linphase.cli.shared import set_option
+from linphase.cli.shared import set_option, style_option
 from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
     from linphase.config import RunSpec
     from linphase.figures.run import OverTime
+    from linphase.figures.style import StyleName
     from linphase.training import TrainedRun
 
 SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
@@ -41,7 +42,10 @@ EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact
 @set_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
               help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
-def run(overrides: Sequence[str], replicate: int, theory: bool, output: Path, **options: Any) -> None:
+@style_option
+def run(
+    overrides: Sequence[str], replicate: int, theory: bool, output: Path, style: "StyleName", **options: Any
+) -> None:
     """Train one network and draw its errors and its singular values against the threshold.
 
     \b
@@ -69,6 +73,7 @@ def run(overrides: Sequence[str], replicate: int, theory: bool, output: Path, **
         time_label="step" if spec.dynamics.kind == "gd" else "time",
         theory=predicted,
         names=("gradient descent" if spec.dynamics.kind == "gd" else "gradient flow", f"self-consistent ({which})"),
+        style=style,
     )
     figures.save(
         figure,

@@ -35,6 +35,16 @@ def set_option(command: Command) -> Command:
     )(command)
 
 
+def style_option(command: Command) -> Command:
+    return click.option(
+        "--style",
+        type=click.Choice(["paper", "talk"]),
+        default="paper",
+        show_default=True,
+        help="Sizes of a paper's columns, or wider with larger type and lines.",
+    )(command)
+
+
 class _Share(click.FloatRange):
     """A number from 0 to 1; click's own range lets nan pass."""
 

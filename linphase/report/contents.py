@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from linphase.boundary import MeasuredBoundary
     from linphase.store import Results
 
 PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
@@ -46,7 +45,7 @@ def contents(
     """
     from linphase import figures
 
-    names = _panel_names(panels, [*figures.PANELS, "evidence", "collapse"])
+    names = _panel_names(panels, [*figures.PANELS, *_CAPTIONS])
     cuts = {"by": by, "signal_cut": signal_cut, "bulk_cut": bulk_cut}
     blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
     if results.runs.empty:
@@ -163,7 +162,7 @@ def _regimes(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
 
 def _boundaries(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
     from linphase import figures
-    from linphase.boundary import measured_boundaries
+    from linphase.boundary import COLUMNS, measured_boundaries, table_row
     from linphase.columns import for_key
 
     facets = [for_key(key).name for key in results.axes if "." in key]
@@ -174,42 +173,13 @@ def _boundaries(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
         "crosses its cut, for every width. The interval is the central 95 % of a bootstrap over replicates; the grid's "
         "step limits the resolution besides. Theory at these d, rank and noise, and in the limit of large d."
     )
-    names = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "grid step", "converged", "theory, d",
-             "d to infinity")  # fmt: skip
-    yield Table(names, [_boundary_row(crossing) for crossing in found], numbers=(*names[2:5], *names[6:]))
+    yield Table(COLUMNS, [table_row(crossing) for crossing in found], numbers=(*COLUMNS[2:5], *COLUMNS[6:]))
     try:
         figure = figures.phase_diagram(results.runs, results.axes, "regime", measured=found, **cuts)
     except LinphaseError as error:
         yield Text(f"Not drawn: {error}.")
     else:
         yield Picture("measured-boundaries", "Regimes with the measured boundaries", _png(figure))
-
-
-def _boundary_row(crossing: "MeasuredBoundary") -> tuple[str, ...]:
-    low, high = crossing.low, crossing.high
-    interval = "" if low != low else f"{_place(low)} to {_place(high)}"
-    if low == high and abs(low) == float("inf"):
-        interval = _place(low)
-    return (
-        crossing.name,
-        ", ".join(f"{key} = {value}" for key, value in crossing.facet),
-        f"{crossing.gamma_w:.3f}",
-        str(crossing.width),
-        _place(crossing.gamma_sigma2),
-        interval,
-        _place(crossing.grid_step),
-        "-" if crossing.converged != crossing.converged else f"{int(100 * crossing.converged)} %",
-        _place(crossing.finite_d),
-        _place(crossing.asymptotic),
-    )
-
-
-def _place(value: float) -> str:
-    if value != value:
-        return "-"
-    if abs(value) == float("inf"):
-        return "above grid" if value > 0 else "below grid"
-    return f"{value:.3f}"
 
 
 # --- Beside theory -------------------------------------------------------------------------------------------------
@@ -364,6 +334,7 @@ def _panels(results: "Results", names: Sequence[str], cuts: dict[str, Any]) -> I
 _CAPTIONS = {
     "evidence": "the regime by each measure of active, and where they part",
     "collapse": "every mode of every run: its speed-up against its singular value over the threshold",
+    "trajectories": "singular values over time in some of the cells, laid over the diagram",
 }
 
 
@@ -375,6 +346,10 @@ def _figure(results: "Results", name: str, cuts: dict[str, Any]) -> "Figure":
         return figures.evidence(results.runs, results.axes, **rest)
     if name == "collapse":
         return figures.collapse(results.runs, results.final_modes())
+    if name == "trajectories":
+        chosen = figures.sampled_runs(results.runs, results.axes)
+        trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
+        return figures.trajectory_map(results.runs, results.axes, trajectories, **cuts)
     return figures.phase_diagram(results.runs, results.axes, name, **cuts)
 
 
