@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from linphase import sweeping
+from linphase import spec, sweeping
 from linphase.cli import main
 from linphase.config import parse_config
 
@@ -75,6 +75,19 @@ def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_resul
     again = linphase("sweep", "--config", "tiny.toml", "--no-plot")
     assert again.exit_code == 0
     assert "9 of 9 runs are in" in again.output
+
+
+def test_a_figure_of_an_older_linphases_numbers_says_so(results, tmp_path, monkeypatch):
+    file = tmp_path / "r.png"
+    assert "warning" not in linphase("plot", results, "-o", file).output
+    version = spec.NUMERICS_VERSION
+    monkeypatch.setattr(spec, "NUMERICS_VERSION", version + 1)
+    drawn = linphase("plot", results, "-o", file)
+    assert drawn.exit_code == 0, drawn.output
+    told = "warning: 9 of 9 runs in this figure were made with numerics version"
+    assert f"{told} {version}, this linphase's is {version + 1}" in drawn.output
+    with Image.open(file) as picture:
+        assert picture.text["Numerics"] == str(version)
 
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(here):

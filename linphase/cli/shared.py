@@ -120,15 +120,26 @@ def draw(results: "Results", panel: str, file: Path, style: Any = "paper", **cut
 
 
 def save_figure(figure: "Figure", file: Path, results: "Results", title: str, **cuts: Any) -> None:
-    """Save with what the figure was made from in its metadata."""
+    """Save with what the figure was made from in its metadata, and say where that is an older linphase's."""
     from linphase import figures
     from linphase.config import parse_config
+    from linphase.spec import NUMERICS_VERSION
 
+    versions = results.runs["numerics_version"].dropna().astype(int)
+    if (others := versions[versions != NUMERICS_VERSION]).size:
+        found = ", ".join(map(str, sorted(others.unique())))
+        click.echo(
+            f"warning: {others.size} of {len(results.runs)} runs in this figure were made with numerics version "
+            f"{found}, this linphase's is {NUMERICS_VERSION}: its own numbers differ within the tolerance. To have "
+            "them, sweep into another directory",
+            err=True,
+        )
     metadata = {
         "Title": f"linphase: {title} of {results.path.name}",
         "Classified": ", ".join(f"{name} {value}" for name, value in cuts.items()),
         "Config": ", ".join(parse_config(config).digest for config in results.configs),
         "Version": f"linphase {__version__}",
+        "Numerics": ", ".join(map(str, sorted(versions.unique()))),
     }
     figures.save(figure, file, metadata)
 
