@@ -19,6 +19,8 @@ _ARRAY = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX",
 # linphase has to know these, so it has options of its own for them.
 _OWN_OPTIONS = {name: f"--{name}" for name in ("array", "time", "mem", "partition", "cpus-per-task", "requeue")}
 _OWN_OPTIONS["no-requeue"] = "--no-requeue"
+# The script, or this program, depends on how these are set.
+_SET_HERE = ("job-name", "output", "open-mode", "signal", "wrap", "test-only", "parsable")
 
 
 # --- Inside a job ----------------------------------------------------------------------------------------------------
@@ -222,9 +224,11 @@ def _check_option(option: str) -> None:
     key = option.partition("=")[0]
     if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
         raise ConfigError(f"--sbatch: KEY=VALUE is required, as qos=high for sbatch's --qos, found {option!r}")
-    if key in _OWN_OPTIONS:
-        raise ConfigError(f"--sbatch: an option that linphase submit has not itself is required, found {option!r}. "
-                          f"Use {_OWN_OPTIONS[key]}")  # fmt: skip
+    own = [name for name in (*_OWN_OPTIONS, *_SET_HERE) if name.startswith(key)]  # sbatch takes abbreviations
+    if own:
+        remedy = f"Use {_OWN_OPTIONS[own[0]]}" if own[0] in _OWN_OPTIONS else "Edit the script of a --dry-run"
+        raise ConfigError(f"--sbatch: an option that linphase submit does not set itself is required, found "
+                          f"{option!r}, sbatch's --{own[0]}. {remedy}")  # fmt: skip
 
 
 def _directive(value: str) -> str:

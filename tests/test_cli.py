@@ -77,6 +77,21 @@ def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_resul
     assert "9 of 9 runs are in" in again.output
 
 
+def test_a_signal_after_the_last_run_changes_nothing(here, monkeypatch):
+    monkeypatch.setattr(sweeping.store, "compact", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    done = linphase("sweep", "--config", "tiny.toml", "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    assert "Interrupted" not in done.output
+    assert (here / "results/tiny/phase_diagram.png").exists()
+
+
+def test_runs_whose_results_are_gone_when_a_sweep_ends_are_no_success(here, monkeypatch):
+    monkeypatch.setattr(sweeping, "iter_sweep", lambda *_, **__: iter(()))
+    done = linphase("sweep", "--config", "tiny.toml", "--no-plot")
+    assert done.exit_code == 1
+    assert "9 runs are missing, whose results have gone meanwhile. To train them, run the same again." in done.output
+
+
 def test_a_figure_of_an_older_linphases_numbers_says_so(results, tmp_path, monkeypatch):
     file = tmp_path / "r.png"
     assert "warning" not in linphase("plot", results, "-o", file).output

@@ -2,19 +2,21 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from linphase import store, sweeping
 from linphase.config import parse_config
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, LinphaseError
 from linphase.sweeping import dask_cluster
 from tests.sweeps import ENVIRONMENT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
 
@@ -134,11 +136,11 @@ def test_without_a_scheduler_there_is_one_message(tmp_path, cluster):
     assert re.fullmatch(r"Error: --scheduler: a Dask scheduler is required at \S+, none was reached: [^\n]*\n", out)
 
 
-def deadly(directory, specs):
+def deadly(directory, specs, sweep):
     """A batch that kills its worker at width 1."""
     if any(spec.initialization.width == 1 for spec in specs):
         os.kill(os.getpid(), signal.SIGKILL)
-    return _run_on_worker(directory, specs)
+    return _run_on_worker(directory, specs, sweep)
 
 
 @pytest.mark.slow
@@ -155,6 +157,28 @@ def test_a_run_that_kills_its_workers_has_failed_and_all_others_complete(tmp_pat
     runs = store.load(tmp_path / "r").runs
     assert list(runs[runs["status"] == "failed"]["width"]) == [1]
     assert (runs["status"] == "converged").sum() == 5
+
+
+@pytest.mark.slow
+def test_a_worker_that_has_swept_a_directory_trains_again_what_was_removed_from_it(tmp_path, cluster):
+    cluster.scheduler()
+    cluster.worker()
+    grid = {"gamma_sigma2": -2.0, "width": [1, 2, 4]}
+    config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 1}, "grid": grid})
+    for _ in range(2):
+        assert len(list(sweeping.iter_sweep(config, tmp_path / "r", scheduler=cluster.address))) == 3
+        assert len(store.load(tmp_path / "r").runs) == 3
+        shutil.rmtree(tmp_path / "r")
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'linphase'"),
+                                   RuntimeError("Error during deserialization of the task graph")])  # fmt: skip
+def test_a_cluster_without_linphase_is_told_so_and_gives_no_traceback(error):
+    inner, outer = Future(), Future()
+    inner.set_exception(error)
+    dask_cluster._pass_on(inner, outer, "tcp://127.0.0.1:8786")
+    with pytest.raises(LinphaseError, match=r"the scheduler and all workers at .* must have this linphase, found"):
+        outer.result()
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from linphase.cli import main
 from linphase.config import parse_config
 from linphase.explore import build
 from linphase.explore.page import as_json
+from linphase.explore.tables import markup
 from linphase.explore.trajectories import BUDGET, MOMENTS, chosen_modes, chosen_moments, encode, thin
 from linphase.figures.axes import Window
 from linphase.figures.cells import cells_of
-from linphase.figures.panels import find_panel
+from linphase.figures.panels import PANELS, find_panel
 from linphase.task import draw_task
 from linphase.theory import mode_value
 
@@ -51,7 +52,7 @@ def small(path: Path) -> store.Results:
     wider = parse_config({**CONFIG, "grid": {**GRID, "gamma_w": [*GRID["gamma_w"], 2.9]}})
     store.create(directory, wider)
     failed, *_ = store.load(directory).missing()
-    store.write_failure(directory, sweeping.failure_row(failed, HOSTILE, ""))
+    store.write_failures(directory, [sweeping.failure_row(failed, HOSTILE, "")])
     results = store.load(directory)
     runs = results.runs.copy()
     runs["cpu"] = HOSTILE
@@ -302,3 +303,13 @@ def test_results_without_a_finished_run_still_make_a_page(tmp_path):
     data = data_of(build(store.load(directory)))
     assert data["count"] == 0
     assert [panel["name"] for panel in data["panels"]][:2] == ["regime", "status"]
+
+
+def test_formulas_and_symbols_of_panels_are_typeset_and_nothing_of_tex_is_left():
+    assert markup(r"$\|A-A^*\|_F^2/d^2$") == "‖A−A<sup>*</sup>‖<sub>F</sub><sup>2</sup>/d<sup>2</sup>"
+    assert markup(r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2$").startswith(
+        "ln\u2009max<sub>t</sub>\u2009‖A−A<sub>sc</sub>‖"
+    )
+    for panel in PANELS.values():
+        for text in (panel.formula, panel.unit):
+            assert not set(markup(text)) & set("\\${}_^"), text

@@ -252,7 +252,7 @@ def test_keys_alone_reach_a_cell_and_show_it(explorer, results):
     assert [place["y0"], place["y1"]] == pytest.approx(edges.y.edges[2:4].tolist())
     assert "γ_σ² = −1.8, γ_w = 1.1" in explorer.text("here")
     ActionChains(explorer.browser).send_keys(Keys.ENTER).perform()
-    assert "γ_σ² = −1.8, γ_w = 1.1 (width 9" in explorer.text("cell-title")
+    assert "γσ² = −1.8, γw = 1.1 (width 9" in explorer.text("cell-title")
     assert len(explorer.curves()["signal mode 1"][0]) > 3
 
 
@@ -311,7 +311,7 @@ def test_a_failed_run_says_why_without_being_believed(explorer, results):
 
 def test_replicates_and_toggles_of_the_curves(explorer, results):
     explorer.hover(1, 3, click=True)
-    explorer.wait(lambda: "γ_σ² = −1.8, γ_w = 1.8" in explorer.text("cell-title"))
+    explorer.wait(lambda: "γσ² = −1.8, γw = 1.8" in explorer.text("cell-title"))
     first, second = at(results, 1, 3)["run_id"]
     before = explorer.curves()["test error"][1]
     options = explorer.script("return [...document.getElementById('replicate').options].map((each) => each.value)")

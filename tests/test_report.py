@@ -31,7 +31,7 @@ def results(tmp_path_factory):
     config = parse_config(CONFIG)
     sweeping.sweep(config, path, jobs=1)
     spec = next(parse_config({**CONFIG, "run": {"seed": 1}}).expand())
-    store.write_failure(path, sweeping.failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}"))
+    store.write_failures(path, [sweeping.failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}")])
     return store.load(path)
 
 

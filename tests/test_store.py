@@ -23,7 +23,7 @@ from linphase import store
 from linphase.columns import FAILURES, RUNS, SCHEMA_VERSION, TRAJECTORIES
 from linphase.config import parse_config
 from linphase.errors import ResultsError
-from linphase.store import create, finished_ids, fold, load, trajectory_row, write_failure, write_runs
+from linphase.store import create, finished_ids, fold, load, trajectory_row, write_failures, write_runs
 from linphase.trajectory import Modes, ModeTimes, Trajectory
 
 
@@ -212,7 +212,7 @@ def test_runs_are_in_the_order_of_the_grid_facets_first(tmp_path):
 
 def test_neither_host_nor_user_nor_a_path_is_stored(results):
     write(results, SPECS[:1])
-    write_failure(results, make_failure(SPECS[1]))
+    write_failures(results, [make_failure(SPECS[1])])
     stored = b"".join(file.read_bytes() for file in results.rglob("*") if file.is_file())
     assert str(results).encode() not in stored
     assert os.uname().nodename.encode() not in stored
@@ -329,7 +329,7 @@ def test_what_is_no_results_directory_cannot_be_loaded(tmp_path):
 def test_a_failed_run_is_missing_and_in_the_table_until_it_is_finished(results):
     write(results, SPECS[:1])
     for error in ("MemoryError", "killed"):
-        write_failure(results, make_failure(SPECS[1], error))
+        write_failures(results, [make_failure(SPECS[1], error)])
     loaded = load(results)
     assert dict(zip(loaded.runs["run_id"], loaded.runs["status"], strict=True)) == {
         IDS[0]: "converged",
@@ -449,8 +449,8 @@ for i in range(1000):
 def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(results, monkeypatch):
     for start in (0, 2, 3):
         write(results, SPECS[start : start + 2])
-    write_failure(results, make_failure(SPECS[20]))
-    write_failure(results, make_failure(SPECS[20]))
+    write_failures(results, [make_failure(SPECS[20])])
+    write_failures(results, [make_failure(SPECS[20])])
     for last in count():
         path = results.with_name(f"r{last}")
         shutil.copytree(results, path)
@@ -728,7 +728,7 @@ def test_whatever_is_written_and_folded_in_any_order_every_run_is_there_once(tmp
             write(path, [SPECS[i] for i in argument])
             finished |= {IDS[i] for i in argument}
         elif action == "fail":
-            write_failure(path, make_failure(SPECS[argument]))
+            write_failures(path, [make_failure(SPECS[argument])])
             failed.add(IDS[argument])
         else:
             fold(path)

@@ -1,8 +1,10 @@
 """`linphase plot --panel trajectories`: one cell over time, and small diagrams over the phase diagram."""
 
 import tomllib
+from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -11,8 +13,9 @@ from linphase import evolution, figures, store, sweeping, theory
 from linphase.cli import main
 from linphase.config import parse_config
 from linphase.errors import LinphaseError
-from linphase.figures.multiples import _spread
+from linphase.figures.multiples import _spreads
 from linphase.figures.style import LOOKS
+from linphase.outcomes import outcomes
 
 CONFIG = """
 name = "tiny"
@@ -187,11 +190,36 @@ def test_small_diagrams_stand_at_their_cells_in_the_colour_of_their_regime(one_f
 
 @pytest.mark.parametrize("count", [1, 2, 5, 7, 8, 9, 11, 12, 20, 33, 200])
 def test_cells_are_sampled_at_equal_distances_from_the_whole_axis(count):
-    places = _spread(count)
-    assert len(places) == count if count <= 7 else 5 <= len(places) <= 7
-    assert len(set(np.diff(places))) <= 1
-    assert places[-1] - places[0] >= 0.6 * (count - 1)
-    assert 0 <= places[0] <= places[-1] < count
+    for places in _spreads(count):
+        assert len(places) == count if count <= 7 else 5 <= len(places) <= 7
+        assert len(set(np.diff(places))) <= 1
+        assert places[-1] - places[0] >= 0.6 * (count - 1)
+        assert 0 <= places[0] <= places[-1] < count
+
+
+@pytest.mark.parametrize("cells", [10, 15, 30, 50])
+def test_every_regime_of_the_papers_window_is_among_the_sampled_cells_twice(cells):
+    config = parse_config(
+        {
+            "name": "window",
+            "task": {"dimension": 200, "rank": 5},
+            "grid": {
+                "gamma_sigma2": {"start": -3.0, "stop": 0.0, "num": cells},
+                "gamma_w": {"start": 0.0, "stop": 2.8, "num": cells},
+            },
+        }
+    )
+    rows = []
+    for spec in config.expand():  # the regimes of the limit of large d
+        x, y = spec.initialization.gamma_sigma2, spec.initialization.gamma_w
+        signal, bulk = float(x + y < 1 - np.log(5) / np.log(200) / 2), float(x + y < 0.5)
+        rows.append({**spec.columns(), "run_id": spec.run_id, "status": "converged", "converged": True,
+                     "signal_active": signal, "bulk_active": bulk})  # fmt: skip
+    runs = pd.DataFrame(rows)
+    met = outcomes(runs).groupby(runs["run_id"].isin(figures.sampled_runs(runs, config.grid.axes).values()))
+    sampled = Counter(met.get_group(True))
+    assert set(sampled) == {"lazy", "mixed", "balanced", "underparameterized"}
+    assert min(sampled.values()) >= 2
 
 
 def test_missing_and_failed_cells_have_no_small_diagram(one_facet):

@@ -11,6 +11,7 @@ import click
 from linphase.cli.shared import set_option
 from linphase.cli.sweeps import config_option, out_option, retry_option
 from linphase.errors import ConfigError, SlurmError
+from linphase.shards import MAX_COUNT
 
 
 @click.command()
@@ -58,6 +59,8 @@ def submit(
     out = out or sweeping.default_directory(config)
     job = slurm.Job(config.name, config_file, out, tasks, cpus, time, mem, partition, options, overrides, requeue,
                     retry_failed, _program())  # fmt: skip
+    if tasks > MAX_COUNT:
+        raise ConfigError(f"--array: at most {MAX_COUNT} tasks are required, found {tasks}")
     if tasks > config.runs:
         raise ConfigError(f"--array: at most one task a run is required, {config.runs}, found {tasks}")
     if dry_run:

@@ -172,7 +172,7 @@ def _run(
                 advance(row)
                 tried.add(row["run_id"])
     left = len(costs.keys() - tried - store.finished_ids(out) - store.failed_ids(out))
-    stopped = received.signal if left or task is None else None
+    stopped = received.signal if left else None
     if stopped is not None and task is not None:
         _requeue(task, stopped, tried, f"{left} runs left; all finished runs are kept in {out}")
     results = store.load(out)
@@ -189,6 +189,11 @@ def _run(
         click.echo(f"Shard {shard} is done; {others} runs of other shards are not in {out} yet")
     elif not no_plot and len(results.runs):
         _draw_diagram(results)
+    if left:
+        click.echo(
+            f"{left} runs are missing, whose results have gone meanwhile. To train them, run the same again.", err=True
+        )
+        raise SystemExit(1)
     failed = runs.loc[runs["status"].eq("failed"), "run_id"]
     if len(failed):
         last = results.failures.loc[results.failures["run_id"].isin(failed), "error"].iloc[-1]

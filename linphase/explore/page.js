@@ -86,6 +86,9 @@
     return factor === "1" ? power : `${factor}·${power}`;
   }
 
+  // A number whose digits all count: a seed, a width.
+  const whole = (number) => (Number.isSafeInteger(number) ? String(number).replace("-", "−") : written(number));
+
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   const label = (name) => data.looks[name]?.label ?? name;
 
@@ -95,6 +98,26 @@
     const short = (axis) => name[axis.column] ?? axis.column.replaceAll("_", " ");
     const shown = (text) => (Number.isFinite(Number(text)) ? written(Number(text)) : text);
     return `${short(data.x)} = ${shown(x)}, ${short(data.y)} = ${shown(y)}`;
+  }
+
+  const typeset = (text) =>
+    text.replaceAll("γ_σ²", "<i>γ</i><sub><i>σ</i>²</sub>").replaceAll("γ_w", "<i>γ<sub>w</sub></i>");
+
+  // Markup of <i>, <sub> and <sup>, as plotly reads it too, as nodes; anything else stays text.
+  function showTypeset(node, markup) {
+    node.replaceChildren();
+    let into = node;
+    for (const part of markup.split(/(<\/?(?:i|sub|sup)>)/)) {
+      const [, end, name] = /^<(\/?)(i|sub|sup)>$/.exec(part) ?? [];
+      if (!name) {
+        into.append(part);
+      } else if (!end) {
+        into.append(tag(name));
+        into = into.lastChild;
+      } else if (into !== node) {
+        into = into.parentNode;
+      }
+    }
   }
 
   function tag(name, text = "", attributes = {}) {
@@ -136,10 +159,10 @@
 
   function hoverText(cell, shown) {
     const runs = members[state.facet][cell];
-    const lines = [`<b>${escaped(coordinates(cell))}</b>`];
+    const lines = [`<b>${typeset(escaped(coordinates(cell)))}</b>`];
     if (!runs.length) return [...lines, "not run"].join("<br>");
     const first = runs[0];
-    lines.push(`width ${written(value("width", first))}, c = ${written(value("threshold", first))}`);
+    lines.push(`width ${whole(value("width", first))}, c = ${written(value("threshold", first))}`);
     lines.push(`regime: ${majority(runs.map((run) => outcome(run))).map(label).join(" = ")}`);
     if (shown.numbers) {
       const number = shown.numbers[cell];
@@ -187,7 +210,8 @@
     drawKey(shown);
     const panel = panelOf(state.panel);
     const meaning = data.columns[panel.column]?.meaning;
-    element("panel-title").textContent = state.panel === "regime" ? regimeTitle() : panel.title;
+    const title = panel.formula ? `${panel.title}, ${panel.formula}` : panel.title;
+    showTypeset(element("panel-title"), state.panel === "regime" ? regimeTitle() : title);
     element("panel-title").title = meaning ?? "";
   }
 
@@ -231,7 +255,7 @@
     const places = ticks(low, high, logarithmic);
     const colorbar = {
       thickness: 12, len: 1, outlinewidth: 0.5, ticks: "outside", ticklen: 3, xpad: 4,
-      title: { text: panelOf(state.panel).unit, side: "right" },
+      title: { text: panelOf(state.panel).symbol, side: "right" },
       tickvals: logarithmic ? places.map(Math.log10) : places, ticktext: places.map((each) => written(each)),
     };
     return [{
@@ -497,8 +521,8 @@
   function drawRun() {
     const run = state.run;
     const where = coordinates(state.chosen);
-    const [width, c] = [value("width", run), value("threshold", run)].map((each) => written(each));
-    element("cell-title").textContent = run === null ? where : `${where} (width ${width}, c = ${c})`;
+    const start = `(width ${whole(value("width", run))}, c = ${written(value("threshold", run))})`;
+    showTypeset(element("cell-title"), typeset(run === null ? where : `${where} ${start}`));
     const path = run === null ? null : trajectory(run);
     element("note").textContent = path ? "" : whyNothing(run);
     element("curves").hidden = !path;
@@ -543,7 +567,7 @@
       curve(theory.train, "train error, theory", "theory", line, "y3", false);
       curve(theory.test, "test error, theory", "theory", line, "y3", false);
     }
-    const logTime = element("log-time").checked && path.time.some((each) => each > 0);
+    const logTime = element("log-time").checked && new Set(path.time.filter((each) => each > 0)).size > 1;
     const log = element("log-values").checked;
     const span = path.time.filter((each) => !logTime || each > 0);
     const ends = [span[0], span[span.length - 1]];
@@ -567,7 +591,7 @@
       legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", font: { ...font, size: 11 } },
       xaxis: axis("time", [0, 1], {
         anchor: "y3", mirror: "all", type: logTime ? "log" : "linear", nticks: 8,
-        range: logTime ? ends.map(Math.log10) : ends,
+        ...(ends[0] === ends[1] ? {} : { range: logTime ? ends.map(Math.log10) : ends }),
         ...(logTime ? logTicks(...ends) : {}),
       }),
       yaxis: axis("singular values", [0.6, 1], valueRange(shownValues, [c], log, 1e-6)),
@@ -622,7 +646,7 @@
     for (const name of Object.keys(data.runs)) {
       const row = tag("tr", "", { title: data.columns[name]?.meaning ?? "" });
       const unit = data.columns[name]?.unit ?? "";
-      row.append(tag("th", name, { scope: "row" }), tag("td", written(value(name, run))), tag("td", unit));
+      row.append(tag("th", name, { scope: "row" }), tag("td", whole(value(name, run))), tag("td", unit));
       all.append(row);
     }
   }

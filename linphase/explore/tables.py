@@ -5,6 +5,7 @@ Numbers of cells and their scales are those of `linphase.figures`, so a panel lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -119,12 +120,24 @@ def _panels(runs: pd.DataFrame, facets: Sequence[pd.DataFrame], window: Window) 
                 drawn[by] = _drawn(shown, [cells_of(each, window, shown, by, 0.5, 0.5) for each in facets])
         if drawn or name == "regime":
             found.append({"name": name, "title": panel.title.replace("\n", " "), "column": panel.column,
-                          "unit": _plain_unit(panel), "null": panel.null, "by": drawn})  # fmt: skip
+                          "unit": "" if "$" in panel.unit else panel.unit, "symbol": markup(panel.unit),
+                          "formula": markup(panel.formula), "null": panel.null, "by": drawn})  # fmt: skip
     return found
 
 
-def _plain_unit(panel: Panel) -> str:
-    return "" if "$" in panel.unit else panel.unit
+_SIGNS = {
+    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\langle": "⟨", r"\rangle": "⟩", r"\mathrm{max}": "max",
+    r"\mathrm{min}": "min", r"\cos": "cos", r"\ln": "ln", r"\,": "\u2009", "-": "−", "$": "",
+}  # fmt: skip
+
+
+def markup(mathtext: str) -> str:
+    """The mathtext of a panel as the page and plotly read it: signs, and <sub> and <sup> for indices and powers."""
+    for sign, plain in _SIGNS.items():
+        mathtext = mathtext.replace(sign, plain)
+    for mark, name in (("_", "sub"), (r"\^", "sup")):
+        mathtext = re.sub(rf"{mark}(?:{{(.*?)}}|(.))", rf"<{name}>\1\2</{name}>", mathtext)
+    return mathtext
 
 
 def _drawn(panel: Panel, facets: Sequence[Cells]) -> dict[str, Any]:

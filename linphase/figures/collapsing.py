@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError
-from linphase.figures.style import COLUMN_WIDTH, Array, StyleName, inches, points, set_ticks, stroke, styled, written
+from linphase.figures.style import COLUMN_WIDTH, Array, StyleName, inches, set_ticks, stroke, styled, written
 
 _TOLERANCE = 0.05
 _WIDE = 1.9  # exponent of d: from there on every mode is on the curve (theory.md section 6)
@@ -122,14 +122,14 @@ def _draw_table(ax: Axes, modes: _Points, outside: int) -> None:
     if outside:
         lines.append(("outside, below", f"{outside:,}", ""))
     for i, line in enumerate(lines):
-        for text, x, align in zip(line, (0.03, 0.43, 0.66), ("left", "right", "right"), strict=True):
+        for text, x, align in zip(line, (0.03, 0.45, 0.69), ("left", "right", "right"), strict=True):
             ax.text(
                 x,
                 0.94 - 0.058 * i,
                 text,
                 ha=align,
                 va="baseline",
-                fontsize=points(6.5),
+                fontsize=6.5 * inches(1),  # as the figure grows, not as its type does: the columns have to fit
                 transform=ax.transAxes,
                 gid="table",
             )

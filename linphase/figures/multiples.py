@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -20,6 +22,7 @@ from linphase.figures.panels import PANELS, find_panel
 from linphase.figures.run import BULK, SIGNAL, finite, tint
 from linphase.figures.style import LOOKS, PAGE_WIDTH, Array, StyleName, points, stroke, styled, written
 from linphase.figures.theory_lines import drop_overlapping, name_at_edges
+from linphase.outcomes import outcomes
 from linphase.regime import BULK_CUT, SIGNAL_CUT
 from linphase.trajectory import Trajectory
 
@@ -32,39 +35,48 @@ _FILL = 0.84  # of the distance between sampled cells
 def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[tuple[int, int], str]:
     """The run of each of about 6 x 6 cells, evenly over the diagram: its id by (row, column).
 
-    Of replicates the first that finished; a cell without any is left out.
+    Of the ways to spread them one that meets every regime, however narrow, twice if it can. Of replicates the first
+    that finished; a cell without any is left out.
     Raises LinphaseError where there are facets: a run over time has no place in several diagrams.
     """
     only_facet(runs, axes)
     window = Window.of(axes)
-    found: dict[tuple[int, int], str] = {}
     finished = runs[runs["status"] != "failed"].sort_values("replicate")
-    wanted = {(row, column) for row in _spread(len(window.y.kept)) for column in _spread(len(window.x.kept))}
     places = zip(window.y.index(finished).tolist(), window.x.index(finished).tolist(), strict=True)
-    for place, run_id in zip(places, finished["run_id"], strict=True):
-        if place in wanted:
-            found.setdefault(place, run_id)
+    first: dict[tuple[int, int], tuple[str, str]] = {}
+    for place, run_id, outcome in zip(places, finished["run_id"], outcomes(finished), strict=True):
+        first.setdefault(place, (run_id, outcome))
+
+    def rank(spread: tuple[Sequence[int], ...]) -> tuple[float, float, float]:
+        met = Counter(first[place][1] for place in product(*spread) if place in first)
+        lacks, left_out = zip(*(_badness(along, len(axis.kept)) for along, axis in zip(spread, sides, strict=True)),
+                              strict=True)  # fmt: skip
+        return -sum(min(2, count) for count in met.values()), sum(lacks), sum(left_out)
+
+    sides = (window.y, window.x)
+    best = min(product(*(_spreads(len(axis.kept)) for axis in sides)), key=rank)
+    return {place: first[place][0] for place in product(*best) if place in first}
+
+
+def _spreads(count: int) -> list[Sequence[int]]:
+    """All ways to take about six places of an axis at equal distances, over most of it; or all of few."""
+    if count <= max(_ALONG):
+        return [range(count)]
+    found: list[Sequence[int]] = []
+    for number in _ALONG:
+        for step in range(1, (count - 1) // (number - 1) + 1):
+            length = (number - 1) * step
+            if length >= 0.6 * (count - 1):
+                found += [range(first, first + length + 1, step) for first in range(count - length)]
     return found
 
 
-def _spread(count: int) -> list[int]:
-    """About six places of an axis at equal distances, around its middle, that leave room at its ends; or all of few."""
-    if count <= max(_ALONG):
-        return list(range(count))
-
-    def badness(places: Iterable[int]) -> tuple[float, int]:
-        along = list(places)
-        first, last = along[0], count - 1 - along[-1]
-        lack = max(0.0, _FILL * (along[1] - along[0]) - 1 - 2 * min(first, last))  # of room for the outermost
-        return lack, first + last  # and what is left out
-
-    tries: list[range] = []
-    for number in _ALONG:
-        for step in range(1, (count - 1) // (number - 1) + 1):
-            first = (count - 1 - (number - 1) * step) // 2
-            tries.append(range(first, first + (number - 1) * step + 1, step))
-    whole = [each for each in tries if each[-1] - each[0] >= 0.6 * (count - 1)]
-    return list(min(whole, key=badness))
+def _badness(along: Sequence[int], count: int) -> tuple[float, float]:
+    """How much room the outermost places lack at the ends of their axis, and how unevenly and much is left out."""
+    before, after = along[0], count - 1 - along[-1]
+    step = along[1] - along[0] if len(along) > 1 else 1
+    lack = 0.0 if len(along) == count else max(0.0, _FILL * step - 1 - 2 * min(before, after))
+    return lack, before + after + 0.5 * abs(before - after)
 
 
 @styled
@@ -96,8 +108,9 @@ def trajectory_map(
     if any(told):
         ax.set_title(", ".join(filter(None, told)), pad=points(13))  # above the names of the lines
     thresholds = _thresholds(runs, window)
-    width, height = (_FILL * _distance(_fractions(axis)) for axis in (window.x, window.y))
     across, up = _fractions(window.x), _fractions(window.y)
+    width = _FILL * _distance(across, (column for _, column in trajectories))
+    height = _FILL * _distance(up, (row for row, _ in trajectories))
     for (row, column), trajectory in trajectories.items():
         outcome = plot.cells.outcomes[row, column]
         # Those at the edge are moved inwards.
@@ -135,9 +148,9 @@ def _fractions(axis: Axis) -> Array:
     return np.asarray((place - edges[0]) / (edges[-1] - edges[0]))
 
 
-def _distance(fractions: Array) -> float:
-    """The least distance between sampled cells."""
-    return float(np.diff(fractions[_spread(len(fractions))]).min(initial=1.0))
+def _distance(fractions: Array, places: Iterable[int]) -> float:
+    """The least distance between sampled cells along an axis."""
+    return float(np.diff(fractions[sorted(set(places))]).min(initial=1.0))
 
 
 def _draw_small(ax: Axes, trajectory: Trajectory, threshold: float, rank: int) -> None:

@@ -121,6 +121,8 @@ def trajectory_figure(
         name_times(below, time)
     if len(time) > 1:
         below.set_xlim(time[0], time[-1])
+    elif len(time):  # a single moment has a place, and no span
+        below.set_xlim(time[0] / 2, time[0] * 2)
     if title:
         figure.suptitle(title, fontsize=points(8))
     _draw_legend(figure, s.shape[1], rank, threshold, theory is not None, bool(_marked(crossed, rank, time)))
@@ -174,7 +176,8 @@ def _fit_linear(ax: Axes, s: Array, threshold: float) -> None:
     top = 1.08 * (max(largest, threshold) if threshold < 2 * largest else largest)
     ax.set_ylim(0, top)
     if threshold > top:
-        ax.text(0.98, 0.96, f"$c$ = {written(threshold)} is above", transform=ax.transAxes, ha="right", va="top",
+        ax.set_ylim(0, 1.25 * top)  # room for the words above every curve
+        ax.text(0.98, 0.97, f"$c$ = {written(threshold)} is above", transform=ax.transAxes, ha="right", va="top",
                 fontsize=points(7), gid="threshold is above")  # fmt: skip
 
 

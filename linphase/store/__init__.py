@@ -27,7 +27,7 @@ from linphase.store.reading import count_parts, distinct, failed_ids, finished_i
 from linphase.store.repairing import repair
 from linphase.store.results import Results, load
 from linphase.store.trajectories import trajectory_row
-from linphase.store.writing import write_failure, write_runs
+from linphase.store.writing import write_failures, write_runs
 
 __all__ = [
     "Checked",
@@ -45,6 +45,6 @@ __all__ = [
     "load",
     "repair",
     "trajectory_row",
-    "write_failure",
+    "write_failures",
     "write_runs",
 ]

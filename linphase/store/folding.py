@@ -44,7 +44,7 @@ def compact(path: str | Path) -> int:
 def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
     """Fold small parts into large ones, and copies of a run into one; returns how many parts are gone.
 
-    parts: the names that `write_runs` and `write_failure` gave, or None for all. Safe to kill at any moment,
+    parts: the names that `write_runs` and `write_failures` gave, or None for all. Safe to kill at any moment,
     and safe beside writers, readers and other folders. Parts that cannot be read are left, with a warning.
     """
     root = existing(path)

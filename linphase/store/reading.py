@@ -154,6 +154,8 @@ def opened(file: Path) -> Iterator[Any]:
                 raise Unreadable(f"it claims {part.metadata.num_rows} rows")
             yield part
     except OSError as error:
+        if error.errno == errno.ENOENT and file.is_symlink():
+            raise Unreadable("it is a link to nothing") from error
         if error.errno in (errno.ENOENT, errno.ESTALE):
             raise Gone from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):

@@ -34,9 +34,9 @@ def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row
     return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}) if rows else None
 
 
-def write_failure(path: str | Path, row: Row) -> str:
-    """Record a failed attempt; the run still counts as missing. Returns the name of the new part."""
-    return _write(Path(path), {FAILURES: [row]})
+def write_failures(path: str | Path, rows: Sequence[Row]) -> str:
+    """Record failed attempts; their runs still count as missing. Returns the name of the new part."""
+    return _write(Path(path), {FAILURES: rows})
 
 
 def _write(root: Path, batches: Mapping[Table, Sequence[Row]]) -> str:

@@ -109,7 +109,7 @@ def _run_all(
 ) -> Iterator[Row]:
     rate = flops_per_second()
     costs = [estimated_flops(spec) / rate for spec in specs]
-    with _workers(jobs, scheduler) as workers, Claims(directory) as claims:
+    with _workers(min(jobs, len(specs)), scheduler) as workers, Claims(directory) as claims:
         seconds = min(BATCH_SECONDS, sum(costs) / (16 * max(1, workers.capacity())))
         cut = batches(specs, seconds, rate)
         # Sweeps that begin at different places meet late; and what is done after a while is a sample of the whole.

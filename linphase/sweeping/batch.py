@@ -25,22 +25,23 @@ class Batch(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _ids(directory: Path) -> store.Ids:
-    """The finished runs of a directory; a worker that runs many batches reads each part only once."""
+def _ids(directory: Path, sweep: str) -> store.Ids:
+    """The finished runs of a directory; a worker that runs many batches of a sweep reads each part only once."""
     return store.Ids(directory)
 
 
-def run_batch(directory: Path, specs: Sequence[RunSpec]) -> Batch:
+def run_batch(directory: Path, specs: Sequence[RunSpec], sweep: str = "") -> Batch:
     """Train some runs with one BLAS thread and commit them as one part; a run that raises is a failed attempt.
 
     What is finished meanwhile by others, or by a worker that died before it could answer, is not trained, or at
-    least not written, again.
+    least not written, again. sweep: anything that tells one sweep from the next, for a worker that outlives them:
+    results may be moved away between them.
     """
     from linphase.running import train_spec
     from linphase.task import draw_task
     from linphase.threads import one_blas_thread
 
-    ids = _ids(directory)
+    ids = _ids(directory, sweep)
     finished = ids.now()
     skipped = [spec.run_id for spec in specs if spec.run_id in finished]
     rows: dict[str, Row] = {}
@@ -68,8 +69,8 @@ def run_batch(directory: Path, specs: Sequence[RunSpec]) -> Batch:
     fresh = [run_id for run_id in rows if run_id not in finished]
     if fresh:
         store.write_runs(directory, [rows[run_id] for run_id in fresh], [trajectories[run_id] for run_id in fresh])
-    for failure in failures:
-        store.write_failure(directory, failure)
+    if failures:
+        store.write_failures(directory, failures)
     return Batch([rows[run_id] for run_id in fresh] + failures, skipped, twice)
 
 

@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from linphase import __version__
 from linphase.errors import ConfigError, LinphaseError
 from linphase.spec import RunSpec
 from linphase.sweeping.batch import Batch, run_batch
@@ -40,6 +42,7 @@ class DaskWorkers:
         self._address = address
         self._workers = 0
         self._looked = -_LOOK
+        self._sweep = uuid.uuid4().hex
         self._lonely: float | None = time.monotonic()  # since when there is no worker; None once that was said
 
     def __enter__(self) -> Self:
@@ -74,7 +77,7 @@ class DaskWorkers:
     def submit(self, directory: Path, specs: Sequence[RunSpec]) -> "Future[Batch]":
         """Have some worker run a batch."""
         future: Future[Batch] = Future()
-        inner = self._executor.submit(run_on_worker, str(directory.resolve()), tuple(specs))
+        inner = self._executor.submit(run_on_worker, str(directory.resolve()), tuple(specs), self._sweep)
         inner.add_done_callback(lambda done: _pass_on(done, future, self._address))
         return future
 
@@ -100,7 +103,7 @@ class DaskWorkers:
             )
 
 
-def run_on_worker(directory: str, specs: Sequence[RunSpec]) -> Batch:
+def run_on_worker(directory: str, specs: Sequence[RunSpec], sweep: str) -> Batch:
     """`run_batch` on a worker of a cluster."""
     if not Path(directory, "runs").is_dir():
         raise LinphaseError(
@@ -108,7 +111,7 @@ def run_on_worker(directory: str, specs: Sequence[RunSpec]) -> Batch:
             "Give a shared directory with --out"
         )
     with _ONE_AT_A_TIME:
-        return run_batch(Path(directory), specs)
+        return run_batch(Path(directory), specs, sweep)
 
 
 def check_address(address: str) -> None:
@@ -153,6 +156,11 @@ def _pass_on(done: "Future[Batch]", future: "Future[Batch]", address: str) -> No
         error = _lost(address)
     if isinstance(error, CancelledError):
         error = _lost(address)
+    if isinstance(error, ImportError) or (error is not None and "deserializ" in str(error)):
+        error = LinphaseError(
+            f"--scheduler: the scheduler and all workers at {address} must have this linphase, found one that has not: "
+            f"{_one_line(error)}. Install linphase {__version__} in their environments"
+        )
     if error is None:
         future.set_result(done.result())
     else:

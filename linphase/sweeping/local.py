@@ -10,6 +10,7 @@ import re
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -112,6 +113,7 @@ def _begin_worker(parent: int, crashes: str) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    warnings.filterwarnings("ignore", category=UserWarning)  # of damaged parts, which the parent tells once
     faulthandler.enable((Path(crashes) / str(os.getpid())).open("w"), all_threads=False)
 
     def watch() -> None:

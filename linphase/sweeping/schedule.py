@@ -161,7 +161,7 @@ class Flight:
                 self._deaths[spec.run_id] = 0  # it may have been another one's fault
             if self._deaths[spec.run_id] >= self._workers.strikes:
                 row = failure_row(spec, line, trace)
-                store.write_failure(self._directory, row)
+                store.write_failures(self._directory, [row])
                 yield row
             else:
                 self._suspects.append(spec)
