@@ -249,14 +249,20 @@ MISTAKES = {
         "--panel residual: cannot be set against theory, it is 0 by construction",
     ),
     "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
-    "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "cannot be written: No such file"),
+    "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "an existing directory is required"),
     "plot: unknown measure": (["plot", "RESULTS", "--by", "speed"], "'threshold', 'balance', 'speedup'"),
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
     "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),
     "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "cannot write"),
-    "run: no variance": (["run", "--gamma-w", "1"], "gamma_sigma2"),
-    "run: two widths": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--width", "3"], "gamma_w"),
+    "run: no variance": (
+        ["run", "--gamma-w", "1"],
+        "one of --gamma-sigma2 and --init-variance is required, found neither",
+    ),
+    "run: two widths": (
+        ["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--width", "3"],
+        "--width is required, found both",
+    ),
     "run: rank above d": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-d", "4"], "rank"),
     "run: many": (
         ["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--set", "grid.gamma_w=[1,2]"],

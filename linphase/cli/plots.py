@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.shared import classify_options, console, draw, results_argument, save_figure, style_option
+from linphase.cli.shared import (
+    check_figure,
+    classify_options,
+    console,
+    draw,
+    results_argument,
+    save_figure,
+    style_option,
+)
 from linphase.errors import ConfigError
 from linphase.regime import BULK_CUT, SIGNAL_CUT
 
@@ -139,9 +147,7 @@ def _check_together(
         if panel in FIGURES:
             raise ConfigError(f"--panel {panel}: is a figure of several diagrams; --terminal prints a single panel")
     elif output is not None:
-        from linphase import figures
-
-        figures.check_format(output)
+        check_figure(output)
 
 
 def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Results":
@@ -257,7 +263,7 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     from linphase.columns import for_key
 
     if output is not None:
-        figures.check_format(output)
+        check_figure(output)
     loaded = store.load(results)
     facets = [for_key(key).name for key in loaded.axes if "." in key]
     found = measured_boundaries(loaded.runs, facets, **cuts)

@@ -1,13 +1,13 @@
 """`linphase run`: one network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from linphase import __version__
-from linphase.cli.shared import set_option, style_option
+from linphase.cli.shared import check_figure, set_option, style_option
 from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def run(
     from linphase.running import train_spec
 
     spec = _single_spec(options, overrides, replicate)
-    figures.check_format(output)  # before a long training, not after
-    if not output.parent.is_dir():
-        raise ConfigError(f"-o: an existing directory is required, found {str(output.parent)!r}")
+    check_figure(output)
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
         click.echo(line)
@@ -131,6 +129,9 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
     for option in ("learning_rate", "steps"):
         if options[option] is not None and options["kind"] != "gd":
             raise ConfigError(f"--{option.replace('_', '-')}: is for --kind gd, found --kind {options['kind']}")
+    if not any(override.startswith("grid.") for override in overrides):
+        _check_one_of(options, "--gamma-sigma2", "--init-variance", "--gamma-sigma2 -1.5")
+        _check_one_of(options, "--gamma-w", "--width", "--gamma-w 1.8")
     grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
     dynamics: dict[str, Any] = {"kind": options["kind"], "max_steps": options["steps"]}
     mapping: dict[str, Any] = {
@@ -148,6 +149,13 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
         raise ConfigError(f"linphase run: one run is required, found {config.runs}; for many use linphase sweep")
     (spec,) = config.expand()
     return replace(spec, replicate=replicate)
+
+
+def _check_one_of(options: Mapping[str, Any], first: str, second: str, example: str) -> None:
+    given = [option for option in (first, second) if options[option.strip("-").replace("-", "_")] is not None]
+    if len(given) != 1:
+        found = "both" if given else "neither"
+        raise ConfigError(f"linphase run: one of {first} and {second} is required, found {found}. Example: {example}")
 
 
 def _run_report(spec: "RunSpec", trained: Any) -> Iterator[str]:

@@ -144,6 +144,15 @@ def save_figure(figure: "Figure", file: Path, results: "Results", title: str, **
     figures.save(figure, file, metadata)
 
 
+def check_figure(file: Path) -> None:
+    """Refuse what no figure can be written to, before the work and not after."""
+    from linphase import figures
+
+    figures.check_format(file)
+    if not file.parent.is_dir():
+        raise ConfigError(f"-o: an existing directory is required, found {str(file.parent)!r}. Make it first")
+
+
 def check_csv(file: Path) -> None:
     """Refuse a name that is not a CSV file's."""
     if file.suffix != ".csv":

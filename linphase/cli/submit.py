@@ -11,7 +11,6 @@ import click
 from linphase.cli.shared import set_option
 from linphase.cli.sweeps import config_option, out_option, retry_option
 from linphase.errors import ConfigError, SlurmError
-from linphase.shards import MAX_COUNT
 
 
 @click.command()
@@ -54,6 +53,7 @@ def submit(
     """
     from linphase import slurm, store, sweeping
     from linphase.config import load_config
+    from linphase.shards import MAX_COUNT
 
     config = load_config(config_file, overrides)
     out = out or sweeping.default_directory(config)
