@@ -59,7 +59,8 @@ class DaskWorkers:
                 f"--scheduler: a Dask scheduler is required at {self._address}, none was reached: {_one_line(error)}. "
                 "Start one with `dask scheduler`, or mend the address"
             ) from error
-        self._executor = self._client.get_executor()
+        # Dask would know the same batch again and answer with the death that it is to be tried again after.
+        self._executor = self._client.get_executor(pure=False)
         return self
 
     def __exit__(self, *_: object) -> None:
