@@ -12,9 +12,9 @@ from scipy.linalg import get_blas_funcs
 from benchmarks.descent import enough_steps, shorter_and_longer
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import Work, alternating, extremes, number
-from linphase.spec import Initialization, TaskConfig
-from linphase.task import draw_task
-from linphase.threads import one_blas_thread
+from linphase.model.network import Initialization
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.threads import one_blas_thread
 
 Array = NDArray[Any]
 BARS = {500: 0.90, 200: 0.80}

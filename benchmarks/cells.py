@@ -7,12 +7,13 @@ from time import perf_counter
 
 import numpy as np
 
-from linphase.config import SweepConfig, load_config
-from linphase.dynamics import Dynamics, from_config
-from linphase.network import Weights, gaussian_start
-from linphase.observables import mean_square
-from linphase.spec import RunSpec
-from linphase.task import Task, draw_task
+from linphase.config.config import SweepConfig, load_config
+from linphase.dynamics.base import Dynamics
+from linphase.dynamics.kinds import from_config
+from linphase.model.network import Weights, gaussian_start
+from linphase.model.observables import mean_square
+from linphase.model.task import Task, draw_task
+from linphase.runs.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "configs" / "paper_figure2_flow.toml"

@@ -6,11 +6,12 @@ from math import ceil
 from numpy.typing import DTypeLike
 
 from benchmarks.timing import Work
-from linphase.dynamics import GradientDescent
-from linphase.network import gaussian_start
-from linphase.spec import Initialization, PaperRate, RecordConfig, StopConfig
-from linphase.task import Task
-from linphase.training import train
+from linphase.dynamics.gradient_descent import GradientDescent, PaperRate
+from linphase.model.network import Initialization, gaussian_start
+from linphase.model.task import Task
+from linphase.runs.recorder import RecordConfig
+from linphase.runs.stopping import StopConfig
+from linphase.runs.training import train
 
 SHORT = 5  # steps of the shorter of two trainings
 _MOST = 2000  # steps

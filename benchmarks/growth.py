@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from benchmarks.cells import ROOT, draw, follow, start
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
-from linphase.config import parse_config
-from linphase.running import train_spec
-from linphase.spec import RunSpec
-from linphase.task import Task
-from linphase.threads import one_blas_thread
+from linphase.config.config import parse_config
+from linphase.model.task import Task
+from linphase.runs.spec import RunSpec
+from linphase.runs.threads import one_blas_thread
+from linphase.runs.training import train_spec
 
 GAMMA_SIGMA2, GAMMA_W = -1.4, 2.0  # mixed at every d: c = d^0.6
 # Run in a fresh process; prints the largest memory it ever had, in kB (VmHWM: unlike ru_maxrss no parent's).

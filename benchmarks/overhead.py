@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from linphase import store
-from linphase.sweeping import available_cores
+from linphase.store.results import load
+from linphase.sweeps.plan import available_cores
 
 CONFIG = """
 name = "overhead"
@@ -83,7 +83,7 @@ def main(runs: int, jobs: int) -> None:
         (directory / "many.toml").write_text(CONFIG.format(replicates=-(-runs // 100)))
         sweep = [*linphase, "sweep", "--config", "many.toml", "--out", "r", "--no-plot", "--jobs", str(jobs)]
         took, memory = watched(sweep, directory, 2.0)
-        results = store.load(directory / "r").runs
+        results = load(directory / "r").runs
         trained = float(results["elapsed_s"].sum())
         count = len(results)
         click.echo(f"{count} runs of d = 4 on {jobs} workers in {took:.1f} s, {trained:.1f} s of them training")

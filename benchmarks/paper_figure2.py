@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 import linphase
-from linphase import figures
-from linphase.outcomes import outcomes
+from linphase.diagram.outcomes import outcomes
+from linphase.figures.diagrams import phase_diagram
+from linphase.figures.style import save
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "results" / "paper_figure2"
@@ -31,9 +32,9 @@ MARGIN = 0.1  # in exponents: cells this close to a line are on neither side of 
 def draw(results: linphase.Results, name: str) -> None:
     """The panels of one sweep, as PNG and PDF."""
     for panel in PANELS:
-        figure = figures.phase_diagram(results.runs, results.axes, panel)
+        figure = phase_diagram(results.runs, results.axes, panel)
         for suffix in ("png", "pdf"):
-            figures.save(figure, OUT / f"{name}_{panel}.{suffix}", {"Title": f"{name}: {panel}"})
+            save(figure, OUT / f"{name}_{panel}.{suffix}", {"Title": f"{name}: {panel}"})
 
 
 def statements(runs: pd.DataFrame) -> list[tuple[str, str, bool]]:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from benchmarks.cells import configuration, draw, grid, small
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import number, quartiles, seconds
-from linphase.columns import RUNS
 from linphase.errors import LinphaseError
-from linphase.provenance import versions
-from linphase.running import train_spec
-from linphase.spec import RunSpec
-from linphase.sweeping import summary_row
-from linphase.task import Task
-from linphase.threads import one_blas_thread
+from linphase.model.task import Task
+from linphase.runs.spec import RunSpec
+from linphase.runs.threads import one_blas_thread
+from linphase.runs.training import train_spec
+from linphase.store.columns import RUNS
+from linphase.store.provenance import versions
+from linphase.store.rows import summary_row
 
 Row = dict[str, Any]
 PRECISIONS = ("float64", "float32")

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from benchmarks.timing import number
-from linphase.provenance import versions
-from linphase.sweeping import available_cores
+from linphase.store.provenance import versions
+from linphase.sweeps.plan import available_cores
 
 Row = dict[str, str]
 Tables = dict[str, list[Row]]  # rows under captions

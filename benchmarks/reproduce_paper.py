@@ -22,15 +22,16 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
-from linphase import figures
-from linphase.config import load_config
-from linphase.dynamics import from_config
-from linphase.network import gaussian_start
-from linphase.observables import mean_square
-from linphase.provenance import versions
-from linphase.spec import RunSpec
-from linphase.task import Task, draw_task
-from linphase.training import PaperRule
+from linphase.config.config import load_config
+from linphase.diagram.looks import LOOKS
+from linphase.dynamics.kinds import from_config
+from linphase.figures.style import PAGE_WIDTH, save
+from linphase.model.network import gaussian_start
+from linphase.model.observables import mean_square
+from linphase.model.task import Task, draw_task
+from linphase.runs.spec import RunSpec
+from linphase.runs.stopping import PaperRule
+from linphase.store.provenance import versions
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "results" / "paper_window"
@@ -168,14 +169,14 @@ def compare(cell: pd.DataFrame, curves: list[Curve]) -> dict[str, float]:
 
 def scatter(table: pd.DataFrame) -> Figure:
     """Ours against the published values: test error, train error, steps."""
-    figure = Figure(figsize=(figures.PAGE_WIDTH, 2.5), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 2.5), layout="constrained")
     for ax, (name, label) in zip(
         figure.subplots(1, 3),
         (("test_error", "final test error"), ("train_error", "final train error"), ("steps", "steps")),
         strict=True,
     ):
         values = table[[f"published_{name}", name]].to_numpy()
-        ax.loglog(*values.T, ".", markersize=2.5, color=figures.LOOKS["balanced"].color, rasterized=True)
+        ax.loglog(*values.T, ".", markersize=2.5, color=LOOKS["balanced"].color, rasterized=True)
         ends = values.min(), values.max()
         ax.loglog(ends, ends, color="black", linewidth=0.7)
         ax.set_xlabel(f"published {label}", fontsize=8)
@@ -277,7 +278,7 @@ def main(replicates: int, jobs: int, cells: int | None, fit: bool) -> None:
         )
         table = pd.DataFrame([compare(cell, list(islice(curves, draws))) for cell, _ in chosen])
         table.to_csv(OUT / f"deviations{name}.csv", index=False, float_format="%.6g")
-        figures.save(scatter(table), OUT / f"scatter{name}.png", {"Title": "linphase against the published run"})
+        save(scatter(table), OUT / f"scatter{name}.png", {"Title": "linphase against the published run"})
         tables[name] = table
     text = report(tables[""], tables["_published_draw"], replicates)
     (OUT / "REPORT.md").write_text(text)

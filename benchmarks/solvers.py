@@ -13,13 +13,14 @@ from scipy import integrate, optimize
 from benchmarks.cells import Bare, configuration, draw, follow, middles, sample, small, wanted_train_error
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import number, quartiles, seconds
-from linphase.dynamics import GradientDescent, GradientFlow
-from linphase.network import Weights
-from linphase.observables import mean_square
-from linphase.spec import RunSpec
-from linphase.task import Task
-from linphase.threads import one_blas_thread
-from linphase.training import train
+from linphase.dynamics.gradient_descent import GradientDescent
+from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.model.network import Weights
+from linphase.model.observables import mean_square
+from linphase.model.task import Task
+from linphase.runs.spec import RunSpec
+from linphase.runs.threads import one_blas_thread
+from linphase.runs.training import train
 
 Floats = NDArray[np.float64]
 BAR = 20

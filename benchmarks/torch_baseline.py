@@ -16,14 +16,13 @@ from benchmarks.cells import ROOT
 from benchmarks.descent import enough_steps, shorter_and_longer
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import Spread, alternating, extremes, number
-from linphase.dynamics import GradientDescent
-from linphase.network import Weights, reduce_width
-from linphase.observables import mean_square
-from linphase.self_consistent import euler_step
-from linphase.spec import Initialization, PaperRate, TaskConfig
-from linphase.task import Task, draw_task
-from linphase.threads import one_blas_thread
-from linphase.training import PaperRule
+from linphase.dynamics.gradient_descent import GradientDescent, PaperRate
+from linphase.model.network import Initialization, Weights, reduce_width
+from linphase.model.observables import mean_square
+from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.runs.stopping import PaperRule
+from linphase.runs.threads import one_blas_thread
+from linphase.theory.matrix import euler_step
 
 Floats = NDArray[np.float64]
 BAR = 1000

@@ -7,10 +7,9 @@ import numpy as np
 from benchmarks.descent import enough_steps, shorter_and_longer
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
-from linphase.network import gaussian_start
-from linphase.spec import Initialization, TaskConfig
-from linphase.task import draw_task
-from linphase.threads import one_blas_thread
+from linphase.model.network import Initialization, gaussian_start
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.threads import one_blas_thread
 
 WIDTHS = (10**12, 10**4)
 TOLERANCE = 0.05

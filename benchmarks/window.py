@@ -12,13 +12,14 @@ import numpy as np
 from benchmarks.cells import FILE, ROOT, draw, follow, grid, sample, small, start
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number, seconds
-from linphase import store
-from linphase.config import SweepConfig
-from linphase.running import train_spec
-from linphase.spec import RunSpec
-from linphase.sweeping import run_batch
-from linphase.task import Task
-from linphase.threads import one_blas_thread
+from linphase.config.config import SweepConfig
+from linphase.model.task import Task
+from linphase.runs.spec import RunSpec
+from linphase.runs.threads import one_blas_thread
+from linphase.runs.training import train_spec
+from linphase.store.results import load
+from linphase.store.writing import create
+from linphase.sweeps.batch import run_batch
 
 SECONDS, SHARE = 240, 0.30
 WORKERS = 2
@@ -48,7 +49,7 @@ def trained(specs: list[RunSpec], task: Task) -> None:
 def written(config: SweepConfig) -> None:
     """The same runs as a worker does them, to the committed part."""
     with TemporaryDirectory() as directory:
-        store.create(Path(directory) / "sample", config)
+        create(Path(directory) / "sample", config)
         run_batch(Path(directory) / "sample", list(config.expand()))
 
 
@@ -58,7 +59,7 @@ def measure(settings: Settings) -> Finding:
     overrides = [*grid(3, 3), *small(20, 2)] if settings.quick else []
     with TemporaryDirectory() as directory:
         taken = swept(overrides, Path(directory) / "window")
-        runs = store.load(Path(directory) / "window").runs
+        runs = load(Path(directory) / "window").runs
     evaluations = float(runs["gradient_evaluations"].mean())
     row = {
         "cells": str(len(runs)),

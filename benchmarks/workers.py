@@ -9,11 +9,11 @@ import numpy as np
 from benchmarks.cells import configuration, draw, follow, grid, small
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
-from linphase.config import SweepConfig
-from linphase.running import train_spec
-from linphase.spec import RunSpec
-from linphase.sweeping import iter_sweep
-from linphase.threads import one_blas_thread
+from linphase.config.config import SweepConfig
+from linphase.runs.spec import RunSpec
+from linphase.runs.threads import one_blas_thread
+from linphase.runs.training import train_spec
+from linphase.sweeps.sweeping import iter_sweep
 
 BAR = 1.9
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from linphase.columns import FAILURES, RUNS, TRAJECTORIES, Column
-from linphase.config import FACET_KEYS, REPLICATES, SECTIONS, START_KEYS
-from linphase.grid import Key, show
-from linphase.report import Table, markdown
-from linphase.schema import SCHEMA_FILE, config_schema_text, sentence, starter, used_with
-from linphase.spec import Section
+from linphase.store.columns import Column, FAILURES, RUNS, TRAJECTORIES
+from linphase.config.config import FACET_KEYS, REPLICATES, START_KEYS
+from linphase.runs.spec import SECTIONS
+from linphase.config.keys import Key, show
+from linphase.pages.markup import Table, markdown
+from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, used_with
+from linphase.model.section import Section
 
 ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- made by python docs/generate.py: change linphase/spec.py or linphase/columns.py instead -->\n\n"

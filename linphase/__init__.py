@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from linphase.config import SweepConfig, load_config, parse_config
-    from linphase.dynamics import GradientDescent, GradientFlow
+    from linphase.config.config import SweepConfig, load_config, parse_config
+    from linphase.dynamics.gradient_descent import GradientDescent
+    from linphase.dynamics.gradient_flow import GradientFlow
     from linphase.errors import LinphaseError
-    from linphase.network import Weights, gaussian_start, reduce_width
-    from linphase.running import train_spec
-    from linphase.spec import Initialization, RunSpec
-    from linphase.store import Results, load
-    from linphase.sweeping import iter_sweep, sweep
-    from linphase.task import Task, draw_task
-    from linphase.training import TrainedRun, train
+    from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
+    from linphase.model.task import Task, draw_task
+    from linphase.runs.records import TrainedRun
+    from linphase.runs.spec import RunSpec
+    from linphase.runs.training import train, train_spec
+    from linphase.store.results import Results, load
+    from linphase.sweeps.sweeping import iter_sweep, sweep
 
 __all__ = [
     "GradientDescent",
@@ -48,16 +49,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "config": ("SweepConfig", "load_config", "parse_config"),
-    "dynamics": ("GradientDescent", "GradientFlow"),
+    "config.config": ("SweepConfig", "load_config", "parse_config"),
+    "dynamics.gradient_descent": ("GradientDescent",),
+    "dynamics.gradient_flow": ("GradientFlow",),
     "errors": ("LinphaseError",),
-    "network": ("Weights", "gaussian_start", "reduce_width"),
-    "spec": ("Initialization", "RunSpec"),
-    "store": ("Results", "load"),
-    "sweeping": ("iter_sweep", "sweep"),
-    "task": ("Task", "draw_task"),
-    "training": ("TrainedRun", "train"),
-    "running": ("train_spec",),
+    "model.network": ("Initialization", "Weights", "gaussian_start", "reduce_width"),
+    "model.task": ("Task", "draw_task"),
+    "runs.records": ("TrainedRun",),
+    "runs.spec": ("RunSpec",),
+    "runs.training": ("train", "train_spec"),
+    "store.results": ("Results", "load"),
+    "sweeps.sweeping": ("iter_sweep", "sweep"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from linphase.network import Weights
-from linphase.task import Task
+from linphase.model.network import Weights
+from linphase.model.task import Task
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from linphase import store
+from linphase.store.results import load
 
 ROOT = Path(__file__).parents[1]
 SLOWER = """
@@ -81,14 +81,14 @@ def workers(session: int) -> list[int]:
 
 def science(path: Path) -> pd.DataFrame:
     """The runs table without what differs from one time to the next."""
-    runs = store.load(path).runs
+    runs = load(path).runs
     return runs.drop(columns=NOT_SCIENTIFIC).sort_values("run_id", ignore_index=True)
 
 
 def same_science(one: Path, two: Path) -> None:
     """Bit for bit: the tables and every trajectory."""
     pd.testing.assert_frame_equal(science(one), science(two), check_exact=True)
-    left, right = store.load(one), store.load(two)
+    left, right = load(one), load(two)
     for run_id in left.runs["run_id"]:
         a, b = left.trajectory(run_id), right.trajectory(run_id)
         for name in ("time", "train_error", "test_error", "singular_values", "mode_balance"):

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from linphase import sweeping
-from linphase.boundary import crossing, measured_boundaries
 from linphase.cli import main
-from linphase.config import parse_config
-from linphase.theory import ACTIVE_LAZY, MIXED_BALANCED
+from linphase.config.config import parse_config
+from linphase.diagram.measured import crossing, measured_boundaries
+from linphase.sweeps.sweeping import sweep
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 
 X = np.array([-3.0, -2.0, -1.0, 0.0])
 
@@ -130,7 +130,7 @@ def test_one_replicate_has_no_interval():
 def results(tmp_path_factory):
     grid = {"gamma_sigma2": np.linspace(-3, 0, 16), "gamma_w": [0.6, 1.5, 2.2], "replicates": 4}
     config = parse_config({"name": "b", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
-    return sweeping.sweep(config, tmp_path_factory.mktemp("b") / "r", jobs=1)
+    return sweep(config, tmp_path_factory.mktemp("b") / "r", jobs=1)
 
 
 def test_theorys_own_runs_cross_at_theorys_boundaries(results):
@@ -195,7 +195,7 @@ def test_the_command_says_that_without_convergence_mixed_and_balanced_are_not_se
     grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.0, 2.0], "replicates": 2}
     short = {"kind": "gd", "learning_rate": "paper", "max_steps": 3}
     config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 2}, "grid": grid, "dynamics": short})
-    sweeping.sweep(config, tmp_path / "r", jobs=1)
+    sweep(config, tmp_path / "r", jobs=1)
     main(["boundary", str(tmp_path / "r"), "--json"], standalone_mode=False)
     out, errors = capsys.readouterr()
     assert {fact["converged"] for fact in json.loads(out)} == {0.0}

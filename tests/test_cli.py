@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from linphase import spec, sweeping
 from linphase.cli import main
-from linphase.config import parse_config
+from linphase.config.config import parse_config
+from linphase.runs.spec import NUMERICS_VERSION
+from linphase.sweeps.sweeping import sweep
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 CONFIG = """
@@ -48,7 +49,7 @@ def results(tmp_path_factory):
     import tomllib
 
     path = tmp_path_factory.mktemp("results") / "tiny"
-    sweeping.sweep(parse_config(tomllib.loads(CONFIG)), path, jobs=1)
+    sweep(parse_config(tomllib.loads(CONFIG)), path, jobs=1)
     return path
 
 
@@ -78,7 +79,7 @@ def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_resul
 
 
 def test_a_signal_after_the_last_run_changes_nothing(here, monkeypatch):
-    monkeypatch.setattr(sweeping.store, "compact", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("linphase.sweeps.sweeping.compact", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     done = linphase("sweep", "--config", "tiny.toml", "--jobs", "1")
     assert done.exit_code == 0, done.output
     assert "Interrupted" not in done.output
@@ -86,7 +87,7 @@ def test_a_signal_after_the_last_run_changes_nothing(here, monkeypatch):
 
 
 def test_runs_whose_results_are_gone_when_a_sweep_ends_are_no_success(here, monkeypatch):
-    monkeypatch.setattr(sweeping, "iter_sweep", lambda *_, **__: iter(()))
+    monkeypatch.setattr("linphase.sweeps.sweeping.iter_sweep", lambda *_, **__: iter(()))
     done = linphase("sweep", "--config", "tiny.toml", "--no-plot")
     assert done.exit_code == 1
     assert "9 runs are missing, whose results have gone meanwhile. To train them, run the same again." in done.output
@@ -95,8 +96,8 @@ def test_runs_whose_results_are_gone_when_a_sweep_ends_are_no_success(here, monk
 def test_a_figure_of_an_older_linphases_numbers_says_so(results, tmp_path, monkeypatch):
     file = tmp_path / "r.png"
     assert "warning" not in linphase("plot", results, "-o", file).output
-    version = spec.NUMERICS_VERSION
-    monkeypatch.setattr(spec, "NUMERICS_VERSION", version + 1)
+    version = NUMERICS_VERSION
+    monkeypatch.setattr("linphase.runs.spec.NUMERICS_VERSION", version + 1)
     drawn = linphase("plot", results, "-o", file)
     assert drawn.exit_code == 0, drawn.output
     told = "warning: 9 of 9 runs in this figure were made with numerics version"
@@ -164,7 +165,7 @@ def test_status_and_export_agree_on_the_runs(results, tmp_path):
 
 
 def test_columns_lists_every_declared_column():
-    from linphase.columns import RUNS, TRAJECTORIES
+    from linphase.store.columns import RUNS, TRAJECTORIES
 
     shown = linphase("columns").output
     for column in (*RUNS, *TRAJECTORIES):
@@ -206,12 +207,13 @@ def test_run_names_the_self_consistent_dynamics_that_it_draws(here):
 
 
 def test_run_keeps_enough_moments_for_a_smooth_minimum(here, monkeypatch):
-    from linphase import figures
+    from linphase.figures.evolution import run_figure
 
     kept = []
-    draw = figures.run_figure
+    draw = run_figure
     monkeypatch.setattr(
-        figures, "run_figure", lambda run, **others: kept.append((run, others["theory"])) or draw(run, **others)
+        "linphase.figures.evolution.run_figure",
+        lambda run, **others: kept.append((run, others["theory"])) or draw(run, **others),
     )
     cell = ["--gamma-sigma2", "-1.85", "--gamma-w", "2.25", "-d", "20", "--kind", "gd", "--learning-rate", "1e-3"]
     linphase("run", *cell)

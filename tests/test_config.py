@@ -13,18 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linphase import columns
-from linphase.config import (
-    SECTIONS,
-    Initialization,
-    PaperRate,
-    SweepConfig,
-    TaskConfig,
-    difference,
-    load_config,
-    parse_config,
-)
+from linphase.config.config import SweepConfig, difference, load_config, parse_config
+from linphase.dynamics.gradient_descent import PaperRate
 from linphase.errors import ConfigError
+from linphase.model.network import Initialization
+from linphase.model.task import TaskConfig
+from linphase.runs.spec import SECTIONS
+from linphase.store.columns import RUNS, for_key
 
 SCHEMA = """\
 name = "quickstart"                  # results go to results/<name> unless --out says otherwise
@@ -664,7 +659,7 @@ def test_ids_and_specs_survive_pickling() -> None:
 @pytest.mark.parametrize("kind", ["flow", "gd"])
 def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
     spec = next(config(dynamics={"kind": kind}).expand())
-    expected = {column.name for column in columns.RUNS if column.key} | {"run_id", "threshold"}
+    expected = {column.name for column in RUNS if column.key} | {"run_id", "threshold"}
     assert spec.columns().keys() == expected
     unused = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations"}}[kind]
     assert {name for name, value in spec.columns().items() if value is None} == unused | {"signal_norm"}
@@ -672,10 +667,10 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
 
 def test_every_axis_has_a_column() -> None:
     for key in ("gamma_sigma2", "init_variance", "gamma_w", "width", "replicates"):
-        assert columns.for_key(f"grid.{key}")
+        assert for_key(f"grid.{key}")
     for section in ("task", "dynamics", "stop"):
-        assert all(columns.for_key(f"{section}.{name}") for name in SECTIONS[section].model_fields)
-    assert columns.for_key("run.precision")
+        assert all(for_key(f"{section}.{name}") for name in SECTIONS[section].model_fields)
+    assert for_key("run.precision")
 
 
 def differences(old: SweepConfig, new: SweepConfig) -> list[str]:

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from linphase import Initialization
-from linphase.config import parse_config
-from linphase.dynamics import GradientDescent, GradientFlow
-from linphase.minimum import MinimumAtSteps, MinimumBetweenSteps
-from linphase.network import gaussian_start
-from linphase.observables import mean_square
-from linphase.running import train_spec
-from linphase.spec import TaskConfig
-from linphase.task import draw_task
-from linphase.training import Converged, PaperRule
+from linphase.config.config import parse_config
+from linphase.dynamics.gradient_descent import GradientDescent
+from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.model.network import gaussian_start
+from linphase.model.observables import mean_square
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps
+from linphase.runs.stopping import Converged, PaperRule
+from linphase.runs.training import train_spec
 
 
 def test_gradient_evaluations_of_a_flow_over_the_whole_window():

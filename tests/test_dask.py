@@ -14,15 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from linphase import store, sweeping
-from linphase.config import parse_config
+from linphase.config.config import parse_config
 from linphase.errors import ConfigError, LinphaseError
-from linphase.sweeping import dask_cluster
+from linphase.store.results import load
+from linphase.sweeps import dask as dask_workers
+from linphase.sweeps.sweeping import iter_sweep
 from tests.sweeps import ENVIRONMENT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
 
 pytest.importorskip("distributed")
 
-_run_on_worker = dask_cluster.run_on_worker
+_run_on_worker = dask_workers.run_on_worker
 
 
 class Cluster:
@@ -89,7 +90,7 @@ def test_workers_come_and_go_and_the_bits_are_those_of_local_workers(slower, tmp
     cluster.worker()
     cluster.kill(first)
     finish(process)
-    assert not store.load(tmp_path / "r").missing()
+    assert not load(tmp_path / "r").missing()
     same_science(slower, tmp_path / "r")
 
 
@@ -105,7 +106,7 @@ def test_a_killed_scheduler_ends_the_sweep_with_one_message_and_loses_nothing(sl
     assert process.returncode == 2, out
     assert "is gone. All finished runs are kept; start one and run the same again" in out
     assert "Traceback" not in out
-    kept = len(store.load(tmp_path / "r").runs)
+    kept = len(load(tmp_path / "r").runs)
     assert 0 < kept < 120
     finish(start_sweep(tmp_path))
     same_science(slower, tmp_path / "r")
@@ -150,11 +151,11 @@ def test_a_run_that_kills_its_workers_has_failed_and_all_others_complete(tmp_pat
     cluster.worker()
     grid = {"gamma_sigma2": -2.0, "width": [1, 2, 4, 8, 16, 32]}
     config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 1}, "grid": grid})
-    monkeypatch.setattr(dask_cluster, "run_on_worker", deadly)
+    monkeypatch.setattr("linphase.sweeps.dask.run_on_worker", deadly)
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        rows = list(sweeping.iter_sweep(config, tmp_path / "r", scheduler=cluster.address))
+        rows = list(iter_sweep(config, tmp_path / "r", scheduler=cluster.address))
     assert len(rows) == 6
-    runs = store.load(tmp_path / "r").runs
+    runs = load(tmp_path / "r").runs
     assert list(runs[runs["status"] == "failed"]["width"]) == [1]
     assert (runs["status"] == "converged").sum() == 5
 
@@ -166,8 +167,8 @@ def test_a_worker_that_has_swept_a_directory_trains_again_what_was_removed_from_
     grid = {"gamma_sigma2": -2.0, "width": [1, 2, 4]}
     config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 1}, "grid": grid})
     for _ in range(2):
-        assert len(list(sweeping.iter_sweep(config, tmp_path / "r", scheduler=cluster.address))) == 3
-        assert len(store.load(tmp_path / "r").runs) == 3
+        assert len(list(iter_sweep(config, tmp_path / "r", scheduler=cluster.address))) == 3
+        assert len(load(tmp_path / "r").runs) == 3
         shutil.rmtree(tmp_path / "r")
 
 

@@ -1,4 +1,4 @@
-"""One direction of imports, and what importing costs."""
+"""The rooms of the house, one direction of imports, and what importing costs."""
 
 import ast
 import subprocess
@@ -8,118 +8,69 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "linphase"
-
-# What each module may import of linphase, lowest first: an entry may use every entry above it that it names.
-# It differs from the founding table where that proved awkward:
-# - spec, grid, toml and conflicts are pieces of config: what decides one run, which is all that the physics needs of
-#   it, and how a file is read and checked.
-# - streams, outcomes, provenance, minimum and recorder are pieces of its modules that stand alone, too.
-# - train and sweep are called training and sweeping, because `linphase.train` and `linphase.sweep` are functions.
-# - store returns Trajectory, so it imports trajectory, which imports nothing.
-PHYSICS = {
-    "errors",
-    "spec",
-    "streams",
-    "task",
-    "network",
-    "dynamics",
-    "observables",
-    "trajectory",
-    "regime",
-}
-ALLOWED = {
-    "errors": set(),
-    "columns": set(),
-    "regime": set(),
-    "trajectory": set(),
-    "streams": set(),
-    "theory": set(),
-    "provenance": set(),
-    "outcomes": {"regime"},
-    "spec": {"errors"},
-    "grid": {"errors", "spec"},
-    "toml": {"errors", "spec", "grid"},
-    "conflicts": {"spec", "grid"},
-    "shards": {"errors", "spec"},
-    "slurm": {"errors", "shards"},
-    "config": {"errors", "spec", "grid", "toml", "conflicts"},
-    "task": {"errors", "spec", "streams"},
-    "network": {"errors", "spec", "streams"},
-    "dynamics": {"errors", "spec", "task", "network", "self_consistent"},
-    "comparison": PHYSICS | {"self_consistent"},
-    "boundary": {"outcomes", "regime", "theory"},
-    "observables": {"task", "network"},
-    "kernel": {"network"},
-    "self_consistent": {"errors", "task", "network", "observables", "theory"},
-    "minimum": PHYSICS,
-    "recorder": PHYSICS | {"comparison"},
-    "training": PHYSICS | {"minimum", "recorder", "comparison", "kernel", "threads"},
-    "threads": set(),
-    "prediction": PHYSICS | {"kernel", "self_consistent", "training"},
-    "running": PHYSICS | {"prediction", "training", "threads"},
-    "evolution": {"observables", "self_consistent", "spec", "task", "trajectory"},
-    "store": {"errors", "spec", "config", "columns", "trajectory"},
-    "sweeping": PHYSICS | {"config", "shards", "training", "running", "store", "provenance", "threads"},
-    "explore": {"errors", "columns", "regime", "outcomes", "spec", "task", "self_consistent", "store", "figures"},
-    "figures": {"boundary", "errors", "columns", "regime", "outcomes", "theory", "trajectory"},
-    "citation": set(),
-    "schema": {"spec", "grid", "config"},
-    "report": {
-        *(
-            "boundary",
-            "columns",
-            "config",
-            "errors",
-            "figures",
-            "outcomes",
-            "regime",
-            "store",
-            "sweeping",
-            "trajectory",
-        ),
-    },
-}
-EVERYTHING = {"cli", "__init__", "__main__"}
+# The spine: a room may import the rooms written before it, never one after it.
+ROOMS = (
+    *("errors", "files", "model", "theory", "dynamics", "runs", "config", "store", "diagram", "sweeps", "figures"),
+    *("pages", "cli"),
+)
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def modules() -> dict[str, list[Path]]:
-    """Module name to its files; a package is one module."""
-    found = {path.stem: [path] for path in PACKAGE.glob("*.py")}
-    return found | {path.parent.name: sorted(path.parent.glob("*.py")) for path in PACKAGE.glob("*/__init__.py")}
+def module(file: Path) -> str:
+    """linphase.room.name of a file; a package is its folder."""
+    path = file.relative_to(PACKAGE.parent).with_suffix("")
+    return ".".join(path.parts).removesuffix(".__init__")
+
+
+NAMES = {module(file) for file in FILES}
+
+
+def room(name: str) -> str:
+    return name.split(".")[1]
 
 
 def imports(file: Path) -> set[str]:
-    """First-level linphase modules that a file imports, anywhere in it."""
+    """The modules of linphase that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("linphase.")}
-        elif isinstance(node, ast.ImportFrom) and node.module == "linphase":
-            found |= {alias.name for alias in node.names if not alias.name.startswith("__")}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("linphase."):
-            found.add(node.module.split(".")[1])
-    return found
+            found |= {alias.name for alias in node.names if alias.name.startswith("linphase.")}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "linphase":
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & NAMES) or {str(node.module)}
+    return found - {"linphase"}
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_imports_go_in_one_direction(module):
-    if module in EVERYTHING:
-        return
-    assert module in ALLOWED, f"{module} is new: give it a place in the table"
-    used = set().union(*(imports(file) for file in modules()[module])) - {module}
-    assert used <= ALLOWED[module], f"{module} imports {sorted(used - ALLOWED[module])}"
+INSIDE = [file for file in FILES if file.parent != PACKAGE or file.stem in ROOMS]
 
 
-def test_the_table_itself_has_no_cycle():
-    placed: set[str] = set()
-    while len(placed) < len(ALLOWED):
-        ready = {module for module, used in ALLOWED.items() if used - {module} <= placed} - placed
-        assert ready, f"a cycle among {sorted(set(ALLOWED) - placed)}"
-        placed |= ready
+def test_every_module_lies_in_a_room():
+    assert {room(module(file)) for file in INSIDE} == set(ROOMS)
+    assert {file.name for file in FILES if file not in INSIDE} == {"__init__.py", "__main__.py"}
 
 
-def test_modules_are_not_called_utils():
-    assert not {"utils", "helpers", "misc", "common", "manager"} & set(modules())
+@pytest.mark.parametrize("file", INSIDE, ids=module)
+def test_a_room_imports_only_rooms_before_it(file):
+    here = ROOMS.index(room(module(file)))
+    later = {name for name in imports(file) if ROOMS.index(room(name)) > here}
+    assert not later
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    left = {module(file): imports(file) & NAMES for file in INSIDE}
+    while left:
+        free = {name for name, used in left.items() if not used & left.keys()}
+        assert free, f"a circle among {sorted(left)}"
+        left = {name: used for name, used in left.items() if name not in free}
+
+
+def test_no_two_modules_bear_one_name_nor_that_of_an_exported_function():
+    import linphase
+
+    names = [file.stem for file in FILES if file.stem not in ("__init__", "__main__")]
+    assert len(names) == len(set(names))
+    assert not set(names) & {name for name in linphase.__all__ if name[0].islower()}
+    assert not {"utils", "helpers", "misc", "common", "shared", "manager"} & set(names)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +80,7 @@ def test_modules_are_not_called_utils():
             "import linphase, linphase.cli",
             {"numpy", "scipy", "pandas", "pyarrow", "matplotlib", "pydantic", "rich", "joblib"},
         ),
-        ("import linphase.training, linphase.sweeping", {"pandas", "pyarrow", "matplotlib", "rich"}),
+        ("import linphase.runs.training, linphase.sweeps.sweeping", {"pandas", "pyarrow", "matplotlib", "rich"}),
     ],
 )
 def test_heavy_packages_are_imported_where_they_are_used(statement, heavy):

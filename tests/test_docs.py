@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from linphase.config import parse_config
-from linphase.figures import FIGURES, PANELS
+from linphase.config.config import parse_config
+from linphase.diagram.panels import FIGURES, PANELS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)

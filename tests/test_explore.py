@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from linphase import store, sweeping
 from linphase.cli import main
-from linphase.config import parse_config
-from linphase.explore import build
-from linphase.explore.page import as_json
-from linphase.explore.tables import markup
-from linphase.explore.trajectories import BUDGET, MOMENTS, chosen_modes, chosen_moments, encode, thin
-from linphase.figures.axes import Window
-from linphase.figures.cells import cells_of
-from linphase.figures.panels import PANELS, find_panel
-from linphase.task import draw_task
-from linphase.theory import mode_value
+from linphase.config.config import parse_config
+from linphase.diagram.axes import Window
+from linphase.diagram.cells import cells_of
+from linphase.diagram.panels import PANELS, find_panel
+from linphase.model.task import draw_task
+from linphase.pages.explorer import as_json, build
+from linphase.pages.explorer_tables import markup
+from linphase.pages.explorer_trajectories import BUDGET, MOMENTS, chosen_modes, chosen_moments, encode, thin
+from linphase.store.results import Results, load
+from linphase.store.rows import failure_row
+from linphase.store.writing import create, write_failures
+from linphase.sweeps.sweeping import sweep
+from linphase.theory.mode import mode_value
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u2028&amp;"
 GRID = {
@@ -42,18 +44,18 @@ CONFIG = {
 }
 
 
-def small(path: Path) -> store.Results:
+def small(path: Path) -> Results:
     """A real sweep of 100 cells in four facets with two replicates, some of which miss, failed or diverged.
 
     Its directory's name, an error text and a few values are what an attacker would write.
     """
     directory = path / HOSTILE.replace("/", "")
-    sweeping.sweep(parse_config(CONFIG), directory, jobs=2)
+    sweep(parse_config(CONFIG), directory, jobs=2)
     wider = parse_config({**CONFIG, "grid": {**GRID, "gamma_w": [*GRID["gamma_w"], 2.9]}})
-    store.create(directory, wider)
-    failed, *_ = store.load(directory).missing()
-    store.write_failures(directory, [sweeping.failure_row(failed, HOSTILE, "")])
-    results = store.load(directory)
+    create(directory, wider)
+    failed, *_ = load(directory).missing()
+    write_failures(directory, [failure_row(failed, HOSTILE, "")])
+    results = load(directory)
     runs = results.runs.copy()
     runs["cpu"] = HOSTILE
     runs.loc[runs.index[0], "blas"] = HOSTILE
@@ -107,7 +109,7 @@ def test_the_page_asks_for_nothing_and_forbids_itself_to(page):
     (policy,) = (each["content"] for _, each in elements if each.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
-    own = Path(sys.modules["linphase.explore"].__file__).parent
+    own = Path(sys.modules["linphase.pages"].__file__).parent
     for name in ("page.html", "page.css", "page.js"):
         assert not re.search(r"https?:|@import|url\(", (own / name).read_text())
 
@@ -247,11 +249,11 @@ def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results)
     assert everything.left_out == 0
     assert max(one["moments"] for one in everything.kept.values()) == MOMENTS[1]
     size = sum(len(one["numbers"]) for one in everything.kept.values())
-    monkeypatch.setattr("linphase.explore.trajectories.BUDGET", size // 3)
+    monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", size // 3)
     fewer = thin(results)
     assert MOMENTS[0] <= max(one["moments"] for one in fewer.kept.values()) < MOMENTS[1]
     assert sum(len(one["numbers"]) for one in fewer.kept.values()) <= size // 3
-    monkeypatch.setattr("linphase.explore.trajectories.BUDGET", size // 12)
+    monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", size // 12)
     one_replicate = thin(results)
     assert one_replicate.left_out == (results.runs["replicate"] == 1).sum()
     assert data_of(build(results))["left_out"] == one_replicate.left_out
@@ -299,8 +301,8 @@ def test_without_plotly_the_message_says_what_to_install(results, monkeypatch):
 
 def test_results_without_a_finished_run_still_make_a_page(tmp_path):
     directory = tmp_path / "empty"
-    store.create(directory, parse_config({"name": "empty", "grid": {"gamma_sigma2": [-1, 0], "gamma_w": [1, 2]}}))
-    data = data_of(build(store.load(directory)))
+    create(directory, parse_config({"name": "empty", "grid": {"gamma_sigma2": [-1, 0], "gamma_w": [1, 2]}}))
+    data = data_of(build(load(directory)))
     assert data["count"] == 0
     assert [panel["name"] for panel in data["panels"]][:2] == ["regime", "status"]
 

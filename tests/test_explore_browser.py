@@ -9,12 +9,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from linphase.explore import build
-from linphase.figures.axes import Window
-from linphase.figures.cells import cells_of
-from linphase.figures.panels import PANELS
-from linphase.outcomes import outcomes
-from linphase.regime import MEASURES
+from linphase.diagram.axes import Window
+from linphase.diagram.cells import cells_of
+from linphase.diagram.outcomes import outcomes
+from linphase.diagram.panels import PANELS
+from linphase.model.regime import MEASURES
+from linphase.pages.explorer import build
 from tests.test_explore import small
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

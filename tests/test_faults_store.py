@@ -22,13 +22,18 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from linphase import store, sweeping
 from linphase.cli import main
-from linphase.columns import SCHEMA_VERSION
-from linphase.config import parse_config
+from linphase.config.config import parse_config
 from linphase.errors import ResultsError
+from linphase.store.checking import check, repair
+from linphase.store.columns import SCHEMA_VERSION
+from linphase.store.directory import configs
 from linphase.store.folding import _fold_group
+from linphase.store.reading import count_parts, failed_ids, finished_ids
+from linphase.store.results import load
 from linphase.store.tables import RUNS
+from linphase.store.writing import create, write_failures
+from linphase.sweeps.batch import run_batch
 from tests.test_store import (
     IDS,
     SPECS,
@@ -100,12 +105,12 @@ def results(undisturbed, tmp_path):
 def in_parts(undisturbed, tmp_path):
     """The same results, in four parts of four runs: (the directory, the names of the parts, the ids in each)."""
     path = tmp_path / "r"
-    store.create(path, parse_config(store.configs(undisturbed)[0]))
-    specs = list(store.load(undisturbed).expected().values())
+    create(path, parse_config(configs(undisturbed)[0]))
+    specs = list(load(undisturbed).expected().values())
     names, ids = [], []
     for first in range(0, 16, 4):
         before = set(visible(path / "runs"))
-        sweeping.run_batch(path, specs[first : first + 4])
+        run_batch(path, specs[first : first + 4])
         names += set(visible(path / "runs")) - before
         ids.append([spec.run_id for spec in specs[first : first + 4]])
     return path, names, ids
@@ -143,13 +148,13 @@ def test_a_sweep_that_fills_the_disk_says_so_keeps_what_is_done_and_goes_on_when
     command = ("sweep", "--config", config, "--out", disk / "r", "--no-plot", "--jobs", "1")
     few = ("--set", "grid.gamma_sigma2=[-3.0]")
     assert in_process(*command, *few)[0] == 0
-    earlier = store.load(disk / "r").runs
+    earlier = load(disk / "r").runs
     assert len(earlier) == 4
     set_room(disk, kilobytes=70)  # for some parts, not for all
     code, out = in_process(*command)
     assert code == 2
     assert re.search(r"Error: .*/r: disk full\. Free space and run again, \d+ finished runs are kept", out), out
-    kept = store.load(disk / "r").runs
+    kept = load(disk / "r").runs
     assert 4 <= len(kept) < 16
     same = kept[kept["run_id"].isin(earlier["run_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, earlier, check_exact=True)
@@ -163,20 +168,20 @@ def test_a_sweep_that_fills_the_disk_says_so_keeps_what_is_done_and_goes_on_when
 
 def test_compacting_on_a_full_disk_loses_nothing(disk):
     path = disk / "r"
-    store.create(path, make_config(20))
+    create(path, make_config(20))
     for spec in SPECS[:10]:
         write(path, [spec], n=2000)
     set_room(disk, kilobytes=40)
     code, out = in_process("compact", path)
     assert code == 2
     assert "disk full. Free space and run again, 10 finished runs are kept" in out
-    assert store.finished_ids(path) == set(IDS[:10])
-    assert not store.check(path).leftovers
+    assert finished_ids(path) == set(IDS[:10])
+    assert not check(path).leftovers
     (disk / "ballast").unlink()
     assert in_process("compact", path)[0] == 0
-    assert store.check(path).sound
+    assert check(path).sound
     assert len(visible(path / "runs")) == 1
-    assert store.finished_ids(path) == set(IDS[:10])
+    assert finished_ids(path) == set(IDS[:10])
 
 
 # Damaged parts
@@ -229,7 +234,7 @@ def test_a_damaged_part_is_named_and_moved_aside_and_its_runs_are_trained_again(
         done = linphase(*command)  # they go on
         assert done.exit_code == 0, done.output
         assert (f"{name}: skipped, it cannot be read" in done.output) == (table == "runs")
-    loaded = {"runs": lambda: store.load(path), "trajectories": lambda: store.load(path).final_modes()}
+    loaded = {"runs": lambda: load(path), "trajectories": lambda: load(path).final_modes()}
     if damage is not flip_a_bit:  # nobody but check reads every column
         with pytest.warns(UserWarning, match="skipped"):
             loaded[table]()
@@ -245,8 +250,8 @@ def test_a_damaged_part_is_named_and_moved_aside_and_its_runs_are_trained_again(
     assert f"{name} moved to quarantine/{name}" in repaired.output
     assert os.path.lexists(path / "quarantine" / name)
     assert linphase("check", path).exit_code == 0
-    assert [spec.run_id for spec in store.load(path).missing()] == ids[1]
-    assert store.finished_ids(path) == {*ids[0], *ids[2], *ids[3]}
+    assert [spec.run_id for spec in load(path).missing()] == ids[1]
+    assert finished_ids(path) == {*ids[0], *ids[2], *ids[3]}
 
     assert linphase("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1").exit_code == 0
     same_science(undisturbed, path)
@@ -262,7 +267,7 @@ def test_only_the_runs_without_a_trajectory_leave_a_folded_part(in_parts, undist
     aside = path / "quarantine/runs" / folded  # kept, not deleted
     assert f"4 runs of runs/{folded} without a trajectory taken out, kept in" in repaired.output
     assert pq.read_metadata(aside).num_rows == 16
-    assert store.finished_ids(path) == {*ids[0], *ids[2], *ids[3]}
+    assert finished_ids(path) == {*ids[0], *ids[2], *ids[3]}
     assert linphase("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1").exit_code == 0
     same_science(undisturbed, path)
 
@@ -273,7 +278,7 @@ def test_runs_copied_without_their_trajectories_are_named_and_never_taken_out(re
         checked = linphase("check", results, *options)
         assert checked.exit_code == 1
         assert "without a trajectory: 16 runs" in checked.output
-        assert len(store.finished_ids(results)) == 16
+        assert len(finished_ids(results)) == 16
     assert linphase("status", results).exit_code == 0
 
 
@@ -284,9 +289,9 @@ def test_repair_killed_at_any_moment_loses_no_run_and_is_completed_by_the_next(i
     for last in range(1000):
         copy = path.with_name(f"c{last}")
         shutil.copytree(path, copy)
-        alive = not interrupted_after(last, monkeypatch, store.repair, copy, store.check(copy))
+        alive = not interrupted_after(last, monkeypatch, repair, copy, check(copy))
         assert linphase("check", copy, "--repair").exit_code == 0
-        assert store.finished_ids(copy) == {*ids[2], *ids[3]}
+        assert finished_ids(copy) == {*ids[2], *ids[3]}
         before = pd.concat([pd.read_parquet(file) for file in (copy / "quarantine/runs").glob(names[0])])
         assert sorted(before["run_id"]) == sorted(ids[0])
         shutil.rmtree(copy)
@@ -344,7 +349,7 @@ def test_read_only_results_are_read_by_every_command_and_written_by_none(disk, c
     command = ("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1")
     assert in_process(*command, "--set", "grid.gamma_sigma2=[-3.0]")[0] == 0
     others = parse_config(tomllib.loads(CONFIG)).expand()
-    sweeping.run_batch(path, list(others)[-2:])  # a second part, for compact to fold
+    run_batch(path, list(others)[-2:])  # a second part, for compact to fold
     (path / "runs/part-empty.parquet").touch()
     (path / f"runs/.part-{'0' * 32}.parquet").touch()
     mount("-o", "remount,ro", disk)
@@ -403,7 +408,7 @@ def test_results_that_vanish_under_a_sweep_are_one_clear_error(tmp_path, config)
     assert code == 2, out
     assert re.search(r"Error: .*/r: has vanished", out), out
     assert sum("Error: " in line for line in out.splitlines()) == 1
-    assert len(store.load(tmp_path / "elsewhere").runs) > 0
+    assert len(load(tmp_path / "elsewhere").runs) > 0
 
 
 def test_a_newer_schema_or_configuration_is_one_clear_error_of_every_command(results, config):
@@ -461,7 +466,7 @@ def test_rows_of_an_older_linphase_stay_readable_by_every_command(results, tmp_p
         older.schema.get_field_index("numerics_version"), rows.schema.field(number), pa.array([1] * 16, "int32")
     )
     pq.write_table(older.replace_schema_metadata({"linphase_schema": "0"}), results / "runs/part-older.parquet")
-    loaded = store.load(results)
+    loaded = load(results)
     assert len(loaded.runs) == 32
     assert sorted(set(loaded.runs["numerics_version"])) == [1, parse_and_number(config)]
     assert loaded.runs["escape_time"].isna().sum() >= 16
@@ -472,7 +477,7 @@ def test_rows_of_an_older_linphase_stay_readable_by_every_command(results, tmp_p
     status = linphase("status", results).output
     assert "16 of 16 runs done, 0 missing" in status
     assert "beside them 16 runs of no configuration here" in status
-    assert len(store.load(results).runs) == 32
+    assert len(load(results).runs) == 32
 
 
 def parse_and_number(config):
@@ -581,14 +586,14 @@ def test_a_run_id_is_no_path(results, tmp_path):
     for command in ("status", "classify", "check", "compact"):
         assert linphase(command, results).exit_code in (0, 1)
     with pytest.raises(ResultsError, match="no trajectory"):
-        store.load(results).trajectory("../../0")
+        load(results).trajectory("../../0")
     assert len(sorted(tmp_path.rglob("*"))) == len(before)
 
 
 def test_a_part_that_claims_more_rows_than_memory_is_not_read(results, monkeypatch):
     monkeypatch.setattr("linphase.store.reading.MAX_ROWS", 15)
     with pytest.warns(UserWarning, match="it claims 16 rows"):
-        assert len(store.load(results).runs) == 0
+        assert len(load(results).runs) == 0
 
 
 # Compact
@@ -608,7 +613,7 @@ def test_compact_folds_all_parts_to_one_with_the_same_bits(in_parts, undisturbed
     assert "9 files folded, 2 left" in done.output
     assert len(visible(path / "runs")) == 1
     same_science(undisturbed, path)
-    assert_once(path, store.finished_ids(path))
+    assert_once(path, finished_ids(path))
     assert "nothing to fold" in linphase("compact", path).output
 
 
@@ -631,7 +636,7 @@ def test_a_new_part_that_reads_other_than_it_was_written_replaces_nothing(damage
     assert "read back" in done.output or "reads other than it was written" in done.output
     assert "The old parts are kept" in done.output
     same_science(undisturbed, path)
-    assert not store.check(path).leftovers
+    assert not check(path).leftovers
     assert len(visible(path / "runs")) == 4
 
 
@@ -666,20 +671,20 @@ def kill_at_random_moments(path, kills, rng, *, how="write"):
 @pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.slow)])
 def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path, kills):
     path = tmp_path / "r"
-    store.create(path, make_config(20))
+    create(path, make_config(20))
     rng = np.random.default_rng(kills)
     for spec in SPECS:
         write(path, [spec])
-    before = store.load(path)
+    before = load(path)
     kill_at_random_moments(path, kills, rng)
-    after = store.load(path)
+    after = load(path)
     pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
-    checked = store.check(path)
+    checked = check(path)
     assert checked.sound
     assert checked.runs == 40
     assert linphase("compact", path).exit_code == 0
     assert_once(path, IDS)
-    after = store.load(path)
+    after = load(path)
     pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
     assert after.final_modes().equals(before.final_modes())
 
@@ -703,7 +708,7 @@ def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, un
     assert rounds > 1
     same_science(alone, beside)
     assert linphase("compact", beside).exit_code == 0
-    assert_once(beside, store.finished_ids(alone))
+    assert_once(beside, finished_ids(alone))
     same_science(alone, beside)
 
 
@@ -712,7 +717,7 @@ def test_ten_thousand_runs_are_one_file_and_are_read_in_a_second(tmp_path):
     config = make_config(1000, replicates=5)
     specs = list(config.expand())
     assert len(specs) == 10_000
-    store.create(tmp_path / "r", config)
+    create(tmp_path / "r", config)
     for first in range(0, 10_000, 50):
         write(tmp_path / "r", specs[first : first + 50])
     assert linphase("compact", tmp_path / "r").exit_code == 0
@@ -720,7 +725,7 @@ def test_ten_thousand_runs_are_one_file_and_are_read_in_a_second(tmp_path):
     took = []
     for _ in range(3):
         began = time.process_time()
-        assert len(store.load(tmp_path / "r").runs) == 10_000
+        assert len(load(tmp_path / "r").runs) == 10_000
         took.append(time.process_time() - began)
     assert min(took) < 1
 
@@ -770,7 +775,7 @@ def test_what_a_killed_writer_left_is_named_and_removed_only_when_it_is_old(left
     assert f"{name} removed: a draft that was left 26 hours ago" in linphase("check", results, "--repair").output
     assert not draft.exists()
     assert all(other.exists() for other in others)
-    assert not store.check(results).leftovers
+    assert not check(results).leftovers
     same_science(undisturbed, results)
 
 
@@ -792,22 +797,22 @@ def test_failed_runs_are_left_alone_until_retry_failed(config, tmp_path):
     assert first.exit_code == 1
     assert "4 runs failed" in first.output
     assert "add --retry-failed" in first.output
-    failures = store.load(tmp_path / "r").failures
+    failures = load(tmp_path / "r").failures
     assert set(failures["tolerance"]) == {1e-17}
     assert failures["traceback"].str.contains("Traceback").all()
-    count = store.count_parts(tmp_path / "r")
+    count = count_parts(tmp_path / "r")
     again = linphase(*command, *tolerances)
     assert again.exit_code == 1
-    assert store.count_parts(tmp_path / "r") == count
+    assert count_parts(tmp_path / "r") == count
     assert "4 runs failed" in again.output
     retried = linphase(*command, *tolerances, "--retry-failed")
     assert retried.exit_code == 1
-    assert store.failed_ids(tmp_path / "r") == set(failures["run_id"])
+    assert failed_ids(tmp_path / "r") == set(failures["run_id"])
 
 
 def test_a_failed_run_that_was_finished_since_has_not_failed(tmp_path):
-    store.create(tmp_path / "r", make_config(20))
-    store.write_failures(tmp_path / "r", [make_failure(SPECS[0])])
-    store.write_failures(tmp_path / "r", [make_failure(SPECS[1])])
+    create(tmp_path / "r", make_config(20))
+    write_failures(tmp_path / "r", [make_failure(SPECS[0])])
+    write_failures(tmp_path / "r", [make_failure(SPECS[1])])
     write(tmp_path / "r", SPECS[:1])
-    assert store.failed_ids(tmp_path / "r") == {IDS[1]}
+    assert failed_ids(tmp_path / "r") == {IDS[1]}

@@ -11,15 +11,22 @@ import pytest
 from matplotlib.colors import LogNorm, to_rgb
 from PIL import Image
 
-from linphase import columns, figures, theory
-from linphase.boundary import measured_boundaries
+from linphase.diagram.axes import Window, cell_edges, select
+from linphase.diagram.looks import LOOKS
+from linphase.diagram.measured import measured_boundaries
+from linphase.diagram.panels import OVERVIEW, PANELS
 from linphase.errors import LinphaseError
-from linphase.figures import LOOKS, PANELS, all_panels, phase_diagram, run_figure, save
-from linphase.figures.axes import Window
-from linphase.figures.levels import edge_segments
-from linphase.figures.painting import stripe
+from linphase.figures.collapse import collapse
+from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
+from linphase.figures.evolution import run_figure
+from linphase.figures.painting import edge_segments, stripe
 from linphase.figures.scales import scale_of
-from linphase.trajectory import Modes, ModeTimes, Trajectory
+from linphase.figures.style import FORMATS, STYLES, check_format, save
+from linphase.model.observables import Modes, ModeTimes
+from linphase.runs.records import Trajectory
+from linphase.store.columns import RUNS
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED
+from linphase.theory.mode import mode_value
 
 D, RANK = 64, 4
 GAMMA_SIGMA2 = np.linspace(-3, 0, 7)
@@ -37,7 +44,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "signal_active": (signal > c).sum() / RANK,
         "bulk_active": (bulk > c).mean() if bulk.size else np.nan,
     }
-    row = dict.fromkeys((column.name for column in columns.RUNS), None)
+    row = dict.fromkeys((column.name for column in RUNS), None)
     row |= shares | {f"{k}_by_{by}": v for (k, v), by in product(shares.items(), ("balance", "speedup"))}
     row |= {
         "gamma_sigma2": gamma_sigma2, "gamma_w": gamma_w, "init_variance": D**gamma_sigma2, "width": width,
@@ -96,22 +103,22 @@ def legend_labels(figure):
 
 
 def test_cell_edges_lie_half_way_between_neighbours():
-    np.testing.assert_allclose(figures.cell_edges(np.array([0.0, 1.0, 4.0])), [-0.5, 0.5, 2.5, 5.5])
-    log = figures.cell_edges(np.array([1.0, 100.0]), logarithmic=True)
+    np.testing.assert_allclose(cell_edges(np.array([0.0, 1.0, 4.0])), [-0.5, 0.5, 2.5, 5.5])
+    log = cell_edges(np.array([1.0, 100.0]), logarithmic=True)
     np.testing.assert_allclose(log, [0.1, 10.0, 1000.0])
 
 
 def test_a_lone_value_gets_a_cell_of_unit_width():
-    np.testing.assert_allclose(figures.cell_edges(np.array([2.0])), [1.5, 2.5])
-    lone = figures.cell_edges(np.array([100.0]), logarithmic=True)
+    np.testing.assert_allclose(cell_edges(np.array([2.0])), [1.5, 2.5])
+    lone = cell_edges(np.array([100.0]), logarithmic=True)
     np.testing.assert_allclose(lone, [10**1.5, 10**2.5])
 
 
 def test_every_cell_has_the_colour_of_its_regime(figure):
     ax = figure.axes[0]
     edges = artist(ax, "outcomes").get_coordinates()
-    np.testing.assert_allclose(edges[0, :, 0], figures.cell_edges(GAMMA_SIGMA2))
-    np.testing.assert_allclose(edges[:, 0, 1], figures.cell_edges(GAMMA_W))
+    np.testing.assert_allclose(edges[0, :, 0], cell_edges(GAMMA_SIGMA2))
+    np.testing.assert_allclose(edges[:, 0, 1], cell_edges(GAMMA_W))
     assert ax.get_xlim() == (edges[0, 0, 0], edges[0, -1, 0])
     for (row, y), (column, x) in product(enumerate(GAMMA_W), enumerate(GAMMA_SIGMA2)):
         c = D**x * int(D**y)
@@ -156,9 +163,9 @@ def test_unconverged_cells_are_hatched_and_no_others(runs, figure):
     for panel in ("regime", "test-error"):
         ax = phase_diagram(spoiled, AXES, panel).axes[0]
         points = np.concatenate(artist(ax, "unconverged").get_segments())
-        columns_hit = np.searchsorted(figures.cell_edges(GAMMA_SIGMA2), points[:, 0], side="right") - 1
+        columns_hit = np.searchsorted(cell_edges(GAMMA_SIGMA2), points[:, 0], side="right") - 1
         assert {0, 3} <= set(columns_hit) <= {0, 1, 3, 4}  # a stroke may end on the cell's far edge
-        assert points[:, 1].max() <= figures.cell_edges(GAMMA_W)[4] + 1e-9
+        assert points[:, 1].max() <= cell_edges(GAMMA_W)[4] + 1e-9
     assert not artists(figure.axes[0], "unconverged")
 
 
@@ -214,15 +221,15 @@ def test_a_part_is_chosen_by_key_or_column_with_the_digits_a_user_types(runs):
     both = pd.concat([runs, runs.assign(rank=2), runs.assign(rank=2, replicate=1)], ignore_index=True)
     axes = AXES | {"task.rank": [2, 4]}
     for key in ("task.rank", "rank"):
-        part, left = figures.select(both, axes, {key: ["2"], "replicate": ["1"]})
+        part, left = select(both, axes, {key: ["2"], "replicate": ["1"]})
         assert len(part) == len(runs)
         assert set(part["rank"]) == {2}
         assert left == axes | {"task.rank": [2]}
     figure = phase_diagram(part, left, "test-error")
     assert figure.axes[0].get_title().endswith("rank = 2")
     fine = {"gamma_sigma2": [-3.0, -1.0 / 3], "gamma_w": AXES["gamma_w"]}
-    assert figures.select(runs, fine, {"gamma_sigma2": ["-0.3333"]})[1]["gamma_sigma2"] == [-1.0 / 3]
-    assert figures.select(both, axes, {"rank": [2, 4]})[1] == axes
+    assert select(runs, fine, {"gamma_sigma2": ["-0.3333"]})[1]["gamma_sigma2"] == [-1.0 / 3]
+    assert select(both, axes, {"rank": [2, 4]})[1] == axes
 
 
 def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs):
@@ -230,11 +237,11 @@ def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs):
     with pytest.raises(
         LinphaseError, match=r"an axis of the sweep, gamma_sigma2, gamma_w, task.rank, or replicate, fo"
     ):
-        figures.select(runs, axes, {"noise": ["1"]})
+        select(runs, axes, {"noise": ["1"]})
     with pytest.raises(LinphaseError, match=r"rank must be one of 2, 4, found 3"):
-        figures.select(runs, axes, {"rank": ["3"]})
+        select(runs, axes, {"rank": ["3"]})
     with pytest.raises(LinphaseError, match=r"replicate must be one of 0, found x"):
-        figures.select(runs, axes, {"replicate": ["x"]})
+        select(runs, axes, {"replicate": ["x"]})
 
 
 # ----------------------------------------------------------------------------------------------------- panels
@@ -319,7 +326,7 @@ def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
     ]
     facets = phase_diagram(runs, AXES | {"task.rank": [2, 4]}, "regime", **others)
     assert facets.legends[0].get_title().get_text() == named
-    assert figures.evidence(runs, AXES, bulk_cut=0.3).legends[0].get_title().get_text() == "bulk cut 0.3"
+    assert evidence(runs, AXES, bulk_cut=0.3).legends[0].get_title().get_text() == "bulk cut 0.3"
 
 
 def test_no_title_of_all_panels_is_wider_than_its_panel(runs):
@@ -333,7 +340,7 @@ def test_all_panels_stand_in_one_figure_each_with_its_colour_bar(runs):
     figure = all_panels(runs, AXES)
     assert len(figure.axes) == 6 + 5
     titles = [ax.get_title() for ax in figure.axes[:6]]
-    assert [title.split(",\n")[0] for title in titles] == [PANELS[name].title for name in figures.OVERVIEW]
+    assert [title.split(",\n")[0] for title in titles] == [PANELS[name].title for name in OVERVIEW]
 
 
 def test_an_unknown_panel_and_a_lone_axis_are_refused(runs):
@@ -353,7 +360,7 @@ def test_a_third_axis_makes_one_facet_for_each_value(runs):
     assert [artist(ax, "numbers").get_array().count() for ax in figure.axes[:2]] == [5, len(runs)]
     norms = [artist(ax, "numbers").norm for ax in figure.axes[:2]]
     assert norms[0] is norms[1]
-    edges = [artist(ax, f"{theory.UNDERPARAMETERIZED}, finite d").get_ydata()[0] for ax in figure.axes[:2]]
+    edges = [artist(ax, f"{UNDERPARAMETERIZED}, finite d").get_ydata()[0] for ax in figure.axes[:2]]
     np.testing.assert_allclose(edges, np.log([2, 4]) / np.log(D))
 
 
@@ -407,13 +414,13 @@ def test_two_further_axes_make_a_table_of_facets(runs):
 
 def test_the_lines_lie_where_theory_puts_them(figure):
     ax = figure.axes[0]
-    finite = artist(ax, f"{theory.ACTIVE_LAZY}, finite d")
+    finite = artist(ax, f"{ACTIVE_LAZY}, finite d")
     x, y = finite.get_data()
     inside = np.isfinite(x) & (x > -3) & (x < 0)
     s = D / np.sqrt(RANK)
     np.testing.assert_allclose(float(D) ** (x + y)[inside], s + D / s)
     assert finite.get_linestyle() == "-"
-    dashed = artist(ax, f"{theory.MIXED_BALANCED}, asymptotic")
+    dashed = artist(ax, f"{MIXED_BALANCED}, asymptotic")
     x, y = dashed.get_data()
     np.testing.assert_allclose((x + y)[(x > -3) & (x < 0)], 0.5)
     assert dashed.get_linestyle() == "--"
@@ -423,23 +430,23 @@ def test_the_lines_lie_where_theory_puts_them(figure):
 def test_on_raw_axes_the_same_lines_are_converted(runs):
     axes = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
     ax = phase_diagram(runs, axes, "regime").axes[0]
-    x, y = artist(ax, f"{theory.ACTIVE_LAZY}, finite d").get_data()
+    x, y = artist(ax, f"{ACTIVE_LAZY}, finite d").get_data()
     inside = np.isfinite(x) & (x > D**-3.0) & (x < 1)
     s = D / np.sqrt(RANK)
     np.testing.assert_allclose((x * y)[inside], s + D / s)
-    np.testing.assert_allclose(artist(ax, f"{theory.UNDERPARAMETERIZED}, finite d").get_ydata(), RANK)
+    np.testing.assert_allclose(artist(ax, f"{UNDERPARAMETERIZED}, finite d").get_ydata(), RANK)
 
 
 def test_solid_lines_cover_dashed_ones_that_all_but_meet_them(figure):
-    for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED):
+    for name in (ACTIVE_LAZY, MIXED_BALANCED):
         solid, dashed = (artist(figure.axes[0], f"{name}, {kind}") for kind in ("finite d", "asymptotic"))
         assert solid.get_zorder() > dashed.get_zorder()
 
 
 def test_a_dashed_line_on_its_solid_one_is_left_out(runs):
     ax = phase_diagram(runs.assign(rank=1), AXES, "regime").axes[0]
-    assert artists(ax, f"{theory.ACTIVE_LAZY}, finite d")
-    assert not artists(ax, f"{theory.ACTIVE_LAZY}, asymptotic")
+    assert artists(ax, f"{ACTIVE_LAZY}, finite d")
+    assert not artists(ax, f"{ACTIVE_LAZY}, asymptotic")
 
 
 def test_the_spread_of_one_draw_is_drawn_over_outcomes_alone_and_named_where_it_is_in_view(runs, figure):
@@ -454,12 +461,12 @@ def test_the_spread_of_one_draw_is_drawn_over_outcomes_alone_and_named_where_it_
 
 def test_full_rank_draws_no_line_between_mixed_and_balanced(runs):
     ax = phase_diagram(runs.assign(rank=D), AXES, "regime").axes[0]
-    assert not any(theory.MIXED_BALANCED in str(line.get_gid()) for line in ax.lines)
+    assert not any(MIXED_BALANCED in str(line.get_gid()) for line in ax.lines)
 
 
 def test_without_noise_there_is_no_line_between_mixed_and_balanced(runs):
     ax = phase_diagram(runs.assign(noise=0.0), AXES, "regime").axes[0]
-    assert not artists(ax, f"{theory.MIXED_BALANCED}, finite d")
+    assert not artists(ax, f"{MIXED_BALANCED}, finite d")
 
 
 def test_no_lines_where_runs_of_different_tasks_meet_or_an_axis_is_neither_variance_nor_width(runs):
@@ -495,12 +502,12 @@ def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(fig
 @pytest.mark.slow
 def test_no_name_of_a_line_lies_across_another_line_even_in_small_diagrams(runs):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
-    for style in figures.STYLES:
+    for style in STYLES:
         for figure in (
             phase_diagram(runs, AXES, "regime", style=style),
             all_panels(runs, AXES, style=style),
-            figures.evidence(runs, AXES, style=style),
-            figures.against(runs, runs, AXES, "regime", style=style),
+            evidence(runs, AXES, style=style),
+            against(runs, runs, AXES, "regime", style=style),
             phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", style=style),
         ):
             ax = figure.axes[0]
@@ -536,9 +543,7 @@ def test_a_talk_has_wider_figures_with_larger_type_and_broader_lines(runs):
         lambda figure: figure.axes[0].xaxis.label.get_size(),
         lambda figure: artists(figure.axes[0], "line label")[0].get_size() / figure.get_size_inches()[0],
         lambda figure: figure.legends[0].get_texts()[0].get_size() / figure.get_size_inches()[0],
-        lambda figure: (
-            artist(figure.axes[0], f"{theory.ACTIVE_LAZY}, finite d").get_linewidth() / figure.get_size_inches()[0]
-        ),
+        lambda figure: artist(figure.axes[0], f"{ACTIVE_LAZY}, finite d").get_linewidth() / figure.get_size_inches()[0],
     ):
         assert measure(talk) > 1.05 * measure(paper)
     with pytest.raises(LinphaseError, match="style must be one of paper, talk, found 'poster'"):
@@ -597,7 +602,7 @@ def test_the_regimes_are_an_ordered_trio_in_grey_and_to_a_deuteranope():
 def trajectory(n=30, modes=6, **changes):
     time = np.concatenate([[0.0], np.geomspace(1e-3, 2, n - 1)])
     target = np.linspace(20, 2, modes)
-    s = theory.mode_value(time[:, None], 0, target, 5.0)
+    s = mode_value(time[:, None], 0, target, 5.0)
     error = ((s - target) ** 2).mean(axis=1)
     final = Modes(s[-1], s[-1] / 20, s[-1], target)
     fields = {"time": time, "step": np.arange(n), "train_error": error, "test_error": error + 0.1} | changes
@@ -727,7 +732,7 @@ def test_the_papers_levels_run_along_the_edges_of_cells_and_are_named(runs):
     figure = phase_diagram(runs, AXES, "distance")
     ax = figure.axes[0]
     x = np.array(artist(ax, "level -4").get_segments())[..., 0]
-    np.testing.assert_allclose(x, figures.cell_edges(GAMMA_SIGMA2)[3])  # between -4.3 and -3.25
+    np.testing.assert_allclose(x, cell_edges(GAMMA_SIGMA2)[3])  # between -4.3 and -3.25
     assert len(x) == len(GAMMA_W)
     assert [text.get_text() for text in artists(ax, "level label")] == ["\N{MINUS SIGN}4"]
     assert not artists(ax, "level -7")  # below all
@@ -749,7 +754,7 @@ def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
     for axes, logarithm in ((AXES, lambda x: x), (raw, lambda x: np.log(x) / np.log(D))):
         figure = phase_diagram(runs, axes, "regime", measured=found)
         ax = figure.axes[0]
-        for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED):
+        for name in (ACTIVE_LAZY, MIXED_BALANCED):
             here = [one for one in found if one.name == name and np.isfinite(one.gamma_sigma2)]
             x, y = artist(ax, f"{name}, measured").get_data()
             np.testing.assert_allclose(logarithm(x), [one.gamma_sigma2 for one in here])
@@ -757,14 +762,14 @@ def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
             ends = np.array(artist(ax, f"{name}, interval").get_segments())[:, :, 0]
             np.testing.assert_allclose(logarithm(ends) - logarithm(x)[:, None], [[-0.1, 0.2]] * len(here))
             assert f"{name}, measured" in legend_labels(figure)
-    styles = [artist(ax, f"{name}, measured").get_marker() for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED)]
+    styles = [artist(ax, f"{name}, measured").get_marker() for name in (ACTIVE_LAZY, MIXED_BALANCED)]
     assert styles[0] != styles[1]
 
 
 def test_an_interval_that_ends_beyond_the_grid_runs_to_the_edge_and_has_an_arrow(runs):
     found = [replace(one, low=-np.inf, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs)]
     raw = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
-    name = theory.ACTIVE_LAZY
+    name = ACTIVE_LAZY
     for axes in (AXES, raw):
         ax = phase_diagram(runs, axes, "regime", measured=found).axes[0]
         ends = np.array(artist(ax, f"{name}, interval").get_segments())[:, :, 0]
@@ -778,7 +783,7 @@ def test_measured_boundaries_stand_in_their_own_facet(runs):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     found = [one for one in measured_boundaries(both, ["rank"]) if dict(one.facet)["rank"] == 2]
     figure = phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", measured=found)
-    name = f"{theory.ACTIVE_LAZY}, measured"
+    name = f"{ACTIVE_LAZY}, measured"
     assert [len(artists(ax, name)) for ax in figure.axes] == [1, 0]
 
 
@@ -788,7 +793,7 @@ def test_measured_boundaries_stand_in_their_own_facet(runs):
 def test_outcomes_against_predicted_show_the_cells_that_differ_in_both_colours(runs):
     predicted = runs.copy()
     predicted.loc[35, "signal_active"] = 0.0  # lazy, where balanced is measured
-    figure = figures.against(runs, predicted.iloc[1:], AXES, "regime")
+    figure = against(runs, predicted.iloc[1:], AXES, "regime")
     last = figure.axes[2]
     below, above = artist(last, "ties").get_facecolors()[:, :3]
     np.testing.assert_allclose([below, above], [to_rgb(LOOKS[name].color) for name in ("balanced", "lazy")])
@@ -801,7 +806,7 @@ def test_outcomes_against_predicted_show_the_cells_that_differ_in_both_colours(r
 def test_numbers_over_decades_are_compared_by_the_logarithm_of_their_ratio_and_shares_by_their_difference(runs):
     predicted = runs.assign(final_time=lambda t: t["final_time"] / 2, signal_active=lambda t: t["signal_active"] - 0.1)
     for panel, expected in (("final-time", np.log(2)), ("signal-active", 0.1)):
-        figure = figures.against(pd.concat([runs, runs]), predicted, AXES, panel)
+        figure = against(pd.concat([runs, runs]), predicted, AXES, panel)
         numbers = artist(figure.axes[2], "numbers")
         np.testing.assert_allclose(np.ma.compressed(numbers.get_array()), expected)
         assert numbers.norm.vmin == -numbers.norm.vmax
@@ -812,7 +817,7 @@ def test_numbers_over_decades_are_compared_by_the_logarithm_of_their_ratio_and_s
 def test_zero_and_missing_numbers_against_predicted_are_no_infinite_ratios(runs):
     zero = runs.assign(iterations_at_min=[0.0, 0.0, *[5.0] * (len(runs) - 2)])
     other = runs.assign(iterations_at_min=[0.0, *[5.0] * (len(runs) - 1)])
-    last = figures.against(zero, other, AXES, "iterations").axes[2]
+    last = against(zero, other, AXES, "iterations").axes[2]
     numbers = artist(last, "numbers").get_array()
     assert numbers.count() == len(runs) - 1
     assert numbers.max() == numbers.min() == 0
@@ -822,26 +827,26 @@ def test_zero_and_missing_numbers_against_predicted_are_no_infinite_ratios(runs)
 def test_theory_is_the_same_in_every_facet_of_a_training(runs):
     both = pd.concat([runs.assign(kind=kind) for kind in ("flow", "gd")])
     axes = AXES | {"dynamics.kind": ["flow", "gd"]}
-    figure = figures.against(both, runs.assign(kind="modes"), axes, "test-error")
+    figure = against(both, runs.assign(kind="modes"), axes, "test-error")
     assert [artist(ax, "numbers").get_array().count() for ax in figure.axes[:6]] == [len(runs)] * 6
     assert figure.axes[0].get_title().endswith("\nkind = flow, measured")
 
 
 def test_a_figure_against_theory_says_that_it_starts_from_zero_and_which_side_did_not_converge(runs):
     early = runs.assign(status="stopped_early", converged=False)
-    figure = figures.against(early, runs.assign(kind="modes"), AXES, "test-error")
+    figure = against(early, runs.assign(kind="modes"), AXES, "test-error")
     assert figure.legends[0].get_title().get_text().startswith("predicted: theory from $A(0) = 0$")
     assert legend_labels(figure)[0] == "measured: no cell converged (hatching left out)"
-    same = figures.against(runs, early, AXES, "regime", names=("one", "two"))
+    same = against(runs, early, AXES, "regime", names=("one", "two"))
     assert same.legends[0].get_title().get_text() == ""
     assert "two: unconverged" in legend_labels(same)
 
 
 def test_nothing_in_common_or_nothing_predicted_is_refused(runs):
     with pytest.raises(LinphaseError, match="no cell is both"):
-        figures.against(runs, runs.assign(gamma_w=lambda t: t["gamma_w"] + 0.01), AXES, "test-error")
+        against(runs, runs.assign(gamma_w=lambda t: t["gamma_w"] + 0.01), AXES, "test-error")
     with pytest.raises(LinphaseError, match="needs column imbalance"):
-        figures.against(runs, runs.assign(imbalance=None), AXES, "imbalance")
+        against(runs, runs.assign(imbalance=None), AXES, "imbalance")
 
 
 # ----------------------------------------------------------------------------------------- evidence and collapse
@@ -850,12 +855,12 @@ def test_nothing_in_common_or_nothing_predicted_is_refused(runs):
 def test_the_evidence_shows_three_measures_and_dots_where_they_part(runs):
     other = runs.copy()
     other.loc[35, "signal_active_by_balance"] = 0.0
-    figure = figures.evidence(other, AXES)
+    figure = evidence(other, AXES)
     assert color_at(figure.axes[1], 5, 0) == pytest.approx(to_rgb(LOOKS["lazy"].color), abs=1e-6)
     x, y = artist(figure.axes[3], "parting").get_data()
     assert (x.tolist(), y.tolist()) == ([GAMMA_SIGMA2[0]], [GAMMA_W[5]])
     assert "regimes differ (1 of 42 cells)" in legend_labels(figure)
-    facets = figures.evidence(pd.concat([other, other.assign(rank=2)]), AXES | {"task.rank": [2, 4]})
+    facets = evidence(pd.concat([other, other.assign(rank=2)]), AXES | {"task.rank": [2, 4]})
     assert [ax.get_title() for ax in facets.axes[3:8:4]] == [f"modes on which all agree\nrank = {k}" for k in (2, 4)]
 
 
@@ -871,7 +876,7 @@ def modes_of(runs, error):
 def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
     wide = runs["width"] > D**1.9
     modes = pd.concat([modes_of(runs[wide], 1.04), modes_of(runs[~wide], 1.06)])
-    figure = figures.collapse(runs, modes)
+    figure = collapse(runs, modes)
     above, below = figure.axes[:2]
     words = [text.get_text() for text in artists(above, "table")]
     rows = [words[i : i + 3] for i in range(0, len(words), 3)]
@@ -890,28 +895,28 @@ def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
 def test_the_collapse_says_how_many_modes_its_lower_diagram_leaves_out(runs):
     modes = modes_of(runs, 1.0)
     modes.loc[100, "speed_up"] *= 1e3
-    words = [text.get_text() for text in artists(figures.collapse(runs, modes).axes[0], "table")]
+    words = [text.get_text() for text in artists(collapse(runs, modes).axes[0], "table")]
     assert words[-3:] == ["outside, below", "1", ""]
 
 
 def test_the_collapse_leaves_out_what_did_not_converge(runs):
     spoiled = runs.assign(status=["step_limit", *["converged"] * (len(runs) - 1)])
-    figure = figures.collapse(spoiled, modes_of(runs, 1.0))
+    figure = collapse(spoiled, modes_of(runs, 1.0))
     assert len(artist(figure.axes[1], "modes").get_offsets()) == 20 * (len(runs) - 1)
     assert figure.axes[0].get_title().startswith("every mode of every converged run on")
-    assert figures.collapse(runs, modes_of(runs, 1.0)).axes[0].get_title().startswith("every mode of every run on")
+    assert collapse(runs, modes_of(runs, 1.0)).axes[0].get_title().startswith("every mode of every run on")
     with pytest.raises(LinphaseError, match=r"0 of 42 runs converged.* Sweep with stop\.rule"):
-        figures.collapse(runs.assign(status="diverged"), modes_of(runs, 1.0))
+        collapse(runs.assign(status="diverged"), modes_of(runs, 1.0))
 
 
 @pytest.mark.parametrize("draw", ["evidence", "against", "against theory", "collapse", "all_panels", "crossing facets"])
 def test_nothing_of_a_figure_is_cut_off_and_titles_do_not_meet(runs, draw):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     figure = {
-        "evidence": lambda: figures.evidence(runs, AXES),
-        "against": lambda: figures.against(runs, runs, AXES, "overlap"),
-        "against theory": lambda: figures.against(runs, runs.assign(kind="modes"), AXES, "test-error"),
-        "collapse": lambda: figures.collapse(runs, modes_of(runs, 1.0)),
+        "evidence": lambda: evidence(runs, AXES),
+        "against": lambda: against(runs, runs, AXES, "overlap"),
+        "against theory": lambda: against(runs, runs.assign(kind="modes"), AXES, "test-error"),
+        "collapse": lambda: collapse(runs, modes_of(runs, 1.0)),
         "all_panels": lambda: all_panels(runs, AXES, panels=list(PANELS)),
         "crossing facets": lambda: phase_diagram(both, AXES | {"task.rank": [2, 4]}, "crossing-time"),
     }[draw]()
@@ -964,7 +969,7 @@ def test_an_svg_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
     assert "<dc:date>" not in content
 
 
-@pytest.mark.parametrize("suffix", figures.FORMATS)
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_the_same_runs_give_the_same_bytes_and_no_other_file(runs, tmp_path, suffix):
     axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
     paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
@@ -978,7 +983,7 @@ def test_another_suffix_is_refused_before_anything_is_written(figure, tmp_path):
     for name in ("diagram.jpg", "diagram"):
         with pytest.raises(LinphaseError, match=r"must end in \.png, \.pdf or \.svg, found"):
             save(figure, tmp_path / name)
-    assert figures.check_format(tmp_path / "Diagram.PDF") == "pdf"
+    assert check_format(tmp_path / "Diagram.PDF") == "pdf"
     assert not list(tmp_path.iterdir())
 
 

@@ -20,12 +20,19 @@ from matplotlib.ft2font import __freetype_version__
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from linphase import evolution, figures
-from linphase.boundary import measured_boundaries
-from linphase.figures import PANELS
-from linphase.prediction import predict
-from linphase.spec import Initialization, RecordConfig, StopConfig, TaskConfig
-from linphase.task import draw_task
+from linphase.diagram.measured import measured_boundaries
+from linphase.diagram.panels import FIGURES, PANELS
+from linphase.figures.collapse import collapse
+from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
+from linphase.figures.evolution import run_figure
+from linphase.figures.style import save
+from linphase.figures.timelines import title_of, trajectory_figure
+from linphase.figures.trajectory_map import trajectory_map
+from linphase.model.network import Initialization
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.predicting import crossings, predict, theory_beside
+from linphase.runs.recorder import RecordConfig
+from linphase.runs.stopping import StopConfig
 from tests.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, modes_of, run, table
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,13 +74,13 @@ def predicted_run(gamma_sigma2, gamma_w):
 
 def one_cell(style="paper"):
     row, trajectory = predicted_run(-0.5, 1.0)
-    return figures.trajectory_figure(
+    return trajectory_figure(
         trajectory,
         threshold=row["threshold"],
         rank=TASK.rank,
-        crossings=evolution.crossings(trajectory, row["threshold"]),
-        theory=evolution.theory_beside(row, trajectory),
-        title=figures.title_of(row, "mixed"),
+        crossings=crossings(trajectory, row["threshold"]),
+        theory=theory_beside(row, trajectory),
+        title=title_of(row, "mixed"),
         style=style,
     )
 
@@ -84,45 +91,45 @@ def small_diagrams():
         (i, j): predicted_run(x, y) for i, y in enumerate(axes["gamma_w"]) for j, x in enumerate(axes["gamma_sigma2"])
     }
     rows = table(*(row for row, _ in made.values()))
-    return figures.trajectory_map(rows, axes, {cell: trajectory for cell, (_, trajectory) in made.items()})
+    return trajectory_map(rows, axes, {cell: trajectory for cell, (_, trajectory) in made.items()})
 
 
 def facets():
     both = pd.concat([runs(), runs().assign(rank=2)], ignore_index=True)
-    return figures.phase_diagram(both, AXES | {"task.rank": [2, 4]}, "test-error")
+    return phase_diagram(both, AXES | {"task.rank": [2, 4]}, "test-error")
 
 
 def raw_axes():
     some = runs()[lambda rows: rows["gamma_w"] > 0.5]
     axes = {"init_variance": sorted(set(some["init_variance"])), "width": sorted(set(some["width"]))}
-    return figures.phase_diagram(some, axes, "regime")
+    return phase_diagram(some, axes, "regime")
 
 
 def single_run():
     _, trajectory = predicted_run(-1.0, 1.5)
-    return figures.run_figure(trajectory, threshold=3.0, rank=TASK.rank, theory=trajectory)
+    return run_figure(trajectory, threshold=3.0, rank=TASK.rank, theory=trajectory)
 
 
 PICTURES = {
-    **{panel: lambda panel=panel: figures.phase_diagram(runs(), AXES, panel) for panel in PANELS},
-    "evidence": lambda: figures.evidence(runs(), AXES),
-    "collapse": lambda: figures.collapse(one_each(), modes_of(one_each(), 1.02)),
-    "all": lambda: figures.all_panels(runs(), AXES),
+    **{panel: lambda panel=panel: phase_diagram(runs(), AXES, panel) for panel in PANELS},
+    "evidence": lambda: evidence(runs(), AXES),
+    "collapse": lambda: collapse(one_each(), modes_of(one_each(), 1.02)),
+    "all": lambda: all_panels(runs(), AXES),
     "trajectories": small_diagrams,
     "trajectories-at": one_cell,
     "trajectories-at-talk": lambda: one_cell("talk"),
-    "against-theory": lambda: figures.against(runs(), runs().iloc[1:].assign(kind="modes"), AXES, "regime"),
-    "boundaries": lambda: figures.phase_diagram(runs(), AXES, "regime", measured=measured_boundaries(runs())),
+    "against-theory": lambda: against(runs(), runs().iloc[1:].assign(kind="modes"), AXES, "regime"),
+    "boundaries": lambda: phase_diagram(runs(), AXES, "regime", measured=measured_boundaries(runs())),
     "facets": facets,
     "raw-axes": raw_axes,
     "run": single_run,
-    "talk": lambda: figures.phase_diagram(runs(), AXES, "regime", style="talk"),
+    "talk": lambda: phase_diagram(runs(), AXES, "regime", style="talk"),
 }
 
 
-def save(figure, file):
+def save_golden(figure, file):
     """With the FreeType that set the text, and as few colours as tell them apart: a third of the size."""
-    figures.save(figure, file, dpi=DPI)
+    save(figure, file, dpi=DPI)
     told = PngInfo()
     told.add_text("FreeType", __freetype_version__)
     with Image.open(file) as image:
@@ -156,7 +163,7 @@ def difference(one, two):
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_panel_looks_as_it_did(name, tmp_path):
     before = golden(name)
-    save(PICTURES[name](), tmp_path / "now.png")
+    save_golden(PICTURES[name](), tmp_path / "now.png")
     found = difference(tmp_path / "now.png", before)
     assert found <= TOLERANCE, f"{name} differs by {found:.1f}: if that is meant, python -m tests.test_golden and look"
 
@@ -164,7 +171,7 @@ def test_every_panel_looks_as_it_did(name, tmp_path):
 def another_cell():
     changed = runs()
     changed.loc[(changed["gamma_sigma2"] == 0) & (changed["gamma_w"] == GAMMA_W[4]), "signal_active"] = 1.0  # mixed
-    return figures.phase_diagram(changed, AXES, "regime")
+    return phase_diagram(changed, AXES, "regime")
 
 
 def without(remove):
@@ -185,14 +192,14 @@ DEFECTS = {
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_the_tolerance_is_below_what_a_defect_makes(defect, tmp_path):
     before = golden("regime")
-    save(DEFECTS[defect](), tmp_path / "now.png")
+    save_golden(DEFECTS[defect](), tmp_path / "now.png")
     assert difference(tmp_path / "now.png", before) > 1.2 * TOLERANCE
 
 
 def test_there_is_an_image_of_every_panel_and_no_other_and_all_are_small():
     files = list(GOLDEN.iterdir())
     assert {file.name for file in files} == {f"{name}.png" for name in PICTURES}
-    assert set(PICTURES) >= {*PANELS, *figures.FIGURES}
+    assert set(PICTURES) >= {*PANELS, *FIGURES}
     assert sum(file.stat().st_size for file in files) < 1_500_000
 
 
@@ -201,5 +208,5 @@ if __name__ == "__main__":
     for old in GOLDEN.glob("*.png"):
         old.unlink()
     for picture in PICTURES:
-        save(PICTURES[picture](), GOLDEN / f"{picture}.png")
+        save_golden(PICTURES[picture](), GOLDEN / f"{picture}.png")
         print(GOLDEN / f"{picture}.png")

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from linphase.dynamics import GradientDescent, paper_learning_rate
+from linphase.dynamics.gradient_descent import GradientDescent, PaperRate, paper_learning_rate
 from linphase.errors import LinphaseError
-from linphase.network import Weights, estimated_initialization, gaussian_start
-from linphase.spec import Initialization, PaperRate, StopConfig, TaskConfig
-from linphase.task import draw_task
-from linphase.training import PaperRule, train
+from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.stopping import PaperRule, StopConfig
+from linphase.runs.training import train
 from tests import naive
 
 

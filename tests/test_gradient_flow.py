@@ -2,15 +2,14 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from linphase.dynamics import GradientFlow
 from linphase.dynamics.chebyshev import stability_bound, stages, stages_for
-from linphase.dynamics.gradient_flow import _ChebyshevStep
+from linphase.dynamics.gradient_flow import GradientFlow, _ChebyshevStep
 from linphase.errors import LinphaseError
-from linphase.network import Weights, estimated_initialization, gaussian_start
-from linphase.spec import Initialization, StopConfig, TaskConfig
-from linphase.task import Task, draw_task
-from linphase.theory import mode_value
-from linphase.training import train
+from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
+from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.runs.stopping import StopConfig
+from linphase.runs.training import train
+from linphase.theory.mode import mode_value
 from tests import naive
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from linphase import store, sweeping
-from linphase.config import parse_config
-from linphase.sweeping import local
-from linphase.sweeping.claims import Claims
+from linphase.config.config import parse_config
+from linphase.store.results import load
+from linphase.store.writing import create
+from linphase.sweeps import local, schedule
+from linphase.sweeps.claims import Claims
+from linphase.sweeps.sweeping import iter_sweep
 from tests.sweeps import SLOWER, finish, members, same_science, start_sweep, workers
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
@@ -40,7 +42,7 @@ def slower(tmp_path_factory):
 
 def complete(slower: Path, path: Path) -> None:
     """Every run is there once, with the bits of the undisturbed sweep."""
-    results = store.load(path / "r")
+    results = load(path / "r")
     assert results.runs["run_id"].is_unique
     assert not results.missing()
     same_science(slower, path / "r")
@@ -110,7 +112,7 @@ def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken
             time.sleep(0.1)
         assert members(process.pid) == []
         if begun:
-            store.load(tmp_path / "r")  # every part can be read: a warning would be an error here
+            load(tmp_path / "r")  # every part can be read: a warning would be an error here
     finish(start_sweep(tmp_path))
     complete(slower, tmp_path)
 
@@ -122,7 +124,7 @@ def test_sweeps_side_by_side_share_the_runs_and_train_few_of_them_twice(tmp_path
     outs = [finish(process, timeout=300) for process in processes]
     told = [re.search(r"others did (\d+) of (\d+) runs meanwhile; (\d+) were", out) for out in outs]
     trained = sum(int(match[2]) - int(match[1]) for match in told if match)
-    results = store.load(tmp_path / "r")
+    results = load(tmp_path / "r")
     assert len(results.runs) == 400
     assert results.runs["run_id"].is_unique
     assert set(results.runs["status"]) == {"converged"}
@@ -137,12 +139,12 @@ def test_sweeps_side_by_side_share_the_runs_and_train_few_of_them_twice(tmp_path
 @pytest.mark.slow
 def test_a_suspended_sweep_keeps_nobody_waiting_for_long(tmp_path, monkeypatch):
     config = parse_config({"name": "s", "task": {"dimension": 8}, "grid": {"gamma_sigma2": [-2.0, -1.0], "gamma_w": 1}})
-    store.create(tmp_path / "r", config)
-    monkeypatch.setattr(sweeping.schedule, "GRACE", 1.0)
+    create(tmp_path / "r", config)
+    monkeypatch.setattr(schedule, "GRACE", 1.0)
     with Claims(tmp_path / "r") as suspended:
         suspended.add(spec.run_id for spec in config.expand())  # alive, and never doing it
         began = time.monotonic()
-        assert len(list(sweeping.iter_sweep(config, tmp_path / "r", jobs=1))) == 2
+        assert len(list(iter_sweep(config, tmp_path / "r", jobs=1))) == 2
         assert 1 < time.monotonic() - began < 10
 
 
@@ -176,18 +178,18 @@ def crashing_batch(directory, specs):
 
 def hungry_batch(directory, specs):
     """A batch that asks for more memory than there is at width 2; the other runs of the batch go on."""
-    import linphase.running
+    import linphase.runs.training
 
-    train = linphase.running.train_spec
+    train = linphase.runs.training.train_spec
 
     def train_spec(spec, task):
         return bytearray(2**62) if spec.initialization.width == 2 else train(spec, task)
 
-    linphase.running.train_spec = train_spec
+    linphase.runs.training.train_spec = train_spec
     try:
         return _run_batch(directory, specs)
     finally:
-        linphase.running.train_spec = train
+        linphase.runs.training.train_spec = train
 
 
 @pytest.mark.slow
@@ -201,8 +203,8 @@ def test_a_run_that_crashes_or_eats_all_memory_is_in_the_table_with_its_tracebac
     grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "width": [1, 2, 4, 8]}
     config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 1}, "grid": grid})
     monkeypatch.setattr(local, "run_batch", batch)
-    rows = list(sweeping.iter_sweep(config, tmp_path / "r", jobs=2))
-    results = store.load(tmp_path / "r")
+    rows = list(iter_sweep(config, tmp_path / "r", jobs=2))
+    results = load(tmp_path / "r")
     assert sorted(row["run_id"] for row in rows) == sorted(results.runs["run_id"])
     failed = results.runs["status"] == "failed"
     assert set(results.runs[failed]["width"]) == {2}
@@ -217,7 +219,7 @@ def test_a_run_beyond_its_time_ends_with_what_it_has(tmp_path):
     limited = parse_config({**base, "run": {"max_time": 1e-9}})
     assert [spec.run_id for spec in limited.expand()] == [spec.run_id for spec in parse_config(base).expand()]
     assert limited.digest == parse_config(base).digest
-    (row,) = sweeping.iter_sweep(limited, tmp_path / "r", jobs=1)
+    (row,) = iter_sweep(limited, tmp_path / "r", jobs=1)
     assert (row["status"], row["converged"]) == ("step_limit", False)
     assert row["final_train_error"] > 0
 
@@ -226,7 +228,7 @@ def test_a_sweep_after_a_kill_does_not_wait_for_the_dead(slower_claims):
     """A claim file without a flock delays nothing."""
     path, config = slower_claims
     began = time.monotonic()
-    assert len(list(sweeping.iter_sweep(config, path, jobs=1))) == config.runs
+    assert len(list(iter_sweep(config, path, jobs=1))) == config.runs
     assert time.monotonic() - began < 10
     assert not (path / ".claims").exists()
 
@@ -234,7 +236,7 @@ def test_a_sweep_after_a_kill_does_not_wait_for_the_dead(slower_claims):
 @pytest.fixture
 def slower_claims(tmp_path):
     config = parse_config({"name": "s", "task": {"dimension": 8}, "grid": {"gamma_sigma2": -2.0, "gamma_w": 1}})
-    store.create(tmp_path / "r", config)
+    create(tmp_path / "r", config)
     (tmp_path / "r" / ".claims").mkdir()
     text = "".join(f"{spec.run_id}\n" for spec in config.expand())
     (tmp_path / "r" / ".claims" / "dead").write_text(text)

@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from linphase.dynamics import GradientDescent
+from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.errors import LinphaseError
-from linphase.network import Weights, estimated_initialization, gaussian_start, reduce_width
-from linphase.spec import Initialization, TaskConfig
-from linphase.streams import stream
-from linphase.task import draw_task
+from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
+from linphase.model.streams import stream
+from linphase.model.task import TaskConfig, draw_task
 from tests import naive
 
 

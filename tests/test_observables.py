@@ -4,14 +4,27 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from linphase import observables as obs
-from linphase import theory
-from linphase.kernel import Kernel, kernel_change, kernel_distance, kernel_norm, kernel_product, target_alignment
-from linphase.network import Weights, gaussian_start, reduce_width
-from linphase.self_consistent import SelfConsistentSolution
-from linphase.spec import Initialization, TaskConfig
-from linphase.task import draw_task
-from linphase.training import train
+from linphase.model.kernel import Kernel, kernel_change, kernel_distance, kernel_norm, kernel_product, target_alignment
+from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
+from linphase.model.observables import (
+    average_mode_rate,
+    conserved,
+    convergence_times,
+    crossing_times,
+    escape_times,
+    imbalance_drift,
+    mode_speed_up,
+    numerical_rank,
+    relative_imbalance,
+    self_consistency_residual,
+    singular_values_and_balance,
+    stable_rank,
+    subspace_overlap,
+)
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.training import train
+from linphase.theory.matrix import SelfConsistentSolution
+from linphase.theory.mode import mode_time, mode_value
 from tests.naive import gradient_descent, gradient_flow, random_task, random_weights
 
 SHAPES = [(4, 4), (5, 3), (3, 5)]
@@ -124,11 +137,11 @@ def test_single_precision_weights_have_a_kernel_in_double():
 def test_the_conserved_matrix_stays_under_flow_and_drifts_at_first_order_under_descent():
     task, start = random_task(5, 3, 2, seed=5), random_weights(7, 5, 3, 0.3, seed=6)
     path = gradient_flow(task, start, 2.0)
-    assert obs.imbalance_drift(path(2.0), start) < 1e-10
-    assert obs.imbalance_drift(start, start) == 0
+    assert imbalance_drift(path(2.0), start) < 1e-10
+    assert imbalance_drift(start, start) == 0
 
     def drift(rate):
-        return obs.imbalance_drift(gradient_descent(task, start, rate, round(1 / rate), "simultaneous")[-1], start)
+        return imbalance_drift(gradient_descent(task, start, rate, round(1 / rate), "simultaneous")[-1], start)
 
     assert drift(2e-3) / drift(1e-3) == pytest.approx(2, rel=0.02)
 
@@ -139,24 +152,22 @@ def test_the_imbalance_is_that_of_its_definition_and_of_the_identity_that_loses_
     C1, C2 = weights.gram()
     by_identity = np.vdot(C1, C1) + np.vdot(C2, C2) - 2 * np.sum(weights.product() ** 2)
     expected = np.sqrt(by_identity) / (np.linalg.norm(C1) + np.linalg.norm(C2))
-    assert obs.relative_imbalance(weights) == pytest.approx(expected, rel=1e-12)
-    np.testing.assert_allclose(
-        obs.conserved(weights), weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2, atol=1e-14
-    )
+    assert relative_imbalance(weights) == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(conserved(weights), weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2, atol=1e-14)
 
 
 def test_imbalance_is_none_for_balanced_layers_and_one_without_a_layer():
     U, s, Vt = np.linalg.svd(random_task(5, 3, 2, seed=7).target, full_matrices=False)
     balanced = Weights(np.sqrt(s)[:, None] * Vt, U * np.sqrt(s))
-    assert obs.relative_imbalance(balanced) < 1e-15
-    assert obs.relative_imbalance(Weights(balanced.W1, np.zeros((5, 3)))) == pytest.approx(1)
+    assert relative_imbalance(balanced) < 1e-15
+    assert relative_imbalance(Weights(balanced.W1, np.zeros((5, 3)))) == pytest.approx(1)
 
 
 def test_balance_and_kernel_do_not_see_the_width_reduction():
     full = random_weights(40, 5, 3, 0.2, seed=8)
     reduced = reduce_width(full)
     assert reduced.width == 8
-    assert obs.relative_imbalance(reduced) == pytest.approx(obs.relative_imbalance(full), rel=1e-12)
+    assert relative_imbalance(reduced) == pytest.approx(relative_imbalance(full), rel=1e-12)
     assert kernel_norm(Kernel.of(reduced)) == pytest.approx(kernel_norm(Kernel.of(full)), rel=1e-12)
 
 
@@ -165,9 +176,9 @@ def test_balance_and_kernel_do_not_see_the_width_reduction():
 
 def test_ranks_are_the_definitions():
     s = np.array([5.0, 3.0, 1.01, 0.99, 0.0])
-    assert obs.stable_rank(s) == pytest.approx(np.sum(s**2) / 25)
-    assert obs.numerical_rank(s) == 3
-    assert (obs.stable_rank(np.zeros(3)), obs.numerical_rank(np.zeros(3))) == (0, 0)
+    assert stable_rank(s) == pytest.approx(np.sum(s**2) / 25)
+    assert numerical_rank(s) == 3
+    assert (stable_rank(np.zeros(3)), numerical_rank(np.zeros(3))) == (0, 0)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -178,15 +189,15 @@ def test_mode_balance_and_speed_up_are_the_definitions(shape, width):
     C1, C2 = weights.gram()
     U, s, Vt = np.linalg.svd(weights.product())
     balance = [2 * s[i] / (U[:, i] @ C2 @ U[:, i] + Vt[i] @ C1 @ Vt[i]) for i in range(n)]
-    found, b = obs.singular_values_and_balance(weights, 99)
+    found, b = singular_values_and_balance(weights, 99)
     np.testing.assert_allclose(found, s[:n], rtol=1e-12)
     np.testing.assert_allclose(b, balance, rtol=1e-12)
 
     U, _, Vt = np.linalg.svd(task.target)
     rate = np.trace(C1) / shape[1] + np.trace(C2) / shape[0]
-    assert obs.average_mode_rate(weights) == pytest.approx(rate, rel=1e-13)
+    assert average_mode_rate(weights) == pytest.approx(rate, rel=1e-13)
     speed_up = [(U[:, i] @ C2 @ U[:, i] + Vt[i] @ C1 @ Vt[i]) / rate for i in range(n)]
-    np.testing.assert_allclose(obs.mode_speed_up(weights, task, rate), speed_up, rtol=1e-12)
+    np.testing.assert_allclose(mode_speed_up(weights, task, rate), speed_up, rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -196,7 +207,7 @@ def test_the_self_consistency_residual_is_its_definition(shape, c):
     A, (_, C2) = weights.product(), weights.gram()
     U, s, _ = np.linalg.svd(A, full_matrices=False)
     expected = np.linalg.norm(C2 - sqrtm(A @ A.T + c**2 * np.eye(shape[0])).real) / np.linalg.norm(C2)
-    assert obs.self_consistency_residual(C2, U, s, c) == pytest.approx(expected, rel=1e-6)
+    assert self_consistency_residual(C2, U, s, c) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_self_consistency_residual_falls_with_the_width_like_a_sample_covariance():
@@ -204,7 +215,7 @@ def test_the_self_consistency_residual_falls_with_the_width_like_a_sample_covari
     def residual(width):
         weights = random_weights(width, 6, 6, 1 / width, seed=11)
         U, s, _ = np.linalg.svd(weights.product(), full_matrices=False)
-        return obs.self_consistency_residual(weights.gram()[1], U, s, 1.0)
+        return self_consistency_residual(weights.gram()[1], U, s, 1.0)
 
     assert residual(10_000) == pytest.approx(np.sqrt(7 / 10_000), rel=0.3)
     assert residual(10_000) / residual(1_000_000) == pytest.approx(10, rel=0.3)
@@ -215,18 +226,18 @@ def test_the_2c_balanced_network_misses_self_consistency_by_c_in_each_layer():
     mixed = SelfConsistentSolution(A, A, 0.4).weights(0.0)
     U, s, _ = np.linalg.svd(A, full_matrices=False)
     _, C2 = mixed.gram()
-    assert obs.self_consistency_residual(C2 - 0.4 * np.eye(5), U, s, 0.4) < 1e-14
+    assert self_consistency_residual(C2 - 0.4 * np.eye(5), U, s, 0.4) < 1e-14
 
 
 def test_subspaces_overlap_fully_with_themselves_and_not_with_their_complements():
     rng = np.random.default_rng(13)
     U, V = (np.linalg.qr(rng.standard_normal((d, d)))[0] for d in (6, 5))
-    assert obs.subspace_overlap(U, V, U[:, :2], V[:, :2]) == pytest.approx(1)
-    assert obs.subspace_overlap(U, V, U[:, 2:4], V[:, 2:4]) == pytest.approx(0, abs=1e-14)
-    assert obs.subspace_overlap(U, V, U[:, 1:3], V[:, :2]) == pytest.approx((1 + 2) / 4)
+    assert subspace_overlap(U, V, U[:, :2], V[:, :2]) == pytest.approx(1)
+    assert subspace_overlap(U, V, U[:, 2:4], V[:, 2:4]) == pytest.approx(0, abs=1e-14)
+    assert subspace_overlap(U, V, U[:, 1:3], V[:, :2]) == pytest.approx((1 + 2) / 4)
     # Subspaces, not vectors: a rotation within them changes nothing.
     turn = np.linalg.qr(rng.standard_normal((2, 2)))[0]
-    assert obs.subspace_overlap(U, V, U[:, :2] @ turn, V[:, :2] @ turn) == pytest.approx(1)
+    assert subspace_overlap(U, V, U[:, :2] @ turn, V[:, :2] @ turn) == pytest.approx(1)
 
 
 # --------------------------------------------------------------------------------------------------------- times
@@ -236,11 +247,11 @@ def test_subspaces_overlap_fully_with_themselves_and_not_with_their_complements(
 def test_times_of_recorded_curves_are_those_of_the_closed_form(c):
     S = np.array([9.0, 5.0, 2.0])
     time = np.concatenate([[0.0], np.geomspace(1e-4, 60, 150)])
-    s = theory.mode_value(time[:, None], 0, S, c)
-    np.testing.assert_allclose(obs.escape_times(time, s, S, c), theory.mode_time(S / 2, 0, S, c), rtol=1e-10)
-    np.testing.assert_allclose(obs.convergence_times(time, s, S), theory.mode_time(0.95 * S, 0, S, c), rtol=2e-3)
-    crossing = np.where(c < S, theory.mode_time(c, 0, S, c), np.nan)
-    np.testing.assert_allclose(obs.crossing_times(time, s, c), crossing, rtol=2e-3)
+    s = mode_value(time[:, None], 0, S, c)
+    np.testing.assert_allclose(escape_times(time, s, S, c), mode_time(S / 2, 0, S, c), rtol=1e-10)
+    np.testing.assert_allclose(convergence_times(time, s, S), mode_time(0.95 * S, 0, S, c), rtol=2e-3)
+    crossing = np.where(c < S, mode_time(c, 0, S, c), np.nan)
+    np.testing.assert_allclose(crossing_times(time, s, c), crossing, rtol=2e-3)
 
 
 def test_times_follow_the_last_passing_and_say_always_and_never():
@@ -254,9 +265,9 @@ def test_times_follow_the_last_passing_and_say_always_and_never():
     ])  # fmt: skip
     middle = (np.arcsinh(1) - np.arcsinh(0.5)) / (np.arcsinh(2) - np.arcsinh(0.5))
     expected = [0, 3 + middle, np.nan, np.nan, 3 + middle, 3]  # exactly at c is not above
-    np.testing.assert_allclose(obs.crossing_times(time, s, 1.0), expected)
+    np.testing.assert_allclose(crossing_times(time, s, 1.0), expected)
     # With S = 2 the half is 1: the same passings, another place between the records.
-    escape = obs.escape_times(time, s, np.full(9, 2.0), 1.0)
+    escape = escape_times(time, s, np.full(9, 2.0), 1.0)
     np.testing.assert_array_equal(np.floor(escape), [0, 3, np.nan, np.nan, 3, 3])
 
 
@@ -268,17 +279,17 @@ def test_convergence_comes_after_the_last_excursion():
         [1.0, 1.0, 1.01, 0.5, 1.0],
         [1.0, 1.0, 1.00, 0.5, 1.0],
     ])  # fmt: skip
-    found = obs.convergence_times(time, s, S)
+    found = convergence_times(time, s, S)
     assert found[1] == 0
     assert np.isnan(found[3:]).all()
     assert found[2] == pytest.approx(1 + np.log(2) / np.log(10), rel=1e-9)
     assert 1 <= found[0] < 1.01  # the next record is there to the last digit
-    assert obs.convergence_times(time, s, S, within=0.2)[0] == pytest.approx(np.log(2.5) / np.log(5))
+    assert convergence_times(time, s, S, within=0.2)[0] == pytest.approx(np.log(2.5) / np.log(5))
 
 
 def test_one_record_says_always_or_never():
-    assert obs.crossing_times(np.zeros(1), np.array([[2.0]]), 1.0)[0] == 0
-    assert np.isnan(obs.crossing_times(np.zeros(1), np.array([[0.5]]), 1.0)[0])
+    assert crossing_times(np.zeros(1), np.array([[2.0]]), 1.0)[0] == 0
+    assert np.isnan(crossing_times(np.zeros(1), np.array([[0.5]]), 1.0)[0])
 
 
 def test_the_overlap_of_a_network_too_narrow_for_the_signal_counts_only_its_own_modes():

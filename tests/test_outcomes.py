@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from linphase.outcomes import OUTCOMES, outcomes
+from linphase.diagram.outcomes import OUTCOMES, outcomes
 
 
 def table(*rows):

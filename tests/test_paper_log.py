@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from linphase.config import RecordConfig, load_config
-from linphase.running import train_spec
+from linphase.config.config import load_config
+from linphase.runs.recorder import RecordConfig
+from linphase.runs.training import train_spec
 
 ROOT = Path(__file__).parents[1]
 

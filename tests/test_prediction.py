@@ -1,17 +1,20 @@
 import numpy as np
 import pytest
 
-from linphase import store, sweeping
-from linphase.comparison import ExactComparison
-from linphase.config import parse_config
-from linphase.dynamics import GradientDescent, SelfConsistent
-from linphase.network import gaussian_start
-from linphase.prediction import predict
-from linphase.running import train_spec
-from linphase.self_consistent import euler_path, euler_step
-from linphase.spec import Initialization, RecordConfig, StopConfig, TaskConfig
-from linphase.task import draw_task
-from linphase.training import train
+from linphase.config.config import parse_config
+from linphase.diagram.versus import predicted_runs
+from linphase.dynamics.gradient_descent import GradientDescent
+from linphase.dynamics.self_consistent import SelfConsistent
+from linphase.model.network import Initialization, gaussian_start
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.comparison import ExactComparison
+from linphase.runs.predicting import predict
+from linphase.runs.recorder import RecordConfig
+from linphase.runs.stopping import StopConfig
+from linphase.runs.training import train, train_spec
+from linphase.store.results import load
+from linphase.sweeps.sweeping import sweep
+from linphase.theory.matrix import euler_path, euler_step
 
 TASK = draw_task(TaskConfig(dimension=24, rank=2))
 
@@ -151,16 +154,16 @@ def test_a_configuration_predicts_its_own_cells_under_another_name():
     assert predicted.cells == 4  # the tolerance means nothing to theory
     assert predicted.stop.train_error == 1e-2
     assert {spec.dynamics.kind for spec in predicted.expand()} == {"modes"}
-    table = sweeping.predicted_runs([config])
+    table = predicted_runs([config])
     assert len(table) == 4
     assert set(table["status"]) == {"converged"}
 
 
 def test_predictions_are_stored_and_loaded_like_runs(tmp_path):
     config = parse_config({"name": "x", "task": {"dimension": 16}, "grid": GRID}).predicted()
-    results = sweeping.sweep(config, tmp_path / "r", jobs=1)
+    results = sweep(config, tmp_path / "r", jobs=1)
     assert set(results.runs["kind"]) == {"modes"}
     trajectory = results.trajectory(results.runs["run_id"].iloc[0])
     (spec,) = (s for s in config.expand() if s.run_id == results.runs["run_id"].iloc[0])
     np.testing.assert_allclose(trajectory.time, train_spec(spec).trajectory.time, rtol=1e-6)  # stored as float32
-    assert store.load(tmp_path / "r").missing() == []
+    assert load(tmp_path / "r").missing() == []

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from linphase import sweeping
-from linphase.config import load_config
-from linphase.outcomes import outcomes
-from linphase.regime import MEASURES
-from linphase.theory import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+from linphase.config.config import load_config
+from linphase.diagram.outcomes import outcomes
+from linphase.model.regime import MEASURES
+from linphase.sweeps.sweeping import sweep
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     config = load_config(ROOT / "configs" / "quickstart.toml")
-    return config, sweeping.sweep(config, tmp_path_factory.mktemp("quickstart") / "r")
+    return config, sweep(config, tmp_path_factory.mktemp("quickstart") / "r")
 
 
 def predicted(runs, config):

@@ -9,12 +9,17 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
-from linphase import store, sweeping
 from linphase.cli import main
-from linphase.config import parse_config
+from linphase.config.config import parse_config
+from linphase.config.toml import config_toml
+from linphase.diagram.versus import deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
-from linphase.report import Code, Heading, Picture, Table, Text, contents, html, markdown
-from linphase.report.contents import config_toml, deviations, paired
+from linphase.pages.markup import Code, Heading, Picture, Table, Text, html, markdown
+from linphase.pages.report import contents
+from linphase.store.results import load
+from linphase.store.rows import failure_row
+from linphase.store.writing import create, write_failures
+from linphase.sweeps.sweeping import sweep
 
 HOSTILE = "<script>alert('x')</script> | a `b` **c** _d_ [e](f) & \\ $g$ ```"
 CONFIG = {
@@ -29,10 +34,10 @@ def results(tmp_path_factory):
     """A small sweep in a directory of a hostile name, with a failed attempt of a hostile error."""
     path = tmp_path_factory.mktemp("results") / "<script>tiny|"
     config = parse_config(CONFIG)
-    sweeping.sweep(config, path, jobs=1)
+    sweep(config, path, jobs=1)
     spec = next(parse_config({**CONFIG, "run": {"seed": 1}}).expand())
-    store.write_failures(path, [sweeping.failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}")])
-    return store.load(path)
+    write_failures(path, [failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}")])
+    return load(path)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +135,7 @@ def test_provenance_names_the_versions(blocks):
 
 
 def test_every_run_is_paired_with_its_own_prediction(results):
-    predicted = sweeping.predicted_runs([parse_config(CONFIG)])
+    predicted = predicted_runs([parse_config(CONFIG)])
     pairs = paired(results.runs, predicted)
     assert len(pairs) == 18
     apart = deviations(pairs, "final_train_error", share=False)
@@ -142,8 +147,8 @@ def test_every_run_is_paired_with_its_own_prediction(results):
 
 
 def test_predictions_deviate_from_themselves_in_nothing(tmp_path):
-    sweeping.sweep(parse_config(CONFIG).predicted(), tmp_path / "r", jobs=1)
-    told = contents(store.load(tmp_path / "r"), panels=["regime"])
+    sweep(parse_config(CONFIG).predicted(), tmp_path / "r", jobs=1)
+    told = contents(load(tmp_path / "r"), panels=["regime"])
     assert Text("None: these runs are theory's own.") in told
 
 
@@ -204,17 +209,17 @@ def test_the_same_results_give_the_same_report(results, tmp_path):
 
 @pytest.mark.slow
 def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
-    from linphase import figures
+    from linphase.diagram.panels import PANELS
 
     blocks = contents(results)
     drawn = {block.name for block in blocks if isinstance(block, Picture)}
     (absent,) = tables_under(blocks, "Panels")
-    assert {*figures.PANELS, "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
+    assert {*PANELS, "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
     assert all("sweep" in row[1] for row in absent.rows)
 
 
 def test_a_directory_without_a_finished_run_is_reported_too(tmp_path):
-    store.create(tmp_path / "r", parse_config(CONFIG))
+    create(tmp_path / "r", parse_config(CONFIG))
     done = linphase("report", tmp_path / "r", "-o", tmp_path / "r.md")
     assert done.exit_code == 0
     assert "0 of 18 runs are done" in (tmp_path / "r.md").read_text()

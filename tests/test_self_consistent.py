@@ -7,21 +7,13 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import sqrtm
 
-from linphase import theory
-from linphase.dynamics import GradientFlow
+from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.errors import LinphaseError
-from linphase.network import Weights
-from linphase.observables import numerical_rank, stable_rank
-from linphase.self_consistent import (
-    SelfConsistentSolution,
-    TargetModes,
-    convergence_time,
-    euler_step,
-    modes_from_zero,
-    predict_modes,
-    velocity,
-)
-from linphase.spec import Initialization
+from linphase.model.network import Initialization, Weights
+from linphase.model.observables import numerical_rank, stable_rank
+from linphase.theory.cell import convergence_time, predict_modes
+from linphase.theory.matrix import SelfConsistentSolution, euler_step, velocity
+from linphase.theory.mode import TargetModes, mode_time, mode_value, modes_from_zero
 from tests.naive import gradient_flow, random_task
 
 SHAPES = [(12, 12), (12, 9), (9, 12)]
@@ -137,7 +129,7 @@ def test_from_zero_every_mode_of_the_target_follows_the_closed_form_of_one_mode(
     U, S, Vt = np.linalg.svd(Y, full_matrices=False)
     exact = SelfConsistentSolution(Y, np.zeros(shape), c)
     for t in start_to_limit(Y, c):
-        expected = (U * theory.mode_value(t, 0, S, c)) @ Vt
+        expected = (U * mode_value(t, 0, S, c)) @ Vt
         # Absolutely to rounding, relative to c early: there A is still of the size of c or less.
         np.testing.assert_allclose(exact.A(t), expected, rtol=0, atol=1e-13 * np.linalg.norm(Y))
 
@@ -148,7 +140,7 @@ def test_modes_aligned_with_the_target_follow_the_closed_form_from_any_start():
     s0 = np.linspace(0, 8, 9)
     exact = SelfConsistentSolution(Y, (U * s0) @ Vt, 0.1)
     for t in start_to_limit(Y, 0.1):
-        np.testing.assert_allclose(exact.A(t), (U * theory.mode_value(t, s0, S, 0.1)) @ Vt, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(exact.A(t), (U * mode_value(t, s0, S, 0.1)) @ Vt, rtol=0, atol=1e-12)
 
 
 def test_a_start_opposite_to_the_target_crosses_zero():
@@ -168,12 +160,12 @@ def test_repeated_and_vanishing_singular_values_are_no_exception(c):
     Y = (U[:, :5] * S) @ V.T
     exact = SelfConsistentSolution(Y, np.zeros((7, 5)), c)
     for t in start_to_limit(Y, c):
-        np.testing.assert_allclose(exact.A(t), (U[:, :5] * theory.mode_value(t, 0, S, c)) @ V.T, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(exact.A(t), (U[:, :5] * mode_value(t, 0, S, c)) @ V.T, rtol=0, atol=1e-12)
     if c < 1e-8:  # rounding of the start counts relative to c
         return
     aligned = SelfConsistentSolution(Y, (U[:, :5] * [1.0, 1, 2, 2, 0]) @ V.T, c)
     for t in start_to_limit(Y, c):
-        expected = theory.mode_value(t, [1.0, 1, 2, 2, 0], S, c)
+        expected = mode_value(t, [1.0, 1, 2, 2, 0], S, c)
         np.testing.assert_allclose(aligned.A(t), (U[:, :5] * expected) @ V.T, rtol=0, atol=1e-12)
 
 
@@ -183,14 +175,14 @@ def test_without_a_target_the_network_decays_mode_by_mode(c):
     U, s0, Vt = np.linalg.svd(A0, full_matrices=False)
     exact = SelfConsistentSolution(np.zeros((9, 12)), A0, c)
     for t in (0.0, 1e-3, 0.1, 1.0, 10.0, 1e6):
-        np.testing.assert_allclose(exact.A(t), (U * theory.mode_value(t, s0, 0, c)) @ Vt, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(exact.A(t), (U * mode_value(t, s0, 0, c)) @ Vt, rtol=0, atol=1e-12)
     at_rest = SelfConsistentSolution(np.zeros((9, 12)), np.zeros((9, 12)), c)
     np.testing.assert_array_equal(at_rest.A(1.0), np.zeros((9, 12)))
 
 
 def test_a_network_of_one_entry_is_one_mode():
     exact = SelfConsistentSolution(np.array([[3.0]]), np.array([[0.5]]), 0.2)
-    assert exact.A(0.7)[0, 0] == pytest.approx(float(theory.mode_value(0.7, 0.5, 3.0, 0.2)), rel=1e-13)
+    assert exact.A(0.7)[0, 0] == pytest.approx(float(mode_value(0.7, 0.5, 3.0, 0.2)), rel=1e-13)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -335,7 +327,7 @@ def test_modes_from_zero_are_the_closed_form_of_one_mode(c):
     for share in (0.0, 1e-12, 1e-6, 1e-2, 0.3, 3.0, 30.0, 1e6, np.inf):
         t = share / np.hypot(S, c)
         ours = np.array([modes_from_zero(t[i], S[i : i + 1], c)[0] for i in range(S.size)])
-        np.testing.assert_allclose(ours, theory.mode_value(t, 0, S, c), rtol=1e-13, atol=0)
+        np.testing.assert_allclose(ours, mode_value(t, 0, S, c), rtol=1e-13, atol=0)
     assert modes_from_zero(np.ones((3, 4)), S, c).shape == (3, 4, 6)
 
 
@@ -405,7 +397,7 @@ def test_the_prediction_of_a_target_within_the_bound_already_is_the_start():
 
 def test_convergence_of_one_mode_is_the_inverse_of_its_curve():
     modes = TargetModes(np.array([3.0]), np.array([2.0]), unseen=0.0, floor=0.0, size=1)
-    expected = theory.mode_time(2.9, 0, 3.0, 0.4)
+    expected = mode_time(2.9, 0, 3.0, 0.4)
     assert convergence_time(modes, 0.4, 0.1**2) == pytest.approx(float(expected), rel=1e-12)
 
 

@@ -7,11 +7,13 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linphase import slurm, store, sweeping
 from linphase.cli import main
-from linphase.config import parse_config
+from linphase.config.config import parse_config
 from linphase.errors import ConfigError
-from linphase.shards import Shard, parse_shard, shard_of
+from linphase.store.results import load
+from linphase.sweeps.plan import Shard, estimated_flops, parse_shard, shard_of
+from linphase.sweeps.slurm import array_shard, own_task
+from linphase.sweeps.sweeping import iter_sweep, listed, sweep
 from tests.sweeps import same_science
 from tests.test_cli import CONFIG
 
@@ -41,7 +43,7 @@ def ids(specs):
 
 @pytest.mark.parametrize("count", [1, 2, 7, 16, 120, 500])
 def test_every_run_is_in_exactly_one_shard_in_the_order_of_the_list(count):
-    parts = [ids(sweeping.listed(MIXED, Shard(index, count))) for index in range(1, count + 1)]
+    parts = [ids(listed(MIXED, Shard(index, count))) for index in range(1, count + 1)]
     assert sorted(run_id for part in parts for run_id in part) == sorted(ids(SPECS))
     place = {run_id: index for index, run_id in enumerate(ids(SPECS))}
     assert all(part == sorted(part, key=place.__getitem__) for part in parts)
@@ -52,7 +54,7 @@ def test_every_run_is_in_exactly_one_shard_in_the_order_of_the_list(count):
 def test_a_shard_does_not_depend_on_the_order_of_the_list(order, index):
     shuffled = [SPECS[place] for place in order]
     shard = Shard(index, 16)
-    assert set(ids(shard_of(shuffled, shard, sweeping.estimated_flops))) == set(ids(sweeping.listed(MIXED, shard)))
+    assert set(ids(shard_of(shuffled, shard, estimated_flops))) == set(ids(listed(MIXED, shard)))
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=len(SPECS), max_size=len(SPECS)), st.integers(1, 40))
@@ -70,21 +72,21 @@ def test_the_fullest_shard_is_within_grahams_bound(costs, count):
 
 
 def test_shards_of_a_real_grid_are_balanced():
-    loads = [sum(map(sweeping.estimated_flops, sweeping.listed(MIXED, Shard(index, 8)))) for index in range(1, 9)]
+    loads = [sum(map(estimated_flops, listed(MIXED, Shard(index, 8)))) for index in range(1, 9)]
     assert max(loads) < 1.05 * min(loads)
 
 
 @pytest.mark.slow
 def test_shards_together_are_the_sweep_bit_for_bit_whatever_was_done_before(tmp_path):
-    sweeping.sweep(TINY, tmp_path / "whole", jobs=1)
-    second = set(ids(sweeping.listed(TINY, Shard(2, 3))))
-    trained = [row["run_id"] for row in sweeping.iter_sweep(TINY, tmp_path / "r", jobs=1, shard=Shard(2, 3))]
+    sweep(TINY, tmp_path / "whole", jobs=1)
+    second = set(ids(listed(TINY, Shard(2, 3))))
+    trained = [row["run_id"] for row in iter_sweep(TINY, tmp_path / "r", jobs=1, shard=Shard(2, 3))]
     assert set(trained) == second
-    assert list(sweeping.iter_sweep(TINY, tmp_path / "r", jobs=1, shard=Shard(2, 3))) == []  # resumed: nothing is left
+    assert list(iter_sweep(TINY, tmp_path / "r", jobs=1, shard=Shard(2, 3))) == []  # resumed: nothing is left
     for index in (1, 3):
-        rows = list(sweeping.iter_sweep(TINY, tmp_path / "r", jobs=1, shard=Shard(index, 3)))
+        rows = list(iter_sweep(TINY, tmp_path / "r", jobs=1, shard=Shard(index, 3)))
         assert not second & {row["run_id"] for row in rows}
-    assert not store.load(tmp_path / "r").missing()
+    assert not load(tmp_path / "r").missing()
     same_science(tmp_path / "whole", tmp_path / "r")
 
 
@@ -98,7 +100,7 @@ def test_the_command_runs_its_shard_and_the_last_one_draws(tmp_path, monkeypatch
     assert "runs of other shards are not in results/tiny yet" in first.output
     assert not (tmp_path / "results/tiny/phase_diagram.png").exists()
     plan = linphase("sweep", "--config", "tiny.toml", "--shard", "1/2", "--dry-run")
-    done = len(list(sweeping.listed(TINY, Shard(1, 2))))
+    done = len(list(listed(TINY, Shard(1, 2))))
     assert f"{done} of 9 in shard 1/2, {done} of them done" in plan.output
     last = linphase("sweep", "--config", "tiny.toml", "--shard", "2/2", "--jobs", "1")
     assert last.exit_code == 0, last.output
@@ -142,7 +144,7 @@ def array(task, low, high, count):
     [({}, None), (array(0, 0, 15, 16), "1/16"), (array(16, 1, 16, 16), "16/16"), (array(7, 5, 8, 4), "3/4")],
 )
 def test_the_task_of_an_array_without_gaps_is_a_shard(environment, expected):
-    found = slurm.array_shard(environment)
+    found = array_shard(environment)
     assert (None if found is None else str(found)) == expected
 
 
@@ -191,5 +193,5 @@ def test_requeue_outside_of_slurm_is_refused(tmp_path, monkeypatch):
 def test_a_task_of_an_array_is_named_by_array_and_task():
     # The last task of an array has the array's own job id, which scontrol takes for all of its tasks.
     ours = {"SLURM_JOB_ID": "70", "SLURM_ARRAY_JOB_ID": "70", "SLURM_ARRAY_TASK_ID": "4"}
-    assert slurm.own_task(ours) == "70_4"
-    assert slurm.own_task({"SLURM_JOB_ID": "71"}) == "71"
+    assert own_task(ours) == "70_4"
+    assert own_task({"SLURM_JOB_ID": "71"}) == "71"

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from linphase import slurm, store
 from linphase.cli import main
 from linphase.errors import ConfigError
+from linphase.store.results import load
+from linphase.sweeps.slurm import Job, arrays, script, time_limit
 from tests.sweeps import SLOWER
 from tests.test_cli import CONFIG
 
@@ -25,7 +26,7 @@ NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
 
 def job(**changes):
     values = {"name": "tiny", "config": Path("tiny.toml"), "out": Path("results/tiny"), "tasks": 4, **changes}
-    return slurm.Job(**values)
+    return Job(**values)
 
 
 def linphase(*arguments):
@@ -63,7 +64,7 @@ def executed(text: str, tmp_path: Path, *arguments: str) -> list[str]:
 
 def test_every_users_text_reaches_linphase_unchanged(tmp_path):
     overrides = [f"name={NASTY}", "-", "grid.gamma_w=[1,2]"]
-    text = slurm.script(job(config=Path(NASTY), out=Path("r's/%x"), overrides=overrides), 1000)
+    text = script(job(config=Path(NASTY), out=Path("r's/%x"), overrides=overrides), 1000)
     given = ["--config", NASTY, "--out", "r's/%x"]
     for override in overrides:
         given += ["--set", override]
@@ -73,7 +74,7 @@ def test_every_users_text_reaches_linphase_unchanged(tmp_path):
 
 def test_the_script_is_sound_bash_without_an_unquoted_users_value():
     values = {"time": "1-12", "mem": "4G", "partition": "a partition", "options": ["account=U17", "comment=U18; U19"]}
-    text = slurm.script(job(config=Path("U11 U12"), out=Path("U13"), overrides=["U14=U15 U16"], **values), 1000)
+    text = script(job(config=Path("U11 U12"), out=Path("U13"), overrides=["U14=U15 U16"], **values), 1000)
     assert subprocess.run(["bash", "-n"], input=text, text=True).returncode == 0
     bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
     assert not re.findall(r"U1[0-9]|1-12|4G|a partition", bare)
@@ -81,7 +82,7 @@ def test_the_script_is_sound_bash_without_an_unquoted_users_value():
 
 
 def test_the_script_asks_for_a_warning_a_requeue_and_a_log_that_is_kept():
-    text = slurm.script(job(time="01:00:00", mem="4G", partition="long", cpus=8), 1000)
+    text = script(job(time="01:00:00", mem="4G", partition="long", cpus=8), 1000)
     for line in (
         '--array="1-4"',
         '--cpus-per-task="8"',
@@ -95,18 +96,18 @@ def test_the_script_asks_for_a_warning_a_requeue_and_a_log_that_is_kept():
     ):
         assert f"#SBATCH {line}\n" in text
     assert "exec linphase sweep" in text
-    never = slurm.script(job(requeue=False), 1000)
+    never = script(job(requeue=False), 1000)
     assert "#SBATCH --no-requeue\n" in never
     assert " --requeue" not in never
 
 
 def test_percent_signs_of_a_path_are_none_of_slurms():
-    assert '--output="50%% %%j/slurm/%A_%a.log"' in slurm.script(job(out=Path("50% %j")), 1000)
+    assert '--output="50%% %%j/slurm/%A_%a.log"' in script(job(out=Path("50% %j")), 1000)
 
 
 @pytest.mark.parametrize(("tasks", "largest"), [(1, 8), (8, 8), (9, 8), (16, 8), (1000, 7), (100_000, 1000)])
 def test_arrays_cover_all_tasks_once_and_none_is_too_large(tasks, largest):
-    parts = slurm.arrays(tasks, largest)
+    parts = arrays(tasks, largest)
     assert all(1 <= count <= largest for _, count in parts)
     assert [offset + i for offset, count in parts for i in range(count)] == list(range(tasks))
     assert len(parts) == -(-tasks // largest)
@@ -117,7 +118,7 @@ def test_arrays_cover_all_tasks_once_and_none_is_too_large(tasks, largest):
     [("90", 5400), ("90:30", 5430), ("1:30:00", 5400), ("1-12", 129600), ("1-12:30", 131400), ("1-0:0:5", 86405)],
 )
 def test_time_limits_are_read_as_sbatch_reads_them(text, seconds):
-    assert slurm.time_limit(text) == seconds
+    assert time_limit(text) == seconds
 
 
 MISTAKES = {
@@ -149,8 +150,8 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("dry", [["--dry-run"], []])
 def test_a_mistake_gets_one_message_exit_code_2_and_writes_nothing(mistake, dry, here, monkeypatch):
-    monkeypatch.setattr(slurm, "largest_array", lambda: 1000)
-    monkeypatch.setattr(slurm, "submit", lambda *_: pytest.fail("was submitted"))
+    monkeypatch.setattr("linphase.sweeps.slurm.largest_array", lambda: 1000)
+    monkeypatch.setattr("linphase.sweeps.slurm.submit", lambda *_: pytest.fail("was submitted"))
     arguments, message = MISTAKES[mistake]
     done = linphase("submit", "--config", "tiny.toml", "--array", "4", *arguments, *dry)
     assert done.exit_code == 2, done.output
@@ -178,8 +179,8 @@ def test_without_slurm_submit_says_so_and_writes_nothing(here, monkeypatch):
 
 
 def test_another_configuration_in_the_directory_is_refused_at_submission(here, monkeypatch):
-    monkeypatch.setattr(slurm, "largest_array", lambda: 1000)
-    monkeypatch.setattr(slurm, "submit", lambda *_: pytest.fail("was submitted"))
+    monkeypatch.setattr("linphase.sweeps.slurm.largest_array", lambda: 1000)
+    monkeypatch.setattr("linphase.sweeps.slurm.submit", lambda *_: pytest.fail("was submitted"))
     assert linphase("sweep", "--config", "tiny.toml", "--jobs", "1", "--no-plot").exit_code == 0
     other = linphase("submit", "--config", "tiny.toml", "--array", "4", "--set", "task.noise=2.0")
     assert other.exit_code == 2
@@ -191,7 +192,7 @@ def test_another_configuration_in_the_directory_is_refused_at_submission(here, m
 
 def test_a_path_with_a_newline_is_refused():
     with pytest.raises(ConfigError, match="--config: one line"):
-        slurm.script(job(config=Path("a\nb")), 1000)
+        script(job(config=Path("a\nb")), 1000)
 
 
 # --- Signals, without SLURM ------------------------------------------------------------------------------------------
@@ -241,7 +242,7 @@ def test_usr1_stops_commits_and_requeues_only_a_running_task(requeue, state, cod
     assert process.returncode == code, out
     assert said in out
     assert "Shard 2/2, as SLURM_ARRAY_TASK_ID is 2" in out
-    assert 0 < len(store.load(tmp_path / "r").runs) < 60
+    assert 0 < len(load(tmp_path / "r").runs) < 60
     asked = calls.read_text() if calls.exists() else ""
     assert ("scontrol requeue 7_2" in asked) == (requeue and state == "RUNNING")
 
@@ -339,7 +340,7 @@ def test_an_array_trains_every_run_once(on_cluster):
     assert sorted(ended) == ["1", "2", "3", "4"], ended
     assert {facts["JobState"] for facts in ended.values()} == {"COMPLETED"}, logs(out, number)
     assert len(stored_ids(out)) == len(set(stored_ids(out))) == 9
-    assert not store.load(out).missing()
+    assert not load(out).missing()
     assert (out / "phase_diagram.png").exists()
     assert "runs by regime and status" in logs(out, number)
 
@@ -384,7 +385,7 @@ def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluste
     assert f"Requeueing task {number}_{last}" in log
     assert re.search(r"[1-9]\d* of 60 runs are in results/slower already", log)  # appended, and resumed
     assert len(stored_ids(out)) == len(set(stored_ids(out))) == 120
-    assert not store.load(out).missing()
+    assert not load(out).missing()
 
 
 @pytest.mark.slow
@@ -399,7 +400,7 @@ def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster)
     until(lambda: "is not requeued" in logs(out, number), 30)
     time.sleep(8)  # a requeued one would be back after 5 s
     assert ask("squeue", "--noheader", f"--jobs={number}").strip() == ""
-    assert 0 < len(store.load(out).runs) < 120
+    assert 0 < len(load(out).runs) < 120
 
 
 @pytest.mark.slow

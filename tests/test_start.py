@@ -11,11 +11,12 @@ import yaml
 from click.testing import CliRunner
 
 import linphase as package
-from linphase.citation import PAPER, REFERENCES, SOFTWARE, bibtex
 from linphase.cli import main
-from linphase.config import AXIS_KEYS, KEYS, SECTIONS, load_config, parse_config
+from linphase.cli.citation import PAPER, REFERENCES, SOFTWARE, bibtex
+from linphase.config.config import AXIS_KEYS, KEYS, load_config, parse_config
+from linphase.config.schema import SCHEMA_FILE, config_schema, config_schema_text, starter
 from linphase.errors import ConfigError
-from linphase.schema import SCHEMA_FILE, config_schema, config_schema_text, starter
+from linphase.runs.spec import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -151,7 +152,8 @@ AXES = [
 
 @pytest.mark.parametrize("key", AXIS_KEYS)
 def test_an_axis_is_valid_where_linphase_takes_it(key):
-    from linphase.grid import Problems, read_axis, write_out
+    from linphase.config.grid import read_axis, write_out
+    from linphase.config.keys import Problems
 
     pair = {"gamma_sigma2": "init_variance", "gamma_w": "width", "init_variance": "gamma_sigma2", "width": "gamma_w"}
     for value in AXES:

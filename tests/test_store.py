@@ -19,12 +19,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linphase import store
-from linphase.columns import FAILURES, RUNS, SCHEMA_VERSION, TRAJECTORIES
-from linphase.config import parse_config
+from linphase.config.config import parse_config
 from linphase.errors import ResultsError
-from linphase.store import create, finished_ids, fold, load, trajectory_row, write_failures, write_runs
-from linphase.trajectory import Modes, ModeTimes, Trajectory
+from linphase.model.observables import Modes, ModeTimes
+from linphase.runs.records import Trajectory
+from linphase.store.columns import FAILURES, RUNS, SCHEMA_VERSION, TRAJECTORIES
+from linphase.store.directory import configs
+from linphase.store.folding import fold
+from linphase.store.reading import finished_ids
+from linphase.store.results import load
+from linphase.store.rows import trajectory_row
+from linphase.store.writing import create, write_failures, write_runs
 
 
 def make_config(num=4, *, rank=1, noise=1.0, replicates=1, **grid):
@@ -240,7 +245,7 @@ def test_a_batch_without_runs_writes_nothing(results):
 
 
 def test_importing_the_store_does_not_import_pandas_or_pyarrow():
-    code = "import sys, linphase.store; print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
+    code = "import sys, linphase.store.results; print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
@@ -249,7 +254,7 @@ def test_importing_the_store_does_not_import_pandas_or_pyarrow():
 
 def test_a_configuration_is_stored_once_and_read_back(results):
     create(results, make_config(20))
-    assert store.configs(results) == [make_config(20).resolved()]
+    assert configs(results) == [make_config(20).resolved()]
     assert visible(results / "configs") == [f"{make_config(20).digest}.json"]
     assert list(load(results).expected()) == IDS
 
@@ -286,7 +291,7 @@ def test_of_two_configurations_at_once_one_gets_the_directory(tmp_path):
             path = tmp_path / f"r{trial}"
             won = set(threads.map(attempt, [path] * 8, candidates)) - {None}
             assert len(won) == 1
-            assert [config["task"]["noise"] for config in store.configs(path)] == list(won)
+            assert [config["task"]["noise"] for config in configs(path)] == list(won)
             assert load(path).runs.empty
 
 
@@ -473,7 +478,7 @@ def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(res
 
 def test_two_processes_folding_beside_a_writer_lose_no_run(results):
     folding = """
-from linphase.store import fold
+from linphase.store.folding import fold
 print("ready", flush=True)
 while not os.path.exists(sys.argv[2]):
     fold(sys.argv[1])
@@ -583,7 +588,7 @@ def test_without_hard_links_a_directory_can_be_created(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", link)
     create(tmp_path / "r", make_config())
     create(tmp_path / "r", make_config())
-    assert store.configs(tmp_path / "r") == [make_config().resolved()]
+    assert configs(tmp_path / "r") == [make_config().resolved()]
 
 
 def test_a_broken_or_foreign_part_is_skipped_with_a_warning_that_names_it(results):

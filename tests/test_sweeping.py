@@ -13,15 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from linphase import store, sweeping
-from linphase.cli.sweeps import _Received
-from linphase.config import parse_config
+from linphase.cli.progress import _Received
+from linphase.config.config import parse_config
 from linphase.errors import ResultsError
-from linphase.provenance import versions
-from linphase.running import train_spec
-from linphase.spec import TaskConfig
-from linphase.sweeping import local
-from linphase.task import draw_task
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.training import train_spec
+from linphase.store.provenance import versions
+from linphase.store.results import load
+from linphase.store.rows import summary_row
+from linphase.store.writing import create
+from linphase.sweeps import local
+from linphase.sweeps.batch import run_batch
+from linphase.sweeps.sweeping import iter_sweep, sweep
 from tests.sweeps import finish, members, same_science, science, start_sweep, wait_for_first_part, workers
 
 SMALL = {
@@ -38,17 +41,17 @@ def config(**changes):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     path = tmp_path_factory.mktemp("undisturbed") / "small"
-    sweeping.sweep(config(), path, jobs=1)
+    sweep(config(), path, jobs=1)
     return path
 
 
 def test_every_run_of_the_grid_is_there_once(undisturbed):
-    runs = store.load(undisturbed).runs
+    runs = load(undisturbed).runs
     assert len(runs) == 18
     assert runs["run_id"].is_unique
     assert set(runs["status"]) == {"converged"}
     assert runs.groupby(["gamma_sigma2", "gamma_w"])["replicate"].agg(set).eq({0, 1}).all()
-    assert not store.load(undisturbed).missing()
+    assert not load(undisturbed).missing()
 
 
 @pytest.mark.parametrize(("rank", "crossing"), [(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)])
@@ -60,7 +63,7 @@ def test_a_rows_times_are_the_medians_of_the_modes_with_never_at_infinity(rank, 
     stop = {"train_error": 1e-8}
     (spec,) = parse_config({"name": "m", "task": task.model_dump(), "grid": grid, "stop": stop}).expand()
     run = train_spec(spec)
-    row = sweeping.summary_row(spec, run)
+    row = summary_row(spec, run)
     times = sorted(run.trajectory.mode_times.crossing)  # nan last
     assert np.isnan(times).sum() == rank - crossing
     if 2 * crossing <= rank:
@@ -73,31 +76,31 @@ def test_a_rows_times_are_the_medians_of_the_modes_with_never_at_infinity(rank, 
 
 
 def test_four_workers_give_the_bits_of_one(undisturbed, tmp_path):
-    rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=4))
+    rows = list(iter_sweep(config(), tmp_path / "r", jobs=4))
     assert sorted(row["run_id"] for row in rows) == sorted(science(undisturbed)["run_id"])
     same_science(undisturbed, tmp_path / "r")
 
 
 def test_order_and_batches_do_not_change_a_bit(undisturbed, tmp_path):
     specs = list(config().expand())[::-1]
-    store.create(tmp_path / "r", config())
+    create(tmp_path / "r", config())
     for i in range(0, len(specs), 5):
-        sweeping.run_batch(tmp_path / "r", specs[i : i + 5])
+        run_batch(tmp_path / "r", specs[i : i + 5])
     same_science(undisturbed, tmp_path / "r")
 
 
 def test_a_finished_sweep_runs_nothing_again(undisturbed):
     parts = sorted(p.name for p in (undisturbed / "runs").iterdir())
-    assert list(sweeping.iter_sweep(config(), undisturbed, jobs=2)) == []
+    assert list(iter_sweep(config(), undisturbed, jobs=2)) == []
     assert sorted(p.name for p in (undisturbed / "runs").iterdir()) == parts
 
 
 def test_added_cells_and_replicates_run_only_the_new_ones(tmp_path):
     first = config(grid={"gamma_sigma2": [-2.0, -1.0], "gamma_w": [1.5]})
     more = config(grid={"gamma_sigma2": [-2.0, -1.0, -0.5], "gamma_w": [1.5], "replicates": 2})
-    sweeping.sweep(first, tmp_path / "r", jobs=1)
+    sweep(first, tmp_path / "r", jobs=1)
     before = science(tmp_path / "r")
-    rows = list(sweeping.iter_sweep(more, tmp_path / "r", jobs=1))
+    rows = list(iter_sweep(more, tmp_path / "r", jobs=1))
     assert len(rows) == 4
     after = science(tmp_path / "r")
     assert len(after) == 6
@@ -107,27 +110,27 @@ def test_added_cells_and_replicates_run_only_the_new_ones(tmp_path):
 
 def test_another_configuration_is_refused_with_the_difference(undisturbed):
     with pytest.raises(ResultsError, match=r"task\.rank: 2 in the directory, 3 in the config"):
-        sweeping.sweep(config(task={"dimension": 8, "rank": 3}), undisturbed)
+        sweep(config(task={"dimension": 8, "rank": 3}), undisturbed)
 
 
 def test_a_run_that_raises_is_recorded_with_its_traceback_and_the_others_complete(tmp_path):
     # A tolerance below rounding cannot be met by any step: the run raises, really.
     grid = {"gamma_sigma2": [-1.0], "gamma_w": [1.5], "dynamics.tolerance": [1e-3, 1e-17]}
-    rows = list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=2))
+    rows = list(iter_sweep(config(grid=grid), tmp_path / "r", jobs=2))
     assert len(rows) == 2
-    results = store.load(tmp_path / "r")
+    results = load(tmp_path / "r")
     assert sorted(results.runs["status"]) == ["converged", "failed"]
     failure = results.failures.iloc[0]
     assert "no step is small enough" in failure["error"]
     assert "Traceback" in failure["traceback"]
     assert failure["tolerance"] == 1e-17
     # The next sweep leaves it alone, unless it is asked to try again.
-    assert list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=1)) == []
-    assert len(list(sweeping.iter_sweep(config(grid=grid), tmp_path / "r", jobs=1, retry_failed=True))) == 1
-    assert len(store.load(tmp_path / "r").runs) == 2
+    assert list(iter_sweep(config(grid=grid), tmp_path / "r", jobs=1)) == []
+    assert len(list(iter_sweep(config(grid=grid), tmp_path / "r", jobs=1, retry_failed=True))) == 1
+    assert len(load(tmp_path / "r").runs) == 2
 
 
-_run_batch = sweeping.run_batch
+_run_batch = run_batch
 
 
 def deadly_batch(directory, specs):
@@ -140,8 +143,8 @@ def deadly_batch(directory, specs):
 @pytest.mark.slow
 def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_complete(undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "run_batch", deadly_batch)
-    rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2))
-    results = store.load(tmp_path / "r")
+    rows = list(iter_sweep(config(), tmp_path / "r", jobs=2))
+    results = load(tmp_path / "r")
     deadly = (results.runs["replicate"] == 1) & (results.runs["width"] == 2)
     assert deadly.sum() == 3
     assert set(results.runs[deadly]["status"]) == {"failed"}
@@ -149,7 +152,7 @@ def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_compl
     assert results.failures["error"].str.contains("SIGKILL").all()
     assert sorted(row["run_id"] for row in rows) == sorted(results.runs["run_id"])
     monkeypatch.undo()
-    assert len(list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=2, retry_failed=True))) == 3
+    assert len(list(iter_sweep(config(), tmp_path / "r", jobs=2, retry_failed=True))) == 3
     same_science(undisturbed, tmp_path / "r")
 
 
@@ -179,7 +182,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, 
     assert process.returncode == code, out
     assert "To go on, run the same again" in out
     assert "Traceback" not in out
-    kept = len(store.load(tmp_path / "r").runs)
+    kept = len(load(tmp_path / "r").runs)
     assert 0 < kept < 120
     again = start_sweep(tmp_path)
     out = finish(again)
@@ -222,9 +225,9 @@ def test_status_in_the_middle_counts_what_is_missing(undisturbed):
 
 def test_extending_results_of_another_numpy_warns(undisturbed, tmp_path, monkeypatch):
     shutil.copytree(undisturbed, tmp_path / "r")
-    monkeypatch.setattr(sweeping, "versions", lambda: {**versions(), "numpy_version": "9.9"})
+    monkeypatch.setattr("linphase.sweeps.sweeping.versions", lambda: {**versions(), "numpy_version": "9.9"})
     with pytest.warns(UserWarning, match=r"numpy_version .*, here it is 9\.9"):
-        assert list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1)) == []
+        assert list(iter_sweep(config(), tmp_path / "r", jobs=1)) == []
 
 
 def test_a_sweep_told_of_its_time_left_finishes_what_is_in_flight_and_begins_nothing(tmp_path):
@@ -234,8 +237,8 @@ def test_a_sweep_told_of_its_time_left_finishes_what_is_in_flight_and_begins_not
         asked.append(len(list((tmp_path / "r" / "runs").glob("part-*"))))
         return np.inf if len(asked) == 1 else 60.0
 
-    rows = list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1, time_left=time_left))
-    in_flight = len(store.load(tmp_path / "r").runs)
+    rows = list(iter_sweep(config(), tmp_path / "r", jobs=1, time_left=time_left))
+    in_flight = len(load(tmp_path / "r").runs)
     assert len(rows) == in_flight < config().runs
     assert len(list((tmp_path / "r" / "runs").glob("part-*"))) == 2  # two batches for one worker, and both committed
 
@@ -243,10 +246,10 @@ def test_a_sweep_told_of_its_time_left_finishes_what_is_in_flight_and_begins_not
 def test_no_time_left_ends_a_sweep_with_batches_in_flight(tmp_path):
     times = iter([np.inf, 0.0, 0.0])
     began = time.monotonic()
-    assert list(sweeping.iter_sweep(config(), tmp_path / "r", jobs=1, time_left=lambda: next(times))) == []
+    assert list(iter_sweep(config(), tmp_path / "r", jobs=1, time_left=lambda: next(times))) == []
     assert time.monotonic() - began < 30
-    sweeping.sweep(config(), tmp_path / "r", jobs=1)
-    assert len(store.load(tmp_path / "r").runs) == config().runs
+    sweep(config(), tmp_path / "r", jobs=1)
+    assert len(load(tmp_path / "r").runs) == config().runs
 
 
 def test_a_warning_leaves_more_time_than_an_order_and_the_order_counts():

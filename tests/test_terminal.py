@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from linphase import sweeping
 from linphase.cli import main
-from linphase.config import parse_config
-from linphase.figures import PANELS, STYLES, terminal_diagram
-from linphase.figures.style import LOOKS
-from linphase.figures.terminal import LETTERS, ansi_color
+from linphase.config.config import parse_config
+from linphase.diagram.looks import LOOKS
+from linphase.diagram.panels import PANELS
+from linphase.figures.style import STYLES
+from linphase.figures.terminal import LETTERS, ansi_color, terminal_diagram
+from linphase.sweeps.sweeping import sweep
 from tests.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, run, table
 
 CONFIG = """
@@ -40,7 +41,7 @@ def runs():
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "tiny"
-    sweeping.sweep(parse_config(tomllib.loads(CONFIG)).predicted(), path, jobs=1)
+    sweep(parse_config(tomllib.loads(CONFIG)).predicted(), path, jobs=1)
     return path
 
 

@@ -6,9 +6,23 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 
-from linphase import theory
+from linphase.theory.boundaries import (
+    ACTIVE_LAZY,
+    INFINITE_NOISE,
+    MIXED_BALANCED,
+    UNDERPARAMETERIZED,
+    _bulk_share,
+    all_start_lazy_width,
+    balanced_threshold,
+    boundaries,
+    largest_start_value,
+    lazy_threshold,
+    signal_singular_value,
+    signal_spread,
+)
+from linphase.theory.mode import mode_time, mode_value
 
-FINITE = {theory.ACTIVE_LAZY, theory.MIXED_BALANCED, theory.INFINITE_NOISE, theory.UNDERPARAMETERIZED}
+FINITE = {ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE, UNDERPARAMETERIZED}
 
 
 def exact_mode(t: float, s0: float, target: float, c: float) -> float:
@@ -32,7 +46,7 @@ def exact_mode(t: float, s0: float, target: float, c: float) -> float:
 def test_mode_value_agrees_with_sixty_digits_from_the_rich_to_the_lazy_limit(s0, target, c):
     times = np.array([1e-12, 1e-5, 0.3, 2.0, 8.0, 30.0, 60.0]) / np.hypot(target, c)
     expected = [exact_mode(t, s0, target, c) for t in times]
-    np.testing.assert_allclose(theory.mode_value(times, s0, target, c), expected, rtol=2e-14, atol=0)
+    np.testing.assert_allclose(mode_value(times, s0, target, c), expected, rtol=2e-14, atol=0)
 
 
 @pytest.mark.parametrize(("s0", "target", "c"), [(0, 3, 0.5), (5, 3, 0.5), (0.1, 40, 7), (0, 2, 100)])
@@ -42,19 +56,19 @@ def test_mode_value_solves_the_self_consistent_equation(s0, target, c):
         lambda _, s: 2 * np.hypot(s, c) * (target - s),
         (0, times[-1]), [s0], "DOP853", times, rtol=1e-12, atol=1e-13,
     )  # fmt: skip
-    np.testing.assert_allclose(theory.mode_value(times, s0, target, c), flow.y[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(mode_value(times, s0, target, c), flow.y[0], rtol=1e-9, atol=1e-12)
 
 
 def test_mode_value_tends_to_the_logistic_curve_for_a_small_threshold():
     # Saxe et al. 2014: ds/dt = 2 s (target - s).
     t, s0, target = np.linspace(0, 4, 50), 1e-3, 2.0
     logistic = target / (1 + (target / s0 - 1) * np.exp(-2 * target * t))
-    np.testing.assert_allclose(theory.mode_value(t, s0, target, 1e-12), logistic, rtol=1e-12)
+    np.testing.assert_allclose(mode_value(t, s0, target, 1e-12), logistic, rtol=1e-12)
 
 
 def test_mode_value_tends_to_the_lazy_exponential_for_a_large_threshold():
     x, target, c = np.linspace(0, 5, 50), 2.0, 1e9
-    np.testing.assert_allclose(theory.mode_value(x / (2 * c), 0, target, c), -target * np.expm1(-x), rtol=1e-12)
+    np.testing.assert_allclose(mode_value(x / (2 * c), 0, target, c), -target * np.expm1(-x), rtol=1e-12)
 
 
 @pytest.mark.parametrize("c", [1e-14, 1e-3, 1.0, 1e4, 1e12])
@@ -62,24 +76,24 @@ def test_mode_value_tends_to_the_lazy_exponential_for_a_large_threshold():
 def test_mode_time_inverts_mode_value_near_both_ends(s0, target, c):
     share = np.array([1e-9, 1e-4, 0.1, 0.5, 0.9, 1 - 1e-4])
     s = s0 + share * (target - s0)
-    t = theory.mode_time(s, s0, target, c)
+    t = mode_time(s, s0, target, c)
     assert (np.diff(t) > 0).all()
-    np.testing.assert_allclose(theory.mode_value(t, s0, target, c), s, rtol=1e-12)
+    np.testing.assert_allclose(mode_value(t, s0, target, c), s, rtol=1e-12)
 
 
 def test_mode_time_is_infinite_at_the_target_and_nan_beyond_the_curve():
-    assert theory.mode_time(3, 0, 3, 1) == np.inf
-    assert theory.mode_time(0, 0, 3, 1) == 0
-    assert np.isnan(theory.mode_time([-0.1, 3.1], 0, 3, 1)).all()
+    assert mode_time(3, 0, 3, 1) == np.inf
+    assert mode_time(0, 0, 3, 1) == 0
+    assert np.isnan(mode_time([-0.1, 3.1], 0, 3, 1)).all()
 
 
 def test_mode_value_broadcasts_and_stays_between_start_and_target():
-    values = theory.mode_value(np.linspace(0, 50, 40)[:, None], 0, np.array([1.0, 7.0, 0.0]), 0.3)
+    values = mode_value(np.linspace(0, 50, 40)[:, None], 0, np.array([1.0, 7.0, 0.0]), 0.3)
     assert values.shape == (40, 3)
     assert (values >= 0).all()
     assert (values <= [1.0, 7.0, 0.0]).all()
     assert (np.diff(values, axis=0) >= 0).all()
-    np.testing.assert_array_equal(theory.mode_value(np.inf, 0, [1.0, 7.0], 0.3), [1.0, 7.0])
+    np.testing.assert_array_equal(mode_value(np.inf, 0, [1.0, 7.0], 0.3), [1.0, 7.0])
 
 
 # ------------------------------------------------------------------------------------- thresholds at finite d
@@ -91,18 +105,18 @@ def draw_target(rng, d_out, d_in, rank, noise):
 
 
 def test_the_lazy_threshold_of_a_square_task_is_s_plus_d_over_s():
-    s = theory.signal_singular_value(5, None, 200, 200)
+    s = signal_singular_value(5, None, 200, 200)
     assert s == pytest.approx(200 / np.sqrt(5))
-    assert theory.lazy_threshold(s, 1.0, 200, 200) == pytest.approx(s + 200 / s)
-    assert theory.lazy_threshold(s, 0.0, 200, 200) == pytest.approx(s)
+    assert lazy_threshold(s, 1.0, 200, 200) == pytest.approx(s + 200 / s)
+    assert lazy_threshold(s, 0.0, 200, 200) == pytest.approx(s)
 
 
 def test_a_signal_below_the_noise_leaves_the_edge_of_the_noise():
     d_out, d_in = 90, 160
     edge = np.sqrt(d_out) + np.sqrt(d_in)
     at_transition = (d_out * d_in) ** 0.25
-    assert theory.lazy_threshold(0.5 * at_transition, 1.0, d_out, d_in) == pytest.approx(edge)
-    assert theory.lazy_threshold(at_transition * (1 + 1e-9), 1.0, d_out, d_in) == pytest.approx(edge)
+    assert lazy_threshold(0.5 * at_transition, 1.0, d_out, d_in) == pytest.approx(edge)
+    assert lazy_threshold(at_transition * (1 + 1e-9), 1.0, d_out, d_in) == pytest.approx(edge)
 
 
 @pytest.mark.parametrize(("d_out", "d_in", "noise"), [(200, 200, 1.0), (100, 250, 2.0)])
@@ -110,12 +124,12 @@ def test_the_lazy_threshold_is_the_signal_singular_value_of_drawn_tasks(d_out, d
     # Mean over 8 draws x 5 modes; one mode spreads by 12 %, the mean by 2 %: 6 % is three deviations.
     rng = np.random.default_rng(1)
     leading = np.mean([draw_target(rng, d_out, d_in, 5, noise)[:5].mean() for _ in range(8)])
-    signal = theory.signal_singular_value(5, None, d_out, d_in)
-    assert theory.lazy_threshold(signal, noise, d_out, d_in) == pytest.approx(leading, rel=0.06)
+    signal = signal_singular_value(5, None, d_out, d_in)
+    assert lazy_threshold(signal, noise, d_out, d_in) == pytest.approx(leading, rel=0.06)
 
 
 def test_the_spread_of_one_draw_is_the_stated_one_and_that_of_drawn_signals():
-    low, high = theory.signal_spread(5, 200, 200)
+    low, high = signal_spread(5, 200, 200)
     assert (low, high) == pytest.approx((0.83, 1.16), abs=0.01)
     rng = np.random.default_rng(2)
     drawn = np.array([draw_target(rng, 200, 200, 5, 0.0)[:5] for _ in range(12)]) / (200 / np.sqrt(5))
@@ -124,19 +138,19 @@ def test_the_spread_of_one_draw_is_the_stated_one_and_that_of_drawn_signals():
 
 
 def test_the_balanced_threshold_is_0808_sqrt_d_when_wide_and_27_at_width_10():
-    assert theory.balanced_threshold(1e5, 5, 1.0, 200, 200) == pytest.approx(0.808 * np.sqrt(200), rel=1e-3)
-    assert theory.balanced_threshold(1e5, 5, 1.0, 200, 200) == pytest.approx(11.4, abs=0.05)
-    assert theory.balanced_threshold(10, 5, 1.0, 200, 200) == pytest.approx(27, abs=0.2)
+    assert balanced_threshold(1e5, 5, 1.0, 200, 200) == pytest.approx(0.808 * np.sqrt(200), rel=1e-3)
+    assert balanced_threshold(1e5, 5, 1.0, 200, 200) == pytest.approx(11.4, abs=0.05)
+    assert balanced_threshold(10, 5, 1.0, 200, 200) == pytest.approx(27, abs=0.2)
 
 
 def test_the_balanced_threshold_runs_from_the_edge_of_the_noise_to_its_median():
     widths = np.array([5.0, 5.000001, 10, 50, 120, 200, 1000])
-    c = theory.balanced_threshold(widths, 5, 1.0, 200, 200)
+    c = balanced_threshold(widths, 5, 1.0, 200, 200)
     assert np.isnan(c[0])
     assert c[1] == pytest.approx(2 * np.sqrt(200), rel=1e-3)
     assert (np.diff(c[1:6]) < 0).all()
     assert c[5] == c[6]
-    assert np.isnan(theory.balanced_threshold(1000, 200, 1.0, 200, 200))  # rank = d: no bulk
+    assert np.isnan(balanced_threshold(1000, 200, 1.0, 200, 200))  # rank = d: no bulk
 
 
 @pytest.mark.parametrize(("d_out", "d_in"), [(200, 200), (80, 320)])
@@ -146,7 +160,7 @@ def test_half_of_the_bulk_the_width_can_hold_lies_above_the_balanced_threshold(d
     rng = np.random.default_rng(3)
     held = [draw_target(rng, d_out, d_in, 5, 1.5)[5 : min(width, d_out, d_in)] for _ in range(4)]
     expected = np.mean([np.median(bulk) for bulk in held])
-    assert theory.balanced_threshold(width, 5, 1.5, d_out, d_in) == pytest.approx(expected, rel=0.03)
+    assert balanced_threshold(width, 5, 1.5, d_out, d_in) == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.parametrize("b", [1e-9, 9e-4, 1.1e-3, 0.5, 0.999, 1.0])
@@ -155,7 +169,7 @@ def test_the_closed_form_of_the_bulk_share_is_the_integral(b):
         integral, _ = quad(
             lambda x: 2 * np.sin(x) ** 2 / (np.pi * (1 + b * b - 2 * b * np.cos(x))), 0, angle, limit=200
         )
-        assert theory._bulk_share(np.array(angle), b) == pytest.approx(integral, abs=3e-7)
+        assert _bulk_share(np.array(angle), b) == pytest.approx(integral, abs=3e-7)
 
 
 @pytest.mark.parametrize(("d_out", "d_in", "width"), [(200, 200, 300), (100, 300, 150), (150, 60, 2000)])
@@ -165,17 +179,17 @@ def test_the_largest_start_value_is_that_of_drawn_networks(d_out, d_in, width):
     drawn = [
         np.linalg.norm(rng.standard_normal((d_out, width)) @ rng.standard_normal((width, d_in)), 2) for _ in range(5)
     ]
-    assert theory.largest_start_value(0.3, width, d_out, d_in) == pytest.approx(0.3 * np.mean(drawn), rel=0.05)
+    assert largest_start_value(0.3, width, d_out, d_in) == pytest.approx(0.3 * np.mean(drawn), rel=0.05)
 
 
 def test_all_singular_values_start_lazy_above_a_width_of_4_73_d():
-    width = theory.all_start_lazy_width(200, 200)
+    width = all_start_lazy_width(200, 200)
     assert width == pytest.approx(4.73 * 200, rel=1e-3)
-    assert theory.largest_start_value(1e-3, width, 200, 200) == pytest.approx(1e-3 * width)
+    assert largest_start_value(1e-3, width, 200, 200) == pytest.approx(1e-3 * width)
     for d_out, d_in in ((1, 1), (10, 10_000), (300, 20)):
-        edge = theory.all_start_lazy_width(d_out, d_in)
-        assert theory.largest_start_value(1.0, edge, d_out, d_in) == pytest.approx(edge)
-        assert edge == pytest.approx(theory.all_start_lazy_width(d_in, d_out))
+        edge = all_start_lazy_width(d_out, d_in)
+        assert largest_start_value(1.0, edge, d_out, d_in) == pytest.approx(edge)
+        assert edge == pytest.approx(all_start_lazy_width(d_in, d_out))
 
 
 # ------------------------------------------------------------------------------------------------- boundaries
@@ -184,21 +198,21 @@ def test_all_singular_values_start_lazy_above_a_width_of_4_73_d():
 def lines(**changes):
     task = {"dimension": 200, "rank": 5, "noise": 1.0, "signal_norm": None} | changes
     gamma_w = np.linspace(0, 2.8, 281)
-    return {(line.name, line.kind): line for line in theory.boundaries(**task, gamma_w=gamma_w)}
+    return {(line.name, line.kind): line for line in boundaries(**task, gamma_w=gamma_w)}
 
 
 def test_each_boundary_comes_at_finite_d_and_asymptotically_but_underparameterized():
     found = set(lines())
     assert {name for name, kind in found if kind == "finite d"} == FINITE
-    assert {name for name, kind in found if kind == "asymptotic"} == FINITE - {theory.UNDERPARAMETERIZED}
+    assert {name for name, kind in found if kind == "asymptotic"} == FINITE - {UNDERPARAMETERIZED}
 
 
 def test_the_asymptotic_lines_are_those_of_the_paper():
     found = lines()
     for name, slope, level in (
-        (theory.ACTIVE_LAZY, 1, 1),
-        (theory.MIXED_BALANCED, 1, 0.5),
-        (theory.INFINITE_NOISE, 2, 0),
+        (ACTIVE_LAZY, 1, 1),
+        (MIXED_BALANCED, 1, 0.5),
+        (INFINITE_NOISE, 2, 0),
     ):
         line = found[name, "asymptotic"]
         np.testing.assert_allclose(slope * line.gamma_sigma2 + line.gamma_w, level, atol=1e-12)
@@ -206,25 +220,25 @@ def test_the_asymptotic_lines_are_those_of_the_paper():
 
 def test_on_the_finite_lines_sigma2_times_width_is_the_threshold():
     found = lines()
-    for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED):
+    for name in (ACTIVE_LAZY, MIXED_BALANCED):
         line = found[name, "finite d"]
         c = 200.0 ** (line.gamma_sigma2 + line.gamma_w)
         wide = line.gamma_w > 1
-        expected = 200 / 5**0.5 + 5**0.5 if name == theory.ACTIVE_LAZY else 0.8080 * 200**0.5
+        expected = 200 / 5**0.5 + 5**0.5 if name == ACTIVE_LAZY else 0.8080 * 200**0.5
         np.testing.assert_allclose(c[wide], expected, rtol=1e-3)
 
 
 def test_the_lines_between_regimes_end_at_width_equal_to_rank():
     found = lines()
     edge = np.log(5) / np.log(200)
-    np.testing.assert_allclose(found[theory.UNDERPARAMETERIZED, "finite d"].gamma_w, edge)
-    for name in (theory.ACTIVE_LAZY, theory.MIXED_BALANCED):
+    np.testing.assert_allclose(found[UNDERPARAMETERIZED, "finite d"].gamma_w, edge)
+    for name in (ACTIVE_LAZY, MIXED_BALANCED):
         line = found[name, "finite d"]
         np.testing.assert_array_equal(np.isnan(line.gamma_sigma2), line.gamma_w < edge)
 
 
 def test_the_band_of_the_active_line_encloses_it():
-    line = lines()[theory.ACTIVE_LAZY, "finite d"]
+    line = lines()[ACTIVE_LAZY, "finite d"]
     assert line.band is not None
     low, high = line.band
     given = ~np.isnan(line.gamma_sigma2)
@@ -233,24 +247,24 @@ def test_the_band_of_the_active_line_encloses_it():
 
 
 def test_without_noise_nothing_is_mixed_or_balanced_by_a_line():
-    assert theory.MIXED_BALANCED not in {name for name, _ in lines(noise=0.0)}
+    assert MIXED_BALANCED not in {name for name, _ in lines(noise=0.0)}
 
 
 def test_the_signal_norm_moves_the_lazy_and_the_infinite_noise_line():
     plain, strong = lines(noise=0.0), lines(noise=0.0, signal_norm=4.0)
     moved = np.log(2) / np.log(200)
-    for name in (theory.ACTIVE_LAZY, theory.INFINITE_NOISE):
+    for name in (ACTIVE_LAZY, INFINITE_NOISE):
         shift = strong[name, "finite d"].gamma_sigma2 - plain[name, "finite d"].gamma_sigma2
         np.testing.assert_allclose(shift[~np.isnan(shift)], moved)
 
 
 def test_dimension_one_has_no_lines_and_huge_widths_no_overflow():
-    assert theory.boundaries(1, 1, 1.0, None, [0.0, 1.0]) == []
-    found = theory.boundaries(64, 4, 1.0, None, [0.5, 400.0])
-    assert all(np.isfinite(line.gamma_sigma2).all() for line in found if line.name != theory.UNDERPARAMETERIZED)
+    assert boundaries(1, 1, 1.0, None, [0.0, 1.0]) == []
+    found = boundaries(64, 4, 1.0, None, [0.5, 400.0])
+    assert all(np.isfinite(line.gamma_sigma2).all() for line in found if line.name != UNDERPARAMETERIZED)
 
 
 def test_full_rank_has_no_bulk_and_no_line_between_mixed_and_balanced():
-    found = {(line.name, line.kind): line for line in theory.boundaries(8, 8, 1.0, None, [0.5, 1.5])}
-    assert {name for name, _ in found} == FINITE - {theory.MIXED_BALANCED}
-    assert np.isfinite(found[theory.ACTIVE_LAZY, "finite d"].gamma_sigma2[1])
+    found = {(line.name, line.kind): line for line in boundaries(8, 8, 1.0, None, [0.5, 1.5])}
+    assert {name for name, _ in found} == FINITE - {MIXED_BALANCED}
+    assert np.isfinite(found[ACTIVE_LAZY, "finite d"].gamma_sigma2[1])

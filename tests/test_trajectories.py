@@ -9,13 +9,18 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from linphase import evolution, figures, store, sweeping, theory
 from linphase.cli import main
-from linphase.config import parse_config
+from linphase.config.config import parse_config
+from linphase.diagram.axes import select
+from linphase.diagram.looks import LOOKS
+from linphase.diagram.outcomes import outcomes
 from linphase.errors import LinphaseError
-from linphase.figures.multiples import _spreads
-from linphase.figures.style import LOOKS
-from linphase.outcomes import outcomes
+from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
+from linphase.figures.trajectory_map import _spreads, sampled_runs, trajectory_map
+from linphase.runs.predicting import crossings, theory_beside
+from linphase.store.results import load
+from linphase.sweeps.sweeping import sweep
+from linphase.theory.mode import mode_value
 
 CONFIG = """
 name = "tiny"
@@ -37,7 +42,7 @@ def linphase(*arguments):
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "tiny"
-    sweeping.sweep(parse_config(tomllib.loads(CONFIG)).predicted(), path, jobs=1)
+    sweep(parse_config(tomllib.loads(CONFIG)).predicted(), path, jobs=1)
     return path
 
 
@@ -46,14 +51,14 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "trained"
     config = tomllib.loads(CONFIG)
     config["grid"] = {"gamma_sigma2": [-2.0, 1.0], "gamma_w": [2.5]}
-    sweeping.sweep(parse_config(config), path, jobs=1)
-    return store.load(path)
+    sweep(parse_config(config), path, jobs=1)
+    return load(path)
 
 
 @pytest.fixture(scope="module")
 def one_facet(path):
-    results = store.load(path)
-    return results, *figures.select(results.runs, results.axes, {"noise": [1.0]})
+    results = load(path)
+    return results, *select(results.runs, results.axes, {"noise": [1.0]})
 
 
 def artists(ax, gid):
@@ -63,13 +68,13 @@ def artists(ax, gid):
 def figure_of(results, row):
     run = dict(results.runs.iloc[row])
     trajectory = results.trajectory(run["run_id"])
-    return run, trajectory, figures.trajectory_figure(
+    return run, trajectory, trajectory_figure(
         trajectory,
         threshold=run["threshold"],
         rank=int(run["rank"]),
-        crossings=evolution.crossings(trajectory, run["threshold"]),
-        theory=evolution.theory_beside(run, trajectory),
-        title=figures.title_of(run, run["regime"]),
+        crossings=crossings(trajectory, run["threshold"]),
+        theory=theory_beside(run, trajectory),
+        title=title_of(run, run["regime"]),
     )  # fmt: skip
 
 
@@ -111,20 +116,20 @@ def test_theory_lies_dashed_over_the_run_and_is_its_closed_form_from_zero(traine
     (line,) = artists(figure.axes[0], "mode 1, theory")
     assert line.is_dashed()
     t, s = line.get_data()
-    np.testing.assert_allclose(s, theory.mode_value(t, 0.0, S[0], c), rtol=1e-5)
+    np.testing.assert_allclose(s, mode_value(t, 0.0, S[0], c), rtol=1e-5)
     for name in ("train", "test"):
         (line,) = artists(figure.axes[2], f"{name}, theory")
         assert line.is_dashed()
     # Without theory's own fault at a finite width, as of a run that theory made, the two are one curve.
-    errors = evolution.theory_beside(run, trajectory)
+    errors = theory_beside(run, trajectory)
     assert errors.train_error[-1] == pytest.approx(trajectory.train_error[-1], rel=1)
 
 
 def test_theory_is_left_out_where_the_task_is_not_the_one_that_was_trained(trained):
     run = dict(trained.runs.iloc[0])
     trajectory = trained.trajectory(run["run_id"])
-    assert evolution.theory_beside(run | {"seed": 1}, trajectory) is None
-    assert evolution.theory_beside(run, trajectory) is not None
+    assert theory_beside(run | {"seed": 1}, trajectory) is None
+    assert theory_beside(run, trajectory) is not None
 
 
 def test_a_lazy_run_says_that_its_threshold_is_above_the_linear_axis(trained):
@@ -142,18 +147,18 @@ def test_a_lazy_run_says_that_its_threshold_is_above_the_linear_axis(trained):
 )
 def test_the_nearest_cell_is_taken(one_facet, at, nearest):
     _, runs, axes = one_facet
-    run, replicates = figures.nearest_run(runs, axes, *at)
+    run, replicates = nearest_run(runs, axes, *at)
     assert (run["gamma_sigma2"], run["gamma_w"]) == nearest
     assert (run["replicate"], replicates) == (0, 2)
-    assert figures.title_of(run, "lazy", replicates).endswith("lazy, replicate 0")
+    assert title_of(run, "lazy", replicates).endswith("lazy, replicate 0")
 
 
 def test_a_failed_cell_and_no_runs_at_all_are_told(one_facet):
     _, runs, axes = one_facet
     with pytest.raises(LinphaseError, match="all runs failed at the nearest cell, gamma_sigma2 = -2"):
-        figures.nearest_run(runs.assign(status="failed"), axes, -2, 1.5)
+        nearest_run(runs.assign(status="failed"), axes, -2, 1.5)
     with pytest.raises(LinphaseError, match="no run yet"):
-        figures.nearest_run(runs.iloc[:0], axes, -2, 1.5)
+        nearest_run(runs.iloc[:0], axes, -2, 1.5)
 
 
 # ------------------------------------------------------------------------------------------------- many cells
@@ -161,10 +166,10 @@ def test_a_failed_cell_and_no_runs_at_all_are_told(one_facet):
 
 def test_small_diagrams_stand_at_their_cells_in_the_colour_of_their_regime(one_facet):
     results, runs, axes = one_facet
-    chosen = figures.sampled_runs(runs, axes)
+    chosen = sampled_runs(runs, axes)
     assert len(chosen) == 7 * 4
     trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-    figure = figures.trajectory_map(runs, axes, trajectories)
+    figure = trajectory_map(runs, axes, trajectories)
     (ax,) = figure.axes
     small = {each.get_gid(): each for each in ax.child_axes}
     assert set(small) == {f"cell {row} {column}" for row, column in chosen}
@@ -216,7 +221,7 @@ def test_every_regime_of_the_papers_window_is_among_the_sampled_cells_twice(cell
         rows.append({**spec.columns(), "run_id": spec.run_id, "status": "converged", "converged": True,
                      "signal_active": signal, "bulk_active": bulk})  # fmt: skip
     runs = pd.DataFrame(rows)
-    met = outcomes(runs).groupby(runs["run_id"].isin(figures.sampled_runs(runs, config.grid.axes).values()))
+    met = outcomes(runs).groupby(runs["run_id"].isin(sampled_runs(runs, config.grid.axes).values()))
     sampled = Counter(met.get_group(True))
     assert set(sampled) == {"lazy", "mixed", "balanced", "underparameterized"}
     assert min(sampled.values()) >= 2
@@ -226,7 +231,7 @@ def test_missing_and_failed_cells_have_no_small_diagram(one_facet):
     _, runs, axes = one_facet
     spoiled = runs[(runs["gamma_w"] != 0.0)].copy()
     spoiled.loc[spoiled["gamma_w"] == 1.5, "status"] = "failed"
-    assert {row for row, _ in figures.sampled_runs(spoiled, axes)} == {2, 3}
+    assert {row for row, _ in sampled_runs(spoiled, axes)} == {2, 3}
 
 
 # ------------------------------------------------------------------------------------------------- the command

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from linphase import __version__
-from linphase.cli import explore, maintenance, plots, report, run, start, submit, sweeps, tables
+from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
 from linphase.errors import LinphaseError
 
 __all__ = ["main"]
@@ -45,22 +45,22 @@ def main() -> None:
 
 
 for _command in (
-    sweeps.sweep,
-    sweeps.theory,
-    submit.submit,
+    filling.sweep,
+    filling.theory,
+    submission.submit,
     plots.plot,
     plots.boundary,
-    explore.explore,
-    run.run,
-    tables.classify,
-    tables.status,
-    tables.export,
-    tables.columns,
-    report.report,
+    documents.explore,
+    single.run,
+    listing.classify,
+    listing.status,
+    listing.export,
+    listing.columns,
+    documents.report,
     start.init,
     start.schema,
     start.cite,
-    maintenance.check,
-    maintenance.compact,
+    upkeep.check,
+    upkeep.compact,
 ):
     main.add_command(_command)

@@ -12,24 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.shared import (
-    check_figure,
-    classify_options,
-    console,
-    draw,
-    results_argument,
-    save_figure,
-    style_option,
-)
+from linphase.cli.options import classify_options, results_argument, style_option
+from linphase.cli.output import check_figure, console, draw, save_figure
 from linphase.errors import ConfigError
-from linphase.regime import BULK_CUT, SIGNAL_CUT
+from linphase.model.regime import BULK_CUT, SIGNAL_CUT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from linphase.boundary import MeasuredBoundary
+    from linphase.diagram.measured import MeasuredBoundary
     from linphase.figures.style import StyleName
-    from linphase.store import Results
+    from linphase.store.results import Results
 
 
 @click.command()
@@ -84,12 +77,12 @@ def plot(
       linphase plot results/quickstart --panel trajectories --at -1.5,1.8
       linphase plot results/quickstart --terminal
     """
-    from linphase import store
+    from linphase.store.results import load
 
     place = None if at is None else _place(at)
     conditions = _conditions(where)
     _check_together(panel, against, at, terminal, output, style)
-    loaded = _part(store.load(results), conditions)
+    loaded = _part(load(results), conditions)
     if terminal:
         _print_diagram(loaded, panel, cuts)
         return
@@ -132,7 +125,7 @@ def _check_together(
     panel: str, against: str | None, at: str | None, terminal: bool, output: Path | None, style: str
 ) -> None:
     """Options that mean nothing beside others are mistakes."""
-    from linphase.figures.panels import FIGURES
+    from linphase.diagram.panels import FIGURES
 
     if at is not None and panel != "trajectories":
         raise ConfigError(f"--at: is for --panel trajectories, found --panel {panel}")
@@ -154,7 +147,7 @@ def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Resul
     """The results with the runs and axes that --where leaves."""
     from dataclasses import replace
 
-    from linphase.figures.selection import select
+    from linphase.diagram.axes import select
 
     if not conditions:
         return results
@@ -173,36 +166,37 @@ def _print_diagram(results: "Results", panel: str, cuts: dict[str, Any]) -> None
 
 def _trajectories(results: "Results", place: tuple[float, float] | None, style: Any, cuts: dict[str, Any]) -> "Figure":
     """The run of one cell over time, or those of some cells over the diagram."""
-    from linphase import figures
+    from linphase.figures.trajectory_map import sampled_runs, trajectory_map
 
     if place is not None:
         return _one_run(results, place, style, cuts)
-    chosen = figures.sampled_runs(results.runs, results.axes)
+    chosen = sampled_runs(results.runs, results.axes)
     trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-    return figures.trajectory_map(results.runs, results.axes, trajectories, style=style, **cuts)
+    return trajectory_map(results.runs, results.axes, trajectories, style=style, **cuts)
 
 
 def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: dict[str, Any]) -> "Figure":
-    from linphase import evolution, figures
-    from linphase.outcomes import outcomes
-    from linphase.threads import one_blas_thread
+    from linphase.diagram.outcomes import outcomes
+    from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
+    from linphase.runs.predicting import crossings, theory_beside
+    from linphase.runs.threads import one_blas_thread
 
-    run, others = figures.nearest_run(results.runs, results.axes, *place)
+    run, others = nearest_run(results.runs, results.axes, *place)
     trajectory = results.trajectory(run["run_id"])
     with one_blas_thread():
-        theory = evolution.theory_beside(run, trajectory)
+        theory = theory_beside(run, trajectory)
     regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], **cuts).iloc[0]
     where = f"gamma_sigma2 = {run['gamma_sigma2']:.4g}, gamma_w = {run['gamma_w']:.4g} (width {run['width']})"
     click.echo(f"Nearest cell: {where}, {regime}, {run['status']}")
     if theory is None:
         click.echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
-    return figures.trajectory_figure(
+    return trajectory_figure(
         trajectory,
         threshold=float(run["threshold"]),
         rank=int(run["rank"]),
-        crossings=evolution.crossings(trajectory, float(run["threshold"])),
+        crossings=crossings(trajectory, float(run["threshold"])),
         theory=theory,
-        title=figures.title_of(run, regime, others),
+        title=title_of(run, regime, others),
         style=style,
     )
 
@@ -219,23 +213,25 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: dict[str, A
 def _against_theory(
     results: "Results", panel: str, conditions: Mapping[str, Sequence[str]], style: Any, cuts: dict[str, Any]
 ) -> "Figure":
-    from linphase import figures, sweeping
-    from linphase.config import parse_config
+    from linphase.config.config import parse_config
+    from linphase.diagram.panels import FIGURES, PANELS, find_panel
+    from linphase.diagram.versus import predicted_runs
+    from linphase.figures.diagrams import against
 
-    reason = figures.PANELS[panel].unpredicted if panel in figures.PANELS else ""
-    if panel in figures.FIGURES:
+    reason = PANELS[panel].unpredicted if panel in PANELS else ""
+    if panel in FIGURES:
         reason = "it is a figure of its own"
     if reason:
         raise ConfigError(
             f"--panel {panel}: cannot be set against theory, {reason}. With --against choose one of "
-            f"{', '.join(name for name, each in figures.PANELS.items() if not each.unpredicted)}"
+            f"{', '.join(name for name, each in PANELS.items() if not each.unpredicted)}"
         )
-    figures.find_panel(panel, cuts["by"], results.runs)  # before theory is computed, not after
-    predicted = sweeping.predicted_runs(parse_config(config) for config in results.configs)
+    find_panel(panel, cuts["by"], results.runs)  # before theory is computed, not after
+    predicted = predicted_runs(parse_config(config) for config in results.configs)
     if conditions and "replicate" in conditions:
         replicates = [int(value) for value in results.runs["replicate"].unique()]
         predicted = predicted[predicted["replicate"].isin(replicates)]
-    return figures.against(results.runs, predicted, results.axes, panel, style=style, **cuts)
+    return against(results.runs, predicted, results.axes, panel, style=style, **cuts)
 
 
 @click.command()
@@ -258,13 +254,14 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
       linphase boundary results/quickstart --by speedup --json
       linphase boundary results/quickstart -o boundaries.pdf
     """
-    from linphase import figures, store
-    from linphase.boundary import measured_boundaries
-    from linphase.columns import for_key
+    from linphase.diagram.measured import measured_boundaries
+    from linphase.figures.diagrams import phase_diagram
+    from linphase.store.columns import for_key
+    from linphase.store.results import load
 
     if output is not None:
         check_figure(output)
-    loaded = store.load(results)
+    loaded = load(results)
     facets = [for_key(key).name for key in loaded.axes if "." in key]
     found = measured_boundaries(loaded.runs, facets, **cuts)
     if as_json:
@@ -274,14 +271,14 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     if warning := _unsettled(found):
         click.echo(f"warning: {warning}", err=True)
     if output is not None:
-        figure = figures.phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, style=style, **cuts)
+        figure = phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, style=style, **cuts)
         save_figure(figure, output, loaded, "measured boundaries", **cuts)
         click.echo(f"Figure: {output}", err=as_json)
 
 
 def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:
     """The bulk moves last: without convergence a run cannot be told to be mixed or balanced."""
-    from linphase.theory import MIXED_BALANCED
+    from linphase.theory.boundaries import MIXED_BALANCED
 
     mixed = [crossing for crossing in found if crossing.name == MIXED_BALANCED and crossing.runs]
     runs, converged = sum(c.runs for c in mixed), sum(round(c.runs * c.converged) for c in mixed)
@@ -304,7 +301,7 @@ def _as_json(crossing: "MeasuredBoundary") -> dict[str, Any]:
 def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
     from rich.table import Table
 
-    from linphase.boundary import COLUMNS, table_row
+    from linphase.diagram.measured import COLUMNS, table_row
 
     table = Table(*COLUMNS, title="gamma_sigma2 at the boundaries", title_justify="left")
     for crossing in found:

@@ -19,7 +19,7 @@ def init(directory: Path) -> None:
       linphase init my_question
       linphase sweep --config my_question/sweep.toml
     """
-    from linphase.schema import SCHEMA_FILE, STARTER_FILE, config_schema_text, starter
+    from linphase.config.schema import SCHEMA_FILE, STARTER_FILE, config_schema_text, starter
 
     texts = {directory / STARTER_FILE: starter(), directory / SCHEMA_FILE: config_schema_text()}
     there = [str(file) for file in texts if file.exists() or file.is_symlink()]
@@ -53,7 +53,7 @@ def schema() -> None:
     Example:
       linphase schema > linphase.schema.json
     """
-    from linphase.schema import config_schema_text
+    from linphase.config.schema import config_schema_text
 
     click.echo(config_schema_text(), nl=False)
 
@@ -66,6 +66,6 @@ def cite() -> None:
     Example:
       linphase cite > linphase.bib
     """
-    from linphase.citation import bibtex
+    from linphase.cli.citation import bibtex
 
     click.echo(bibtex(), nl=False)

@@ -7,9 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.network import Weights
-from linphase.spec import Initialization
-from linphase.task import Task
+from linphase.model.network import Initialization, Weights
+from linphase.model.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,37 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Annotated, Literal, TypeGuard
 
 import numpy as np
+from pydantic import AfterValidator, Field
 from scipy.linalg import get_blas_funcs
 
 from linphase.dynamics.base import State
 from linphase.errors import LinphaseError
-from linphase.network import Weights
-from linphase.spec import PAPER_DIVISOR, Initialization, PaperRate
-from linphase.task import Task
+from linphase.model.network import Initialization, Weights
+from linphase.model.section import Section
+from linphase.model.task import Task
+
+PAPER_DIVISOR = 50  # eta = 1/(50 ...): theory.md section 2
+
+
+class PaperRate(Section):
+    """The paper's learning rate with another divisor in place of 50: `learning_rate = { paper = 5 }`."""
+
+    paper: float = Field(gt=0)
+
+
+def _plain_rate(rate: object) -> object:
+    """{ paper = 50 } is the rule "paper", and must not get another run id."""
+    return "paper" if rate == PaperRate(paper=PAPER_DIVISOR) else rate
+
+
+_Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | PaperRate, AfterValidator(_plain_rate)]
+
+
+def _short(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:

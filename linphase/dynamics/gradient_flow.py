@@ -14,9 +14,8 @@ from scipy.linalg import get_blas_funcs
 from linphase.dynamics.base import State
 from linphase.dynamics.chebyshev import stages, stages_for
 from linphase.errors import LinphaseError
-from linphase.network import Weights
-from linphase.spec import Initialization
-from linphase.task import Task
+from linphase.model.network import Initialization, Weights
+from linphase.model.task import Task
 
 Array = NDArray[np.floating]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,14 +12,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from linphase.figures.axes import Window, draw_frame
-from linphase.figures.cells import Plot
-from linphase.figures.levels import draw_levels, label_levels
-from linphase.figures.painting import draw_cells
-from linphase.figures.panels import Panel
+from linphase.diagram.axes import Window, as_stored
+from linphase.diagram.cells import Plot
+from linphase.diagram.lines import Line
+from linphase.diagram.looks import Array, written
+from linphase.diagram.panels import Panel
+from linphase.figures.labels import label_levels, label_lines, line_in
+from linphase.figures.overlays import draw_lines
+from linphase.figures.painting import draw_cells, draw_levels
 from linphase.figures.scales import Scale, scale_of
-from linphase.figures.style import Array, inches
-from linphase.figures.theory_lines import Line, draw_lines, label_lines, line_in
+from linphase.figures.style import inches, set_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def common_scale(plots: Sequence[Plot], panel: Panel) -> Scale | None:
@@ -77,3 +83,46 @@ def finish(
         levels = label_levels(figure, ax, plot.panel.levels, np.concatenate([points, *curves]))
         occupied.append(np.concatenate([points, levels]))
     label_lines(figure, grid, lines, occupied)
+
+
+_AXIS_LABELS = {
+    "gamma_sigma2": r"$\gamma_{\sigma^2} = \log_d\,\sigma^2$",
+    "gamma_w": r"$\gamma_w = \log_d\,\mathrm{width}$",
+    "init_variance": r"initial variance $\sigma^2$",
+    "width": "width",
+    "dimension": "dimension $d$",
+    "rank": "rank $k$",
+    "noise": r"noise $\nu$",
+}
+
+
+def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
+    """With two further axes a table of them; else rows of at most four."""
+    last = len(set(map(as_stored, list(axes.values())[-1])))
+    if len(axes) == 4 and 1 < last <= 6:
+        return last
+    return count if count <= 4 else ceil(count / ceil(count / 4))
+
+
+def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
+    """Ticks, and at the outer sides of a figure their labels and the names of the axes."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    for axis, artist in ((window.x, ax.xaxis), (window.y, ax.yaxis)):
+        if axis.few:
+            names = [written(value) for value in axis.kept]
+            artist.set_major_locator(FixedLocator(axis.positions.tolist()))
+            artist.set_major_formatter(FuncFormatter(lambda _, i, names=names: names[i] if i is not None else ""))
+            artist.set_minor_locator(NullLocator())
+        elif axis.logarithmic:
+            artist.set_major_locator(LogLocator(numticks=6))
+            artist.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+            artist.set_minor_formatter(NullFormatter())
+        else:
+            artist.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    set_ticks(ax)
+    ax.tick_params(labelbottom=bottom, labelleft=left)
+    if bottom:
+        ax.set_xlabel(_AXIS_LABELS.get(window.x.column, window.x.column.replace("_", " ")))
+    if left:
+        ax.set_ylabel(_AXIS_LABELS.get(window.y.column, window.y.column.replace("_", " ")))

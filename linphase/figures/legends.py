@@ -15,11 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.transforms import Transform
 
-from linphase.figures.cells import Plot
+from linphase.diagram.cells import Plot
+from linphase.diagram.lines import Line
+from linphase.diagram.looks import HATCHED, LOOKS, Look
+from linphase.figures.overlays import LINE_STYLES
 from linphase.figures.painting import stripe
-from linphase.figures.style import HATCHED, LOOKS, Look, points, renderer, stroke
-from linphase.figures.theory_lines import LINE_STYLES, Line
-from linphase.regime import REGIMES
+from linphase.figures.style import points, renderer, stroke
+from linphase.model.regime import REGIMES
 
 _Outside = Literal["outside upper center", "outside lower center"]
 

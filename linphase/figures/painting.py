@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
-from linphase.figures.axes import Axis, Window
-from linphase.figures.cells import Cells
+from linphase.diagram.axes import Axis, Window
+from linphase.diagram.cells import Cells
+from linphase.diagram.looks import LOOKS, UNCONVERGED, Array, Look
 from linphase.figures.scales import Scale
-from linphase.figures.style import LOOKS, UNCONVERGED, Look, inches, stroke
+from linphase.figures.style import inches, stroke
 
 
 def draw_cells(ax: Axes, cells: Cells, window: Window, scale: Scale | None) -> None:
@@ -104,3 +106,33 @@ def _within(cell: tuple[int, int], point: tuple[float, float], window: Window) -
         return low * (high / low) ** share if axis.logarithmic else low + (high - low) * share
 
     return along(window.x, cell[1], point[0]), along(window.y, cell[0], point[1])
+
+
+# White in a dark rim: legible on light and dark cells. All rims lie below all steps, or they would cross them.
+_STEP: dict[str, Any] = {"colors": "white", "capstyle": "projecting", "zorder": 2.8}
+
+_RIM: dict[str, Any] = {"colors": "0.25", "capstyle": "projecting", "zorder": 2.7}
+
+
+def edge_segments(sides: Array, window: Window) -> Array:
+    """The edges (n, 2, 2) between neighbouring cells on different sides; nan: on neither."""
+    x, y = window.x.edges, window.y.edges
+
+    def differ(a: Array, b: Array) -> tuple[NDArray[np.intp], ...]:
+        return np.nonzero((a != b) & np.isfinite(a) & np.isfinite(b))
+
+    rows, columns = differ(sides[:, 1:], sides[:, :-1])
+    upright = np.stack([np.stack([x[columns + 1], y[rows + up]], axis=-1) for up in (0, 1)], axis=1)
+    rows, columns = differ(sides[1:], sides[:-1])
+    flat = np.stack([np.stack([x[columns + right], y[rows + 1]], axis=-1) for right in (0, 1)], axis=1)
+    return np.concatenate([upright, flat])
+
+
+def draw_levels(ax: Axes, numbers: Array, window: Window, levels: Sequence[float]) -> None:
+    """For each level the edges between cells below it and others."""
+    for level in levels:
+        sides = np.where(np.isfinite(numbers), numbers < level, np.nan)
+        segments = list(edge_segments(sides, window))
+        if segments:
+            ax.add_collection(LineCollection(segments, linewidths=stroke(1.7), **_RIM))
+            ax.add_collection(LineCollection(segments, gid=f"level {level:g}", linewidths=stroke(0.9), **_STEP))

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from linphase.figures.panels import Panel
-from linphase.figures.style import Array, points, set_ticks, stroke, written
+from linphase.diagram.looks import Array, written
+from linphase.diagram.panels import Extend, Panel, span_of
+from linphase.figures.style import points, set_ticks, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
-
-Extend = Literal["neither", "min", "max", "both"]
-
-
-@dataclass(frozen=True)
-class Span:
-    """Which numbers the ends of a scale stand for, and whether some lie beyond."""
-
-    low: float
-    high: float
-    logarithmic: bool
-    extend: Extend
 
 
 @dataclass(frozen=True)
@@ -48,48 +34,6 @@ def scale_of(numbers: Array, panel: Panel) -> Scale | None:
         return None
     norm = LogNorm if span.logarithmic else Normalize
     return Scale(norm(span.low, span.high), panel.colormap, span.extend)
-
-
-def span_of(numbers: Array, panel: Panel) -> Span | None:
-    """The span of the numbers of cells; logarithmic where the panel allows it and the numbers span a decade.
-
-    A log scale leaves out the outermost 1 % at either end where that shortens it by a third or more.
-    """
-    numbers = numbers[np.isfinite(numbers)]
-    if panel.scale == "outcome" or numbers.size == 0:
-        return None
-    if panel.scale == "share":
-        return Span(floor(10 * min(numbers.min(), 0.9)) / 10, 1.0, False, "neither")
-    if panel.scale == "difference":
-        return _balanced_span(numbers)
-    positive = numbers[numbers > 0]
-    low, high = float(numbers.min()), float(numbers.max())
-    logarithmic = panel.scale == "log" and bool(positive.size) and high >= 10 * float(positive.min())
-    if logarithmic:
-        low = float(positive.min())
-        inner = np.quantile(positive, [0.01, 0.99])
-        if 1.5 * log(inner[1] / inner[0]) < log(high / low) and inner[1] >= 10 * inner[0]:
-            low, high = (float(value) for value in inner)
-    else:
-        # Numbers that are all but equal get a tenth of their size, or the ticks would be all but equal too.
-        least = max(abs(low), abs(high)) / 10 or 0.2
-        pad = max(least - (high - low), 0.0) / 2
-        low, high = low - pad, high + pad
-    return Span(low, high, logarithmic, _extend(numbers, low, high))
-
-
-def _balanced_span(numbers: Array) -> Span:
-    """Equal reach to both sides of 0, without the outermost 1 % where that shortens it by a third or more."""
-    largest = float(np.abs(numbers).max())
-    inner = float(np.quantile(np.abs(numbers), 0.99))
-    reach = inner if 0 < 1.5 * inner < largest else largest
-    reach = reach or 1.0  # no difference anywhere
-    return Span(-reach, reach, False, _extend(numbers, -reach, reach))
-
-
-def _extend(numbers: Array, low: float, high: float) -> Extend:
-    below, above = bool(numbers.min() < low), bool(numbers.max() > high)
-    return "both" if below and above else "min" if below else "max" if above else "neither"
 
 
 def draw_colorbar(

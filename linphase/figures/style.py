@@ -7,14 +7,16 @@ Matplotlib is imported where it is used: `linphase plot --terminal` needs the co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
-from math import floor, log10
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
 
-import numpy as np
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
+from matplotlib.style import context
 
 from linphase.errors import LinphaseError
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
-Segment = tuple[tuple[float, float], tuple[float, float]]
 StyleName = Literal["paper", "talk"]
 P = ParamSpec("P")
 
@@ -111,60 +111,51 @@ def set_ticks(ax: Axes) -> None:
     ax.tick_params(which="minor", width=stroke(0.4), length=stroke(1.5))
 
 
-@dataclass(frozen=True)
-class Look:
-    """How an outcome is drawn: a fill, and strokes in the unit square where a fill could be mistaken."""
-
-    label: str
-    color: str
-    strokes: tuple[Segment, ...] = ()
-    stroke_color: str = "black"
-
-
-_RISING: tuple[Segment, ...] = (((0.0, 0.0), (1.0, 1.0)),)
-_CROSS: tuple[Segment, ...] = (((0.25, 0.25), (0.75, 0.75)), ((0.25, 0.75), (0.75, 0.25)))
-_PLUS: tuple[Segment, ...] = (((0.2, 0.5), (0.8, 0.5)), ((0.5, 0.2), (0.5, 0.8)))
-
-# lazy, mixed, balanced darken in this order: an ordered trio in grey print and to colour-blind readers too.
-LOOKS = {
-    "lazy": Look("lazy", "#F7D06B"),
-    "mixed": Look("mixed", "#3FA7A3"),
-    "balanced": Look("balanced", "#2C3E7B"),
-    "underparameterized": Look("width < k", "#DEDEDE"),
-    "converged": Look("converged", "#3FA7A3"),
-    "stopped_early": Look("stopped early", "#F7D06B"),
-    "step_limit": Look("step limit", "#2C3E7B"),
-    "diverged": Look("diverged", "#2B2B2B", _CROSS, "white"),
-    "failed": Look("failed", "#B03A5B", _PLUS, "white"),
-    "undefined": Look("no value", "#C9C9C9"),
-    "start": Look("passed at the start", "#BFD9EA"),
-    "apart": Look("number in one only", "#E7B6C4"),
-    "agree": Look("agree", "#F2F2F2"),
-    "missing": Look("missing", "#FFFFFF", _CROSS, "#B0B0B0"),
-}
-UNCONVERGED = Look("unconverged", "#FFFFFF", _RISING)
-# Its sample in a legend: wider than a cell, so with more strokes.
-HATCHED = replace(UNCONVERGED, strokes=tuple(((x, 0.0), (x + 0.4, 1.0)) for x in (0.0, 0.3, 0.6)))
-
-
-def written(value: Any) -> str:
-    """A value as a reader writes it: 5, 0.02, 10^6."""
-    if isinstance(value, str):
-        return value
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
-    exponent = floor(log10(abs(value)) + 1e-9)
-    mantissa = value / 10.0**exponent
-    power = f"10^{{{exponent}}}"
-    return f"${power}$" if abs(mantissa - 1) < 1e-6 else rf"${mantissa:.3g}\times {power}$"
-
-
-def plainly(value: Any) -> str:
-    """A value as a user types it, four digits of it."""
-    return "none" if value is None else value if isinstance(value, str) else f"{value:.4g}"
-
-
 def renderer(figure: Figure) -> RendererBase:
     """What measures text in a figure made for it, with a FigureCanvasAgg."""
     canvas: Any = figure.canvas
     return cast("RendererBase", canvas.get_renderer())
+
+
+FORMATS = ("png", "pdf", "svg")
+
+
+def check_format(path: Path) -> str:
+    """The format that a figure's name asks for: png, pdf or svg; LinphaseError for any other."""
+    format = path.suffix.lower().removeprefix(".")
+    if format not in FORMATS:
+        raise LinphaseError(
+            f"{path}: a figure's name must end in .png, .pdf or .svg, found {path.suffix or 'no suffix'!r}"
+        )
+    return format
+
+
+def save(
+    figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None, *, dpi: float = 300
+) -> None:
+    """Write a figure as png (of 300 dpi), pdf or svg by the path's suffix, complete or not at all.
+
+    metadata (the digest of a config, the version of linphase) goes into the file: as text chunks of a PNG,
+    the Subject of a PDF, the Description of an SVG. Text stays text, and no date is stored: the same figure
+    gives the same bytes.
+
+    Raises LinphaseError for another suffix or a path that cannot be written.
+    """
+    path = Path(path)
+    format = check_format(path)
+    told = {str(key): str(value) for key, value in (metadata or {}).items()}
+    line = "; ".join(f"{key}: {value}" for key, value in told.items())
+    formats: dict[str, dict[str, Any]] = {
+        "png": dict(told),
+        "pdf": {"Subject": line, "CreationDate": None},
+        "svg": {"Description": line, "Date": None},
+    }
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with context(["default", {"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}]):
+            figure.savefig(part, format=format, dpi=dpi, metadata=formats[format])
+        os.replace(part, path)
+    except OSError as error:
+        raise LinphaseError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from linphase.figures.axes import Window, split_facets
-from linphase.figures.cells import Cells, cells_of
-from linphase.figures.panels import Panel, find_panel
-from linphase.figures.scales import Span, span_of
-from linphase.figures.style import LOOKS, plainly
-from linphase.regime import BULK_CUT, REGIMES, SIGNAL_CUT
+from linphase.diagram.axes import Window, split_facets
+from linphase.diagram.cells import Cells, cells_of
+from linphase.diagram.looks import LOOKS, plainly
+from linphase.diagram.panels import Panel, Span, find_panel, span_of
+from linphase.model.regime import BULK_CUT, REGIMES, SIGNAL_CUT
 
 # One letter each; small where a run of the cell did not converge.
 LETTERS = {

@@ -13,23 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from linphase.diagram.axes import only_facet
+from linphase.diagram.looks import LOOKS, Array, plainly, written
 from linphase.errors import LinphaseError
-from linphase.figures.axes import only_facet
-from linphase.figures.run import CONTRAST, SIGNAL, OverTime, finite, fit_values, name_times, tint
-from linphase.figures.style import (
-    COLUMN_WIDTH,
-    LOOKS,
-    Array,
-    StyleName,
-    inches,
-    plainly,
-    points,
-    set_ticks,
-    stroke,
-    styled,
-    written,
-)
-from linphase.trajectory import Trajectory
+from linphase.figures.evolution import CONTRAST, SIGNAL, OverTime, finite, fit_values, name_times, tint
+from linphase.figures.style import COLUMN_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
+from linphase.runs.records import Trajectory
 
 _DASHED: Any = (0, (3, 2))
 _FEW = 8  # signal modes whose crossings get a line through all three diagrams

@@ -16,35 +16,3 @@ lock. This rests on three rules:
 So a finished run can be in several parts, and readers keep one copy; but it is always in at least one. A
 reader that finds a listed part gone lists again.
 """
-
-# Its modules import numpy, pandas and pyarrow where they use them, so that `import linphase.store` takes no time.
-from linphase.store.checking import Checked, check
-from linphase.store.configurations import configs
-from linphase.store.creation import create
-from linphase.store.folding import compact, fold
-from linphase.store.growing import Ids
-from linphase.store.reading import count_parts, distinct, failed_ids, finished_ids
-from linphase.store.repairing import repair
-from linphase.store.results import Results, load
-from linphase.store.trajectories import trajectory_row
-from linphase.store.writing import write_failures, write_runs
-
-__all__ = [
-    "Checked",
-    "Ids",
-    "Results",
-    "check",
-    "compact",
-    "configs",
-    "count_parts",
-    "create",
-    "distinct",
-    "failed_ids",
-    "finished_ids",
-    "fold",
-    "load",
-    "repair",
-    "trajectory_row",
-    "write_failures",
-    "write_runs",
-]

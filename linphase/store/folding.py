@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linphase.errors import ResultsError
-from linphase.store.configurations import existing
-from linphase.store.files import explained, remove, sync
-from linphase.store.reading import Gone, Unreadable, opened, row_groups, scan, warn_skipped
+from linphase.files import remove, sync
+from linphase.store.directory import existing
+from linphase.store.reading import Gone, Unreadable, explained, opened, row_groups, scan, warn_skipped
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, fingerprint, in_row_groups
 from linphase.store.writing import new_name, publish, write_draft
 

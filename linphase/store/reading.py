@@ -7,13 +7,13 @@ import stat
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from linphase.columns import SCHEMA_VERSION
 from linphase.errors import ResultsError
-from linphase.store.configurations import existing
+from linphase.store.columns import SCHEMA_VERSION
+from linphase.store.directory import existing
 from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TRAJECTORIES, Table, conform, schema_of
 
 if TYPE_CHECKING:
@@ -178,3 +178,42 @@ def _check_version(file: Path, schema: "pa.Schema") -> None:
             f"{file}: written by a newer linphase (schema {version}, this one reads up to {SCHEMA_VERSION}). "
             "Update it: pip install --upgrade linphase"
         )
+
+
+class Ids:
+    """The ids of the finished (or the failed) runs, kept up to date: each part is read once."""
+
+    def __init__(self, path: str | Path, *, failed: bool = False) -> None:
+        self._root, self._table = existing(path), FAILURES if failed else RUNS
+        self._parts: dict[str, None] = {}
+        self._ids: set[str] = set()
+
+    def now(self) -> set[str]:
+        """The ids that are there at this moment, in one set that grows from call to call."""
+        scan(self._root, self._table, self._read, found=self._parts)
+        return self._ids
+
+    def _read(self, file: Path) -> None:
+        groups = [rows.column("run_id").to_pylist() for rows in row_groups(file, self._table, ("run_id",))]
+        for ids in groups:  # only now: a broken part counts for nothing
+            self._ids.update(ids)
+
+
+@contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Say what an error of the file system means for the results, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            kept = "finished runs"
+            with suppress(ResultsError, OSError), warnings.catch_warnings(action="ignore"):
+                kept = f"{len(finished_ids(root))} finished runs"
+            text = f"disk full. Free space and run again, {kept} are kept"
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            text = f"cannot be written: {error.strerror}. Make it writable, or give another one with --out"
+        elif error.errno == errno.ENOENT:
+            text = "has vanished, or a part of it. Put it back, or run again to make it anew"
+        else:
+            text = f"cannot be written: {error.strerror or error}. Finished runs are kept, run again to go on"
+        raise ResultsError(f"{root}: {text}") from error

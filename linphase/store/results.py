@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linphase.errors import ResultsError
-from linphase.store.configurations import configs, existing
+from linphase.store.directory import configs, existing
 from linphase.store.reading import ATTEMPTS, Gone, read_table
+from linphase.store.rows import find_trajectories, read_trajectory
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, conform
-from linphase.store.trajectories import find_trajectories, read_trajectory
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from linphase.spec import RunSpec
-    from linphase.trajectory import Trajectory
+    from linphase.runs.records import Trajectory
+    from linphase.runs.spec import RunSpec
 
 _FINAL_MODES = {
     "singular_value": "final_singular_values",
@@ -94,7 +94,7 @@ class Results:
 
     @cached_property
     def _expected(self) -> "dict[str, RunSpec]":
-        from linphase.config import parse_config
+        from linphase.config.config import parse_config
 
         return {
             spec.run_id: spec

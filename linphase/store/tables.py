@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from linphase import columns
-from linphase.columns import SCHEMA_VERSION, Column
+from linphase.store import columns
+from linphase.store.columns import SCHEMA_VERSION, Column
 
 if TYPE_CHECKING:
     import pyarrow as pa

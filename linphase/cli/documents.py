@@ -1,0 +1,123 @@
+"""`linphase report`: everything about a sweep in one document."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linphase.cli.options import classify_options, results_argument
+from linphase.errors import ConfigError
+
+if TYPE_CHECKING:
+    from linphase.pages.markup import Block
+
+_SUFFIXES = (".md", ".html")
+
+
+@click.command()
+@results_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="DIR for report.md and .html, or FILE.md or FILE.html.  [default: RESULTS/report]")  # fmt: skip
+@click.option("--panel", "panels", multiple=True, help="Draw this one only. Repeatable.  [default: all]")
+@classify_options
+def report(results: Path, output: Path | None, panels: Sequence[str], **cuts: Any) -> None:
+    """Report on a sweep: its configuration, provenance, regimes, boundaries, deviations from theory, failures, panels.
+
+    The HTML is one file with the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained.
+
+    \b
+    Example:
+      linphase report results/quickstart
+      linphase report results/quickstart -o quickstart.html --panel regime --panel test-error
+    """
+    from linphase.pages.report import contents
+    from linphase.store.results import load
+
+    files = _files(output or results / "report")  # before the work, not after
+    loaded = load(results)
+    blocks = contents(loaded, panels=panels or None, **cuts)
+    for file in files:
+        try:
+            _write(blocks, file)
+        except OSError as error:
+            raise ConfigError(
+                f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place"
+            ) from error
+        click.echo(f"Report: {file}")
+
+
+def _files(output: Path) -> list[Path]:
+    """The files to write: two in a directory, or the one that is named."""
+    if output.suffix in _SUFFIXES and not output.is_dir():
+        if not output.parent.is_dir():
+            raise ConfigError(f"-o: an existing directory is required, found {str(output.parent)!r}. Make it first")
+        return [output]
+    if output.is_file() or (output.suffix and not output.is_dir()):
+        raise ConfigError(f"-o: a directory or a file name ending in .md or .html is required, found {str(output)!r}")
+    return [output / f"report{suffix}" for suffix in _SUFFIXES]
+
+
+def _write(blocks: "Sequence[Block]", file: Path) -> None:
+    """Write a report whole or not at all; the pictures of Markdown first."""
+    from linphase.pages.markup import Picture, html, markdown
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".html":
+        text = html(blocks)
+    else:
+        pictures = file.with_name(f"{file.stem}_files")
+        pictures.mkdir(exist_ok=True)
+        for block in blocks:
+            if isinstance(block, Picture):
+                (pictures / f"{block.name}.png").write_bytes(block.png)
+        text = markdown(blocks, pictures.name)
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+LIMIT = 25_000_000  # bytes; larger files are slow to open and refused by mail
+
+
+@click.command()
+@results_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.html.  [default: RESULTS/explorer.html]")
+@classify_options
+def explore(results: Path, output: Path | None, **cuts: Any) -> None:
+    """Write one HTML file to explore a results directory in a browser, without a network.
+
+    Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the arrow keys and press
+    Enter) and see its singular values, mode balance and errors over time, with theory's. --by and the cuts are what the
+    page shows at first. Needs plotly: pip install 'linphase[explore]'.
+
+    \b
+    Example:
+      linphase explore results/quickstart -o explorer.html
+    """
+    from linphase.pages.explorer import build
+    from linphase.store.results import load
+
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
+    loaded = load(results)
+    file = output or results / "explorer.html"
+    page = build(loaded, **cuts).encode()
+    _write_page(page, file)
+    click.echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")
+    if len(page) > LIMIT:
+        click.echo(f"warning: {len(loaded.runs)} runs make it larger than {LIMIT / 1e6:.0f} MB", err=True)
+
+
+def _write_page(page: bytes, file: Path) -> None:
+    """Whole or not at all."""
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        draft.write_bytes(page)
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place") from error

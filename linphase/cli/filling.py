@@ -1,0 +1,239 @@
+"""`linphase sweep` and `linphase theory`: everything that fills a results directory."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linphase.cli.options import (
+    config_option,
+    jobs_option,
+    max_time_option,
+    out_option,
+    retry_option,
+    scheduler_option,
+    set_option,
+)
+from linphase.cli.output import console, count_table, draw, duration
+from linphase.cli.progress import _USR1, _progress, _stop_signals
+from linphase.errors import ConfigError, LinphaseError, SlurmError
+from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+
+if TYPE_CHECKING:
+    from linphase.config.config import SweepConfig
+    from linphase.store.results import Results
+    from linphase.sweeps.plan import Shard
+
+
+@click.command()
+@config_option
+@out_option("[default: results/NAME]")
+@jobs_option
+@scheduler_option
+@max_time_option
+@retry_option
+@set_option
+@click.option("--dry-run", is_flag=True, help="Print what would be run, and what it would take.")
+@click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
+@click.option("--shard", "part", metavar="I/N",
+              help="Train only the I-th of N fixed parts of the runs, of about the same cost, from 1/N to N/N.  "
+                   "[default: in a SLURM job array the task's, else all]")  # fmt: skip
+@click.option("--requeue", is_flag=True,
+              help="In a SLURM job: asked to stop by USR1 or TERM, put this task back into the queue.")  # fmt: skip
+def sweep(
+    config_file: Path,
+    out: Path | None,
+    jobs: int | None,
+    scheduler: str | None,
+    max_time: float | None,
+    retry_failed: bool,
+    overrides: Sequence[str],
+    dry_run: bool,
+    no_plot: bool,
+    part: str | None,
+    requeue: bool,
+) -> None:
+    """Train every run of a grid that is not in the results yet, and draw the phase diagram.
+
+    \b
+    Example:
+      linphase sweep --config configs/quickstart.toml
+      linphase sweep --config configs/quickstart.toml --set grid.replicates=3 --jobs 4
+      linphase sweep --config configs/quickstart.toml --shard 3/16
+
+    Exit codes: 0 all done, 1 some runs failed, 2 a mistake in the input, 130 or 143 interrupted.
+    """
+    from linphase.config.config import load_config
+    from linphase.sweeps.plan import parse_shard
+    from linphase.sweeps.slurm import array_shard, own_task
+    from linphase.sweeps.sweeping import default_directory
+
+    if scheduler is not None and jobs is not None:
+        raise ConfigError("--jobs: has no effect with --scheduler, whose workers are used. Give one of them")
+    if max_time is not None:
+        overrides = [*overrides, f"run.max_time={max_time}"]
+    config = load_config(config_file, overrides)
+    out, jobs = out or default_directory(config), jobs or _cores()
+    shard = array_shard(os.environ) if part is None else parse_shard(part)
+    task = own_task(os.environ) if requeue else None
+    if shard is not None and part is None:
+        click.echo(f"Shard {shard}, as SLURM_ARRAY_TASK_ID is {os.environ['SLURM_ARRAY_TASK_ID']}")
+    if dry_run:
+        _print_plan(config, out, jobs, shard)
+    else:
+        _run(config, out, no_plot, task, shard=shard, jobs=jobs, scheduler=scheduler, retry_failed=retry_failed)
+
+
+@click.command()
+@config_option
+@out_option("[default: results/NAME-theory]")
+@jobs_option
+@retry_option
+@set_option
+@click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
+def theory(
+    config_file: Path, out: Path | None, jobs: int | None, retry_failed: bool, overrides: Sequence[str], no_plot: bool
+) -> None:
+    """Predict every run of a grid by theory, in seconds: the self-consistent dynamics from A = 0, one curve a mode.
+
+    The predictions are results like any other: linphase plot, status, boundary and export read them.
+
+    \b
+    Example:
+      linphase theory --config configs/quickstart.toml
+      linphase plot results/quickstart-theory --panel all -o predicted.png
+    """
+    from linphase.config.config import load_config
+    from linphase.sweeps.sweeping import default_directory
+
+    config = load_config(config_file, overrides).predicted()
+    out, jobs = out or default_directory(config), jobs or _cores()
+    _run(config, out, no_plot, jobs=jobs, retry_failed=retry_failed)
+
+
+def _cores() -> int:
+    """The cores of this SLURM task, else of this process."""
+    from linphase.sweeps.plan import available_cores
+    from linphase.sweeps.slurm import cpus_per_task
+
+    return cpus_per_task(os.environ) or available_cores()
+
+
+def _run(
+    config: "SweepConfig",
+    out: Path,
+    no_plot: bool,
+    task: str | None = None,
+    *,
+    shard: "Shard | None" = None,
+    **how: Any,
+) -> None:
+    """Run what is missing, print how it ended, draw, and exit with 1, 130 or 143 where that is due.
+
+    task: what SLURM calls this process, if it is to put itself back into the queue when it is asked to stop.
+    """
+    from linphase.diagram.outcomes import outcomes
+    from linphase.store.reading import failed_ids, finished_ids
+    from linphase.store.results import load
+    from linphase.store.writing import create
+    from linphase.sweeps.plan import estimated_flops
+    from linphase.sweeps.sweeping import iter_sweep, listed
+
+    tried = set()
+    with _stop_signals() as received:
+        create(out, config)  # before anything is read: another sweep may be half-way through making it
+        costs = {spec.run_id: estimated_flops(spec) for spec in listed(config, shard)}
+        with _progress(costs, out) as advance:
+            for row in iter_sweep(config, out, shard=shard, time_left=received.time_left, **how):
+                advance(row)
+                tried.add(row["run_id"])
+    left = len(costs.keys() - tried - finished_ids(out) - failed_ids(out))
+    stopped = received.signal if left else None
+    if stopped is not None and task is not None:
+        _requeue(task, stopped, tried, f"{left} runs left; all finished runs are kept in {out}")
+    results = load(out)
+    runs = results.runs if shard is None else results.runs[results.runs["run_id"].isin(costs)]
+    if len(runs):
+        console().print(count_table(runs, outcomes(runs)))
+    if stopped is not None:
+        click.echo(
+            f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again."
+        )
+        raise SystemExit(130 if stopped == signal.SIGINT else 143)
+    others = 0 if shard is None else sum(spec.run_id not in costs for spec in results.missing())
+    if others:
+        click.echo(f"Shard {shard} is done; {others} runs of other shards are not in {out} yet")
+    elif not no_plot and len(results.runs):
+        _draw_diagram(results)
+    if left:
+        click.echo(
+            f"{left} runs are missing, whose results have gone meanwhile. To train them, run the same again.", err=True
+        )
+        raise SystemExit(1)
+    failed = runs.loc[runs["status"].eq("failed"), "run_id"]
+    if len(failed):
+        last = results.failures.loc[results.failures["run_id"].isin(failed), "error"].iloc[-1]
+        click.echo(
+            f"{len(failed)} runs failed, the last with: {last}. To run them again, add --retry-failed.", err=True
+        )
+        raise SystemExit(1)
+
+
+def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
+    """Put this task back into the queue and exit with 143; return where that would be of no use or is refused."""
+    from linphase.sweeps.slurm import requeue
+
+    if number == signal.SIGINT:
+        return
+    if number == _USR1 and not tried:
+        click.echo(
+            f"warning: task {task} is not requeued: it had no time to finish a single run, nor would it the next time. "
+            "Give it a longer --time",
+            err=True,
+        )
+        return
+    click.echo(f"{left}. Requeueing task {task}")  # now, as SLURM then ends this process
+    try:
+        requeue(task)
+    except SlurmError as error:
+        click.echo(f"warning: {error}", err=True)
+    else:
+        raise SystemExit(143)
+
+
+def _draw_diagram(results: "Results") -> None:
+    file = results.path / "phase_diagram.png"
+    try:
+        draw(results, "regime", file, by="threshold", signal_cut=SIGNAL_CUT, bulk_cut=BULK_CUT)
+        click.echo(f"Phase diagram: {file}")
+    except LinphaseError as error:  # the runs are done and kept all the same
+        click.echo(f"warning: no figure: {error}", err=True)
+
+
+def _print_plan(config: "SweepConfig", out: Path, jobs: int, shard: "Shard | None") -> None:
+    from linphase.store.reading import finished_ids
+    from linphase.sweeps.plan import estimated_bytes, estimated_flops, flops_per_second
+    from linphase.sweeps.sweeping import listed
+
+    finished = finished_ids(out) if (out / "runs").is_dir() else set()
+    runs = config.runs if shard is None else sum(1 for _ in listed(config, shard))
+    # An estimate from at most a thousand runs, evenly spread, of a list that may be long.
+    every = max(1, runs // 1000)
+    sample = [spec for index, spec in enumerate(listed(config, shard)) if index % every == 0]
+    missing = [spec for spec in sample if spec.run_id not in finished]
+    scale = runs / max(1, len(sample))
+    seconds = scale * sum(map(estimated_flops, missing)) / flops_per_second() / jobs
+    size = scale * sum(map(estimated_bytes, missing))
+    done = f", {round(scale * (len(sample) - len(missing))):,} of them done" if finished else ""
+    for name, value in (
+        ("cells", f"{config.cells:,}"),
+        ("runs", f"{runs:,}{done}" if shard is None else f"{runs:,} of {config.runs:,} in shard {shard}{done}"),
+        ("largest width", f"{config.largest_width:,}"),
+        ("results", out),
+        ("time", f"about {duration(seconds)} on {jobs} workers"),
+        ("disk", f"about {size / 1e6:,.1f} MB" if size >= 1e5 else f"about {size / 1e3:,.0f} kB"),
+    ):
+        click.echo(f"{name + ':':<15}{value}")

@@ -1,0 +1,140 @@
+"""`linphase classify`, `status`, `export` and `columns`: what is in a results directory."""
+
+import gc
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from linphase.cli.options import classify_options, results_argument
+from linphase.cli.output import check_csv, console, count_table, duration, write_csv
+from linphase.model.regime import REGIMES
+
+
+@click.command()
+@results_argument
+@classify_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.csv with the regime of every run.")
+def classify(results: Path, by: str, signal_cut: float, bulk_cut: float, output: Path | None) -> None:
+    """Classify stored runs again by another measure or other cuts; nothing is trained.
+
+    \b
+    Example:
+      linphase classify results/quickstart --by speedup --bulk-cut 0.3 -o regimes.csv
+    """
+    from linphase.diagram.outcomes import measured_by, outcomes
+    from linphase.store.results import load
+
+    if output is not None:
+        check_csv(output)
+    runs = load(results).runs
+    outcome = outcomes(runs, by=by, signal_cut=signal_cut, bulk_cut=bulk_cut)
+    console().print(count_table(runs, outcome))
+    if output is not None:
+        shares = [measured_by(name, by) for name in ("signal_active", "bulk_active")]
+        coordinates = ["run_id", "gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "status"]
+        table = runs[[*coordinates, *shares]].assign(regime=outcome)
+        write_csv(table, output)
+        click.echo(f"Regimes: {output}")
+
+
+@click.command()
+@results_argument
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(results: Path, as_json: bool) -> None:
+    """How far a sweep is: done, missing, failed and diverged runs, regimes, time spent and left.
+
+    \b
+    Example:
+      linphase status results/quickstart
+      linphase status results/quickstart --json
+    """
+    from linphase.diagram.outcomes import OUTCOMES, outcomes
+    from linphase.store.results import load
+    from linphase.sweeps.plan import available_cores, estimated_flops
+
+    # A hundred thousand runs in two seconds: read what is shown only, and seldom look for garbage among them.
+    gc.set_threshold(200_000)
+    loaded = load(results, ["elapsed_s", "signal_active", "bulk_active", "width", "rank", "noise"])
+    runs, missing = loaded.runs, loaded.missing()
+    finished = runs[runs["status"] != "failed"]
+    spent = float(finished["elapsed_s"].sum())
+    expected = loaded.expected()
+    left = 0.0 if not missing else None
+    if missing and len(missing) < len(expected):
+        costs = {run_id: estimated_flops(spec) for run_id, spec in expected.items()}
+        to_do = sum(costs[spec.run_id] for spec in missing)
+        here = finished.loc[finished["run_id"].isin(expected), "elapsed_s"]
+        left = to_do * float(here.sum()) / (sum(costs.values()) - to_do)
+    cores = available_cores()
+    counts = outcomes(finished).value_counts()
+    regimes = {name: int(counts.get(name, 0)) for name in OUTCOMES if name in counts or name in REGIMES}
+    facts: dict[str, Any] = {
+        "expected": len(expected),
+        "done": len(expected) - len(missing),
+        "others": len(finished) - (len(expected) - len(missing)),
+        "missing": len(missing),
+        "failed": int(runs["status"].eq("failed").sum()),
+        "diverged": int(runs["status"].eq("diverged").sum()),
+        "unconverged": int((~finished["converged"].astype(bool)).sum()),
+        "regimes": regimes,
+        "elapsed_s": round(spent, 3),
+        "left_s": None if left is None else round(left / cores, 3),
+        "cores": cores,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(f"{loaded.path}: {facts['done']} of {facts['expected']} runs done, {facts['missing']} missing")
+    if facts["others"]:
+        click.echo(f"beside them {facts['others']} runs of no configuration here, as of another version of linphase")
+    click.echo(f"failed: {facts['failed']}, diverged: {facts['diverged']}, not converged: {facts['unconverged']}")
+    click.echo("regimes: " + ", ".join(f"{name} {count}" for name, count in regimes.items()))
+    click.echo(f"trained for {duration(spent)} of one core")
+    if missing and left is not None:
+        click.echo(f"about {duration(left / cores)} left on {cores} cores")
+
+
+@click.command()
+@results_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="FILE.csv to write.")
+def export(results: Path, output: Path) -> None:
+    """Write the runs table, one row a run, as CSV.
+
+    \b
+    Example:
+      linphase export results/quickstart -o runs.csv
+    """
+    from linphase.store.results import load
+
+    check_csv(output)
+    runs = load(results).runs
+    write_csv(runs, output)
+    click.echo(f"{len(runs)} runs: {output}")
+
+
+@click.command()
+def columns() -> None:
+    """Every stored column with its unit and meaning.
+
+    \b
+    Example:
+      linphase columns
+    """
+    from rich.table import Table
+
+    from linphase.store.columns import FAILURES, RUNS, TRAJECTORIES
+
+    known = {column.name for column in RUNS}
+    extra = tuple(column for column in FAILURES if column.name not in known)
+    for title, declared in (
+        ("runs/: one row a run", RUNS),
+        ("trajectories/: lists over time and modes", TRAJECTORIES),
+        ("failures/: the run's coordinates as in runs/, and", extra),
+    ):
+        table = Table("column", "type", "unit", "meaning", title=title, title_justify="left", box=None)
+        for column in declared:
+            table.add_row(column.name, column.type, column.unit, column.meaning)
+        console().print(table)
+        click.echo()

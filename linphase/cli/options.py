@@ -1,0 +1,87 @@
+"""Options and output that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from linphase.model.regime import BULK_CUT, MEASURES, SIGNAL_CUT
+
+Command = Callable[..., None]
+
+
+def results_argument(command: Command) -> Command:
+    return click.argument("results", type=click.Path(path_type=Path))(command)
+
+
+def set_option(command: Command) -> Command:
+    return click.option(
+        "--set",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a configuration key, such as task.dimension=200. Repeatable.",
+    )(command)
+
+
+def style_option(command: Command) -> Command:
+    return click.option(
+        "--style",
+        type=click.Choice(["paper", "talk"]),
+        default="paper",
+        show_default=True,
+        help="Sizes of a paper's columns, or wider with larger type and lines.",
+    )(command)
+
+
+class _Share(click.FloatRange):
+    """A number from 0 to 1; click's own range lets nan pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        share = float(super().convert(value, param, context))
+        if share != share:
+            self.fail(f"{value} is not in the range 0<=x<=1.", param, context)
+        return share
+
+
+def classify_options(command: Command) -> Command:
+    """--by, --signal-cut and --bulk-cut."""
+    share = _Share(0, 1)
+    for option in (
+        click.option("--bulk-cut", type=share, default=BULK_CUT, show_default=True,
+                     help="Share of active bulk modes from which on a run is balanced."),
+        click.option("--signal-cut", type=share, default=SIGNAL_CUT, show_default=True,
+                     help="Share of active signal modes below which a run is lazy."),
+        click.option("--by", type=click.Choice(MEASURES), default="threshold", show_default=True,
+                     help="Measure of active: s_i > c, mode balance or mode speed-up."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def out_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--out, which has no fixed default."""
+    return click.option("--out", type=click.Path(path_type=Path), help=f"Results directory.  {default}")
+
+
+config_option = click.option(
+    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML file of the sweep."
+)
+
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: SLURM_CPUS_PER_TASK, else one a core]"
+)
+
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Train on the workers of this Dask scheduler, such as tls://HOST:8786."
+)
+
+retry_option = click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier sweep.")
+
+max_time_option = click.option(
+    "--max-time",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End every run after so long, with what it has and status step_limit.",
+)

@@ -1,0 +1,119 @@
+"""What commands print and write."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linphase import __version__
+from linphase.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+    from linphase.store.results import Results
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
+    """How many runs ended in which regime and status."""
+    import pandas as pd
+    from rich.table import Table
+
+    from linphase.diagram.outcomes import OUTCOMES
+    from linphase.runs.records import STATUSES
+
+    counts = pd.crosstab(outcome, runs["status"])
+    statuses = [status for status in STATUSES if status in counts.columns]
+    table = Table("regime", *statuses, "runs", title=f"{len(runs)} runs by regime and status", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in OUTCOMES:
+        if name in counts.index:
+            row = [int(((outcome == name) & (runs["status"] == status)).sum()) for status in statuses]
+            table.add_row(name, *(str(count or "") for count in row), str(sum(row)))
+    return table
+
+
+def draw(results: "Results", panel: str, file: Path, style: Any = "paper", **cuts: Any) -> None:
+    """Draw a panel, or one of the figures of several, and save it."""
+    from linphase.figures.collapse import collapse
+    from linphase.figures.diagrams import all_panels, evidence, phase_diagram
+
+    if panel == "all":
+        figure = all_panels(results.runs, results.axes, style=style, **cuts)
+    elif panel == "evidence":
+        rest = {name: value for name, value in cuts.items() if name != "by"}
+        figure = evidence(results.runs, results.axes, style=style, **rest)
+    elif panel == "collapse":
+        figure = collapse(results.runs, results.final_modes(), style=style)
+    else:
+        figure = phase_diagram(results.runs, results.axes, panel, style=style, **cuts)
+    save_figure(figure, file, results, panel, **cuts)
+
+
+def save_figure(figure: "Figure", file: Path, results: "Results", title: str, **cuts: Any) -> None:
+    """Save with what the figure was made from in its metadata, and say where that is an older linphase's."""
+    from linphase.config.config import parse_config
+    from linphase.figures.style import save
+    from linphase.runs.spec import NUMERICS_VERSION
+
+    versions = results.runs["numerics_version"].dropna().astype(int)
+    if (others := versions[versions != NUMERICS_VERSION]).size:
+        found = ", ".join(map(str, sorted(others.unique())))
+        click.echo(
+            f"warning: {others.size} of {len(results.runs)} runs in this figure were made with numerics version "
+            f"{found}, this linphase's is {NUMERICS_VERSION}: its own numbers differ within the tolerance. To have "
+            "them, sweep into another directory",
+            err=True,
+        )
+    metadata = {
+        "Title": f"linphase: {title} of {results.path.name}",
+        "Classified": ", ".join(f"{name} {value}" for name, value in cuts.items()),
+        "Config": ", ".join(parse_config(config).digest for config in results.configs),
+        "Version": f"linphase {__version__}",
+        "Numerics": ", ".join(map(str, sorted(versions.unique()))),
+    }
+    save(figure, file, metadata)
+
+
+def check_figure(file: Path) -> None:
+    """Refuse what no figure can be written to, before the work and not after."""
+    from linphase.figures.style import check_format
+
+    check_format(file)
+    if not file.parent.is_dir():
+        raise ConfigError(f"-o: an existing directory is required, found {str(file.parent)!r}. Make it first")
+
+
+def check_csv(file: Path) -> None:
+    """Refuse a name that is not a CSV file's."""
+    if file.suffix != ".csv":
+        raise ConfigError(f"-o: a file name ending in .csv is required, found {str(file)!r}")
+
+
+def write_csv(table: "pd.DataFrame", file: Path) -> None:
+    """Write a table whole or not at all."""
+    check_csv(file)
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        table.to_csv(draft, index=False)
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place") from error

@@ -1,0 +1,180 @@
+"""`linphase run`: one network."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linphase import __version__
+from linphase.cli.options import set_option, style_option
+from linphase.cli.output import check_figure
+from linphase.errors import ConfigError
+
+if TYPE_CHECKING:
+    from linphase.figures.evolution import OverTime
+    from linphase.figures.style import StyleName
+    from linphase.runs.records import TrainedRun
+    from linphase.runs.spec import RunSpec
+
+SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
+EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact solution
+
+
+@click.command()
+@click.option("--gamma-sigma2", type=float, help="Init variance is d^GAMMA_SIGMA2.")
+@click.option("--init-variance", type=float, help="Init variance itself.")
+@click.option("--gamma-w", type=float, help="Width is int(d^GAMMA_W).")
+@click.option("--width", type=int, help="Width itself.")
+@click.option("-d", "--dimension", type=int, default=200, show_default=True, help="Of the task.")
+@click.option("-k", "--rank", type=int, default=5, show_default=True, help="Of the signal.")
+@click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
+@click.option(
+    "--kind", type=click.Choice(["flow", "gd", "self_consistent"]), default="flow", show_default=True, help="Dynamics."
+)
+@click.option("--learning-rate", help='gd: "auto", "paper", a number, or { paper = DIVISOR }.')
+@click.option("--steps", type=int, help="gd: at most so many steps.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--theory/--no-theory", default=True, show_default=True,
+              help="Draw the self-consistent dynamics from the same start beside the run: for gd of at most "
+                   f"{EULER_STEPS} steps its Euler iteration at the same learning rate, else the exact solution; "
+                   "record.compare=self_consistent asks for the exact one.")  # fmt: skip
+@set_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
+              help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
+@style_option
+def run(
+    overrides: Sequence[str], replicate: int, theory: bool, output: Path, style: "StyleName", **options: Any
+) -> None:
+    """Train one network and draw its errors and its singular values against the threshold.
+
+    \b
+    Example:
+      linphase run --gamma-sigma2 -1.5 --gamma-w 1.8
+    The paper's Figure 1, by gradient descent:
+      linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100
+    """
+    from linphase.figures.evolution import run_figure
+    from linphase.figures.style import save
+    from linphase.runs.training import train_spec
+
+    spec = _single_spec(options, overrides, replicate)
+    check_figure(output)
+    trained = train_spec(spec)
+    for line in _run_report(spec, trained):
+        click.echo(line)
+    theory = theory and spec.dynamics.kind != "self_consistent"
+    predicted, which = _self_consistent(spec, trained) if theory else (None, "")
+    figure = run_figure(
+        trained.trajectory,
+        threshold=trained.initialization.threshold,
+        rank=spec.task.rank,
+        time_label="step" if spec.dynamics.kind == "gd" else "time",
+        theory=predicted,
+        names=("gradient descent" if spec.dynamics.kind == "gd" else "gradient flow", f"self-consistent ({which})"),
+        style=style,
+    )
+    save(
+        figure,
+        output,
+        {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"},
+    )
+    click.echo(f"Figure: {output}")
+
+
+def _self_consistent(spec: "RunSpec", trained: "TrainedRun") -> "tuple[OverTime, str]":
+    """Equation (1) from the run's own start and how it is solved: for gd, as in the paper, by Euler's method."""
+    short = trained.updates <= EULER_STEPS
+    if spec.dynamics.kind == "gd" and short and spec.record.compare != "self_consistent":
+        return _euler(spec, trained), "Euler"
+    return _exact(spec), "exact"
+
+
+def _euler(spec: "RunSpec", trained: "TrainedRun") -> "OverTime":
+    """The Euler iteration at the run's own learning rate, at its own moments."""
+    from dataclasses import replace
+
+    from linphase.model.network import gaussian_start
+    from linphase.model.task import draw_task
+    from linphase.runs.threads import one_blas_thread
+    from linphase.theory.matrix import euler_path
+
+    seed, replicate, c = spec.run.seed, spec.replicate, spec.initialization.threshold
+    assert trained.learning_rate is not None
+    with one_blas_thread():
+        task = draw_task(spec.task, seed=seed, replicate=replicate)
+        A0 = gaussian_start(spec.initialization, task.shape, seed=seed, replicate=replicate).product()
+        path = euler_path(task, A0, c, trained.learning_rate, trained.trajectory.step)
+    modes = spec.record.singular_values
+    return path if modes == "all" else replace(path, singular_values=path.singular_values[:, :modes])
+
+
+def _exact(spec: "RunSpec") -> "OverTime":
+    """The exact solution, somewhat beyond convergence."""
+    from dataclasses import replace
+
+    from linphase.dynamics.kinds import DynamicsConfig
+    from linphase.runs.spec import RunConfig
+    from linphase.runs.stopping import StopConfig
+    from linphase.runs.training import train_spec
+
+    run, record = RunConfig(seed=spec.run.seed), spec.record.model_copy(update={"compare": "none"})
+    stop = StopConfig(train_error=spec.stop.train_error / 10)
+    mixed = replace(spec, dynamics=DynamicsConfig(kind="self_consistent"), stop=stop, record=record, run=run)
+    return train_spec(mixed).trajectory
+
+
+def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: int) -> "RunSpec":
+    from dataclasses import replace
+
+    from linphase.config.config import parse_config
+
+    for option in ("learning_rate", "steps"):
+        if options[option] is not None and options["kind"] != "gd":
+            raise ConfigError(f"--{option.replace('_', '-')}: is for --kind gd, found --kind {options['kind']}")
+    if not any(override.startswith("grid.") for override in overrides):
+        _check_one_of(options, "--gamma-sigma2", "--init-variance", "--gamma-sigma2 -1.5")
+        _check_one_of(options, "--gamma-w", "--width", "--gamma-w 1.8")
+    grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
+    dynamics: dict[str, Any] = {"kind": options["kind"], "max_steps": options["steps"]}
+    mapping: dict[str, Any] = {
+        "name": "run",
+        "task": {key: options[key] for key in ("dimension", "rank", "noise")},
+        "grid": {key: value for key, value in grid.items() if value is not None},
+        "dynamics": {key: value for key, value in dynamics.items() if value is not None},
+        "record": {"snapshots": SNAPSHOTS},
+        "run": {"seed": options["seed"]},
+    }
+    if options["learning_rate"] is not None:
+        overrides = [f"dynamics.learning_rate={options['learning_rate']}", *overrides]
+    config = parse_config(mapping, source="linphase run", overrides=overrides)
+    if config.runs != 1:
+        raise ConfigError(f"linphase run: one run is required, found {config.runs}; for many use linphase sweep")
+    (spec,) = config.expand()
+    return replace(spec, replicate=replicate)
+
+
+def _check_one_of(options: Mapping[str, Any], first: str, second: str, example: str) -> None:
+    given = [option for option in (first, second) if options[option.strip("-").replace("-", "_")] is not None]
+    if len(given) != 1:
+        found = "both" if given else "neither"
+        raise ConfigError(f"linphase run: one of {first} and {second} is required, found {found}. Example: {example}")
+
+
+def _run_report(spec: "RunSpec", trained: Any) -> Iterator[str]:
+    start, minimum = trained.initialization, trained.minimum
+    c = start.threshold
+    yield f"start:     sigma2 = {start.init_variance:.4g}, width = {start.width:,}, threshold c = {c:.4g}"
+    spent = f"{trained.updates} steps, {trained.gradient_evaluations} gradient evaluations, {trained.elapsed:.2f} s"
+    yield f"status:    {trained.status}, {spent}"
+    none = "diverged" if trained.status == "diverged" else "underparameterized (width < rank)"
+    by = ", ".join(f"{regime} by {measure}" for measure, regime in trained.regimes.items() if regime)
+    yield f"regime:    {by or none}"
+    for measure, share in trained.order_parameters.items():
+        bulk = "no bulk" if share.bulk_active is None else f"{share.bulk_active:.0%} of the bulk"
+        yield f"  active by {measure + ':':<11}{share.signal_active:.0%} of the signal, {bulk}"
+    where = f"step {minimum.step}" if minimum.step is not None else f"time {minimum.time:.4g}"
+    ranks = f"stable rank {minimum.stable_rank:.3g}, rank {minimum.rank}"
+    yield f"smallest test error: {minimum.test_error:.4g} at {where}, {ranks}"
+    yield f"at the end: train error {trained.train_error:.4g}, test error {trained.test_error:.4g}"

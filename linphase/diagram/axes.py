@@ -1,0 +1,218 @@
+"""The axes of a grid in a figure: two that span a diagram, the further ones as facets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from linphase.diagram.looks import Array, plainly, written
+from linphase.errors import LinphaseError
+from linphase.store.columns import for_key
+
+MAX_FACETS = 36
+_TRAINING = ("dynamics.", "stop.", "record.", "run.")
+_VARIANCES, _WIDTHS = ("gamma_sigma2", "init_variance"), ("gamma_w", "width")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the grid: its stored values in the order they are drawn, and where their cells end."""
+
+    column: str
+    kept: tuple[Any, ...]  # the distinct stored values
+    logarithmic: bool
+    positions: Array  # (n,)
+    edges: Array  # (n + 1,)
+
+    @classmethod
+    def of(cls, key: str, values: Sequence[Any]) -> Axis:
+        column = _column(key)
+        stored = [as_stored(value) for value in values]
+        numeric = not any(isinstance(value, str) for value in stored)
+        kept = sorted(set(stored)) if numeric else list(dict.fromkeys(stored))
+        positions = np.array(kept if numeric else range(len(kept)), dtype=np.float64)
+        logarithmic = (
+            numeric
+            and not column.startswith("gamma")
+            and positions[0] > 0
+            and (column in ("init_variance", "width") or positions[-1] >= 50 * positions[0])
+        )
+        return cls(column, tuple(kept), logarithmic, positions, cell_edges(positions, logarithmic=logarithmic))
+
+    def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
+        """Place of each run on this axis; -1 for a run that is not on it."""
+        places = {value: i for i, value in enumerate(self.kept)}
+        return np.array([places.get(as_stored(value), -1) for value in runs[self.column]], dtype=np.intp)
+
+    @property
+    def few(self) -> bool:
+        """Whether every value gets a tick of its own."""
+        return isinstance(self.kept[0], str) or (len(self.kept) <= 5 and not self.column.startswith("gamma"))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The two axes of a diagram: the variance across and the width upwards, or the first across."""
+
+    x: Axis
+    y: Axis
+
+    @classmethod
+    def of(cls, axes: Mapping[str, Sequence[Any]]) -> Window:
+        if len(axes) < 2:
+            raise LinphaseError(f"a phase diagram needs two axes, found {len(axes)}: {', '.join(axes) or 'none'}")
+        first, second = (Axis.of(key, values) for key, values in list(axes.items())[:2])
+        if second.column in _VARIANCES or first.column in _WIDTHS:
+            first, second = second, first
+        return cls(first, second)
+
+    @property
+    def has_theory(self) -> bool:
+        """Whether the boundaries of `linphase.theory` are curves in these axes."""
+        return self.x.column in _VARIANCES and self.y.column in _WIDTHS
+
+
+def cell_edges(positions: Array, *, logarithmic: bool = False) -> Array:
+    """Edges half way between neighbouring cells, on a log axis geometrically; a lone cell gets unit width."""
+    if logarithmic:
+        return np.asarray(10.0 ** cell_edges(np.log10(positions)))
+    if len(positions) == 1:
+        return np.array([positions[0] - 0.5, positions[0] + 0.5])
+    middle = (positions[1:] + positions[:-1]) / 2
+    return np.concatenate([[2 * positions[0] - middle[0]], middle, [2 * positions[-1] - middle[-1]]])
+
+
+def _column(key: str) -> str:
+    return for_key(key if "." in key else f"grid.{key}").name
+
+
+def as_stored(value: Any) -> Any:
+    """An axis value as the runs table holds it, so that the two can be compared; fractions to 12 digits."""
+    if isinstance(value, Mapping):  # a rule with a number, such as {paper: 5}
+        return "/".join(f"{name}/{repr(number).removesuffix('.0')}" for name, number in value.items())
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    if pd.isna(value):
+        return None
+    return float(value) if float(value).is_integer() else float(f"{value:.12g}")
+
+
+@dataclass(frozen=True)
+class Facet:
+    """The runs of one combination of the third and further axes."""
+
+    title: str
+    runs: pd.DataFrame
+    values: dict[str, Any]  # by column
+
+
+def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predicted: bool = False) -> list[Facet]:
+    """The runs of each combination of the third and further axes, with a title naming it.
+
+    predicted: these runs are theory's, which does not know how a network is trained. An axis of the training on
+    which none of them lies is no axis to them: every facet gets them all.
+    """
+    further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
+    count = prod(len(axis.kept) for axis in further)
+    if count > MAX_FACETS:
+        raise LinphaseError(
+            f"the axes beyond the first two ({', '.join(a.column for a in further)}) make {count} facets; "
+            f"one figure holds at most {MAX_FACETS}. {_fewer(further)}"
+        )
+    places = [axis.index(runs) for axis in further]
+    if predicted:
+        trained = [key.startswith(_TRAINING) for key in list(axes)[2:]]
+        ignored = [known and bool((place < 0).all()) for known, place in zip(trained, places, strict=True)]
+    else:
+        ignored = [False] * len(places)
+    facets = []
+    for cell in product(*(range(len(axis.kept)) for axis in further)):
+        here = np.ones(len(runs), dtype=bool)
+        for place, i, ignore in zip(places, cell, ignored, strict=True):
+            here &= ignore | (place == i)
+        values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
+        title = ", ".join(f"{column} = {written(value)}" for column, value in values.items())
+        facets.append(Facet(title, runs[here], values))
+    return facets
+
+
+def _fewer(further: Sequence[Axis]) -> str:
+    """What to do about too many facets."""
+    axis = max(further, key=lambda each: len(each.kept))
+    return (
+        f"Draw some of them: linphase plot --where {axis.column}={plainly(axis.kept[0])} keeps one value of that axis, "
+        "and --where can be repeated; in Python linphase.figures.select"
+    )
+
+
+def only_facet(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> str:
+    """The title of the only facet; LinphaseError where there are several: a run over time has no place in them all."""
+    facets = split_facets(runs, axes)
+    if len(facets) > 1:
+        further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
+        choice = " ".join(f"--where {axis.column}={plainly(axis.kept[0])}" for axis in further if len(axis.kept) > 1)
+        raise LinphaseError(
+            f"trajectories are drawn of one facet, found {len(facets)}. Choose one, such as linphase plot {choice}"
+        )
+    return facets[0].title
+
+
+Values = dict[str, list[Any]]  # of every axis, by its key
+
+
+def select(
+    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], where: Mapping[str, Sequence[Any]]
+) -> tuple[pd.DataFrame, Values]:
+    """The runs where every key has one of its values, and the axes with the values that are left.
+
+    where: values by the key of an axis (task.rank), its column (rank) or "replicate". A number need not be given with
+    more than four digits, as titles have it.
+
+    Raises LinphaseError for a key that is no axis, and for a value that is not on it.
+    """
+    kept: Values = {key: list(values) for key, values in axes.items()}
+    here = np.ones(len(runs), dtype=bool)
+    for asked, values in where.items():
+        if asked == "replicate":
+            on_it, wanted = sorted(set(runs["replicate"].tolist())), runs["replicate"]
+            here &= wanted.isin([_found(asked, value, on_it) for value in values]).to_numpy(dtype=bool)
+            continue
+        key = _key(asked, axes)
+        axis = Axis.of(key, axes[key])
+        chosen = [_found(asked, value, axis.kept) for value in values]
+        here &= np.isin(axis.index(runs), [axis.kept.index(value) for value in chosen])
+        kept[key] = [value for value in axes[key] if as_stored(value) in chosen]
+    return runs[here], kept
+
+
+def _key(asked: str, axes: Mapping[str, Sequence[Any]]) -> str:
+    columns = {Axis.of(key, values).column: key for key, values in axes.items()}
+    key = asked if asked in axes else columns.get(asked)
+    if key is None:
+        raise LinphaseError(
+            f"where: a key must be an axis of the sweep, {', '.join(axes)}, or replicate, found {asked!r}"
+        )
+    return key
+
+
+def _found(key: str, asked: Any, on_it: Sequence[Any]) -> Any:
+    """The value on an axis that is meant."""
+    value = as_stored(asked)
+    if value in on_it:
+        return value
+    same = [each for each in on_it if plainly(each) == plainly(value)]
+    if len(same) != 1:
+        shown = [plainly(each) for each in on_it]
+        listed = ", ".join(shown if len(shown) <= 12 else [*shown[:5], "...", *shown[-5:]])
+        raise LinphaseError(f"where: {key} must be one of {listed}, found {asked}")
+    return same[0]

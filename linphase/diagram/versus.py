@@ -1,0 +1,131 @@
+"""Two tables of runs side by side: measured and predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from linphase.diagram.cells import Cells
+from linphase.diagram.looks import Array, written
+from linphase.diagram.panels import Panel
+from linphase.store.rows import summary_row
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from linphase.config.config import SweepConfig
+
+
+def _difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str, str]) -> tuple[Panel, Cells, str]:
+    """What the third diagram shows, and its title."""
+    shape = measured.numbers.shape
+    shown: dict[tuple[int, int], tuple[str, ...]] = {}
+    numbers = np.full(shape, np.nan)
+    if panel.scale == "outcome":
+        for cell in np.ndindex(*shape):
+            shown[cell] = _compared(measured.outcomes[cell], predicted.outcomes[cell])
+        both = [cell for cell in shown.values() if cell != ("missing",)]
+        share = f"{sum(len(cell) == 2 for cell in both)} of {len(both)} cells"
+        return replace(panel, name="difference"), Cells(shown, numbers, [], False), f"difference\n{share}"
+    ratio = panel.scale == "log"
+    a, b = measured.numbers, predicted.numbers
+    with np.errstate(divide="ignore", invalid="ignore"):
+        numbers = np.where(a == b, 0.0, np.log(a / b)) if ratio else a - b
+    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+    for cell in np.ndindex(*shape):
+        if np.isnan(numbers[cell]):
+            one, other = measured.outcomes.get(cell), predicted.outcomes.get(cell)
+            absent = ("missing",) in (one, other)
+            shown[cell] = ("missing",) if absent else one if one == other and one is not None else ("apart",)
+    logarithmic = ratio or panel.scale == "ln"
+    title = f"ln({names[0]} / {names[1]})" if logarithmic else f"{names[0]} \N{MINUS SIGN} {names[1]}"
+    return (
+        replace(panel, name="difference", title=title, scale="difference", colormap="RdBu_r", levels=()),
+        Cells(shown, numbers, [], False),
+        f"{title}\n{_summary(numbers)}",
+    )
+
+
+def _compared(measured: tuple[str, ...], predicted: tuple[str, ...]) -> tuple[str, ...]:
+    """agree, missing where either is, or what was measured and what was predicted."""
+    if measured == predicted:
+        return measured if measured == ("missing",) else ("agree",)
+    if ("missing",) in (measured, predicted):
+        return ("missing",)
+    # Of a tie the outcome that the other side does not have.
+    mine = next((name for name in measured if name not in predicted), measured[0])
+    return mine, next((name for name in predicted if name not in (*measured, mine)), predicted[0])
+
+
+def _summary(differences: Array) -> str:
+    sizes = np.abs(differences[np.isfinite(differences)])
+    if sizes.size == 0:
+        return "no cell in common"
+    return f"median size {written(float(f'{np.median(sizes):.2g}'))}, largest {written(float(f'{sizes.max():.2g}'))}"
+
+
+_SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "dimension", "rank", "noise",
+         "signal_norm")  # fmt: skip  # what a run has in common with its prediction
+
+
+def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
+    """Every run that finished beside the prediction of its cell and replicate, whose columns end in _predicted."""
+    import pandas as pd
+
+    finished = runs[~runs["status"].isin(["failed", "diverged"])].copy()
+    predicted = predicted.copy()
+    for table in (finished, predicted):
+        for name in _SAME:
+            table[name] = pd.to_numeric(table[name]).astype("float64")
+    return finished.merge(predicted, on=list(_SAME), suffixes=("", "_predicted"))
+
+
+def deviations(pairs: pd.DataFrame, column: str, share: bool) -> NDArray[np.float64]:
+    """|measured - predicted|, relative to the prediction but for shares; where both are finite."""
+    import numpy as np
+    import pandas as pd
+
+    measured, predicted = (
+        pd.to_numeric(pairs[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        for name in (column, f"{column}_predicted")
+    )
+    apart: NDArray[np.float64] = np.abs(measured - predicted)
+    if not share:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.where(apart == 0, 0.0, apart / np.abs(predicted))
+    return apart[np.isfinite(apart)]
+
+
+def _differing(pairs: pd.DataFrame, cuts: dict[str, Any]) -> int:
+    """How many runs have another regime than the predicted one."""
+    from linphase.diagram.outcomes import outcomes
+
+    predicted = pairs[[name for name in pairs.columns if name.endswith("_predicted")]]
+    predicted = predicted.rename(columns=lambda name: name.removesuffix("_predicted"))
+    predicted = predicted.assign(**{name: pairs[name] for name in ("width", "rank", "noise")})
+    return int((outcomes(pairs, **cuts) != outcomes(predicted, **cuts)).sum())
+
+
+def predicted_runs(configs: Iterable[SweepConfig]) -> pd.DataFrame:
+    """The runs table that theory predicts for the cells of some configurations, not stored anywhere."""
+    import pandas as pd
+
+    from linphase.model.task import draw_task
+    from linphase.runs.threads import one_blas_thread
+    from linphase.runs.training import train_spec
+
+    draw = lru_cache(maxsize=None)(draw_task)
+    specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand()}
+    with one_blas_thread():
+        rows = [
+            summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.run.seed, replicate=spec.replicate)))
+            for spec in specs.values()
+        ]
+    return pd.DataFrame(rows)

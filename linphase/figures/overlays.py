@@ -1,0 +1,141 @@
+"""The boundaries of `linphase.theory` over a phase diagram, and their names along them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.markers import CARETLEFT, CARETRIGHT
+from matplotlib.patheffects import withStroke
+
+from linphase.diagram.axes import Axis, Window, as_stored
+from linphase.diagram.lines import Line, _data, _exponents, _meet
+from linphase.diagram.looks import Array
+from linphase.figures.style import stroke
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from linphase.diagram.measured import MeasuredBoundary
+
+
+LINE_STYLES: dict[str, Any] = {"finite d": "-", "asymptotic": (0, (4, 2))}
+
+
+def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window, *, banded: bool) -> list[Line]:
+    """The boundaries of the runs' task, where the axes allow and the runs share one task.
+
+    banded: with the spread of one draw, whose grey would spoil the colours of numbers.
+    """
+    if not window.has_theory:
+        return []
+    tasks = runs[["dimension", "rank", "noise", "signal_norm"]].drop_duplicates()
+    if len(tasks) != 1:
+        return []
+    dimension, rank, noise, norm = tasks.iloc[0].tolist()
+    d = int(dimension)
+    bottom, top = _exponents(window.y, d)[[0, -1]]
+    gamma_w = np.linspace(bottom, top, 400)
+    left, right = _exponents(window.x, d)[[0, -1]]
+    found = boundaries(d, int(rank), float(noise), None if pd.isna(norm) else float(norm), gamma_w)
+    finite = {line.name: line for line in found if line.kind == "finite d"}
+    lines = []
+    for boundary in found:
+        asymptotic = boundary.kind == "asymptotic"
+        if asymptotic and _meet(boundary, finite[boundary.name], 0.007 * (right - left)):
+            continue  # the solid line says it all
+        across = np.clip(boundary.gamma_sigma2, left - 1, right + 1)
+        x, y = _data(across, window.x, d), _data(boundary.gamma_w, window.y, d)
+        band_seen = False
+        if banded and boundary.band is not None:
+            low, high = boundary.band
+            band_seen = bool(((low < right) & (high > left)).any())
+            low, high = (_data(np.clip(edge, left - 1, right + 1), window.x, d) for edge in (low, high))
+            ax.fill_betweenx(y, low, high, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
+        width = stroke(0.8 if asymptotic else 1.1)
+        ax.plot(
+            x,
+            y,
+            color="black",
+            linewidth=width,
+            linestyle=LINE_STYLES[boundary.kind],
+            path_effects=[withStroke(linewidth=width + stroke(1.2), foreground="white", alpha=0.75)],
+            solid_capstyle="butt",
+            gid=f"{boundary.name}, {boundary.kind}",
+            zorder=2.9 if asymptotic else 3,  # where they nearly meet, one covers the other
+        )
+        lines.append(Line(boundary, d, x, y, band_seen))
+    return lines
+
+
+# Round or square, white or black: told apart at a glance, in grey too.
+MARKS: dict[str, dict[str, Any]] = {
+    ACTIVE_LAZY: {"marker": "o", "markerfacecolor": "white", "markersize": 3.2},
+    MIXED_BALANCED: {"marker": "s", "markerfacecolor": "black", "markersize": 2.8},
+}
+
+
+def draw_measured(
+    ax: Axes, runs: pd.DataFrame, window: Window, facet: Mapping[str, Any], measured: Sequence[MeasuredBoundary]
+) -> Array:
+    """Draw the crossings of a facet where the axes are a variance and a width; return what they cover, (n, 2) data."""
+    if not window.has_theory or runs.empty:
+        return np.empty((0, 2))
+    d = float(runs["dimension"].iloc[0])
+    covered = [np.empty((0, 2))]
+    for name, mark in MARKS.items():
+        here = [one for one in measured if one.name == name and _in_facet(one, facet) and np.isfinite(one.gamma_sigma2)]
+        if not here:
+            continue
+        x, low, high = (
+            _across(np.array([getattr(one, which) for one in here]), window.x, d)
+            for which in ("gamma_sigma2", "low", "high")
+        )
+        y = np.array([one.gamma_w if window.y.column == "gamma_w" else one.width for one in here], dtype=np.float64)
+        # An interval that ends beyond the grid runs to the edge and has an arrow there.
+        edges = window.x.edges[[0, -1]]
+        ends = np.clip(low, *edges), np.clip(high, *edges)
+        barred = ~np.isnan(low)
+        bars = ax.hlines(y[barred], ends[0][barred], ends[1][barred], color="black", linewidth=stroke(0.8), zorder=3.4)
+        bars.set_path_effects([withStroke(linewidth=stroke(1.8), foreground="white", alpha=0.8)])
+        bars.set_gid(f"{name}, interval")
+        for end, edge, marker in zip(ends, edges, (CARETLEFT, CARETRIGHT), strict=True):
+            opened = y[end == edge]
+            if opened.size:
+                at_edge = np.full(opened.size, edge)
+                ax.plot(at_edge, opened, "k", linestyle="none", marker=marker, markersize=stroke(4), zorder=3.4,
+                        gid=f"{name}, open end")  # fmt: skip
+        ax.plot(x, y, linestyle="none", zorder=3.5, gid=f"{name}, measured", **_sized(mark))
+        covered += [np.column_stack([np.where(barred, across, x), y]) for across in (x, *ends)]
+    return np.concatenate(covered)
+
+
+def measured_handles(measured: Sequence[MeasuredBoundary]) -> list[Artist]:
+    """Their samples in a legend."""
+    drawn = {one.name for one in measured if np.isfinite(one.gamma_sigma2)}
+    barred = any(not np.isnan(one.low) for one in measured)
+    style: dict[str, Any] = {"color": "black", "linewidth": stroke(0.8)} if barred else {"linestyle": "none"}
+    return [
+        Line2D([], [], label=f"{name}, measured", **style, **_sized(MARKS[name])) for name in MARKS if name in drawn
+    ]
+
+
+def _in_facet(one: MeasuredBoundary, facet: Mapping[str, Any]) -> bool:
+    return all(column not in facet or as_stored(value) == facet[column] for column, value in one.facet)
+
+
+def _across(gamma_sigma2: Array, axis: Axis, d: float) -> Array:
+    return gamma_sigma2 if axis.column == "gamma_sigma2" else np.asarray(np.exp(gamma_sigma2 * log(d)))
+
+
+def _sized(mark: Mapping[str, Any]) -> dict[str, Any]:
+    """A mark in the style in use."""
+    rim = {"markeredgecolor": "black", "markeredgewidth": stroke(0.7)}
+    return {**mark, "markersize": stroke(mark["markersize"]), **rim}

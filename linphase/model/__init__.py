@@ -1,0 +1,1 @@
+"""The network, the task and what is measured of them: pure functions."""

@@ -1,0 +1,87 @@
+"""The tangent kernel of the network, and how it moves: pure functions (theory.md section 6).
+
+Under gradient flow dA/dt = -Theta[G] with Theta: G -> C2 G + G C1, C1 = W1^T W1 and C2 = W2 W2^T. As a matrix on the
+columns of G, stacked, Theta = I_{d_in} (x) C2 + C1 (x) I_{d_out} has (d_out d_in)^2 entries; nothing here builds it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linphase.model.network import Weights
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """The map G -> C2 G + G C1; C1 (d_in, d_in) and C2 (d_out, d_out) symmetric."""
+
+    C1: Array
+    C2: Array
+
+    @classmethod
+    def of(cls, weights: Weights) -> "Kernel":
+        """The kernel of a network, in float64."""
+        C1, C2 = weights.gram()
+        return cls(C1.astype(np.float64), C2.astype(np.float64))
+
+    def apply(self, G: Array) -> Array:
+        """C2 G + G C1, (d_out, d_in): minus the velocity of A under gradient flow with residual G."""
+        change: Array = self.C2 @ G + G @ self.C1
+        return change
+
+
+def kernel_product(first: Kernel, second: Kernel) -> float:
+    """<Theta, Theta'> = d_out <C1, C1'> + d_in <C2, C2'> + tr C1 tr C2' + tr C2 tr C1', the Frobenius product."""
+    d_in, d_out = first.C1.shape[0], first.C2.shape[0]
+    traces = np.trace(first.C1) * np.trace(second.C2) + np.trace(first.C2) * np.trace(second.C1)
+    return float(d_out * np.vdot(first.C1, second.C1) + d_in * np.vdot(first.C2, second.C2) + traces)
+
+
+def kernel_norm(kernel: Kernel) -> float:
+    """||Theta||_F, as a sum of squares.
+
+    ||Theta||^2 = d_out ||C1 - mean||^2 + d_in ||C2 - mean||^2 + (d_out tr C1 + d_in tr C2)^2/(d_in d_out), where mean
+    is tr C/d times the identity. For a difference of kernels, whose traces may have opposite signs, `kernel_product`
+    with itself would cancel.
+    """
+    C1, C2 = kernel.C1, kernel.C2
+    d_in, d_out = C1.shape[0], C2.shape[0]
+    t1, t2 = np.trace(C1), np.trace(C2)
+    around1, around2 = C1 - t1 / d_in * np.eye(d_in), C2 - t2 / d_out * np.eye(d_out)
+    traces = (d_out * t1 + d_in * t2) ** 2 / (d_in * d_out)
+    return float(np.sqrt(d_out * np.vdot(around1, around1) + d_in * np.vdot(around2, around2) + traces))
+
+
+def kernel_change(kernel: Kernel, start: Kernel) -> float:
+    """||Theta - Theta_0||_F/||Theta_0||_F: 0 where the kernel never moved (lazy)."""
+    return kernel_norm(_combination(kernel, 1.0, start, 1.0)) / kernel_norm(start)
+
+
+def kernel_distance(kernel: Kernel, start: Kernel) -> float:
+    """1 - cos(Theta, Theta_0), in [0, 1], by how much the kernel turned (Fort et al. 2020).
+
+    Computed as half of ||Theta/||Theta|| - Theta_0/||Theta_0|| ||^2, which keeps its digits where it is small.
+    """
+    turned = _combination(kernel, kernel_norm(kernel), start, kernel_norm(start))
+    return kernel_norm(turned) ** 2 / 2
+
+
+def target_alignment(kernel: Kernel, target: Array) -> float:
+    """<Y, Theta[Y]>/(||Theta||_F ||Y||_F^2), in [0, 1]: movement alone is not learning.
+
+    (d_out d_in)^(-1/2) where Theta is a multiple of the identity, larger where the layers have grown along Y: up to
+    (2/(d + 1))^(1/2) for a square Y of one mode that both layers carry equally and alone. 0 for Y = 0. target Y is
+    (d_out, d_in).
+    """
+    square = float(np.vdot(target, target))
+    if square == 0:
+        return 0.0
+    return float(np.vdot(target, kernel.apply(target))) / (kernel_norm(kernel) * square)
+
+
+def _combination(first: Kernel, first_scale: float, second: Kernel, second_scale: float) -> Kernel:
+    """first/first_scale - second/second_scale."""
+    return Kernel(first.C1 / first_scale - second.C1 / second_scale, first.C2 / first_scale - second.C2 / second_scale)

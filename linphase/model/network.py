@@ -1,0 +1,192 @@
+"""The two-layer linear network A = W2 W1: Gaussian starts of any width at the cost of width 2 d.
+
+Exact width reduction (theory.md section 3): every update of W1 and W2^T lies in the column span of the start
+X0 = [W1 | W2^T], (width, d_in + d_out). With the thin QR X0 = Q R, the network of width m = d_in + d_out whose
+[W1 | W2^T] is R has the same A = W2 W1, C1 = W1^T W1 and C2 = W2 W2^T, at the start and for ever.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from pydantic import Field
+
+from linphase.errors import ConfigError, LinphaseError
+from linphase.model.section import Section
+from linphase.model.streams import stream
+
+MAX_WIDTH = 2**53  # the last integer up to which every width is exact in float64
+
+
+class Start(Section):
+    """The keys of the grid that say where a run starts. A normal float is one that keeps its full precision."""
+
+    gamma_sigma2: float = Field(title="the init variance is d^gamma_sigma2", description="a finite number")
+    init_variance: float = Field(
+        ge=sys.float_info.min,
+        title="variance of every entry of W1 and W2 at the start",
+        description="a finite number above 0 (a normal float64)",
+    )
+    gamma_w: float = Field(
+        ge=0, title="the width is int(d^gamma_w), at least 1", description="a finite number of at least 0"
+    )
+    width: int = Field(ge=1, le=MAX_WIDTH, title="hidden neurons", description="an integer from 1 to 2^53")
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """A Gaussian start: entries of W1 and W2 are N(0, init_variance), the network has the given width.
+
+    init_variance = d^gamma_sigma2 and width = int(d^gamma_w), at least 1 (theory.md section 1).
+    """
+
+    gamma_sigma2: float
+    gamma_w: float
+    init_variance: float
+    width: int
+
+    @property
+    def threshold(self) -> float:
+        """c = sigma2 * width: singular values above it are active."""
+        return self.init_variance * self.width
+
+    @classmethod
+    def at(
+        cls,
+        dimension: float,
+        *,
+        gamma_sigma2: float | None = None,
+        init_variance: float | None = None,
+        gamma_w: float | None = None,
+        width: int | None = None,
+    ) -> Self:
+        """The start for one variance key and one width key; the logarithm to base d gives the others."""
+        if (gamma_sigma2 is None) == (init_variance is None):
+            raise ConfigError("exactly one of gamma_sigma2 and init_variance is required")
+        if (gamma_w is None) == (width is None):
+            raise ConfigError("exactly one of gamma_w and width is required")
+        if init_variance is None:
+            assert gamma_sigma2 is not None
+            init_variance = power(dimension, gamma_sigma2)
+            if not is_normal(init_variance):
+                raise ConfigError(
+                    f"gamma_sigma2 = {gamma_sigma2} gives the variance {init_variance}, no normal float64"
+                )
+        elif not is_normal(init_variance):
+            raise ConfigError(f"init_variance must be {_required('init_variance')}, found {init_variance}")
+        if width is None:
+            assert gamma_w is not None
+            exact = power(dimension, gamma_w)
+            if not exact <= MAX_WIDTH:
+                raise ConfigError(f"gamma_w = {gamma_w} gives the width {exact:.3g}, more than 2^53")
+            width = max(1, int(exact))
+        elif not 1 <= width <= MAX_WIDTH:
+            raise ConfigError(f"width must be {_required('width')}, found {width}")
+        log_d = math.log(dimension)
+        return cls(
+            gamma_sigma2=math.log(init_variance) / log_d if gamma_sigma2 is None else gamma_sigma2,
+            gamma_w=math.log(width) / log_d if gamma_w is None else gamma_w,
+            init_variance=init_variance,
+            width=width,
+        )
+
+
+def _required(key: str) -> str | None:
+    return Start.model_fields[key].description
+
+
+def power(dimension: float, exponent: float) -> float:
+    """d^gamma, infinity where that is beyond float64."""
+    try:
+        return math.pow(dimension, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def is_normal(value: float) -> bool:
+    """Whether a variance is a float64 above 0 of full precision."""
+    return sys.float_info.min <= value <= sys.float_info.max
+
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """W1 (width, d_in) and W2 (d_out, width)."""
+
+    W1: Array
+    W2: Array
+
+    def __post_init__(self) -> None:
+        if self.W1.ndim != 2 or self.W2.ndim != 2 or self.W1.shape[0] != self.W2.shape[1]:
+            raise LinphaseError(
+                "weights: W1 must be (width, d_in) and W2 (d_out, width) with the same width, "
+                f"found W1 {self.W1.shape} and W2 {self.W2.shape}"
+            )
+
+    @property
+    def width(self) -> int:
+        return int(self.W1.shape[0])
+
+    def product(self) -> Array:
+        """A = W2 W1, (d_out, d_in)."""
+        return self.W2 @ self.W1
+
+    def gram(self) -> tuple[Array, Array]:
+        """C1 = W1^T W1 (d_in, d_in) and C2 = W2 W2^T (d_out, d_out)."""
+        return self.W1.T @ self.W1, self.W2 @ self.W2.T
+
+    def astype(self, dtype: DTypeLike) -> "Weights":
+        """A contiguous copy in another precision."""
+        return Weights(np.array(self.W1, dtype=dtype, order="C"), np.array(self.W2, dtype=dtype, order="C"))
+
+
+def reduce_width(weights: Weights) -> Weights:
+    """The network of width at most d_in + d_out with the same A, C1 and C2 at all times."""
+    d_in, d_out = weights.W1.shape[1], weights.W2.shape[0]
+    if weights.width <= d_in + d_out:
+        return weights
+    R: Array = np.asarray(np.linalg.qr(np.hstack([weights.W1, weights.W2.T]), mode="r"))
+    return Weights(np.ascontiguousarray(R[:, :d_in]), np.ascontiguousarray(R[:, d_in:].T))
+
+
+def gaussian_start(
+    initialization: Initialization, shape: tuple[int, int], *, seed: int = 0, replicate: int = 0
+) -> Weights:
+    """Draw W1 and W2 with independent N(0, sigma2) entries, reduced to width min(width, d_in + d_out).
+
+    From width d_in + d_out on, R of the thin QR is drawn itself (Bartlett's decomposition): upper triangular with
+    R_ii = sigma sqrt(chi2 with width - i degrees of freedom), R_ij = sigma N(0, 1) for i < j. So a width of 10^12
+    costs what 2 d costs. shape is (d_out, d_in).
+    """
+    d_out, d_in = shape
+    width, sigma = initialization.width, np.sqrt(initialization.init_variance)
+    m = min(width, d_in + d_out)
+    first = stream(seed, replicate, "W1", width)
+    second = stream(seed, replicate, "W2", width)
+    X0 = np.hstack([first.standard_normal((m, d_in)), second.standard_normal((m, d_out))])
+    if width >= d_in + d_out:
+        # As a float: integer degrees of freedom from 2^63 on raise.
+        freedom = float(width) - np.arange(m)
+        chi2 = np.concatenate([first.chisquare(freedom[:d_in]), second.chisquare(freedom[d_in:])])
+        X0 = np.triu(X0, 1) + np.diag(np.sqrt(chi2))
+    X0 *= sigma
+    return Weights(np.ascontiguousarray(X0[:, :d_in]), np.ascontiguousarray(X0[:, d_in:].T))
+
+
+def estimated_initialization(weights: Weights) -> Initialization:
+    """The cell of the phase diagram that given weights stand in, sigma2 being the mean square of their entries."""
+    d_in, d_out = weights.W1.shape[1], weights.W2.shape[0]
+    squares = float(np.sum(np.square(weights.W1, dtype=np.float64)))
+    squares += float(np.sum(np.square(weights.W2, dtype=np.float64)))
+    if not 0 < squares < np.inf:
+        raise LinphaseError(
+            f"weights: a start must be finite and not all zero (a saddle that no dynamics leaves), found a sum of "
+            f"squares of {squares}"
+        )
+    variance = squares / (weights.W1.size + weights.W2.size)
+    return Initialization.at(np.sqrt(d_in * d_out), init_variance=variance, width=weights.width)

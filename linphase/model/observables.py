@@ -1,0 +1,209 @@
+"""What is measured of a network: pure functions of weights and task (theory.md section 6).
+
+Modes are i = 0 .. min(d_in, d_out, width) - 1; mode i pairs the i-th singular value of A with the i-th of Y. Beyond
+them every measure would be 0/0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linphase.model.network import Weights
+from linphase.model.task import Task
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Modes:
+    """The modes at the end of a run, i = 0 .. min(d_in, d_out, width) - 1; mode i pairs s_i(A) with s_i(Y)."""
+
+    singular_value: Array  # s_i(A)
+    balance: Array  # 2 s_i / (u_i^T C2 u_i + v_i^T C1 v_i), in [0, 1]
+    speed_up: Array  # learning rate of Y's mode i at the end over the average one at the start
+    target: Array  # s_i(Y)
+
+
+@dataclass(frozen=True)
+class ModeTimes:
+    """When the k signal modes did what, as interpolated between the moments kept; nan where they never did."""
+
+    crossing: Array  # s_i passes c for good; 0 where it is always above
+    escape: Array  # s_i passes s_i(Y)/2 for good
+    convergence: Array  # the last time that s_i is off s_i(Y) by more than 5 %
+
+
+def mean_square(difference: Array) -> float:
+    """||difference||_F^2/(d_out d_in): the train error of A - Y, the test error of A - A*."""
+    flat = difference.reshape(-1)
+    return float(np.dot(flat, flat)) / flat.size
+
+
+def stable_rank(singular_values: Array) -> float:
+    """||A||_F^2/||A||_op^2; 0 for A = 0."""
+    leading = float(singular_values[0])
+    return float(np.sum((singular_values / leading) ** 2)) if leading > 0 else 0.0
+
+
+def numerical_rank(singular_values: Array) -> int:
+    """The paper's: singular values above s_1/5."""
+    return int(np.count_nonzero(singular_values > singular_values[0] / 5))
+
+
+def mode_rates(weights: Weights, U: Array, V: Array) -> Array:
+    """u_i^T C2 u_i + v_i^T C1 v_i = ||W2^T u_i||^2 + ||W1 v_i||^2: the learning rate of the mode u_i v_i^T.
+
+    U (d_out, n) and V (d_in, n) hold the vectors as columns; returns (n,).
+    """
+    left, right = weights.W2.T @ U, weights.W1 @ V
+    rates: Array = np.einsum("ij,ij->j", left, left) + np.einsum("ij,ij->j", right, right)
+    return rates
+
+
+def singular_values_and_balance(weights: Weights, modes: int) -> tuple[Array, Array]:
+    """The leading singular values s_i of A = W2 W1 and their mode balance.
+
+    b_i = 2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), in [0, 1]: 1 where the two layers carry mode i equally and aligned
+    (balanced), 0 where they do not move for it (lazy). Returns two arrays (min(modes, d_in, d_out, width),).
+    """
+    if weights.width < min(weights.W1.shape[1], weights.W2.shape[0]):
+        # Neither singular values nor rates see the Q of a QR factorization of a layer: a problem of size width.
+        W2 = np.asarray(np.linalg.qr(weights.W2, mode="r"))
+        W1 = np.asarray(np.linalg.qr(weights.W1.T, mode="r")).T
+        weights = Weights(np.ascontiguousarray(W1), W2)
+    U, s, Vt = np.linalg.svd(weights.product(), full_matrices=False)
+    n = min(modes, s.size, weights.width)
+    return s[:n], mode_balance(s[:n], mode_rates(weights, U[:, :n], Vt[:n].T))
+
+
+def mode_balance(s: Array, rates: Array) -> Array:
+    """b_i = 2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), of singular values and `mode_rates` of the same modes."""
+    balance: Array = np.divide(2 * s, rates, out=np.zeros_like(rates), where=rates > 0)
+    return np.minimum(balance, 1)  # Cauchy-Schwarz, up to rounding
+
+
+def average_mode_rate(weights: Weights) -> float:
+    """tr C1/d_in + tr C2/d_out: the mean of u^T C2 u + v^T C1 v over all directions."""
+    return mean_square(weights.W1) * weights.width + mean_square(weights.W2) * weights.width
+
+
+def mode_speed_up(weights: Weights, task: Task, initial_rate: float) -> Array:
+    """kappa_i = (u_i^T C2 u_i + v_i^T C1 v_i)/initial_rate, u_i and v_i the singular vectors of Y.
+
+    The mode's own learning rate now against `average_mode_rate` at the start: 1 where the kernel never moved for it
+    (lazy), in theory sqrt(1 + s^2/c^2). Returns (min(d_in, d_out, width),).
+    """
+    U, _, V = task.target_svd
+    n = min(U.shape[1], weights.width)
+    dtype = weights.W1.dtype
+    rates = mode_rates(weights, U[:, :n].astype(dtype), V[:, :n].astype(dtype))
+    speed_up: Array = rates / initial_rate
+    return speed_up
+
+
+def conserved(weights: Weights) -> Array:
+    """W1 W1^T - W2^T W2, (width, width), which gradient flow conserves."""
+    imbalance: Array = weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2
+    return imbalance
+
+
+def relative_imbalance(weights: Weights) -> float:
+    """||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F), in [0, 1]: 0 for a balanced network, 1 where one layer is 0.
+
+    From the weights themselves: ||C1||^2 + ||C2||^2 - 2 ||A||^2 equals the square of the numerator but loses all
+    digits near balance (theory.md section 4).
+    """
+    return float(np.linalg.norm(conserved(weights))) / _layer_norms(weights)
+
+
+def imbalance_drift(weights: Weights, start: Weights) -> float:
+    """||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F) with D = W1 W1^T - W2^T W2: 0 under exact gradient flow.
+
+    The error of the integration, or what the learning rate of gradient descent breaks. Relative to the layers at the
+    start, not to D_0, which is 0 for a balanced one.
+    """
+    return float(np.linalg.norm(conserved(weights) - conserved(start))) / _layer_norms(start)
+
+
+def _layer_norms(weights: Weights) -> float:
+    C1, C2 = weights.gram()
+    return float(np.linalg.norm(C1)) + float(np.linalg.norm(C2))
+
+
+def self_consistency_residual(C2: Array, U: Array, s: Array, c: float) -> float:
+    """||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F, C2 = W2 W2^T: how far the assumption behind equation (1) is from true.
+
+    U (d_out, n) and s (n,), n = min(d_out, d_in), of the thin SVD of A; c = sigma2 * width (Tu et al. 2024, eq. 1).
+    """
+    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T
+    above = s * (s / (np.hypot(s, c) + c))
+    deviation = C2 - c * np.eye(C2.shape[0]) - (U * above) @ U.T
+    return float(np.linalg.norm(deviation)) / float(np.linalg.norm(C2))
+
+
+def subspace_overlap(U: Array, V: Array, U_star: Array, V_star: Array) -> float:
+    """(||U_k^T U*||_F^2 + ||V_k^T V*||_F^2)/(2 k), in [0, 1]: 1 where the top-k singular subspaces of A are A*'s.
+
+    U (d_out, n) and V (d_in, n) hold the leading singular vectors of A as columns, of which the first k are used, or
+    all where the width is below k: vectors of a singular value that is always 0 mean nothing. U_star (d_out, k) and
+    V_star (d_in, k) are those of A*.
+    """
+    k: int = U_star.shape[1]
+    left, right = np.linalg.norm(U[:, :k].T @ U_star), np.linalg.norm(V[:, :k].T @ V_star)
+    return (float(left) ** 2 + float(right) ** 2) / (2 * k)
+
+
+def crossing_times(time: Array, singular_values: Array, c: float) -> Array:
+    """When each mode becomes active for good, s_i > c: 0 where it always is, nan where it is not at the end.
+
+    time (n,) and singular_values (n, r) as recorded; returns (r,). Between the last record at or below c and the next
+    asinh(s/c) is taken as linear in time: in theory it moves at the rate 2 (S - s), constant for s << S, below c (where
+    s itself is linear) and above (where log s is).
+    """
+    s = np.asarray(singular_values, np.float64)
+    return _last_passing(time, s > c, np.arcsinh(s / c) - np.arcsinh(1.0))
+
+
+def escape_times(time: Array, singular_values: Array, target: Array, c: float) -> Array:
+    """When each mode leaves its saddle for good, s_i > S_i/2: 0 where it always is, nan where it is not at the end.
+
+    time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
+    log((p + c^2/P)/(P - p)), p = s + sqrt(s^2 + c^2) and P its value at S, is taken as linear in time: of a mode of
+    equation (1) it is (theory.md section 5), lazy or active.
+    """
+    s = np.asarray(singular_values, np.float64)
+    S = np.asarray(target, np.float64)[: s.shape[1]]
+    P = S + np.hypot(S, c)
+
+    def progress(s: Array) -> Array:
+        p = s + np.hypot(s, c)
+        height: Array = np.log((p + c * (c / P)) / np.maximum(P - p, 1e-3 * P))  # s may exceed S
+        return height
+
+    return _last_passing(time, s > S / 2, progress(s) - progress(S / 2))
+
+
+def convergence_times(time: Array, singular_values: Array, target: Array, within: float = 0.05) -> Array:
+    """After the last time that |s_i - S_i| > within S_i: 0 where it never is, nan where it is so at the end.
+
+    time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
+    log |s - S| is taken as linear in time: modes arrive exponentially.
+    """
+    s = np.asarray(singular_values, np.float64)
+    S = np.asarray(target, np.float64)[: s.shape[1]]
+    gap = np.abs(s - S)
+    tiny = np.finfo(np.float64).tiny
+    return _last_passing(time, gap <= within * S, np.log(np.maximum(within * S, tiny)) - np.log(np.maximum(gap, tiny)))
+
+
+def _last_passing(time: Array, beyond: NDArray[np.bool_], height: Array) -> Array:
+    """When each column is beyond for good, its height, 0 at the passing, being linear between records."""
+    n, modes = beyond.shape
+    columns = np.arange(modes)
+    last = n - 1 - np.argmax(~beyond[::-1], axis=0)  # the last record that is not beyond, where there is one
+    before, after = height[last, columns], height[np.minimum(last + 1, n - 1), columns]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.clip(before / (before - after), 0, 1)
+    passing = time[last] + share * (time[np.minimum(last + 1, n - 1)] - time[last])
+    return np.where(beyond.all(axis=0), 0.0, np.where(beyond[-1], passing, np.nan))

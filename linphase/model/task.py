@@ -1,0 +1,143 @@
+"""The MSE task: fit Y = A* + E, a low-rank signal under noise (theory.md section 1)."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, model_validator
+
+from linphase.errors import LinphaseError
+from linphase.model.section import Section
+from linphase.model.streams import stream
+
+
+class TaskConfig(Section):
+    """The target Y = A* + E: A* of the given rank and E of the given noise are (dimension, dimension)."""
+
+    dimension: int = Field(
+        default=64,
+        ge=2,
+        le=20_000,
+        title="d: the signal A* and the noise E are (d, d)",
+        description="an integer from 2 to 20000",
+    )
+    rank: int = Field(
+        default=4,
+        ge=1,
+        le=20_000,
+        title="k: the rank of A*",
+        description="an integer of at least 1 (and at most the dimension)",
+    )
+    noise: Annotated[float, Field(ge=0, le=1e9), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
+        default=1.0,
+        title="standard deviation of E's entries; 0 is allowed",
+        description="a finite number of at least 0 and at most 1e9",
+    )
+    signal_norm: float | None = Field(
+        default=None,
+        ge=1e-18,
+        le=1e18,
+        title="A* is rescaled so that ||A*||_F^2/d^2 is this; where it is not given A* stays as drawn",
+        description="a finite number above 0, 1e-18 to 1e18",
+    )
+
+    @model_validator(mode="after")
+    def _rank_fits(self) -> Self:
+        if self.rank > self.dimension:
+            raise ValueError(f"rank must be at most the dimension {self.dimension}, found {self.rank}")
+        return self
+
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A signal A* (d_out, d_in) of rank k and the target Y = A* + E to be fitted.
+
+    Train error is ||A - Y||_F^2/(d_out d_in), test error ||A - A*||_F^2/(d_out d_in).
+    """
+
+    signal: Array
+    target: Array
+    rank: int
+    noise_level: float | None = None  # standard deviation of E's entries where it is known
+
+    def __post_init__(self) -> None:
+        if self.signal.ndim != 2 or self.signal.shape != self.target.shape:
+            raise LinphaseError(
+                f"task: signal and target must be matrices of one shape (d_out, d_in), "
+                f"found {self.signal.shape} and {self.target.shape}"
+            )
+        if not (np.isfinite(self.signal).all() and np.isfinite(self.target).all()):
+            raise LinphaseError("task: signal and target must be finite, found NaN or infinity")
+        if not 1 <= self.rank <= min(self.signal.shape):
+            raise LinphaseError(
+                f"task: rank must be from 1 to the smaller dimension, {min(self.signal.shape)}, found {self.rank}"
+            )
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of the entries of E = Y - A*: as drawn, or estimated where it is not known."""
+        if self.noise_level is not None:
+            return self.noise_level
+        return float(np.sqrt(np.mean((self.target - self.signal) ** 2)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(d_out, d_in)."""
+        d_out, d_in = self.target.shape
+        return d_out, d_in
+
+    @property
+    def scale(self) -> float:
+        """Exponents are to the base d = sqrt(d_in d_out)."""
+        d_out, d_in = self.shape
+        return float(np.sqrt(d_out * d_in))
+
+    @cached_property
+    def target_svd(self) -> tuple[Array, Array, Array]:
+        """U (d_out, n), S (n,), V (d_in, n) with Y = U diag(S) V^T, n = min(d_out, d_in)."""
+        U, S, Vt = np.linalg.svd(self.target, full_matrices=False)
+        return U, S, np.ascontiguousarray(Vt.T)
+
+    @cached_property
+    def signal_svd(self) -> tuple[Array, Array, Array]:
+        """U* (d_out, k), S* (k,), V* (d_in, k) with A* = U* diag(S*) V*^T."""
+        U, S, Vt = np.linalg.svd(self.signal, full_matrices=False)
+        k = self.rank
+        return U[:, :k], S[:k], np.ascontiguousarray(Vt[:k].T)
+
+    @property
+    def signal_op_norm(self) -> float:
+        """||A*||_op."""
+        return float(self.signal_svd[1][0])
+
+    @cached_property
+    def signal_strength(self) -> float:
+        """||A*||_F^2/(d_out d_in), the test error of A = 0."""
+        return float(np.sum(self.signal**2)) / self.signal.size
+
+    def train_error_floor(self, width: int) -> float:
+        """Train error of the best matrix of rank <= width: sum of s_i(Y)^2 over i > width, over d_out d_in."""
+        _, S, _ = self.target_svd
+        return float(np.sum(S[width:] ** 2)) / self.target.size
+
+
+def draw_task(config: TaskConfig, *, seed: int = 0, replicate: int = 0) -> Task:
+    """Draw A* = U V^T and Y = A* + E.
+
+    U, V (d, k) have independent N(0, k^(-1/2)) entries, E (d, d) independent N(0, noise^2) ones. U and V are drawn
+    column by column, so a smaller rank takes the leading columns of the same U and V; noise scales the same E.
+    With signal_norm given, A* is rescaled to ||A*||_F^2/d^2 = signal_norm.
+    """
+    d, k = config.dimension, config.rank
+    U = stream(seed, replicate, "U").standard_normal((k, d)).T * k**-0.25
+    V = stream(seed, replicate, "V").standard_normal((k, d)).T * k**-0.25
+    E = stream(seed, replicate, "E").standard_normal((d, d))
+    signal = U @ V.T
+    if config.signal_norm is not None:
+        signal *= d * np.sqrt(config.signal_norm) / np.linalg.norm(signal)
+    return Task(signal=signal, target=signal + config.noise * E, rank=k, noise_level=config.noise)

@@ -1,0 +1,1 @@
+"""Documents made of stored results: the report and the explorer."""

@@ -1,0 +1,58 @@
+"""The page: a template, its style and script, plotly's script, and the data, all in one text."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from linphase.errors import LinphaseError
+from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+from linphase.pages.explorer_tables import tables
+from linphase.pages.explorer_trajectories import thin
+
+if TYPE_CHECKING:
+    from linphase.store.results import Results
+
+
+def build(
+    results: Results, *, by: str = "threshold", signal_cut: float = SIGNAL_CUT, bulk_cut: float = BULK_CUT
+) -> str:
+    """The explorer of some results, one HTML document that asks for nothing else.
+
+    by and the cuts: what it shows at first. Raises LinphaseError where plotly is not installed or the grid has fewer
+    than two axes.
+    """
+    plotly = _plotly()
+    shown = tables(results, thin(results)) | {"by": by, "signal_cut": signal_cut, "bulk_cut": bulk_cut}
+    parts = {
+        "title": html.escape(shown["name"]),
+        "style": _file("page.css"),
+        "plotly": plotly,
+        "data": as_json(shown),
+        "script": _file("page.js"),
+    }
+    # One pass: what is put in is not searched for more places.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _file("page.html"))
+
+
+def as_json(value: Any) -> str:
+    """JSON that may stand in an HTML script element: nothing in it can end the element or begin a comment."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII: U+2028 and U+2029 are escaped
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _file(name: str) -> str:
+    return files("linphase.pages").joinpath(name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise LinphaseError(
+            "linphase explore needs plotly, which is not installed. Install it with: pip install 'linphase[explore]'"
+        ) from error
+    return re.sub(r"</(script)", r"<\\/\1", str(get_plotlyjs()), flags=re.IGNORECASE)

@@ -1,0 +1,228 @@
+"""What the page shows of the cells: runs, panels with their colours, axes, theory's lines; all JSON can hold.
+
+Numbers of cells and their scales are those of `linphase.figures`, so a panel looks as `linphase plot` draws it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linphase.diagram.axes import Axis, Window
+from linphase.diagram.cells import Cells, cells_of
+from linphase.diagram.looks import LOOKS
+from linphase.diagram.outcomes import OUTCOMES
+from linphase.diagram.panels import PANELS, Panel, find_panel
+from linphase.errors import LinphaseError
+from linphase.figures.overlays import draw_lines
+from linphase.figures.scales import scale_of
+from linphase.model.regime import MEASURES, REGIMES
+from linphase.store.columns import RUNS, TRAJECTORIES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from linphase.pages.explorer_trajectories import Thinned
+    from linphase.store.results import Results
+
+_AXIS_LABELS = {  # plotly's markup
+    "gamma_sigma2": "<i>γ</i><sub><i>σ</i>²</sub> = log<sub><i>d</i></sub> <i>σ</i>²",
+    "gamma_w": "<i>γ<sub>w</sub></i> = log<sub><i>d</i></sub> width",
+    "init_variance": "initial variance <i>σ</i>²",
+}
+_STOPS = 17  # of a colour map
+_EXACT = ("rank", "noise", "width", "replicate", "dimension")  # regimes hang on them, like the order parameters
+
+
+def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
+    """Everything on the page but its first state."""
+    window = Window.of(results.axes)
+    further = [Axis.of(key, values) for key, values in list(results.axes.items())[2:]]
+    runs = results.runs
+    facet = _facet_of(runs, further)
+    facets = [runs[facet == i] for i in range(int(np.prod([len(axis.kept) for axis in further], dtype=int)))]
+    return {
+        "name": results.path.resolve().name,
+        "x": _axis(window.x),
+        "y": _axis(window.y),
+        "facets": [
+            {"label": _plain(axis.column), "values": [_written(each) for each in axis.kept]} for axis in further
+        ],
+        "regimes": REGIMES,
+        "outcomes": OUTCOMES,
+        "measures": MEASURES,
+        "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
+        "panels": _panels(runs, facets, window),
+        "lines": [_lines(each, window) for each in facets],
+        "columns": {column.name: {"unit": column.unit, "meaning": column.meaning} for column in (*RUNS, *TRAJECTORIES)},
+        "count": len(runs),
+        "place": {
+            "x": window.x.index(runs).tolist(),
+            "y": window.y.index(runs).tolist(),
+            "facet": facet.tolist(),
+        },
+        "runs": {column.name: _column(runs[column.name]) for column in RUNS if column.name in runs},
+        "trajectories": [thinned.kept.get(run_id) for run_id in runs["run_id"]],
+        "theory": [_pair(thinned.theory.get(run_id)) for run_id in runs["run_id"]],
+        "left_out": thinned.left_out,
+        "errors": _errors(results),
+    }
+
+
+def _facet_of(runs: pd.DataFrame, further: Sequence[Axis]) -> NDArray[np.intp]:
+    """Number of each run's combination of the further axes, the last one fastest; -1 off them."""
+    facet = np.zeros(len(runs), dtype=np.intp)
+    for axis in further:
+        place = axis.index(runs)
+        facet = np.where((facet < 0) | (place < 0), -1, facet * len(axis.kept) + place)
+    return facet
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    return {
+        "column": axis.column,
+        "label": _AXIS_LABELS.get(axis.column, _plain(axis.column)),
+        "values": [_written(value) for value in axis.kept],
+        "positions": axis.positions.tolist(),
+        "edges": axis.edges.tolist(),
+        "logarithmic": axis.logarithmic,
+        "few": axis.few,
+    }
+
+
+def _plain(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}" if value is not None else "none"
+
+
+# ------------------------------------------------------------------------------------------------------------ panels
+
+
+def _panels(runs: pd.DataFrame, facets: Sequence[pd.DataFrame], window: Window) -> list[dict[str, Any]]:
+    """The panels these results hold something of; the regime is left to the page, for it hangs on the cuts."""
+    found = []
+    for name, panel in PANELS.items():
+        drawn = {}
+        for by in MEASURES if panel.measured else MEASURES[:1]:
+            try:
+                shown = find_panel(name, by, runs)
+            except LinphaseError:
+                continue  # nothing to draw
+            if name != "regime":
+                drawn[by] = _drawn(shown, [cells_of(each, window, shown, by, 0.5, 0.5) for each in facets])
+        if drawn or name == "regime":
+            found.append({"name": name, "title": panel.title.replace("\n", " "), "column": panel.column,
+                          "unit": "" if "$" in panel.unit else panel.unit, "symbol": markup(panel.unit),
+                          "formula": markup(panel.formula), "null": panel.null, "by": drawn})  # fmt: skip
+    return found
+
+
+_SIGNS = {
+    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\langle": "⟨", r"\rangle": "⟩", r"\mathrm{max}": "max",
+    r"\mathrm{min}": "min", r"\cos": "cos", r"\ln": "ln", r"\,": "\u2009", "-": "−", "$": "",
+}  # fmt: skip
+
+
+def markup(mathtext: str) -> str:
+    """The mathtext of a panel as the page and plotly read it: signs, and <sub> and <sup> for indices and powers."""
+    for sign, plain in _SIGNS.items():
+        mathtext = mathtext.replace(sign, plain)
+    for mark, name in (("_", "sub"), (r"\^", "sup")):
+        mathtext = re.sub(rf"{mark}(?:{{(.*?)}}|(.))", rf"<{name}>\1\2</{name}>", mathtext)
+    return mathtext
+
+
+def _drawn(panel: Panel, facets: Sequence[Cells]) -> dict[str, Any]:
+    """Numbers and outcomes of the cells of every facet, row by row, and their common colours."""
+    scale = scale_of(np.concatenate([cells.numbers.ravel() for cells in facets]), panel)
+    drawn: dict[str, Any] = {
+        "cells": [
+            {
+                "numbers": _rounded(cells.numbers.ravel()) if scale is not None else None,
+                "outcomes": {
+                    str(np.ravel_multi_index(cell, cells.numbers.shape)): shown
+                    for cell, shown in cells.outcomes.items()
+                },
+            }
+            for cells in facets
+        ]
+    }
+    if scale is not None:
+        import matplotlib as mpl
+        from matplotlib.colors import LogNorm, to_hex
+
+        stops = np.linspace(0, 1, _STOPS)
+        drawn["scale"] = {
+            "low": float(scale.norm.vmin or 0),
+            "high": float(scale.norm.vmax or 0),
+            "logarithmic": isinstance(scale.norm, LogNorm),
+            "colors": [[float(stop), to_hex(mpl.colormaps[scale.colormap](stop))] for stop in stops],
+        }
+    return drawn
+
+
+def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
+    """Theory's lines as `linphase plot` draws them, in data coordinates."""
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    return [
+        {
+            "name": line.boundary.name,
+            "kind": line.boundary.kind,
+            "dimension": line.dimension,
+            "x": _rounded(_half(line.x), 6),
+            "y": _rounded(_half(line.y), 6),
+        }
+        for line in draw_lines(axes, runs, window, banded=False)
+    ]
+
+
+def _half(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[::2] if len(values) > 2 else values
+
+
+# -------------------------------------------------------------------------------------------------------------- runs
+
+
+def _column(values: pd.Series[Any]) -> dict[str, Any]:
+    """A column as the page reads it: {"all": value} where it is the same for all runs, else {"each": values}."""
+    import pandas as pd
+
+    exact = values.name in _EXACT or "_active" in str(values.name)
+    if pd.api.types.is_float_dtype(values.dtype) and not exact:
+        each = _rounded(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    else:
+        each = [_given(value) for value in values.tolist()]
+    return {"all": each[0]} if each and all(value == each[0] for value in each) else {"each": each}
+
+
+def _given(value: Any) -> Any:
+    """A cell of a table as JSON knows it: null for what is missing or not finite."""
+    if isinstance(value, str | bool | int):
+        return value
+    return float(value) if isinstance(value, float) and isfinite(value) else None
+
+
+def _rounded(values: NDArray[np.float64], digits: int = 4) -> list[float | None]:
+    return [float(f"{value:.{digits}g}") if isfinite(value) else None for value in values.tolist()]
+
+
+def _pair(theory: tuple[float, float] | None) -> list[float | None] | None:
+    return None if theory is None else _rounded(np.array(theory))
+
+
+def _errors(results: Results) -> Mapping[str, str]:
+    """Why runs failed, by their place in the table."""
+    failures = results.failures
+    told = dict(zip(failures["run_id"], failures["error"].astype(str), strict=True)) if len(failures) else {}
+    failed = results.runs["status"].eq("failed")
+    return {str(i): told.get(results.runs["run_id"].iloc[i], "") for i in np.flatnonzero(failed).tolist()}

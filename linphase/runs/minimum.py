@@ -1,0 +1,151 @@
+"""The smallest test error of a run: at a step of gradient descent, between the steps of a flow.
+
+The smallest test error sits in a short dip of the curve. Under a flow both ends of a step know A and dA/dt, so A
+between them is a cubic Hermite polynomial, accurate to fourth order, and the test error along it a polynomial of
+degree 6 in the place theta in [0, 1], whose minimum is found exactly.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+
+from linphase.dynamics.base import State
+from linphase.model.network import Weights
+from linphase.model.observables import mean_square, numerical_rank, stable_rank, subspace_overlap
+from linphase.model.task import Task
+from linphase.runs.records import TestErrorMinimum
+
+Array = NDArray[np.floating]
+
+# Cubic Hermite basis on [0, 1]: value and slope at 0, value and slope at 1.
+_HERMITE = (
+    Polynomial([1, 0, -3, 2]),
+    Polynomial([0, 1, -2, 1]),
+    Polynomial([0, 0, 3, -2]),
+    Polynomial([0, 0, -1, 1]),
+)
+
+
+class TestErrorWatch(Protocol):
+    """Follows the states of a run and knows the smallest test error so far."""
+
+    def observe(self, state: State, deviation: Array, test_error: float) -> None:
+        """Take in the next state with its A - A* and test error."""
+        ...
+
+    def result(self) -> TestErrorMinimum:
+        """The minimum over all states observed."""
+        ...
+
+
+class _Best:
+    """The best moment so far, with A - A* at that moment."""
+
+    def __init__(self, task: Task, modes: int) -> None:
+        self.task, self.modes = task, modes
+        self.test_error = np.inf
+        self.time = 0.0
+        self.step: int | None = None
+        self.deviation = np.zeros(task.shape)
+
+    def offer(self, test_error: float, time: float, step: int | None, deviation: Array) -> None:
+        if test_error < self.test_error:
+            self.test_error, self.time, self.step = test_error, time, step
+            np.copyto(self.deviation, deviation)
+
+    def result(self) -> TestErrorMinimum:
+        U, s, Vt = np.linalg.svd(self.deviation + self.task.signal, full_matrices=False)
+        U_star, _, V_star = self.task.signal_svd
+        overlap = subspace_overlap(U[:, : self.modes], Vt[: self.modes].T, U_star, V_star)
+        return TestErrorMinimum(self.test_error, self.time, self.step, stable_rank(s), numerical_rank(s), overlap)
+
+
+class MinimumAtSteps:
+    """Gradient descent: the first step of the smallest test error."""
+
+    def __init__(self, task: Task, modes: int) -> None:
+        self.best = _Best(task, modes)
+
+    def observe(self, state: State, deviation: Array, test_error: float) -> None:
+        self.best.offer(test_error, state.time, state.step, deviation)
+
+    def result(self) -> TestErrorMinimum:
+        return self.best.result()
+
+
+class MinimumBetweenSteps:
+    """A flow: searches the two steps around every state whose test error is smaller than its neighbours'."""
+
+    def __init__(self, task: Task, modes: int) -> None:
+        self.best = _Best(task, modes)
+        self.last: list[_End] = []  # the last two states and, while observing, the newest
+        self.spare: list[_End] = []
+
+    def observe(self, state: State, deviation: Array, test_error: float) -> None:
+        end = self.spare.pop() if self.spare else _End(state)
+        end.copy(state, deviation, test_error)
+        self.last.append(end)
+        errors = [end.test_error for end in self.last]
+        if len(errors) == 2 and errors[0] <= errors[1]:
+            self._search(*self.last)
+        elif len(errors) == 3:
+            # No dip between two steps is a quarter of the errors at them: far above the best none is worth a search.
+            if errors[0] > errors[1] <= errors[2] and errors[1] < 4 * self.best.test_error:
+                self._search(self.last[0], self.last[1])
+                self._search(self.last[1], self.last[2])
+            self.spare.append(self.last.pop(0))
+
+    def result(self) -> TestErrorMinimum:
+        """Search the last step too, where the test error may still be falling."""
+        if len(self.last) == 1:
+            only = self.last[0]
+            self.best.offer(only.test_error, only.time, None, only.deviation)
+        else:
+            self._search(*self.last[-2:])
+        return self.best.result()
+
+    def _search(self, start: "_End", end: "_End") -> None:
+        """Offer the smallest test error on the Hermite interpolant of A between two states."""
+        h = end.time - start.time
+        points = [start.deviation, h * start.slope(), end.deviation, h * end.slope()]
+        curve = sum(
+            (
+                float(np.vdot(a, b)) / a.size * p * q
+                for a, p in zip(points, _HERMITE, strict=True)
+                for b, q in zip(points, _HERMITE, strict=True)
+            ),
+            start=Polynomial([0.0]),
+        )
+        stationary = np.asarray(curve.deriv().roots(), dtype=np.complex128)
+        real = stationary.real[np.abs(stationary.imag) < 1e-9]
+        inside = real[(real > 0) & (real < 1)].tolist()
+        for theta in (0.0, 1.0, *inside):
+            deviation = sum(
+                (float(p(theta)) * a for a, p in zip(points, _HERMITE, strict=True)),
+                start=np.zeros_like(points[0]),
+            )
+            self.best.offer(mean_square(deviation), start.time + theta * h, None, deviation)
+
+
+class _End:
+    """One end of a step: a copy of its state."""
+
+    def __init__(self, state: State) -> None:
+        W1, W2 = state.weights.W1, state.weights.W2
+        self.weights = Weights(np.empty_like(W1), np.empty_like(W2))
+        self.residual = np.empty_like(state.residual)
+        self.deviation = np.empty_like(state.residual)
+
+    def copy(self, state: State, deviation: Array, test_error: float) -> None:
+        self.time, self.test_error = state.time, test_error
+        np.copyto(self.weights.W1, state.weights.W1)
+        np.copyto(self.weights.W2, state.weights.W2)
+        np.copyto(self.residual, state.residual)
+        np.copyto(self.deviation, deviation)
+
+    def slope(self) -> Array:
+        """dA/dt = -C2 G - G C1."""
+        W1, W2, G = self.weights.W1, self.weights.W2, self.residual
+        return -(W2 @ (W2.T @ G) + (G @ W1.T) @ W1)

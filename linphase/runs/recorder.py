@@ -1,0 +1,124 @@
+"""Which moments of a run are kept, and what is kept of them."""
+
+from dataclasses import dataclass
+from math import log
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from linphase.dynamics.base import State
+from linphase.model.observables import Modes, ModeTimes, singular_values_and_balance
+from linphase.model.section import Section
+from linphase.runs.comparison import Comparison
+from linphase.runs.records import Trajectory
+
+
+class RecordConfig(Section):
+    """What is kept of a run over time."""
+
+    snapshots: int = Field(
+        default=48,
+        ge=2,
+        le=10_000,
+        title="times kept of a run, at most",
+        description="an integer from 2 to 10000",
+    )
+    singular_values: Annotated[int, Field(ge=1, le=20_000)] | Literal["all"] = Field(
+        default="all",
+        title="leading singular values kept over time",
+        description='"all" or an integer from 1 to 20000',
+    )
+    compare: Literal["none", "self_consistent", "self_consistent_euler"] = Field(
+        default="none",
+        title="keep the distance to the exact solution of the self-consistent equation, or (gd only) to its Euler "
+        "iteration, as the paper does",
+        description='"none", "self_consistent" or "self_consistent_euler"',
+    )
+
+
+# Path length that the snapshots cover before their spacing has to double, which throws half of them away: that of most
+# runs to convergence, each of time, train and test error passing some decades.
+_USUAL_LENGTH = 24.0
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    time: float
+    step: int
+    train_error: float
+    test_error: float
+    distance: float | None
+    singular_values: NDArray[np.floating]
+    balance: NDArray[np.floating]
+
+
+class Recorder:
+    """Keeps at most `snapshots` moments, evenly spread along the path that the two errors draw in a log-log plot.
+
+    Length of the path: |d log t| + |d log train error| + |d log test error|. So saddles (where only the time
+    passes), steep descents and the slow end all get their share, whatever the time scale. When the memory is full
+    every second snapshot is dropped and the spacing doubled; the first and the last state are always kept.
+    """
+
+    def __init__(self, snapshots: int, modes: int, comparison: Comparison) -> None:
+        self.capacity, self.modes, self.comparison = snapshots, modes, comparison
+        self.kept: list[_Snapshot] = []
+        self.spacing = _USUAL_LENGTH / snapshots
+        self.length = 0.0  # of the path since the last snapshot
+        self.first_time = 0.0
+        self.point: tuple[float, float, float] | None = None
+
+    def observe(self, state: State, train_error: float, test_error: float) -> None:
+        """Take in the next state."""
+        self.comparison.advance(state)
+        self.first_time = self.first_time or state.time
+        elapsed = 1 + state.time / self.first_time if state.time else 1.0
+        point = (log(elapsed), log(max(train_error, _TINY)), log(max(test_error, _TINY)))
+        if self.point is None:
+            self.keep(state, train_error, test_error)
+        else:
+            self.length += sum(abs(a - b) for a, b in zip(point, self.point, strict=True))
+            if self.length >= self.spacing:
+                if len(self.kept) >= self.capacity - 1:  # one place is for the last state
+                    self.kept = self.kept[::2]
+                    self.spacing *= 2
+                if len(self.kept) < self.capacity - 1:
+                    self.keep(state, train_error, test_error)
+        self.point = point
+
+    def finish(self, state: State, train_error: float, test_error: float) -> None:
+        """Keep the last state, if it is not kept yet."""
+        if self.kept[-1].step != state.step:
+            self.keep(state, train_error, test_error)
+
+    def keep(self, state: State, train_error: float, test_error: float) -> None:
+        """Keep this state."""
+        s, balance = singular_values_and_balance(state.weights, self.modes)
+        distance = self.comparison.distance(state)
+        self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance))
+        self.length = 0.0
+
+    def times(self) -> NDArray[np.float64]:
+        """Times of the snapshots, (n,)."""
+        return np.array([snapshot.time for snapshot in self.kept])
+
+    def singular_values(self) -> NDArray[np.floating]:
+        """Singular values over time, (n, r)."""
+        return np.stack([snapshot.singular_values for snapshot in self.kept])
+
+    def trajectory(self, final_modes: Modes, mode_times: ModeTimes) -> Trajectory:
+        """All that was kept."""
+        return Trajectory(
+            time=self.times(),
+            step=np.array([snapshot.step for snapshot in self.kept], dtype=np.int64),
+            train_error=np.array([snapshot.train_error for snapshot in self.kept]),
+            test_error=np.array([snapshot.test_error for snapshot in self.kept]),
+            distance=np.array([snapshot.distance for snapshot in self.kept if snapshot.distance is not None]),
+            singular_values=self.singular_values(),
+            mode_balance=np.stack([snapshot.balance for snapshot in self.kept]),
+            final_modes=final_modes,
+            mode_times=mode_times,
+        )

@@ -1,0 +1,68 @@
+"""The configurations of a results directory, which also make it one."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from linphase.errors import ConfigError, ResultsError
+
+
+def configs(path: str | Path) -> list[dict[str, Any]]:
+    """The resolved configurations whose runs a results directory holds, or is to hold."""
+    root = existing(path)
+    return [read_config(root / "configs" / name) for name in config_names(root)]
+
+
+def config_names(root: Path) -> list[str]:
+    """The files of the configurations; none where there is no such directory."""
+    try:
+        names = os.listdir(root / "configs")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ResultsError(f"{root}: cannot be read: {error.strerror or error}") from error
+    return sorted(name for name in names if name.endswith(".json") and not name.startswith("."))
+
+
+def is_results(root: Path) -> bool:
+    """Whether a directory has a configuration, which is what makes it one of results."""
+    return bool(config_names(root))
+
+
+def existing(path: str | Path) -> Path:
+    """The path, if it is a results directory."""
+    root = Path(path)
+    try:
+        os.stat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
+        raise ResultsError(f"{root}: {text}") from None
+    except OSError as error:
+        raise ResultsError(f"{root}: cannot be read: {error.strerror or error}") from error
+    if not is_results(root):
+        raise ResultsError(
+            f"{root}: is no results directory, it has no configs/*.json. "
+            "Give one that `linphase sweep` has written, such as results/quickstart"
+        )
+    return root
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A resolved configuration, which `linphase.config.parse_config` reads."""
+    from linphase.config.config import parse_config
+
+    try:
+        resolved = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error
+    if not isinstance(resolved, dict) or not isinstance(resolved.get("grid"), dict):
+        raise ResultsError(f"{file}: is no resolved configuration of linphase. Move it out of configs/")
+    try:
+        parse_config(resolved, source=str(file))
+    except ConfigError as error:
+        raise ResultsError(
+            f"{error}\nA newer linphase wrote this file, or it is damaged. "
+            "Update linphase: pip install --upgrade linphase; or move the file out of configs/"
+        ) from error
+    return resolved

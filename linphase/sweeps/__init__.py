@@ -1,0 +1,1 @@
+"""Many runs: planned, shared out to workers and committed as they finish."""

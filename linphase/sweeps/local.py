@@ -1,0 +1,124 @@
+"""Worker processes on this machine.
+
+They are joblib's (loky), driven through their executor interface rather than through `joblib.Parallel`: Parallel ends
+the whole call when one worker dies and does not say which runs it took along, and runs n_jobs = 1 in the parent.
+"""
+
+import faulthandler
+import os
+import re
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+
+from linphase.runs.spec import RunSpec
+from linphase.sweeps.batch import Batch, one_line, run_batch
+
+
+class LocalWorkers:
+    """Processes with one BLAS thread each. The death of one ends all of them; they are then started anew."""
+
+    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    strikes = 2  # a run whose worker dies this often, alone, has failed
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+        self._crashes = TemporaryDirectory(prefix="linphase-")  # where the interpreter writes when it crashes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._crashes.cleanup()
+
+    def capacity(self) -> int:
+        """Workers that are there, or will be."""
+        return self._count
+
+    def submit(self, directory: Path, specs: Sequence[RunSpec]) -> "Future[Batch]":
+        """Have some worker run a batch."""
+        for _ in range(3):
+            pool = self._pool = self._pool or self._begin()
+            try:
+                with _without_ctrl_c():  # the workers are started here
+                    future: Future[Batch] = pool.submit(run_batch, directory, specs)
+            except BrokenProcessPool:  # a worker died while it had nothing to do
+                self._end()
+            else:
+                return future
+        lost: Future[Batch] = Future()
+        lost.set_exception(BrokenProcessPool("workers die as soon as they are started"))
+        return lost
+
+    def died(self, error: BaseException) -> tuple[str, str]:
+        """What is known of a death: one line, and the traceback where the interpreter could write it."""
+        self._end()
+        found = re.search(r"exit codes? of the workers? (?:are|is) \{(.*?)\}", str(error))
+        files = sorted(Path(self._crashes.name).iterdir())
+        traces = [file.read_text(encoding="utf-8", errors="replace") for file in files]
+        for file in files:
+            file.unlink()
+        line = f"the worker died, {f'exit code {found[1]}' if found else one_line(error)}"
+        return line, "\n".join(trace for trace in traces if trace) or (
+            "none: the process was ended from outside, most often by the system for want of memory. "
+            "Fewer workers (--jobs) leave more to each"
+        )
+
+    def _begin(self) -> ProcessPoolExecutor:
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        arguments = os.getpid(), self._crashes.name
+        for tracker in (resource_tracker, loky_resource_tracker):
+            tracker.ensure_running()  # now, as starting one lets Ctrl-C through again
+        return ProcessPoolExecutor(self._count, env=threads, initializer=_begin_worker, initargs=arguments)
+
+    def _end(self) -> None:
+        """Kill the workers, whatever they are at."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one from their first moment; here it waits until the end of this."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(parent: int, crashes: str) -> None:
+    """Leave Ctrl-C to the parent, end when it is gone, even in the middle of a run, and leave a trace of a crash.
+
+    SLURM sends its signals to every process of a task, and it is the parent that knows what to do then, too.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    warnings.filterwarnings("ignore", category=UserWarning)  # of damaged parts, which the parent tells once
+    faulthandler.enable((Path(crashes) / str(os.getpid())).open("w"), all_threads=False)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,192 @@
+"""Closed forms: the self-consistent dynamics of one mode, and where the boundaries of the phase diagram lie.
+
+c = sigma2 * width is the threshold for singular values. The network A = W2 W1 is (d_out, d_in), the target is
+Y = A* + E, with A* of rank k and ||A*||_F^2 = signal_norm * d_out * d_in, and entries N(0, noise^2) of E.
+Exponents are to the base d = sqrt(d_out d_in).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import hypot, log, sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+
+Array = NDArray[np.float64]
+
+ACTIVE_LAZY = "active | lazy"
+MIXED_BALANCED = "mixed | balanced"
+INFINITE_NOISE = "infinite noise"
+UNDERPARAMETERIZED = "underparameterized"
+
+
+# --------------------------------------------------------------------------------------- one mode over time
+
+
+# ----------------------------------------------------------------------------------- thresholds at finite d
+
+
+def signal_singular_value(rank: int, signal_norm: float | None, d_out: int, d_in: int) -> float:
+    """Typical singular value of A*: sqrt(signal_norm d_out d_in/k); signal_norm is 1 as drawn (None)."""
+    return sqrt((1.0 if signal_norm is None else signal_norm) * d_out * d_in / rank)
+
+
+def signal_spread(rank: int, d_out: int, d_in: int) -> tuple[float, float]:
+    """Mean smallest and largest of the k signal singular values of one draw, relative to the typical one.
+
+    1 -+ 1.05 sqrt(k/d): 0.83 and 1.17 at d = 200, k = 5. Fitted to draws, within 0.05 of them for 4 <= k <=
+    d/16; at k = 1 it is about the standard deviation between draws.
+    """
+    spread = 1.05 * sqrt(rank * (1 / d_out + 1 / d_in) / 2)
+    return max(1 - spread, 0.1), 1 + spread
+
+
+def lazy_threshold(signal: float, noise: float, d_out: int, d_in: int) -> float:
+    """Threshold c at which a signal mode turns from active to lazy: its singular value in Y = A* + E.
+
+    sqrt((s^2 + noise^2 d_out)(s^2 + noise^2 d_in))/s for a singular value s of A* above noise (d_out
+    d_in)^(1/4); below, the signal drowns in the noise, whose edge noise (sqrt(d_out) + sqrt(d_in)) remains
+    (Benaych-Georges & Nadakuditi 2012). Square: s + noise^2 d/s.
+    """
+    if signal > noise * (d_out * d_in) ** 0.25:
+        return hypot(signal, noise * sqrt(d_out)) * hypot(signal, noise * sqrt(d_in)) / signal
+    return noise * (sqrt(d_out) + sqrt(d_in))
+
+
+def balanced_threshold(width: ArrayLike, rank: int, noise: float, d_out: int, d_in: int) -> Array:
+    """Threshold c below which more than half of the bulk modes that the width can hold are active.
+
+    The bulk of Y follows the Marchenko-Pastur law, s^2 = noise^2 N (1 + beta - 2 sqrt(beta) cos x), and the
+    network fits the min(width, n) - k largest of its n - k values; n = min, N = max of (d_out, d_in), beta =
+    n/N. Square and width >= d: 0.808 noise sqrt(d). width may be real; nan for width <= k (no bulk) and for k
+    >= n.
+    """
+    small, large = min(d_out, d_in), max(d_out, d_in)
+    held = np.minimum(np.asarray(width, dtype=np.float64), small) - rank
+    if rank >= small:
+        return np.full(held.shape, np.nan)
+    b = sqrt(small / large)
+    angle = _bulk_angle(1 - np.clip(held, 0, None) / (2 * (small - rank)), b)
+    threshold = noise * np.sqrt(large * (1 + b * b - 2 * b * np.cos(angle)))
+    return np.where(held > 0, threshold, np.nan)
+
+
+def largest_start_value(init_variance: float, width: float, d_out: int, d_in: int) -> float:
+    """s_max(A0), the largest singular value of the network at the start, for large dimensions.
+
+    sigma2 sqrt(width d_in (1 + u)(1 + a u)(1 + b u)/u), a = d_out/width, b = d_out/d_in, u > 0 the root of
+    2 a b u^3 + (a + b + a b) u^2 = 1.
+    """
+    a, b = d_out / width, d_out / d_in
+    u = _root(lambda u: (2 * a * b * u + a + b + a * b) * u * u - 1, 0.0, (a + b + a * b) ** -0.5)
+    return init_variance * sqrt(width * d_in * (1 + u) * (1 + a * u) * (1 + b * u) / u)
+
+
+def all_start_lazy_width(d_out: int, d_in: int) -> float:
+    """Width above which every singular value of A0 is below c = sigma2 * width at the start, whatever sigma2.
+
+    4.73 d for a square network: the theory's picture of a lazy start holds for wider networks only.
+    """
+    largest = 100.0 * (d_out + d_in)
+    return _root(lambda w: largest_start_value(1.0, w, d_out, d_in) - w, 1e-3, largest)
+
+
+def _bulk_angle(share: ArrayLike, b: float) -> Array:
+    """Angle below which a share of the Marchenko-Pastur law lies, `_bulk_share` inverted; b = sqrt(beta)."""
+    share = np.asarray(share, dtype=np.float64)
+    low, high = np.zeros_like(share), np.full_like(share, np.pi)
+    for _ in range(60):  # bisection: the share rises with the angle
+        middle = (low + high) / 2
+        below = _bulk_share(middle, b) < share
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.asarray((low + high) / 2)
+
+
+def _bulk_share(angle: Array, b: float) -> Array:
+    """Integral from 0 to angle of 2 sin^2 x/(pi (1 + b^2 - 2 b cos x)) dx, in closed form."""
+    if b < 1e-3:  # the closed form cancels; to first order in b the integrand is 2 sin^2 x (1 + 2 b cos x)/pi
+        return (angle - np.sin(2 * angle) / 2 + 4 * b * np.sin(angle) ** 3 / 3) / np.pi
+    turn = np.arctan2((1 + b) * np.sin(angle / 2), (1 - b) * np.cos(angle / 2))
+    return (b * np.sin(angle) + (1 + b * b) * angle / 2 - (1 - b * b) * turn) / (np.pi * b * b)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    return float(brentq(function, low, high, xtol=1e-15 * high, rtol=1e-14))
+
+
+# ------------------------------------------------------------------------------- lines of the phase diagram
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A line of the phase diagram; points where gamma_sigma2 is nan are not on it."""
+
+    name: str  # ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE or UNDERPARAMETERIZED
+    kind: Literal["finite d", "asymptotic"]
+    gamma_w: Array  # (n,)
+    gamma_sigma2: Array  # (n,); spans -inf, inf for UNDERPARAMETERIZED, which is a width alone
+    band: tuple[Array, Array] | None = None  # gamma_sigma2 of its edges: the spread of one draw's modes
+
+
+def boundaries(
+    dimension: int, rank: int, noise: float, signal_norm: float | None, gamma_w: ArrayLike
+) -> list[Boundary]:
+    """The boundaries of a square task's phase diagram, as gamma_sigma2 at each of the given gamma_w.
+
+    active | lazy: c at the signal's singular value, asymptotically gamma_sigma2 + gamma_w = 1.
+    mixed | balanced: c at the bulk's median, asymptotically gamma_sigma2 + gamma_w = 1/2; none without
+    noise or, at rank = dimension, without a bulk.
+    infinite noise: sigma2^2 width = signal_norm, where the start alone is as wrong as A = 0; asymptotically
+    2 gamma_sigma2 + gamma_w = 0.
+    underparameterized: width = rank, at finite d only; the two lines between regimes end there.
+
+    width = d^gamma_w is not truncated here, which keeps the lines smooth. There are no lines at dimension 1,
+    where all exponents mean the same.
+    """
+    if dimension == 1:
+        return []
+    gamma_w = np.asarray(gamma_w, dtype=np.float64)
+    base = log(dimension)
+    square = (dimension, dimension)
+    has_regime = gamma_w >= log(rank) / base
+
+    def at(threshold: ArrayLike) -> Array:  # sigma2 = c/width
+        return np.where(has_regime, np.log(threshold) / base - gamma_w, np.nan)
+
+    signal = signal_singular_value(rank, signal_norm, *square)
+    low, high = (lazy_threshold(signal * edge, noise, *square) for edge in signal_spread(rank, *square))
+    lines = [
+        Boundary(
+            ACTIVE_LAZY,
+            "finite d",
+            gamma_w,
+            at(lazy_threshold(signal, noise, *square)),
+            (at(low), at(high)),
+        ),
+        Boundary(ACTIVE_LAZY, "asymptotic", gamma_w, 1 - gamma_w),
+    ]
+    if noise > 0 and rank < dimension:
+        width = np.exp(np.minimum(gamma_w * base, 700.0))
+        lines += [
+            Boundary(
+                MIXED_BALANCED,
+                "finite d",
+                gamma_w,
+                at(balanced_threshold(width, rank, noise, *square)),
+            ),
+            Boundary(MIXED_BALANCED, "asymptotic", gamma_w, 0.5 - gamma_w),
+        ]
+    scale = 0.0 if signal_norm is None else log(signal_norm) / base
+    return [
+        *lines,
+        Boundary(INFINITE_NOISE, "finite d", gamma_w, (scale - gamma_w) / 2),
+        Boundary(INFINITE_NOISE, "asymptotic", gamma_w, -gamma_w / 2),
+        Boundary(
+            UNDERPARAMETERIZED,
+            "finite d",
+            np.full(2, log(rank) / base),
+            np.array([-np.inf, np.inf]),
+        ),
+    ]

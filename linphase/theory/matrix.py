@@ -1,0 +1,225 @@
+"""The self-consistent dynamics in closed form: of the whole matrix from any start, of the modes from A = 0.
+
+Equation (1) of Tu, Aranguri & Jacot 2024 (arXiv:2405.17580), with G = A - Y and the threshold c = sigma2 * width:
+
+    dA/dt = -sqrt(A A^T + c^2 I) G - G sqrt(A^T A + c^2 I).
+
+It is the gradient flow of a 2c-balanced network, W2^T W2 - W1 W1^T = 2c I, so the Riccati solution known for balanced
+networks (Fukumizu 1998; Braun et al. 2022; Domine et al. 2024, arXiv:2409.14623) solves it: docs/theory.md derives
+this. Nothing here steps through time, except `euler_step`, the paper's own iteration.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dgeqrf
+
+from linphase.errors import LinphaseError
+from linphase.model.network import Weights
+from linphase.model.observables import mean_square
+from linphase.model.task import Task
+
+Array = NDArray[np.floating]
+
+
+# ------------------------------------------------------------------------------------------ the matrix equation
+
+
+def velocity(A: Array, Y: Array, c: float) -> Array:
+    """dA/dt = -sqrt(A A^T + c^2 I)(A - Y) - (A - Y) sqrt(A^T A + c^2 I), the right-hand side of equation (1).
+
+    A and Y are (d_out, d_in), c >= 0; returns (d_out, d_in).
+    """
+    return _velocity(A, A - Y, c)
+
+
+def euler_step(A: Array, residual: Array, c: float, learning_rate: float) -> Array:
+    """A + learning_rate dA/dt, the paper's Euler iteration of equation (1); residual = A - Y.
+
+    A and residual are (d_out, d_in); one step costs one SVD and advances time by the learning rate.
+    """
+    return A + learning_rate * _velocity(A, residual, c)
+
+
+@dataclass(frozen=True, eq=False)
+class EulerPath:
+    """The Euler iteration of equation (1) at n of its steps; time = learning rate x step, r = min(d_out, d_in)."""
+
+    time: Array  # (n,)
+    step: NDArray[np.int64]  # (n,)
+    train_error: Array  # (n,): ||A - Y||_F^2/(d_out d_in)
+    test_error: Array  # (n,): ||A - A*||_F^2/(d_out d_in)
+    singular_values: Array  # (n, r): s_i(A), descending
+
+
+def euler_path(task: Task, start: Array, c: float, learning_rate: float, steps: NDArray[np.int64]) -> EulerPath:
+    """Euler iteration of equation (1) from A = start (d_out, d_in), kept at the given ascending steps (n,).
+
+    Where it explodes the path ends before. One step costs one SVD.
+    """
+    A: Array = np.asarray(start, np.float64)
+    step, kept = 0, []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for wanted in steps:
+            while step < wanted and np.isfinite(A).all():
+                A, step = euler_step(A, A - task.target, c, learning_rate), step + 1
+            if not np.isfinite(A).all():
+                break
+            errors = mean_square(A - task.target), mean_square(A - task.signal)
+            kept.append((*errors, np.linalg.svd(A, compute_uv=False)))
+    train_error, test_error, s = (np.array(each) for each in zip(*kept, strict=True))
+    reached = np.asarray(steps[: len(kept)])
+    return EulerPath(learning_rate * reached, reached, train_error, test_error, s)
+
+
+def _velocity(A: Array, G: Array, c: float) -> Array:
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)
+    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T: a thin SVD is enough, and nothing cancels.
+    r = np.hypot(s, c)
+    above = s * np.divide(s, r + c, out=np.zeros_like(s), where=r > 0)
+    slope: Array = -2 * c * G - (U * above) @ (U.T @ G) - ((G @ Vt.T) * above) @ Vt
+    return slope
+
+
+@dataclass(frozen=True, eq=False)
+class SelfConsistentSolution:
+    """Equation (1) from A(0) = start, exact at any time; target and start (d_out, d_in), threshold c > 0.
+
+    The network Q = [W1^T; W2], (d_in + d_out, d_out), flows by dQ/dt = F Q - Q Q^T Q/2 with
+    F = [[-c I, Y^T], [Y, c I]], whence Q(t) Q(t)^T = e^(Ft) Q0 (I + Q0^T (e^(2Ft) - I)/(2F) Q0)^(-1) Q0^T e^(Ft).
+    In the eigenvectors of F, and divided by its growing exponentials, nothing overflows and t = inf is a time like any
+    other. Compared with 80 digits for c from 1e-10 to 1e12: the error, relative to max(||A0||, ||Y||), is about
+    1e-15 from A0 = 0 or where c is above 1e-1 of ||Y||, and up to about 1e-15 ||Y||/c where a mode has to reverse its
+    sign (half of all square starts have the sign of their determinant wrong) or to rise from a rank-deficient start.
+
+    Raises LinphaseError where shapes differ, an entry is not finite or c is not positive.
+    Source: theory.md section 5; the derivation is in docs/theory.md.
+    """
+
+    target: Array
+    start: Array
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if self.target.ndim != 2 or self.target.shape != self.start.shape:
+            raise LinphaseError(
+                "self-consistent solution: target and start must be matrices of one shape (d_out, d_in), "
+                f"found {self.target.shape} and {self.start.shape}"
+            )
+        if not (np.isfinite(self.target).all() and np.isfinite(self.start).all()):
+            raise LinphaseError("self-consistent solution: target and start must be finite, found NaN or infinity")
+        if not 0 < self.threshold < np.inf:
+            raise LinphaseError(
+                "self-consistent solution: the threshold c = sigma2 * width must be positive and finite, "
+                f"found {self.threshold}"
+            )
+        _ = self._spectrum  # the expensive part, here rather than at the first time asked for
+
+    def A(self, t: float) -> Array:
+        """A(t) = W2(t) W1(t), (d_out, d_in)."""
+        return self.weights(t).product()
+
+    def weights(self, t: float) -> Weights:
+        """The 2c-balanced network of width d_out at time t: W2^T W2 - W1 W1^T = 2c I.
+
+        W1 (d_out, d_in) and W2 (d_out, d_out), up to a rotation of the hidden layer, which nothing can see:
+        C2 = c I + sqrt(A A^T + c^2 I), C1 = -c I + sqrt(A^T A + c^2 I) and A are those of the flow.
+        Raises LinphaseError for a negative time.
+        """
+        if not t >= 0:
+            raise LinphaseError(f"self-consistent solution: time must be 0 or later, found {t}")
+        s = self._spectrum
+        n = s.a.size
+        growth, decay = np.exp(-s.positive * t), np.exp(-s.negative * t)
+        # Q(t) = P [decay Z e; I] T^(-1) with e = diag(growth), T^T T the scaled I + Q0^T ... Q0, by QR: no squaring.
+        Z = s.Z * growth
+        d_out, d_in = s.inverse.shape[0], Z.shape[0]
+        squares = np.zeros((2 * d_out + d_in, d_out), order="F")  # as LAPACK wants it: nothing is copied
+        np.multiply(s.inverse, growth, out=squares[:d_out])
+        np.fill_diagonal(squares[d_out : 2 * d_out], np.sqrt(_elapsed(s.positive, t)))
+        np.multiply(np.sqrt(_elapsed(s.negative, t))[:, None], Z, out=squares[2 * d_out :])
+        factored, *_ = dgeqrf(squares, lwork=64 * d_out, overwrite_a=True)
+        T = factored[:d_out]  # upper triangular; below it stand the reflections
+        Z *= decay[:, None]
+        lower, upper = s.b_in[:, None] * Z, np.diag(s.b_out)  # in the singular vectors of Y
+        upper[:n] -= s.a[:, None] * Z[:n]
+        diagonal = np.arange(n)
+        lower[diagonal, diagonal] += s.a
+        W1 = solve_triangular(T, lower.T, trans="T", check_finite=False) @ s.V.T
+        W2 = s.U @ solve_triangular(T, upper.T, trans="T", check_finite=False).T
+        return Weights(W1, W2)
+
+    @cached_property
+    def _spectrum(self) -> "_Spectrum":
+        return _decompose(
+            np.asarray(self.target, np.float64), np.asarray(self.start, np.float64), float(self.threshold)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Eigenvectors of F = [[-c I, Y^T], [Y, c I]], and the start in them; n = min(d_out, d_in).
+
+    (a v; b u) with eigenvalue R = sqrt(s^2 + c^2) and (b v; -a u) with -R, for the singular triples (u, s, v) of Y;
+    those beyond n have s = a = 0, b = 1. P^T Q0 = [q-; q+].
+    """
+
+    U: Array  # (d_out, d_out)
+    V: Array  # (d_in, d_in)
+    a: Array  # (n,)
+    b_out: Array  # (d_out,)
+    b_in: Array  # (d_in,)
+    positive: Array  # (d_out,): the positive eigenvalues
+    negative: Array  # (d_in,): minus the negative ones
+    Z: Array  # (d_in, d_out): q- q+^(-1)
+    inverse: Array  # (d_out, d_out): q+^(-1)
+
+
+def _decompose(Y: Array, A0: Array, c: float) -> _Spectrum:
+    d_out, d_in = Y.shape
+    n = min(d_out, d_in)
+    U, S, Vt = np.linalg.svd(Y)
+    R = np.hypot(S, c)
+    a, b = S / np.sqrt(2 * R) / np.sqrt(R + c), np.sqrt((R + c) / (2 * R))
+    b_out, b_in = _pad(b, d_out, 1.0), _pad(b, d_in, 1.0)
+
+    # Q0 = [W1^T; W2] with W2 = U0 diag(w), W1 = diag(s0/w) V0^T, w = sqrt(c + sqrt(s0^2 + c^2)): 2c-balanced, W2 W1
+    # = A0. Its columns over w are well scaled.
+    U0, s0, V0t = np.linalg.svd(A0, full_matrices=True)
+    w2 = c + np.hypot(s0, c)
+    from_W1 = np.zeros((d_in, d_out))
+    from_W1[:, :n] = Vt @ (V0t[:n].T * (s0 / w2))
+    from_W2 = U.T @ U0
+    plus, minus = b_out[:, None] * from_W2, b_in[:, None] * from_W1
+    plus[:n] += a[:, None] * from_W1[:n]
+    minus[:n] -= a[:, None] * from_W2[:n]
+
+    # plus is invertible: a x with plus x = 0 would have ||W2 x|| < ||W1^T x||, but their squares differ by +2c ||x||^2.
+    inverse = np.linalg.inv(plus)
+    return _Spectrum(
+        U=U,
+        V=np.ascontiguousarray(Vt.T),
+        a=a,
+        b_out=b_out,
+        b_in=b_in,
+        positive=_pad(R, d_out, c),
+        negative=_pad(R, d_in, c),
+        Z=minus @ inverse,
+        inverse=inverse / np.sqrt(_pad(w2, d_out, 2 * c))[:, None],
+    )
+
+
+def _pad(values: Array, size: int, value: float) -> Array:
+    return np.pad(values, (0, size - values.size), constant_values=value)
+
+
+def _elapsed(rate: Array, t: float) -> Array:
+    """The integral from 0 to t of exp(-2 rate x) dx."""
+    elapsed: Array = -np.expm1(-2 * rate * t) / (2 * rate)
+    return elapsed
+
+
+# -------------------------------------------------------------------------------------------- modes from A = 0
