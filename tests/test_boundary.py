@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.diagram.measured import crossing, measured_boundaries
+from linphase.model.regime import Cuts
 from linphase.sweeps.sweeping import sweep
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 
@@ -28,7 +30,7 @@ def test_a_share_that_does_not_cross_on_the_grid_crosses_beyond_the_end_on_whose
 # --- Tables made by hand, with what follows from them ----------------------------------------------------------------
 
 PLACES = [-3.0, -2.0, -1.5, 0.0]
-CUTS = {"signal_cut": 0.7, "bulk_cut": 0.3}
+CUTS = Cuts(signal=0.7, bulk=0.3)
 
 
 def table(*replicates):
@@ -55,9 +57,9 @@ def three():
     ))  # fmt: skip
 
 
-def places(runs, **options):
+def places(runs, cuts=CUTS):
     """Place, low, high and grid step of both boundaries."""
-    found = measured_boundaries(runs, **(CUTS | options))
+    found = measured_boundaries(runs, cuts=cuts)
     assert [b.name for b in found] == [ACTIVE_LAZY, MIXED_BALANCED]
     return [(b.gamma_sigma2, b.low, b.high, b.grid_step) for b in found]
 
@@ -73,7 +75,7 @@ def test_both_boundaries_and_their_intervals_are_those_of_their_own_cuts():
 
 
 def test_another_measure_reads_its_own_columns():
-    assert places(three(), by="speedup") == [
+    assert places(three(), cuts=replace(CUTS, criterion="speedup")) == [
         pytest.approx((-1.5 + 1.5 * 0.16, -1.5, -1.5 + 1.5 * 0.3, 1.5)),
         pytest.approx((-3 + 0.25, -3.0, -3 + 0.4, 1.0)),
     ]
@@ -99,14 +101,14 @@ def test_without_a_complete_replicate_nothing_is_measured():
 
 
 def test_what_has_no_bulk_or_cannot_hold_the_signal_has_no_boundary():
-    without_bulk = measured_boundaries(three().assign(bulk_active_by_speedup=None), by="speedup")
+    without_bulk = measured_boundaries(three().assign(bulk_active_by_speedup=None), cuts=Cuts("speedup"))
     assert [b.name for b in without_bulk] == [ACTIVE_LAZY]
     assert measured_boundaries(three().assign(width=1)) == []
 
 
 def test_an_interval_reaches_beyond_the_grid_where_replicates_do():
     shares = ([0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1])
-    signal, bulk = places(table(*({"signal_active": share} for share in shares)), signal_cut=0.5)
+    signal, bulk = places(table(*({"signal_active": share} for share in shares)), cuts=Cuts(signal=0.5, bulk=0.3))
     assert signal == pytest.approx((-2 + 0.5 * 0.5, -np.inf, np.inf, 0.5))
     assert bulk[:3] == (-np.inf, -np.inf, -np.inf)
 

@@ -144,7 +144,7 @@ def test_plot_draws_panels_in_every_format(results, tmp_path, panel, suffix):
 
 def test_classify_changes_with_the_cuts_and_trains_nothing(results, tmp_path):
     by_default = linphase("classify", results, "-o", tmp_path / "a.csv")
-    never = linphase("classify", results, "--signal-cut", "0", "--bulk-cut", "1", "--by", "balance",
+    never = linphase("classify", results, "--signal-cut", "0", "--bulk-cut", "1", "--criterion", "balance",
                      "-o", tmp_path / "b.csv")  # fmt: skip
     assert by_default.exit_code == never.exit_code == 0
     a, b = pd.read_csv(tmp_path / "a.csv"), pd.read_csv(tmp_path / "b.csv")
@@ -252,7 +252,7 @@ MISTAKES = {
     ),
     "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
     "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "an existing directory is required"),
-    "plot: unknown measure": (["plot", "RESULTS", "--by", "speed"], "'threshold', 'balance', 'speedup'"),
+    "plot: unknown measure": (["plot", "RESULTS", "--criterion", "speed"], "'threshold', 'balance', 'speedup'"),
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
     "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),

@@ -177,7 +177,7 @@ def test_a_worker_that_has_swept_a_directory_trains_again_what_was_removed_from_
 def test_a_cluster_without_linphase_is_told_so_and_gives_no_traceback(error):
     inner, outer = Future(), Future()
     inner.set_exception(error)
-    dask_cluster._pass_on(inner, outer, "tcp://127.0.0.1:8786")
+    dask_workers._pass_on(inner, outer, "tcp://127.0.0.1:8786")
     with pytest.raises(LinphaseError, match=r"the scheduler and all workers at .* must have this linphase, found"):
         outer.result()
 
@@ -187,18 +187,18 @@ def test_a_cluster_without_linphase_is_told_so_and_gives_no_traceback(error):
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ConfigError, match="--scheduler: tcp://HOST:PORT or tls://HOST:PORT is required, found"):
-        dask_cluster.check_address(text)
+        dask_workers.check_address(text)
 
 
 @pytest.mark.parametrize("text", ["tcp://10.0.0.1:8786", "tcp://node17:8786", "tcp://0.0.0.0:8786"])
 def test_an_address_that_the_network_can_talk_to_gets_a_warning(text):
     with pytest.warns(UserWarning, match="Dask runs what the network sends it"):
-        dask_cluster.check_address(text)
+        dask_workers.check_address(text)
 
 
 @pytest.mark.parametrize("text", ["tcp://127.0.0.1:1", "tcp://localhost:1", "tcp://[::1]:1", "tls://node17:8786"])
 def test_loopback_and_encrypted_addresses_get_none(text):
-    dask_cluster.check_address(text)
+    dask_workers.check_address(text)
 
 
 def test_jobs_and_scheduler_exclude_each_other(tmp_path):

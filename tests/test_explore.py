@@ -17,6 +17,7 @@ from linphase.config.config import parse_config
 from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.panels import PANELS, find_panel
+from linphase.model.regime import Cuts
 from linphase.model.task import draw_task
 from linphase.pages.explorer import as_json, build
 from linphase.pages.explorer_tables import markup
@@ -71,7 +72,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(results):
-    return build(results, by="balance", signal_cut=0.4, bulk_cut=0.6)
+    return build(results, cuts=Cuts(criterion="balance", signal=0.4, bulk=0.6))
 
 
 def data_of(page: str) -> dict:
@@ -146,7 +147,7 @@ def test_json_cannot_end_its_script_and_reads_back(text):
 
 def test_the_first_state_is_what_was_asked_for(page):
     data = data_of(page)
-    assert (data["by"], data["signal_cut"], data["bulk_cut"]) == ("balance", 0.4, 0.6)
+    assert (data["criterion"], data["signal_cut"], data["bulk_cut"]) == ("balance", 0.4, 0.6)
 
 
 def test_panels_hold_the_numbers_that_the_figures_draw(page, results):
@@ -156,8 +157,8 @@ def test_panels_hold_the_numbers_that_the_figures_draw(page, results):
         panel = next(each for each in data["panels"] if each["name"] == name)
         for by, drawn in panel["by"].items():
             runs = results.runs[(results.runs["rank"] == 2) & (results.runs["noise"] == 0.0)]  # the third facet
-            shown = find_panel(name, by, results.runs)
-            cells = cells_of(runs, window, shown, by, 0.5, 0.5)
+            shown = find_panel(name, Cuts(by), results.runs)
+            cells = cells_of(runs, window, shown, Cuts(by))
             if name == "status":
                 assert drawn["cells"][2]["numbers"] is None
             else:
@@ -270,10 +271,10 @@ def test_2500_cells_at_d_200_stay_under_25_mb(page):
 
 
 def test_the_command_writes_the_file_beside_the_results_or_where_told(results, tmp_path):
-    done = CliRunner().invoke(main, ["explore", str(results.path), "--by", "speedup", "--bulk-cut", "0.25"])
+    done = CliRunner().invoke(main, ["explore", str(results.path), "--criterion", "speedup", "--bulk-cut", "0.25"])
     assert done.exit_code == 0, done.output
     written = results.path / "explorer.html"
-    assert data_of(written.read_text())["by"] == "speedup"
+    assert data_of(written.read_text())["criterion"] == "speedup"
     assert "MB" in done.output
     written.unlink()
     done = CliRunner().invoke(main, ["explore", str(results.path), "-o", str(tmp_path / "e.html")])

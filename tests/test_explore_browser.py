@@ -13,7 +13,7 @@ from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import PANELS
-from linphase.model.regime import MEASURES
+from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.explorer import build
 from tests.test_explore import small
 
@@ -162,9 +162,9 @@ def at(results, column, row, **which):
     return runs[(axes.x.index(runs) == column) & (axes.y.index(runs) == row)]
 
 
-def expected_counts(results, runs, **cuts):
-    words = Counter(outcomes(runs, **cuts))
-    cells = cells_of(runs, Window.of(results.axes), PANELS["regime"], cuts["by"], cuts["signal_cut"], cuts["bulk_cut"])
+def expected_counts(results, runs, cuts):
+    words = Counter(outcomes(runs, cuts))
+    cells = cells_of(runs, Window.of(results.axes), PANELS["regime"], cuts)
     counted: Counter[str] = Counter()
     for shown, count in cells.counts().items():
         counted["tie" if len(shown) > 1 else shown[0]] += count
@@ -201,9 +201,9 @@ def test_a_click_shows_that_cells_trajectory(explorer, results):
         assert last == pytest.approx(values[-1], rel=0.05)
 
 
-@pytest.mark.parametrize("by", MEASURES)
+@pytest.mark.parametrize("by", CRITERIA)
 def test_counts_at_every_cut_are_pythons(explorer, results, by):
-    explorer.choose("by", by)
+    explorer.choose("criterion", by)
     seen = set()
     for rank, noise in ((1, 0.0), (1, 1.0), (2, 0.0), (2, 1.0)):
         explorer.choose_facet(rank, noise)
@@ -212,7 +212,7 @@ def test_counts_at_every_cut_are_pythons(explorer, results, by):
             explorer.type_cut("signal-cut", signal_cut)
             explorer.type_cut("bulk-cut", bulk_cut)
             expected = expected_counts(
-                results, facet(results, rank, noise), by=by, signal_cut=signal_cut, bulk_cut=bulk_cut
+                results, facet(results, rank, noise), Cuts(criterion=by, signal=signal_cut, bulk=bulk_cut)
             )
             explorer.wait(lambda expected=expected: explorer.counts() == expected, seconds=5)
             seen.add(json.dumps(expected[1]))
@@ -226,7 +226,7 @@ def test_a_cut_moved_by_keys_changes_the_counts_and_the_colours(explorer, result
     codes = "return JSON.stringify(document.getElementById('diagram').data.find((each) => each.name === 'outcomes').z)"
     before, colours = explorer.counts(), explorer.script(codes)
     explorer.browser.find_element("id", "bulk-cut").send_keys(Keys.HOME)
-    expected = expected_counts(results, facet(results, 2, 1.0), by="threshold", signal_cut=0.5, bulk_cut=0.0)
+    expected = expected_counts(results, facet(results, 2, 1.0), Cuts(criterion="threshold", signal=0.5, bulk=0.0))
     explorer.wait(lambda: explorer.counts() == expected)
     assert "mixed" not in explorer.counts()[1]
     assert "mixed" in before[1]
@@ -287,7 +287,7 @@ def test_cells_that_are_missing_diverged_or_unconverged_are_marked(explorer, res
         for each in explorer.script("return document.getElementById('diagram').data.filter((each) => each.mode)")
     }
     window = Window.of(results.axes)
-    cells = cells_of(facet(results, 2, 1.0), window, PANELS["regime"], "threshold", 0.5, 0.5)
+    cells = cells_of(facet(results, 2, 1.0), window, PANELS["regime"], Cuts())
     for name in ("missing", "diverged"):
         marked = [cell for cell, shown in cells.outcomes.items() if shown == (name,)]
         assert len(drawn[name]["x"]) == len(marked) if marked else name not in drawn

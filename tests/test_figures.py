@@ -23,6 +23,7 @@ from linphase.figures.painting import edge_segments, stripe
 from linphase.figures.scales import scale_of
 from linphase.figures.style import FORMATS, STYLES, check_format, save
 from linphase.model.observables import Modes, ModeTimes
+from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
 from linphase.store.columns import RUNS
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED
@@ -307,18 +308,18 @@ def test_one_run_makes_a_diagram_of_one_cell(runs):
 
 def test_another_measure_of_active_reads_its_own_columns(runs):
     other = runs.assign(signal_active_by_balance=0.0, bulk_active_by_speedup=0.25)
-    by_balance = phase_diagram(other, AXES, "regime", by="balance").axes[0]
+    by_balance = phase_diagram(other, AXES, "regime", cuts=Cuts(criterion="balance")).axes[0]
     assert color_at(by_balance, 5, 0) == pytest.approx(to_rgb(LOOKS["lazy"].color), abs=1e-6)
-    shares = artist(phase_diagram(other, AXES, "bulk-active", by="speedup").axes[0], "numbers")
+    shares = artist(phase_diagram(other, AXES, "bulk-active", cuts=Cuts(criterion="speedup")).axes[0], "numbers")
     np.testing.assert_allclose(np.ma.compressed(shares.get_array()), 0.25)
 
 
 def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
     assert figure.axes[0].get_title() == ""
-    others = {"by": "speedup", "bulk_cut": 0.3}
+    others = {"cuts": Cuts("speedup", bulk=0.3)}
     named = "regime by mode speed-up,\nbulk cut 0.3"
     assert phase_diagram(runs, AXES, "regime", **others).axes[0].get_title() == named
-    assert phase_diagram(runs, AXES, "regime", signal_cut=0.6).axes[0].get_title() == "regime, signal cut 0.6"
+    assert phase_diagram(runs, AXES, "regime", cuts=Cuts(signal=0.6)).axes[0].get_title() == "regime, signal cut 0.6"
     assert phase_diagram(runs, AXES, "status", **others).axes[0].get_title() == ""
     assert [ax.get_title() for ax in all_panels(runs, AXES, **others).axes[:2]] == [
         named,
@@ -326,11 +327,11 @@ def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
     ]
     facets = phase_diagram(runs, AXES | {"task.rank": [2, 4]}, "regime", **others)
     assert facets.legends[0].get_title().get_text() == named
-    assert evidence(runs, AXES, bulk_cut=0.3).legends[0].get_title().get_text() == "bulk cut 0.3"
+    assert evidence(runs, AXES, cuts=Cuts(bulk=0.3)).legends[0].get_title().get_text() == "bulk cut 0.3"
 
 
 def test_no_title_of_all_panels_is_wider_than_its_panel(runs):
-    figure = all_panels(runs, AXES, by="speedup", signal_cut=0.6, bulk_cut=0.3)
+    figure = all_panels(runs, AXES, cuts=Cuts(criterion="speedup", signal=0.6, bulk=0.3))
     figure.draw_without_rendering()
     for ax in figure.axes[:6]:
         assert ax.title.get_window_extent().width <= ax.get_window_extent().width
@@ -382,7 +383,10 @@ def test_a_title_has_the_formula_and_a_colour_bar_the_unit(runs):
     assert ax.get_title() == "kernel distance,\n" + r"$1-\cos(\Theta,\Theta_0)$"
     assert bar.get_ylabel() == ""
     assert phase_diagram(runs, AXES, "final-time").axes[1].get_ylabel() == "time"
-    by = [phase_diagram(runs, AXES, "bulk-active", by=by).axes[0].get_title() for by in ("threshold", "speedup")]
+    by = [
+        phase_diagram(runs, AXES, "bulk-active", cuts=Cuts(criterion=by)).axes[0].get_title()
+        for by in ("threshold", "speedup")
+    ]
     assert ["s_i > c" in by[0], "kappa_i > " in by[1]] == [True, True]
 
 

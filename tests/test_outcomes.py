@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from linphase.diagram.outcomes import OUTCOMES, outcomes
+from linphase.model.regime import Cuts
 
 
 def table(*rows):
@@ -42,13 +43,13 @@ def test_outcomes_are_the_regimes_where_there_is_one_and_a_word_elsewhere():
 def test_another_measure_and_other_cuts_change_the_outcome():
     runs = table({"signal_active": 1.0, "bulk_active": 0.6, "bulk_active_by_balance": 0.1})
     assert outcomes(runs).item() == "balanced"
-    assert outcomes(runs, by="balance").item() == "mixed"
-    assert outcomes(runs, by="speedup", bulk_cut=0.7).item() == "mixed"
-    assert outcomes(runs, signal_cut=1.1).item() == "lazy"
+    assert outcomes(runs, cuts=Cuts(criterion="balance")).item() == "mixed"
+    assert outcomes(runs, cuts=Cuts(criterion="speedup", bulk=0.7)).item() == "mixed"
+    assert outcomes(runs, cuts=Cuts(signal=1.1)).item() == "lazy"
 
 
 def test_an_unknown_measure_is_refused_and_an_empty_table_stays_empty():
     runs = table({"signal_active": 1.0, "bulk_active": 0.6})
     with pytest.raises(ValueError, match="threshold, balance, speedup"):
-        outcomes(runs, by="kernel")
+        outcomes(runs, cuts=Cuts(criterion="kernel"))
     assert outcomes(runs.iloc[:0]).empty

@@ -7,7 +7,7 @@ import pytest
 
 from linphase.config.config import load_config
 from linphase.diagram.outcomes import outcomes
-from linphase.model.regime import MEASURES
+from linphase.model.regime import MEASURES, Cuts
 from linphase.sweeps.sweeping import sweep
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -52,7 +52,7 @@ def test_the_regimes_lie_between_the_predicted_lines(quickstart, by):
     config, results = quickstart
     # The threshold is derived for wide networks: below width d the measures part (theory.md section 7).
     runs = results.runs[results.runs["width"] > config.task.dimension]
-    measured = outcomes(runs, by=by).to_numpy()
+    measured = outcomes(runs, cuts=Cuts(criterion=by)).to_numpy()
     expected, distance = predicted(runs, config)
     agree = measured == expected
     # A cell is 0.16 wide; the k signal modes of one draw spread by 17 %, that is 0.04 in gamma_sigma2, each way.

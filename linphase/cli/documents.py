@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from linphase.cli.options import classify_options, results_argument
+from linphase.cli.options import cuts_options, results_argument
 from linphase.errors import ConfigError
+from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
     from linphase.pages.markup import Block
@@ -20,8 +21,8 @@ _SUFFIXES = (".md", ".html")
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="DIR for report.md and .html, or FILE.md or FILE.html.  [default: RESULTS/report]")  # fmt: skip
 @click.option("--panel", "panels", multiple=True, help="Draw this one only. Repeatable.  [default: all]")
-@classify_options
-def report(results: Path, output: Path | None, panels: Sequence[str], **cuts: Any) -> None:
+@cuts_options
+def report(results: Path, output: Path | None, panels: Sequence[str], cuts: Cuts) -> None:
     """Report on a sweep: its configuration, provenance, regimes, boundaries, deviations from theory, failures, panels.
 
     The HTML is one file with the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained.
@@ -36,7 +37,7 @@ def report(results: Path, output: Path | None, panels: Sequence[str], **cuts: An
 
     files = _files(output or results / "report")  # before the work, not after
     loaded = load(results)
-    blocks = contents(loaded, panels=panels or None, **cuts)
+    blocks = contents(loaded, panels=panels or None, cuts=cuts)
     for file in files:
         try:
             _write(blocks, file)
@@ -86,13 +87,13 @@ LIMIT = 25_000_000  # bytes; larger files are slow to open and refused by mail
 @click.command()
 @results_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.html.  [default: RESULTS/explorer.html]")
-@classify_options
-def explore(results: Path, output: Path | None, **cuts: Any) -> None:
+@cuts_options
+def explore(results: Path, output: Path | None, cuts: Cuts) -> None:
     """Write one HTML file to explore a results directory in a browser, without a network.
 
     Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the arrow keys and press
-    Enter) and see its singular values, mode balance and errors over time, with theory's. --by and the cuts are what the
-    page shows at first. Needs plotly: pip install 'linphase[explore]'.
+    Enter) and see its singular values, mode balance and errors over time, with theory's. --criterion and the cuts are
+    what the page shows at first. Needs plotly: pip install 'linphase[explore]'.
 
     \b
     Example:
@@ -105,7 +106,7 @@ def explore(results: Path, output: Path | None, **cuts: Any) -> None:
         raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
     loaded = load(results)
     file = output or results / "explorer.html"
-    page = build(loaded, **cuts).encode()
+    page = build(loaded, cuts).encode()
     _write_page(page, file)
     click.echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")
     if len(page) > LIMIT:

@@ -20,7 +20,6 @@ from linphase.cli.options import (
 from linphase.cli.output import console, count_table, draw, duration
 from linphase.cli.progress import _USR1, _progress, _stop_signals
 from linphase.errors import ConfigError, LinphaseError, SlurmError
-from linphase.model.regime import BULK_CUT, SIGNAL_CUT
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig
@@ -207,7 +206,7 @@ def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
 def _draw_diagram(results: "Results") -> None:
     file = results.path / "phase_diagram.png"
     try:
-        draw(results, "regime", file, by="threshold", signal_cut=SIGNAL_CUT, bulk_cut=BULK_CUT)
+        draw(results, "regime", file)
         click.echo(f"Phase diagram: {file}")
     except LinphaseError as error:  # the runs are done and kept all the same
         click.echo(f"warning: no figure: {error}", err=True)

@@ -7,32 +7,32 @@ from typing import Any
 
 import click
 
-from linphase.cli.options import classify_options, results_argument
+from linphase.cli.options import cuts_options, results_argument
 from linphase.cli.output import check_csv, console, count_table, duration, write_csv
-from linphase.model.regime import REGIMES
+from linphase.model.regime import REGIMES, Cuts
 
 
 @click.command()
 @results_argument
-@classify_options
+@cuts_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.csv with the regime of every run.")
-def classify(results: Path, by: str, signal_cut: float, bulk_cut: float, output: Path | None) -> None:
+def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
     """Classify stored runs again by another measure or other cuts; nothing is trained.
 
     \b
     Example:
-      linphase classify results/quickstart --by speedup --bulk-cut 0.3 -o regimes.csv
+      linphase classify results/quickstart --criterion speedup --bulk-cut 0.3 -o regimes.csv
     """
-    from linphase.diagram.outcomes import measured_by, outcomes
+    from linphase.diagram.outcomes import outcomes
     from linphase.store.results import load
 
     if output is not None:
         check_csv(output)
     runs = load(results).runs
-    outcome = outcomes(runs, by=by, signal_cut=signal_cut, bulk_cut=bulk_cut)
+    outcome = outcomes(runs, cuts)
     console().print(count_table(runs, outcome))
     if output is not None:
-        shares = [measured_by(name, by) for name in ("signal_active", "bulk_active")]
+        shares = [cuts.column(name) for name in ("signal_active", "bulk_active")]
         coordinates = ["run_id", "gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "status"]
         table = runs[[*coordinates, *shares]].assign(regime=outcome)
         write_csv(table, output)

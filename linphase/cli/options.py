@@ -1,12 +1,13 @@
 """Options and output that several commands share."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from linphase.model.regime import BULK_CUT, MEASURES, SIGNAL_CUT
+from linphase.model.regime import CRITERIA, Cuts
 
 Command = Callable[..., None]
 
@@ -45,19 +46,24 @@ class _Share(click.FloatRange):
         return share
 
 
-def classify_options(command: Command) -> Command:
-    """--by, --signal-cut and --bulk-cut."""
-    share = _Share(0, 1)
+def cuts_options(command: Command) -> Command:
+    """--criterion, --signal-cut and --bulk-cut, which reach the command as one value, `cuts`."""
+
+    @wraps(command)
+    def with_cuts(*args: Any, criterion: str, signal_cut: float, bulk_cut: float, **others: Any) -> None:
+        command(*args, cuts=Cuts(criterion, signal_cut, bulk_cut), **others)
+
+    share, usual, parsed = _Share(0, 1), Cuts(), with_cuts
     for option in (
-        click.option("--bulk-cut", type=share, default=BULK_CUT, show_default=True,
+        click.option("--bulk-cut", type=share, default=usual.bulk, show_default=True,
                      help="Share of active bulk modes from which on a run is balanced."),
-        click.option("--signal-cut", type=share, default=SIGNAL_CUT, show_default=True,
+        click.option("--signal-cut", type=share, default=usual.signal, show_default=True,
                      help="Share of active signal modes below which a run is lazy."),
-        click.option("--by", type=click.Choice(MEASURES), default="threshold", show_default=True,
-                     help="Measure of active: s_i > c, mode balance or mode speed-up."),
+        click.option("--criterion", type=click.Choice(list(CRITERIA)), default=usual.criterion, show_default=True,
+                     help="Which modes are active: s_i > c, or by mode balance or mode speed-up."),
     ):  # fmt: skip
-        command = option(command)
-    return command
+        parsed = option(parsed)
+    return parsed
 
 
 def out_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

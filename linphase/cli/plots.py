@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.options import classify_options, results_argument, style_option
+from linphase.cli.options import cuts_options, results_argument, style_option
 from linphase.cli.output import check_figure, console, draw, save_figure
 from linphase.errors import ConfigError
-from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg.  [default: RESULTS/PANEL.png]"
 )
-@classify_options
+@cuts_options
 def plot(
     results: Path,
     panel: str,
@@ -63,7 +63,7 @@ def plot(
     style: str,
     terminal: bool,
     output: Path | None,
-    **cuts: Any,
+    cuts: Cuts,
 ) -> None:
     """Draw the phase diagram of a results directory, with the boundaries that theory predicts.
 
@@ -90,12 +90,12 @@ def plot(
     file = output or results / f"{_default_name(panel, named, cuts)}.png"
     if panel == "trajectories":
         figure = _trajectories(loaded, place, style, cuts)
-        save_figure(figure, file, loaded, panel, **cuts)
+        save_figure(figure, file, loaded, panel, cuts)
     elif against is None:
-        draw(loaded, panel, file, style, **cuts)
+        draw(loaded, panel, file, style, cuts)
     else:
         figure = _against_theory(loaded, panel, conditions, style, cuts)
-        save_figure(figure, file, loaded, f"{panel} against theory", **cuts)
+        save_figure(figure, file, loaded, f"{panel} against theory", cuts)
     click.echo(f"Figure: {file}")
 
 
@@ -155,16 +155,16 @@ def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Resul
     return replace(results, runs=runs, axes=axes)
 
 
-def _print_diagram(results: "Results", panel: str, cuts: dict[str, Any]) -> None:
+def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     """In colours only where there is a terminal that shows them and nobody objects (no-color.org)."""
     from linphase.figures.terminal import terminal_diagram
 
     colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size().columns
-    click.echo(terminal_diagram(results.runs, results.axes, panel, width=width, color=colored, **cuts))
+    click.echo(terminal_diagram(results.runs, results.axes, panel, width=width, color=colored, cuts=cuts))
 
 
-def _trajectories(results: "Results", place: tuple[float, float] | None, style: Any, cuts: dict[str, Any]) -> "Figure":
+def _trajectories(results: "Results", place: tuple[float, float] | None, style: Any, cuts: Cuts) -> "Figure":
     """The run of one cell over time, or those of some cells over the diagram."""
     from linphase.figures.trajectory_map import sampled_runs, trajectory_map
 
@@ -172,10 +172,10 @@ def _trajectories(results: "Results", place: tuple[float, float] | None, style: 
         return _one_run(results, place, style, cuts)
     chosen = sampled_runs(results.runs, results.axes)
     trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-    return trajectory_map(results.runs, results.axes, trajectories, style=style, **cuts)
+    return trajectory_map(results.runs, results.axes, trajectories, style=style, cuts=cuts)
 
 
-def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: dict[str, Any]) -> "Figure":
+def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: Cuts) -> "Figure":
     from linphase.diagram.outcomes import outcomes
     from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
     from linphase.runs.predicting import crossings, theory_beside
@@ -185,7 +185,7 @@ def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: d
     trajectory = results.trajectory(run["run_id"])
     with one_blas_thread():
         theory = theory_beside(run, trajectory)
-    regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], **cuts).iloc[0]
+    regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     where = f"gamma_sigma2 = {run['gamma_sigma2']:.4g}, gamma_w = {run['gamma_w']:.4g} (width {run['width']})"
     click.echo(f"Nearest cell: {where}, {regime}, {run['status']}")
     if theory is None:
@@ -201,17 +201,16 @@ def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: d
     )
 
 
-def _default_name(panel: str, named: Mapping[str, str | None], cuts: dict[str, Any]) -> str:
+def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> str:
     """A file name that says what is not the default, so that no figure replaces another one."""
-    defaults = {"by": "threshold", "signal_cut": SIGNAL_CUT, "bulk_cut": BULK_CUT}
-    told = [f"{name.replace('_', '-')}-{value}" for name, value in cuts.items() if value != defaults[name]]
+    told = [f"{name if name == 'criterion' else f'{name}-cut'}-{value}" for name, value in cuts.unusual().items()]
     words = [f"{name}-{value}" for name, value in named.items() if value and value != "paper"]
     name = "-".join(["phase_diagram" if panel == "regime" else panel, *words, *told])
     return re.sub(r"[^\w.,=-]", "_", name)
 
 
 def _against_theory(
-    results: "Results", panel: str, conditions: Mapping[str, Sequence[str]], style: Any, cuts: dict[str, Any]
+    results: "Results", panel: str, conditions: Mapping[str, Sequence[str]], style: Any, cuts: Cuts
 ) -> "Figure":
     from linphase.config.config import parse_config
     from linphase.diagram.panels import FIGURES, PANELS, find_panel
@@ -226,21 +225,21 @@ def _against_theory(
             f"--panel {panel}: cannot be set against theory, {reason}. With --against choose one of "
             f"{', '.join(name for name, each in PANELS.items() if not each.unpredicted)}"
         )
-    find_panel(panel, cuts["by"], results.runs)  # before theory is computed, not after
+    find_panel(panel, cuts, results.runs)  # before theory is computed, not after
     predicted = predicted_runs(parse_config(config) for config in results.configs)
     if conditions and "replicate" in conditions:
         replicates = [int(value) for value in results.runs["replicate"].unique()]
         predicted = predicted[predicted["replicate"].isin(replicates)]
-    return against(results.runs, predicted, results.axes, panel, style=style, **cuts)
+    return against(results.runs, predicted, results.axes, panel, style=style, cuts=cuts)
 
 
 @click.command()
 @results_argument
-@classify_options
+@cuts_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg: drawn on the diagram.")
 @style_option
-def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleName", **cuts: Any) -> None:
+def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts) -> None:
     """Where the measured boundaries lie: gamma_sigma2 at which an order parameter crosses its cut, for every width.
 
     With replicates the interval is the central 95 % of a bootstrap over them. It covers the replicates only: the grid's
@@ -251,7 +250,7 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     \b
     Example:
       linphase boundary results/quickstart
-      linphase boundary results/quickstart --by speedup --json
+      linphase boundary results/quickstart --criterion speedup --json
       linphase boundary results/quickstart -o boundaries.pdf
     """
     from linphase.diagram.measured import measured_boundaries
@@ -263,7 +262,7 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
         check_figure(output)
     loaded = load(results)
     facets = [for_key(key).name for key in loaded.axes if "." in key]
-    found = measured_boundaries(loaded.runs, facets, **cuts)
+    found = measured_boundaries(loaded.runs, facets, cuts)
     if as_json:
         click.echo(json.dumps([_as_json(crossing) for crossing in found], indent=2))
     else:
@@ -271,8 +270,8 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     if warning := _unsettled(found):
         click.echo(f"warning: {warning}", err=True)
     if output is not None:
-        figure = phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, style=style, **cuts)
-        save_figure(figure, output, loaded, "measured boundaries", **cuts)
+        figure = phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, style=style, cuts=cuts)
+        save_figure(figure, output, loaded, "measured boundaries", cuts)
         click.echo(f"Figure: {output}", err=as_json)
 
 

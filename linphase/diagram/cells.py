@@ -11,7 +11,7 @@ from linphase.diagram.axes import Window
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
-from linphase.model.regime import majority
+from linphase.model.regime import Cuts, majority
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,10 @@ class Plot:
     cells: Cells
 
 
-def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, by: str, signal_cut: float, bulk_cut: float) -> Cells:
+def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Cells:
     """Average the replicates of every cell, or find what most of them came to."""
     rows, columns = window.y.index(runs), window.x.index(runs)
-    if panel.name == "regime":
-        words = list(outcomes(runs, by=by, signal_cut=signal_cut, bulk_cut=bulk_cut))
-    else:
-        words = list(runs["status"])
+    words = list(outcomes(runs, cuts)) if panel.name == "regime" else list(runs["status"])
     unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
     strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
     values = None

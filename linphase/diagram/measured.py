@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.diagram.outcomes import measured_by
-from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+from linphase.model.regime import Cuts
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
 if TYPE_CHECKING:
@@ -71,26 +70,24 @@ def crossing(gamma_sigma2: Array, share: Array, cut: float) -> Array:
 def measured_boundaries(
     runs: "pd.DataFrame",
     facets: Sequence[str] = (),
+    cuts: Cuts = Cuts(),
     *,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
     seed: int = 0,
 ) -> list[MeasuredBoundary]:
     """Both boundaries for every facet and width of a runs table.
 
-    facets: columns of further axes. by: the measure of active. The bootstrap's random numbers begin from `seed`.
+    facets: columns of further axes. The bootstrap's random numbers begin from `seed`.
     """
     finished = runs[~runs["status"].isin(["failed", "diverged"]) & (runs["width"] >= runs["rank"])]
     found: list[MeasuredBoundary] = []
     for facet, part in _groups(finished, list(facets)):
         for column, cut, name in (
-            ("signal_active", signal_cut, ACTIVE_LAZY),
-            ("bulk_active", bulk_cut, MIXED_BALANCED),
+            ("signal_active", cuts.signal, ACTIVE_LAZY),
+            ("bulk_active", cuts.bulk, MIXED_BALANCED),
         ):
-            shares = part.dropna(subset=[measured_by(column, by)])
+            shares = part.dropna(subset=[cuts.column(column)])
             for _, row in shares.groupby(["gamma_w", "width"], sort=True):
-                found.append(_measured(name, facet, row, measured_by(column, by), cut, seed))
+                found.append(_measured(name, facet, row, cuts.column(column), cut, seed))
     return found
 
 

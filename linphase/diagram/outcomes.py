@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linphase.model.regime import BULK_CUT, MEASURES, REGIMES, SIGNAL_CUT, classify
+from linphase.model.regime import REGIMES, Cuts, classify
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,31 +12,17 @@ if TYPE_CHECKING:
 OUTCOMES = (*REGIMES, "underparameterized", "diverged", "failed", "undefined")
 
 
-def measured_by(column: str, by: str) -> str:
-    """The runs column of an order parameter or regime by one of `regime.MEASURES` of active."""
-    if by not in MEASURES:
-        raise ValueError(f"by must be one of {', '.join(MEASURES)}, found {by!r}")
-    return column if by == "threshold" else f"{column}_by_{by}"
-
-
-def outcomes(
-    runs: pd.DataFrame,
-    *,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
-) -> pd.Series[str]:
+def outcomes(runs: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.Series[str]:
     """Classify stored runs again from their order parameters, without training; one of OUTCOMES for each row.
 
-    by is the measure of active: threshold, balance or speedup. undefined: a finished run whose order
-    parameters are null by this measure.
+    undefined: a finished run whose order parameters are null by this criterion.
     """
-    signal, bulk = runs[measured_by("signal_active", by)], runs[measured_by("bulk_active", by)]
+    signal, bulk = (runs[cuts.column(name)] for name in ("signal_active", "bulk_active"))
     columns = (runs["status"], signal, bulk, runs["width"], runs["rank"], runs["noise"])
     rows = zip(*(column.tolist() for column in columns), strict=True)  # of plain objects, ten times as fast
     found = [
         _outcome(status, classify(_given(s), _given(b), width=width, rank=rank, noise=noise,
-                                  signal_cut=signal_cut, bulk_cut=bulk_cut), width < rank)
+                                  cuts=cuts), width < rank)
         for status, s, b, width, rank, noise in rows
     ]  # fmt: skip
     outcome = runs["status"].astype(object).copy()

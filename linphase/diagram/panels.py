@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from linphase.diagram.looks import Array
-from linphase.diagram.outcomes import measured_by
 from linphase.errors import LinphaseError
-from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+from linphase.model.regime import CRITERIA, Cuts
 
 UNFINISHED = ("diverged", "failed")
 THEORIES = ("modes", "self_consistent")  # dynamics.kind
@@ -21,7 +20,6 @@ _TRAINED = 'Draw it from runs with dynamics.kind = "flow" or "gd"'
 _UNCOMPARED = 'sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"'
 _NEVER = "never for half of the signal modes or more"
 _PAPER_LEVELS = (-7.0, -4.0, 0.0)  # of the published contours, Tu et al. 2024, Figure 2
-_MEASURES = {"balance": "mode balance", "speedup": "mode speed-up"}
 _COMPARED = {"self_consistent": "exact solution", "self_consistent_euler": "Euler iteration"}
 
 
@@ -91,16 +89,9 @@ _REGISTERED = (
 PANELS = {panel.name: panel for panel in _REGISTERED}
 FIGURES = ("evidence", "collapse", "trajectories", "all")  # not of one panel: functions of their own
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
-DEFINITIONS = {
-    "threshold": r"by threshold: $s_i > c$",
-    "balance": r"by mode balance: $b_i > 1/\sqrt{2}$",
-    "speedup": r"by mode speed-up: $\kappa_i > \sqrt{2}$",
-}
 
 
-def find_panel(
-    name: str, by: str, runs: pd.DataFrame, signal_cut: float = SIGNAL_CUT, bulk_cut: float = BULK_CUT
-) -> Panel:
+def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame) -> Panel:
     """The panel of a name, with its column by one of the measures of active and its title for these runs and cuts.
 
     Raises LinphaseError for an unknown name, or where the runs hold nothing to draw.
@@ -109,14 +100,14 @@ def find_panel(
         raise LinphaseError(
             f"panel must be one of {', '.join((*PANELS, *FIGURES[:-1]))} or {FIGURES[-1]}, found {name!r}"
         )
-    panel = PANELS[name]
+    panel, criterion = PANELS[name], CRITERIA[cuts.criterion]
     if panel.formula:
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")
     if panel.column is not None and panel.measured:
-        column = measured_by(panel.column, by)
-        panel = replace(panel, column=column, title=f"{panel.title}\n{DEFINITIONS[by]}")
+        column = cuts.column(panel.column)
+        panel = replace(panel, column=column, title=f"{panel.title}\nby {criterion.title}: {criterion.definition}")
     if name == "regime":
-        panel = replace(panel, title=_regime_title(by, signal_cut, bulk_cut))
+        panel = replace(panel, title=_regime_title(cuts))
     if not holds(runs, panel):
         raise LinphaseError(
             f"panel {panel.name} needs column {panel.column}, which these results do not hold; {_remedy(panel, runs)}"
@@ -134,17 +125,16 @@ def _remedy(panel: Panel, runs: pd.DataFrame) -> str:
     return panel.remedy
 
 
-def _regime_title(by: str, signal_cut: float, bulk_cut: float) -> str:
+def _regime_title(cuts: Cuts) -> str:
     """How the regime was decided, where not by the threshold and the usual cuts; two lines where one would be long."""
-    named = "regime" if by == "threshold" else f"regime by {_MEASURES.get(by, by)}"
-    title = ", ".join(filter(None, (named, unusual_cuts(signal_cut, bulk_cut))))
+    named = "regime" if "criterion" not in cuts.unusual() else f"regime by {CRITERIA[cuts.criterion].title}"
+    title = ", ".join(filter(None, (named, unusual_cuts(cuts))))
     return title if len(title) <= 30 else title.replace(", ", ",\n", 1)
 
 
-def unusual_cuts(signal_cut: float, bulk_cut: float) -> str:
+def unusual_cuts(cuts: Cuts) -> str:
     """The cuts that are not the usual ones, in words."""
-    cuts = (("signal", signal_cut, SIGNAL_CUT), ("bulk", bulk_cut, BULK_CUT))
-    return ", ".join(f"{which} cut {cut:g}" for which, cut, usual in cuts if cut != usual)
+    return ", ".join(f"{which} cut {cut:g}" for which, cut in cuts.unusual().items() if which != "criterion")
 
 
 def holds(runs: pd.DataFrame, panel: Panel) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from linphase.diagram.cells import Cells
 from linphase.diagram.looks import Array, written
 from linphase.diagram.panels import Panel
+from linphase.model.regime import Cuts
 from linphase.store.rows import summary_row
 
 if TYPE_CHECKING:
@@ -103,14 +104,14 @@ def deviations(pairs: pd.DataFrame, column: str, share: bool) -> NDArray[np.floa
     return apart[np.isfinite(apart)]
 
 
-def _differing(pairs: pd.DataFrame, cuts: dict[str, Any]) -> int:
+def _differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
     """How many runs have another regime than the predicted one."""
     from linphase.diagram.outcomes import outcomes
 
     predicted = pairs[[name for name in pairs.columns if name.endswith("_predicted")]]
     predicted = predicted.rename(columns=lambda name: name.removesuffix("_predicted"))
     predicted = predicted.assign(**{name: pairs[name] for name in ("width", "rank", "noise")})
-    return int((outcomes(pairs, **cuts) != outcomes(predicted, **cuts)).sum())
+    return int((outcomes(pairs, cuts) != outcomes(predicted, cuts)).sum())
 
 
 def predicted_runs(configs: Iterable[SweepConfig]) -> pd.DataFrame:

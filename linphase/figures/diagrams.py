@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from linphase.diagram.axes import MAX_FACETS, Window, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
-from linphase.diagram.panels import DEFINITIONS, OVERVIEW, PANELS, find_panel, holds, unusual_cuts
+from linphase.diagram.panels import OVERVIEW, PANELS, find_panel, holds, unusual_cuts
 from linphase.diagram.versus import _difference
 from linphase.errors import LinphaseError
 from linphase.figures.layout import common_scale, draw_plots, facet_columns, finish, subplots
@@ -23,7 +23,7 @@ from linphase.figures.legends import Swatch, draw_legends
 from linphase.figures.overlays import draw_measured, measured_handles
 from linphase.figures.scales import draw_colorbar
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, stroke, styled
-from linphase.model.regime import BULK_CUT, MEASURES, SIGNAL_CUT
+from linphase.model.regime import CRITERIA, Cuts
 
 if TYPE_CHECKING:
     from linphase.diagram.measured import MeasuredBoundary
@@ -35,28 +35,23 @@ def phase_diagram(
     axes: Mapping[str, Sequence[Any]],
     panel: str,
     *,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
     measured: Sequence[MeasuredBoundary] = (),
     style: StyleName = "paper",
 ) -> Figure:
     """One panel over the first two axes of a grid, the further axes as small multiples.
 
     runs: rows with the columns of `linphase.columns.RUNS`; axes: the values of each axis by its key in the
-    grid (gamma_sigma2, width, task.rank, ...); panel: a name of PANELS; by and the cuts: as in
-    `linphase.outcomes`; style: paper or talk. Replicates are averaged, outcomes decided by majority. The boundaries of
-    `linphase.theory`, and those measured, are drawn where the two axes are a variance and a width.
+    grid (gamma_sigma2, width, task.rank, ...); panel: a name of PANELS; cuts:
+    as in `linphase.diagram.outcomes`; style: paper or talk. Replicates are averaged, outcomes decided by majority. The
+    boundaries of `linphase.theory`, and those measured, are drawn where the two axes are a variance and a width.
 
     Raises LinphaseError for an unknown panel, one that the runs hold nothing of, fewer than two axes, or more than
     MAX_FACETS facets.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    shown = find_panel(panel, by, runs, signal_cut, bulk_cut)
-    plots = [
-        Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, by, signal_cut, bulk_cut))
-        for facet in facets
-    ]
+    shown = find_panel(panel, cuts, runs)
+    plots = [Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, cuts)) for facet in facets]
     columns = facet_columns(axes, len(plots))
     if columns == 1:
         width, height = COLUMN_WIDTH, 0.86 * COLUMN_WIDTH
@@ -87,9 +82,7 @@ def all_panels(
     axes: Mapping[str, Sequence[Any]],
     *,
     panels: Sequence[str] = OVERVIEW,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
     style: StyleName = "paper",
 ) -> Figure:
     """Several panels of one grid in one figure; a row of panels for each facet where there are further axes.
@@ -97,13 +90,13 @@ def all_panels(
     Arguments and errors are those of `phase_diagram`.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    chosen = [find_panel(panel, by, runs, signal_cut, bulk_cut) for panel in panels]
+    chosen = [find_panel(panel, cuts, runs) for panel in panels]
     plots = [
         Plot(
             shown,
             f"{shown.title}\n{facet.title}" if facet.title else shown.title,
             facet.runs,
-            cells_of(facet.runs, window, shown, by, signal_cut, bulk_cut),
+            cells_of(facet.runs, window, shown, cuts),
         )
         for facet in facets
         for shown in chosen
@@ -137,8 +130,7 @@ def evidence(
     runs: pd.DataFrame,
     axes: Mapping[str, Sequence[Any]],
     *,
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
     style: StyleName = "paper",
 ) -> Figure:
     """The regime diagram by threshold, balance and speed-up, and the share of modes on which the three agree.
@@ -147,14 +139,16 @@ def evidence(
     facet. Arguments and errors are those of `phase_diagram`.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    agreement = find_panel("agreement", "threshold", runs)
+    agreement = find_panel("agreement", cuts, runs)
     plots = []
     for facet in facets:
-        for by in MEASURES:
-            shown = find_panel("regime", by, runs)
-            cells = cells_of(facet.runs, window, shown, by, signal_cut, bulk_cut)
-            plots.append(Plot(shown, _titled(DEFINITIONS[by], facet.title), facet.runs, cells))
-        cells = cells_of(facet.runs, window, agreement, "threshold", signal_cut, bulk_cut)
+        for criterion in CRITERIA.values():
+            by_this = replace(cuts, criterion=criterion.name)
+            shown = find_panel("regime", by_this, runs)
+            cells = cells_of(facet.runs, window, shown, by_this)
+            title = _titled(f"by {criterion.title}: {criterion.definition}", facet.title)
+            plots.append(Plot(shown, title, facet.runs, cells))
+        cells = cells_of(facet.runs, window, agreement, cuts)
         plots.append(Plot(agreement, _titled("modes on which all agree", facet.title), facet.runs, cells))
     columns = 2 if len(facets) == 1 else 4
     width = 0.8 * PAGE_WIDTH if columns == 2 else 9.2
@@ -173,8 +167,7 @@ def evidence(
         if scale is not None:
             draw_colorbar(figure, [grid[first + 3]], scale, label=agreement.unit)
     label = f"regimes differ ({parted} of {sum(plot.cells.numbers.size for plot in plots[::4])} cells)"
-    cuts = unusual_cuts(signal_cut, bulk_cut) or None
-    draw_legends(figure, plots, lines, below=[Line2D([], [], label=label, **dot)], title=cuts)
+    draw_legends(figure, plots, lines, below=[Line2D([], [], label=label, **dot)], title=unusual_cuts(cuts) or None)
     finish(figure, grid[:1], plots[:1], lines[:1])
     return figure
 
@@ -199,9 +192,7 @@ def against(
     axes: Mapping[str, Sequence[Any]],
     panel: str,
     *,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
     names: tuple[str, str] = ("measured", "predicted"),
     style: StyleName = "paper",
 ) -> Figure:
@@ -220,7 +211,7 @@ def against(
             f"{MAX_FACETS // 3}. Draw some of them: linphase plot --where KEY=VALUE keeps one value of an axis; in "
             "Python linphase.figures.select"
         )
-    shown = find_panel(panel, by, runs, signal_cut, bulk_cut)
+    shown = find_panel(panel, cuts, runs)
     from_zero = "kind" in predicted and bool((predicted["kind"] == "modes").all())
     if not holds(predicted, shown):
         raise LinphaseError(
@@ -229,7 +220,7 @@ def against(
         )
     plots = []
     for facet, theory in zip(facets, split_facets(predicted, axes, predicted=True), strict=True):
-        pair = [cells_of(part.runs, window, shown, by, signal_cut, bulk_cut) for part in (facet, theory)]
+        pair = [cells_of(part.runs, window, shown, cuts) for part in (facet, theory)]
         difference, cells, summary = _difference(shown, pair[0], pair[1], names)
         named = (f"{shown.title}\n{', '.join(filter(None, (facet.title, name)))}" for name in names)
         plots += [Plot(shown, title, facet.runs, one) for title, one in zip(named, pair, strict=True)]

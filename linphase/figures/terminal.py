@@ -15,7 +15,7 @@ from linphase.diagram.axes import Window, split_facets
 from linphase.diagram.cells import Cells, cells_of
 from linphase.diagram.looks import LOOKS, plainly
 from linphase.diagram.panels import Panel, Span, find_panel, span_of
-from linphase.model.regime import BULK_CUT, REGIMES, SIGNAL_CUT
+from linphase.model.regime import REGIMES, Cuts
 
 # One letter each; small where a run of the cell did not converge.
 LETTERS = {
@@ -36,9 +36,7 @@ def terminal_diagram(
     axes: Mapping[str, Sequence[Any]],
     panel: str = "regime",
     *,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
     width: int = 80,
     color: bool = False,
 ) -> str:
@@ -49,8 +47,8 @@ def terminal_diagram(
     arguments and errors are those of `phase_diagram`.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    shown = find_panel(panel, by, runs, signal_cut, bulk_cut)
-    every = [cells_of(facet.runs, window, shown, by, signal_cut, bulk_cut) for facet in facets]
+    shown = find_panel(panel, cuts, runs)
+    every = [cells_of(facet.runs, window, shown, cuts) for facet in facets]
     span = span_of(np.concatenate([cells.numbers.ravel() for cells in every]), shown)
     canvas = _Canvas.of(window, width, color)
     blocks = []

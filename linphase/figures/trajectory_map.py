@@ -24,7 +24,7 @@ from linphase.figures.labels import drop_overlapping, name_at_edges
 from linphase.figures.layout import draw_plots, subplots
 from linphase.figures.legends import draw_legends
 from linphase.figures.style import PAGE_WIDTH, StyleName, points, stroke, styled
-from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
 
 _ALONG = (5, 6, 7)  # cells sampled of either axis, where it has more
@@ -86,9 +86,7 @@ def trajectory_map(
     axes: Mapping[str, Sequence[Any]],
     trajectories: Mapping[tuple[int, int], Trajectory],
     *,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
     style: StyleName = "paper",
 ) -> Figure:
     """The regime diagram with the singular values over time at some of its cells.
@@ -101,8 +99,8 @@ def trajectory_map(
     """
     title = only_facet(runs, axes)
     window = Window.of(axes)
-    shown = find_panel("regime", by, runs, signal_cut, bulk_cut)
-    plot = Plot(shown, title, runs, cells_of(runs, window, shown, by, signal_cut, bulk_cut))
+    shown = find_panel("regime", cuts, runs)
+    plot = Plot(shown, title, runs, cells_of(runs, window, shown, cuts))
     figure, (ax,) = subplots(1, 1, (PAGE_WIDTH, 0.82 * PAGE_WIDTH))
     (lines,) = draw_plots([ax], 1, [plot], window, [None])
     told = [title, *([shown.title.replace("\n", " ")] if shown.title != PANELS["regime"].title else [])]

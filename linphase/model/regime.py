@@ -1,34 +1,110 @@
 """The regime of a run: lazy, mixed or balanced, from the share of its modes that are active.
 
-A mode is active where its singular value lies above the threshold c = sigma2 * width (the paper's definition), or
-where one of two other measures says so (see `linphase.observables`). The two order parameters are the share of
-active modes among the k leading ones (the signal) and among the rest that the network can hold (the bulk).
+A criterion says which modes are active: those whose singular value lies above the threshold c = sigma2 * width (the
+paper's), or those that one of two other criteria names. The two order parameters are the share of active modes among
+the k leading ones (the signal) and among the others that the network can hold (the bulk); two cuts on them make the
+regime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line reads the criteria's names, and must not wait for numpy
     import numpy as np
     from numpy.typing import NDArray
 
+    from linphase.model.observables import Modes
+
 REGIMES = ("lazy", "mixed", "balanced")
-MEASURES = ("threshold", "balance", "speedup")
-SIGNAL_CUT = 0.5
-BULK_CUT = 0.5
 
 
-def order_parameters(active: NDArray[np.bool_], rank: int) -> tuple[float, float | None]:
+@dataclass(frozen=True)
+class Criterion:
+    """One way to tell which modes are active; in theory all of them are s_i > c."""
+
+    name: str
+    title: str  # what it looks at
+    definition: str  # when a mode is active, as mathtext
+    plain: str  # the same without mathematics' signs
+    active: Callable[[Modes, float], NDArray[np.bool_]]  # of the modes at the end and the threshold c
+
+    def column(self, name: str) -> str:
+        """The runs column of a regime or order parameter by this criterion."""
+        return name if self is THRESHOLD else f"{name}_by_{self.name}"
+
+
+THRESHOLD = Criterion("threshold", "threshold", r"$s_i > c$", "s_i > c", lambda modes, c: modes.singular_value > c)
+BALANCE = Criterion(
+    "balance",
+    "mode balance",
+    r"$b_i > 1/\sqrt{2}$",
+    "mode balance > 1/sqrt(2)",
+    lambda modes, c: modes.balance > 1 / sqrt(2),
+)
+SPEEDUP = Criterion(
+    "speedup",
+    "mode speed-up",
+    r"$\kappa_i > \sqrt{2}$",
+    "mode speed-up > sqrt(2)",
+    lambda modes, c: modes.speed_up > sqrt(2),
+)
+CRITERIA = {criterion.name: criterion for criterion in (THRESHOLD, BALANCE, SPEEDUP)}
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What turns order parameters into a regime: the criterion of active, and where the two shares are cut.
+
+    Raises ValueError for an unknown criterion.
+    """
+
+    criterion: str = THRESHOLD.name
+    signal: float = 0.5
+    bulk: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.criterion not in CRITERIA:
+            raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, found {self.criterion!r}")
+
+    def column(self, name: str) -> str:
+        """The runs column of a regime or order parameter by the criterion."""
+        return CRITERIA[self.criterion].column(name)
+
+    def unusual(self) -> dict[str, Any]:
+        """What differs from the defaults, by name."""
+        usual = Cuts()
+        return {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
+
+
+@dataclass(frozen=True)
+class OrderParameters:
     """Share of active modes in the signal and in the bulk.
 
-    active (modes,): whether mode i is active at the end, i = 0 .. min(d_in, d_out, width) - 1.
-    Returns (signal_active, bulk_active); signal modes that the width cannot hold count as inactive, and
-    bulk_active is None where the network holds no mode beyond the signal (width <= rank).
+    Signal modes that the width cannot hold count as inactive. bulk_active is None where the network holds no mode
+    beyond the signal (width <= rank).
     """
-    signal, bulk = active[:rank], active[rank:]
-    return float(signal.sum()) / rank, float(bulk.mean()) if bulk.size else None
+
+    signal_active: float
+    bulk_active: float | None
+
+    @classmethod
+    def of(cls, active: NDArray[np.bool_], rank: int) -> OrderParameters:
+        """From whether each mode is active, (modes,) with i = 0 .. min(d_in, d_out, width) - 1."""
+        signal, bulk = active[:rank], active[rank:]
+        return cls(float(signal.sum()) / rank, float(bulk.mean()) if bulk.size else None)
+
+
+def agreement(active: Sequence[NDArray[np.bool_]]) -> float:
+    """Share of modes on which all criteria agree, from whether each mode is active by each of them."""
+    first, *others = active
+    agree = ~(first ^ first)
+    for other in others:
+        agree &= first == other
+    return float(agree.mean())
 
 
 def classify(
@@ -38,23 +114,22 @@ def classify(
     width: int,
     rank: int,
     noise: float,
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
 ) -> str | None:
     """Regime of one run from its two order parameters.
 
-    lazy: signal_active < signal_cut. balanced: not lazy and bulk_active >= bulk_cut. mixed: between, that is the
+    lazy: signal_active < cuts.signal. balanced: not lazy and bulk_active >= cuts.bulk. mixed: between, that is the
     signal is active and the bulk lazy. Two limits: with width = rank there is no bulk, and active means balanced;
     with noise = 0 the bulk has nothing to learn, and active means mixed. None where the run has no regime: it was
     not finished (signal_active is None) or it is underparameterized (width < rank).
     """
     if signal_active is None or width < rank:
         return None
-    if signal_active < signal_cut:
+    if signal_active < cuts.signal:
         return "lazy"
     if noise == 0:
         return "mixed"
-    if bulk_active is None or bulk_active >= bulk_cut:
+    if bulk_active is None or bulk_active >= cuts.bulk:
         return "balanced"
     return "mixed"
 

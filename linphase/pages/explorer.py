@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from linphase.errors import LinphaseError
-from linphase.model.regime import BULK_CUT, SIGNAL_CUT
+from linphase.model.regime import Cuts
 from linphase.pages.explorer_tables import tables
 from linphase.pages.explorer_trajectories import thin
 
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from linphase.store.results import Results
 
 
-def build(
-    results: Results, *, by: str = "threshold", signal_cut: float = SIGNAL_CUT, bulk_cut: float = BULK_CUT
-) -> str:
+def build(results: Results, cuts: Cuts = Cuts()) -> str:
     """The explorer of some results, one HTML document that asks for nothing else.
 
-    by and the cuts: what it shows at first. Raises LinphaseError where plotly is not installed or the grid has fewer
+    cuts: what it shows at first. Raises LinphaseError where plotly is not installed or the grid has fewer
     than two axes.
     """
     plotly = _plotly()
-    shown = tables(results, thin(results)) | {"by": by, "signal_cut": signal_cut, "bulk_cut": bulk_cut}
+    shown = tables(results, thin(results)) | {
+        "criterion": cuts.criterion,
+        "signal_cut": cuts.signal,
+        "bulk_cut": cuts.bulk,
+    }
     parts = {
         "title": html.escape(shown["name"]),
         "style": _file("page.css"),

@@ -21,7 +21,7 @@ from linphase.diagram.panels import PANELS, Panel, find_panel
 from linphase.errors import LinphaseError
 from linphase.figures.overlays import draw_lines
 from linphase.figures.scales import scale_of
-from linphase.model.regime import MEASURES, REGIMES
+from linphase.model.regime import CRITERIA, REGIMES, Cuts
 from linphase.store.columns import RUNS, TRAJECTORIES
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         ],
         "regimes": REGIMES,
         "outcomes": OUTCOMES,
-        "measures": MEASURES,
+        "criteria": list(CRITERIA),
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
         "panels": _panels(runs, facets, window),
         "lines": [_lines(each, window) for each in facets],
@@ -111,13 +111,13 @@ def _panels(runs: pd.DataFrame, facets: Sequence[pd.DataFrame], window: Window) 
     found = []
     for name, panel in PANELS.items():
         drawn = {}
-        for by in MEASURES if panel.measured else MEASURES[:1]:
+        for by in CRITERIA if panel.measured else list(CRITERIA)[:1]:
             try:
-                shown = find_panel(name, by, runs)
+                shown = find_panel(name, Cuts(by), runs)
             except LinphaseError:
                 continue  # nothing to draw
             if name != "regime":
-                drawn[by] = _drawn(shown, [cells_of(each, window, shown, by, 0.5, 0.5) for each in facets])
+                drawn[by] = _drawn(shown, [cells_of(each, window, shown, Cuts(by)) for each in facets])
         if drawn or name == "regime":
             found.append({"name": name, "title": panel.title.replace("\n", " "), "column": panel.column,
                           "unit": "" if "$" in panel.unit else panel.unit, "symbol": markup(panel.unit),

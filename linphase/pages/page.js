@@ -9,7 +9,7 @@
   const font = { family: 'system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif', size: 12, color: "#1d2530" };
   const state = {
     panel: "regime",
-    by: data.by,
+    criterion: data.criterion,
     signalCut: data.signal_cut,
     bulkCut: data.bulk_cut,
     facet: 0,
@@ -46,9 +46,9 @@
   }
 
   // The rule of linphase.outcomes.
-  function outcome(run, by = state.by) {
+  function outcome(run, criterion = state.criterion) {
     if (unfinished(run)) return value("status", run);
-    const suffix = by === "threshold" ? "" : `_by_${by}`;
+    const suffix = criterion === "threshold" ? "" : `_by_${criterion}`;
     const [width, rank, noise] = [value("width", run), value("rank", run), value("noise", run)];
     const { signalCut, bulkCut } = state;
     const shares = [value(`signal_active${suffix}`, run), value(`bulk_active${suffix}`, run)];
@@ -145,7 +145,7 @@
   function shownCells() {
     if (state.panel === "regime") return { numbers: null, scale: null, outcomes: regimes(state.facet) };
     const { by } = panelOf(state.panel);
-    const drawn = by[state.by] ?? Object.values(by)[0];
+    const drawn = by[state.criterion] ?? Object.values(by)[0];
     const { numbers, outcomes } = drawn.cells[state.facet];
     const words = Array.from({ length: rows * columns }, (_, cell) => outcomes[cell] ?? null);
     return { numbers, scale: drawn.scale ?? null, outcomes: words };
@@ -174,7 +174,7 @@
       const given = runs.map((run) => value(name, run)).filter((each) => each !== null);
       return given.length ? given.reduce((sum, each) => sum + each, 0) / given.length : null;
     };
-    const suffix = state.by === "threshold" ? "" : `_by_${state.by}`;
+    const suffix = state.criterion === "threshold" ? "" : `_by_${state.criterion}`;
     const [signal, bulk] = ["signal", "bulk"].map((which) => written(mean(`${which}_active${suffix}`), 3));
     lines.push(`active: ${signal} of the signal, ${bulk} of the bulk`);
     if (state.panel !== "test-error") lines.push(`smallest test error: ${written(mean("min_test_error"))}`);
@@ -221,7 +221,7 @@
   const DEFINITIONS = {
     threshold: "singular value > c", balance: "mode balance > 1/√2", speedup: "mode speed-up > √2",
   };
-  const regimeTitle = () => `regime; a mode is active where its ${DEFINITIONS[state.by]}`;
+  const regimeTitle = () => `regime; a mode is active where its ${DEFINITIONS[state.criterion]}`;
 
   function axisLayout(axis) {
     const range = [axis.edges[0], axis.edges[axis.edges.length - 1]];
@@ -446,7 +446,7 @@
     for (const run of members[state.facet].flat()) runs.set(outcome(run), (runs.get(outcome(run)) ?? 0) + 1);
     const table = tag("table");
     const cuts = `signal cut ${written(state.signalCut)}, bulk cut ${written(state.bulkCut)}`;
-    table.append(tag("caption", `Regimes by ${state.by}, ${cuts}`));
+    table.append(tag("caption", `Regimes by ${state.criterion}, ${cuts}`));
     const head = tag("thead");
     const titles = tag("tr");
     titles.append(...["regime", "cells", "runs"].map((text) => tag("th", text, { scope: "col" })));
@@ -637,7 +637,7 @@
     const theory = data.theory[run];
     const ended = (error) => (path?.theory ? written(path.theory[error].at(-1)) : "");
     line("status", label(value("status", run)));
-    for (const by of data.measures) line(`regime by ${by}`, label(outcome(run, by)));
+    for (const each of data.criteria) line(`regime by ${each}`, label(outcome(run, each)));
     line("smallest test error", written(value("min_test_error", run)), theory ? written(theory[0], 3) : "");
     line("at time", written(value("time_at_min", run)), theory ? written(theory[1], 2) : "");
     line("test error at the end", written(value("final_test_error", run)), ended("test"));
@@ -707,15 +707,15 @@
     const fill = (select, names, text = (name) => name) =>
       select.append(...names.map((name) => tag("option", text(name), { value: name })));
     fill(element("panel"), data.panels.map((panel) => panel.name), (name) => panelOf(name).title);
-    fill(element("by"), data.measures);
+    fill(element("criterion"), data.criteria);
     element("panel").value = state.panel;
-    element("by").value = state.by;
+    element("criterion").value = state.criterion;
     element("panel").addEventListener("change", (event) => {
       state.panel = event.target.value;
       draw();
     });
-    element("by").addEventListener("change", (event) => {
-      state.by = event.target.value;
+    element("criterion").addEventListener("change", (event) => {
+      state.criterion = event.target.value;
       draw();
     });
     const shows = [connectCut("signal-cut", "signalCut"), connectCut("bulk-cut", "bulkCut")];

@@ -1,14 +1,15 @@
 """What a report says of a results directory. Nothing is trained; theory is computed beside what was measured."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from linphase import __version__
 from linphase.config.toml import config_toml
 from linphase.diagram.versus import _differing, deviations, paired
 from linphase.errors import LinphaseError
-from linphase.model.regime import BULK_CUT, MEASURES, SIGNAL_CUT
+from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.markup import Block, Code, Heading, Picture, Table, Text
 
 if TYPE_CHECKING:
@@ -31,13 +32,11 @@ def contents(
     results: "Results",
     *,
     panels: Sequence[str] | None = None,
-    by: str = "threshold",
-    signal_cut: float = SIGNAL_CUT,
-    bulk_cut: float = BULK_CUT,
+    cuts: Cuts = Cuts(),
 ) -> list[Block]:
     """The report of a results directory.
 
-    panels: the names of those that are drawn, of `linphase.figures`; all that there are by default. by and the cuts
+    panels: the names of those that are drawn, of `linphase.figures`; all that there are by default. cuts
     decide the regimes, as in `linphase.outcomes`.
 
     Raises LinphaseError for an unknown panel.
@@ -45,7 +44,6 @@ def contents(
     from linphase.diagram.panels import PANELS
 
     names = _panel_names(panels, [*PANELS, *_CAPTIONS])
-    cuts = {"by": by, "signal_cut": signal_cut, "bulk_cut": bulk_cut}
     blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
     if results.runs.empty:
         return blocks
@@ -113,37 +111,36 @@ def _provenance(results: "Results") -> Iterator[Block]:
 # --- What came out -------------------------------------------------------------------------------------------------
 
 
-def _regimes(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
+def _regimes(results: "Results", cuts: Cuts) -> Iterator[Block]:
     from linphase.diagram.outcomes import OUTCOMES, outcomes
     from linphase.runs.records import STATUSES
 
     runs = results.runs
-    rest = {name: value for name, value in cuts.items() if name != "by"}
-    counts = {by: outcomes(runs, by=by, **rest).value_counts() for by in MEASURES}
+    counts = {name: outcomes(runs, replace(cuts, criterion=name)).value_counts() for name in CRITERIA}
     rows = [
-        (name, *(str(int(counts[by].get(name, 0))) for by in MEASURES))
+        (name, *(str(int(counts[by].get(name, 0))) for by in CRITERIA))
         for name in OUTCOMES
-        if any(name in counts[by] for by in MEASURES)
+        if any(name in counts[by] for by in CRITERIA)
     ]
     yield Heading(2, "Regimes")
     yield Text(
-        f"Runs in every regime by each measure of active; a run is lazy with less than {cuts['signal_cut']:g} of its "
-        f"signal modes active, balanced with {cuts['bulk_cut']:g} or more of its bulk modes active, else mixed. "
-        f"Elsewhere in this report: by {cuts['by']}."
+        f"Runs in every regime by each measure of active; a run is lazy with less than {cuts.signal:g} of its "
+        f"signal modes active, balanced with {cuts.bulk:g} or more of its bulk modes active, else mixed. "
+        f"Elsewhere in this report: by {cuts.criterion}."
     )
-    yield Table(("regime", *(f"by {by}" for by in MEASURES)), rows, numbers=[f"by {by}" for by in MEASURES])
+    yield Table(("regime", *(f"by {by}" for by in CRITERIA)), rows, numbers=[f"by {by}" for by in CRITERIA])
     statuses = runs["status"].value_counts()
     rows = [(name, str(int(statuses[name])), what) for name, what in STATUSES.items() if name in statuses]
     yield Table(("status", "runs", "what it means"), rows, numbers=("runs",))
 
 
-def _boundaries(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
+def _boundaries(results: "Results", cuts: Cuts) -> Iterator[Block]:
     from linphase.diagram.measured import COLUMNS, measured_boundaries, table_row
     from linphase.figures.diagrams import phase_diagram
     from linphase.store.columns import for_key
 
     facets = [for_key(key).name for key in results.axes if "." in key]
-    found = measured_boundaries(results.runs, facets, **cuts)
+    found = measured_boundaries(results.runs, facets, cuts=cuts)
     yield Heading(2, "Measured boundaries")
     yield Text(
         "The gamma_sigma2 at which the active share of the signal (active | lazy) or of the bulk (mixed | balanced) "
@@ -152,7 +149,7 @@ def _boundaries(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
     )
     yield Table(COLUMNS, [table_row(crossing) for crossing in found], numbers=(*COLUMNS[2:5], *COLUMNS[6:]))
     try:
-        figure = phase_diagram(results.runs, results.axes, "regime", measured=found, **cuts)
+        figure = phase_diagram(results.runs, results.axes, "regime", measured=found, cuts=cuts)
     except LinphaseError as error:
         yield Text(f"Not drawn: {error}.")
     else:
@@ -162,7 +159,7 @@ def _boundaries(results: "Results", cuts: dict[str, Any]) -> Iterator[Block]:
 # --- Beside theory -------------------------------------------------------------------------------------------------
 
 
-def _theory(results: "Results", names: Sequence[str], cuts: dict[str, Any]) -> Iterator[Block]:
+def _theory(results: "Results", names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
     from linphase.config.config import parse_config
     from linphase.diagram.versus import predicted_runs
     from linphase.figures.diagrams import against
@@ -187,7 +184,7 @@ def _theory(results: "Results", names: Sequence[str], cuts: dict[str, Any]) -> I
     for name in AGAINST_THEORY:
         if name in names:
             try:
-                figure = against(results.runs, predicted, results.axes, name, **cuts)
+                figure = against(results.runs, predicted, results.axes, name, cuts=cuts)
             except LinphaseError as error:
                 yield Text(f"{name} is not drawn: {error}.")
             else:
@@ -253,7 +250,7 @@ def _failures(results: "Results") -> Iterator[Block]:
 # --- The diagrams --------------------------------------------------------------------------------------------------
 
 
-def _panels(results: "Results", names: Sequence[str], cuts: dict[str, Any]) -> Iterator[Block]:
+def _panels(results: "Results", names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
     from linphase.diagram.panels import PANELS
 
     yield Heading(2, "Panels")
@@ -278,21 +275,20 @@ _CAPTIONS = {
 }
 
 
-def _figure(results: "Results", name: str, cuts: dict[str, Any]) -> "Figure":
+def _figure(results: "Results", name: str, cuts: Cuts) -> "Figure":
     from linphase.figures.collapse import collapse
     from linphase.figures.diagrams import evidence, phase_diagram
     from linphase.figures.trajectory_map import sampled_runs, trajectory_map
 
     if name == "evidence":
-        rest = {key: value for key, value in cuts.items() if key != "by"}
-        return evidence(results.runs, results.axes, **rest)
+        return evidence(results.runs, results.axes, cuts=cuts)
     if name == "collapse":
         return collapse(results.runs, results.final_modes())
     if name == "trajectories":
         chosen = sampled_runs(results.runs, results.axes)
         trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-        return trajectory_map(results.runs, results.axes, trajectories, **cuts)
-    return phase_diagram(results.runs, results.axes, name, **cuts)
+        return trajectory_map(results.runs, results.axes, trajectories, cuts=cuts)
+    return phase_diagram(results.runs, results.axes, name, cuts=cuts)
 
 
 def _png(figure: "Figure") -> bytes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from linphase.dynamics.gradient_descent import paper_learning_rate
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes, ModeTimes
-from linphase.model.regime import classify, order_parameters
+from linphase.model.regime import CRITERIA, OrderParameters, agreement, classify
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
@@ -63,14 +63,6 @@ class EndObservables:
     self_consistency_residual: float | None
 
 
-@dataclass(frozen=True)
-class OrderParameters:
-    """Share of active modes in the signal and in the bulk by one measure (see `linphase.model.regime`)."""
-
-    signal_active: float
-    bulk_active: float | None
-
-
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
     """One run: how it ended, what it measured over time, and the network at the last measurement."""
@@ -109,14 +101,13 @@ class TrainedRun:
 
 def result(task: Task, initialization: Initialization, final: Modes, *, status: str, **measured: Any) -> TrainedRun:
     """Classify a run from its modes at the end, and put everything about it together."""
-    active = _active(final, initialization.threshold)
-    shares = {m: OrderParameters(*order_parameters(a, task.rank)) for m, a in active.items()}
+    active = {name: one.active(final, initialization.threshold) for name, one in CRITERIA.items()}
+    shares = {name: OrderParameters.of(each, task.rank) for name, each in active.items()}
     regimes = {
-        m: classify(
-            share.signal_active, share.bulk_active, width=initialization.width, rank=task.rank, noise=task.noise
-        )
-        for m, share in shares.items()
-    }
+        name: classify(share.signal_active, share.bulk_active, width=initialization.width, rank=task.rank,
+                       noise=task.noise)
+        for name, share in shares.items()
+    }  # fmt: skip
     diverged = status == "diverged"
     return TrainedRun(
         status=status,
@@ -124,21 +115,6 @@ def result(task: Task, initialization: Initialization, final: Modes, *, status: 
         paper_learning_rate=paper_learning_rate(task, initialization),
         order_parameters={} if diverged else shares,
         regimes=dict.fromkeys(regimes) if diverged else regimes,
-        evidence_agreement=None if diverged else _agreement(active),
+        evidence_agreement=None if diverged else agreement(list(active.values())),
         **measured,
     )
-
-
-def _active(modes: Modes, threshold: float) -> dict[str, NDArray[np.bool_]]:
-    """Which modes are active, by each measure; in theory all three are s_i > c."""
-    return {
-        "threshold": modes.singular_value > threshold,
-        "balance": modes.balance > 1 / np.sqrt(2),
-        "speedup": modes.speed_up > np.sqrt(2),
-    }
-
-
-def _agreement(active: dict[str, NDArray[np.bool_]]) -> float:
-    """Share of modes on which all measures agree."""
-    votes = np.stack(list(active.values()))
-    return float(np.mean(votes.all(axis=0) | ~votes.any(axis=0)))
