@@ -17,10 +17,10 @@ from linphase.cli import main
 from linphase.errors import ConfigError
 from linphase.store.results import load
 from linphase.sweeps.slurm import Job, arrays, script, time_limit
-from tests.sweeps import SLOWER
-from tests.test_cli import CONFIG
+from tests.cli.test_cli import CONFIG
+from tests.processes import SLOWER
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
 
 

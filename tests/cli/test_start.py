@@ -18,7 +18,7 @@ from linphase.config.schema import SCHEMA_FILE, config_schema, config_schema_tex
 from linphase.errors import ConfigError
 from linphase.runs.spec import SECTIONS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
 

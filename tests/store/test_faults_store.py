@@ -34,7 +34,7 @@ from linphase.store.results import load
 from linphase.store.tables import RUNS
 from linphase.store.writing import create, write_failures
 from linphase.sweeps.batch import run_batch
-from tests.test_store import (
+from tests.store.test_store import (
     IDS,
     SPECS,
     interrupted_after,
@@ -45,7 +45,7 @@ from tests.test_store import (
     visible,
     write,
 )
-from tests.test_sweeping import same_science
+from tests.sweeps.test_sweeping import same_science
 
 CONFIG = """
 name = "tiny"
@@ -56,7 +56,7 @@ rank = 2
 gamma_sigma2 = { start = -3.0, stop = 0.0, num = 4 }
 gamma_w = { start = 0.0, stop = 2.5, num = 4 }
 """
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def linphase(*arguments):

@@ -16,7 +16,7 @@ from linphase.store.writing import create
 from linphase.sweeps import local, schedule
 from linphase.sweeps.claims import Claims
 from linphase.sweeps.sweeping import iter_sweep
-from tests.sweeps import SLOWER, finish, members, same_science, start_sweep, workers
+from tests.processes import SLOWER, finish, members, same_science, start_sweep, workers
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
 

@@ -19,7 +19,7 @@ from linphase.errors import ConfigError, LinphaseError
 from linphase.store.results import load
 from linphase.sweeps import dask as dask_workers
 from linphase.sweeps.sweeping import iter_sweep
-from tests.sweeps import ENVIRONMENT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
+from tests.processes import ENVIRONMENT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
 
 pytest.importorskip("distributed")
 

@@ -11,7 +11,7 @@ from linphase.config.config import load_config
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.training import train_spec
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from linphase.config.config import parse_config
 from linphase.runs.spec import NUMERICS_VERSION
 from linphase.sweeps.sweeping import sweep
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 CONFIG = """
 name = "tiny"
 [task]

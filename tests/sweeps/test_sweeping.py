@@ -25,7 +25,7 @@ from linphase.store.writing import create
 from linphase.sweeps import local
 from linphase.sweeps.batch import run_batch
 from linphase.sweeps.sweeping import iter_sweep, sweep
-from tests.sweeps import finish, members, same_science, science, start_sweep, wait_for_first_part, workers
+from tests.processes import finish, members, same_science, science, start_sweep, wait_for_first_part, workers
 
 SMALL = {
     "name": "small",

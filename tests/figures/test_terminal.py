@@ -19,7 +19,7 @@ from linphase.diagram.panels import PANELS
 from linphase.figures.style import STYLES
 from linphase.figures.terminal import LETTERS, ansi_color, terminal_diagram
 from linphase.sweeps.sweeping import sweep
-from tests.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, run, table
+from tests.figures.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, run, table
 
 CONFIG = """
 name = "tiny"

@@ -1,6 +1,6 @@
 """Golden images: every panel as it was last looked at, at 72 dpi, within a tolerance.
 
-    python -m tests.test_golden        # draws all of tests/golden anew, after a change that is meant; look at each
+    python -m tests.figures.test_golden    # draws all golden images anew, after a change that is meant; look at each
 
 TOLERANCE is the root of the mean squared difference, of 255, after averaging over 4 x 4 pixels. It lies below the
 smallest of the DEFECTS, each of which a test makes; the same figure again gives 0.
@@ -33,7 +33,7 @@ from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.predicting import crossings, predict, theory_beside
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import StopConfig
-from tests.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, modes_of, run, table
+from tests.figures.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, modes_of, run, table
 
 GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 2.0
@@ -142,7 +142,8 @@ def golden(name):
         made = image.info["FreeType"]
     if made != __freetype_version__:
         pytest.skip(
-            f"drawn with FreeType {made}, found {__freetype_version__}: python -m tests.test_golden draws all anew, "
+            f"drawn with FreeType {made}, found {__freetype_version__}: "
+            "python -m tests.figures.test_golden draws all anew, "
             "look at each"
         )
     return GOLDEN / f"{name}.png"
@@ -165,7 +166,7 @@ def test_every_panel_looks_as_it_did(name, tmp_path):
     before = golden(name)
     save_golden(PICTURES[name](), tmp_path / "now.png")
     found = difference(tmp_path / "now.png", before)
-    assert found <= TOLERANCE, f"{name} differs by {found:.1f}: if that is meant, python -m tests.test_golden and look"
+    assert found <= TOLERANCE, f"{name} differs by {found:.1f}: if that is meant, draw it anew and look"
 
 
 def another_cell():

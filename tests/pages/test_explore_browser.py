@@ -15,7 +15,7 @@ from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import PANELS
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.explorer import build
-from tests.test_explore import small
+from tests.pages.test_explore import small
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (

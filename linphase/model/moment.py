@@ -1,0 +1,199 @@
+"""A network at one moment, and how a number that is measured of it is declared.
+
+An observable is a pure function of a `Moment`. Its decorator says what it means and when it is measured; from that
+follow the stored column, the panel, its place in theory's prediction, the report and the documentation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linphase.errors import LinphaseError
+from linphase.model.kernel import Kernel
+from linphase.model.network import Weights
+from linphase.model.task import Task
+
+Array = NDArray[np.floating]
+SVD = tuple[Array, Array, Array]  # U (d_out, n), s (n,) descending, V (d_in, n) of A
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A network at one time, trained or predicted: what an observable may look at, always in the user's basis.
+
+    The gram matrices C1 = W1^T W1 and C2 = W2 W2^T follow from the weights; where there are none (theory moves A
+    alone) they are given, or None (between the steps of a flow only A is known).
+    """
+
+    task: Task
+    A: Array  # (d_out, d_in)
+    c: float  # the threshold, sigma2 * width
+    rank: int  # the largest rank that A can have
+    weights: Weights | None = None
+    gram: tuple[Array, Array] | None = None  # C1 (d_in, d_in) and C2 (d_out, d_out), where there are no weights
+    start: "Moment | None" = None  # the same network at time 0
+    factors: SVD | None = None  # the SVD of A, where it is known already
+
+    @cached_property
+    def svd(self) -> SVD:
+        """U (d_out, n), s (n,), V (d_in, n) with A = U diag(s) V^T, n = min(d_out, d_in)."""
+        if self.factors is not None:
+            return self.factors
+        U, s, Vt = np.linalg.svd(self.A, full_matrices=False)
+        return U, s, Vt.T
+
+    @cached_property
+    def kernel(self) -> Kernel | None:
+        """The tangent kernel G -> C2 G + G C1, in float64; None where C1 and C2 are not known."""
+        gram = self.gram if self.weights is None else self.weights.gram()
+        return None if gram is None else Kernel(*(each.astype(np.float64) for each in gram))
+
+    @property
+    def C1(self) -> Array | None:
+        """W1^T W1, (d_in, d_in)."""
+        return None if self.kernel is None else self.kernel.C1
+
+    @property
+    def C2(self) -> Array | None:
+        """W2 W2^T, (d_out, d_out)."""
+        return None if self.kernel is None else self.kernel.C2
+
+
+Measure = Callable[[Moment], float | int | None]
+At = Literal["end", "minimum", "largest", "crossing", "snapshots"]
+# How the column of an observable is called, and what its meaning says of the moment. Lists are in the trajectories
+# table: one value a signal mode (crossing), or one a kept moment (snapshots).
+_COLUMNS: dict[str, tuple[str, str]] = {
+    "end": ("{}", "{} at the end"),
+    "minimum": ("{}_at_min", "{} at time_at_min"),
+    "largest": ("largest_{}", "largest {} over the moments kept"),
+    "crossing": ("{}_at_crossing", "of each signal mode: {} where s_i passes c for good; nan: never"),
+    "snapshots": ("{}", "{} over time"),
+}
+LISTS = ("crossing", "snapshots")
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A number measured of a network: the function, what it means, and when it is stored."""
+
+    measure: Measure
+    meaning: str
+    unit: str
+    at: tuple[At, ...]
+    needs: tuple[str, ...]  # fields of the Moment without which it has no value: weights, kernel, start
+    panel: str  # the name of its panel
+    title: str
+    formula: str  # mathtext
+
+    @property
+    def name(self) -> str:
+        return self.measure.__name__
+
+    @property
+    def place(self) -> str:
+        """Where it is declared."""
+        return f"{self.measure.__module__}.{self.measure.__qualname__}"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether its values are counts, by the function's return annotation."""
+        given = get_type_hints(self.measure).get("return", float)
+        kinds = set(get_args(given)) if get_origin(given) in (Union, UnionType) else {given}
+        return kinds - {type(None)} == {int}
+
+    def column(self, at: At) -> str:
+        """The name of its column; in the runs table, for `LISTS` in the trajectories table."""
+        return _COLUMNS[at][0].format(self.name)
+
+    def told(self, at: At) -> str:
+        """What the column means."""
+        return _COLUMNS[at][1].format(self.meaning)
+
+    def of(self, moment: Moment) -> float | int | None:
+        """Its value; None where the moment lacks what it needs."""
+        if any(getattr(moment, need) is None for need in self.needs):
+            return None
+        return self.measure(moment)
+
+
+OBSERVABLES: dict[str, Observable] = {}  # by name, in the order of their declaration
+
+
+def observable(
+    meaning: str,
+    *,
+    panel: str,
+    title: str,
+    at: tuple[At, ...] = ("end",),
+    formula: str = "",
+    unit: str = "",
+    needs: tuple[str, ...] = (),
+) -> Callable[[Measure], Measure]:
+    """Declare a function of a `Moment` as an observable; it stays the function that it is.
+
+    Parameters
+    ----------
+    meaning
+        What the number is, without the moment: "singular values of A above s_1/5".
+    panel, title
+        The name of its panel (the first of `at` bears it) and the panel's title; `formula` is the title's second
+        line, in mathtext.
+    at
+        When it is stored: at the "end", at the smallest test error ("minimum"), its "largest" value over the moments
+        kept, a list with one value a signal mode at its "crossing" of c, or a list over all "snapshots".
+    unit
+        Its unit, empty for a plain number.
+    needs
+        What the moment must have: "weights", "kernel" or "start". The value is null where it is missing, as weights
+        are in theory, and at the smallest test error, where only A is known.
+
+    Raises
+    ------
+    LinphaseError
+        If another observable has the name, or `at` or `needs` are not as above.
+
+    Examples
+    --------
+    >>> @observable("||A||_F", at=("end",), panel="norm", title="norm of A")
+    ... def norm(moment: Moment) -> float:
+    ...     return float(np.linalg.norm(moment.A))
+    """
+
+    def declare(measure: Measure) -> Measure:
+        one = Observable(measure, meaning, unit, tuple(at), tuple(needs), panel, title, formula)
+        _check(one)
+        OBSERVABLES[one.name] = one
+        return measure
+
+    return declare
+
+
+def _check(one: Observable) -> None:
+    earlier = OBSERVABLES.get(one.name)
+    if earlier is not None and earlier.place != one.place:
+        raise LinphaseError(
+            f"observable {one.name}: a name of its own is required, found {one.place} and {earlier.place}. Rename one"
+        )
+    for what, given, known in (("at", one.at, tuple(_COLUMNS)), ("needs", one.needs, ("weights", "kernel", "start"))):
+        if strange := [each for each in given if each not in known]:
+            raise LinphaseError(
+                f"observable {one.name}: {what} must be some of {', '.join(known)}, found {strange[0]!r} ({one.place})"
+            )
+    if not one.at:
+        raise LinphaseError(f"observable {one.name}: at must name one moment at least, found none ({one.place})")
+
+
+def measured(moment: Moment, at: At) -> dict[str, Any]:
+    """Every observable of this moment, by its column."""
+    return {one.column(at): one.of(moment) for one in OBSERVABLES.values() if at in one.at}
+
+
+def columns_at(at: At) -> tuple[str, ...]:
+    """The columns of the observables that are measured then."""
+    return tuple(one.column(at) for one in OBSERVABLES.values() if at in one.at)
