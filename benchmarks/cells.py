@@ -6,10 +6,10 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from linphase.dynamics.kinds import from_config
 
 from linphase.config.config import SweepConfig, load_config
 from linphase.dynamics.base import Dynamics
-from linphase.dynamics.kinds import from_config
 from linphase.model.network import Weights, gaussian_start
 from linphase.model.observables import mean_square
 from linphase.model.task import Task, draw_task

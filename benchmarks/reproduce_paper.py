@@ -17,6 +17,7 @@ import click
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from linphase.dynamics.kinds import from_config
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
@@ -24,7 +25,6 @@ from threadpoolctl import threadpool_limits
 
 from linphase.config.config import load_config
 from linphase.diagram.looks import LOOKS
-from linphase.dynamics.kinds import from_config
 from linphase.figures.style import PAGE_WIDTH, save
 from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @scheduler_option
 @max_time_option
 @retry_option
+@click.option("--fill", is_flag=True, help="Train the runs again that lack an observable which is declared now.")
 @set_option
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and what it would take.")
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
@@ -49,6 +50,7 @@ def sweep(
     scheduler: str | None,
     max_time: float | None,
     retry_failed: bool,
+    fill: bool,
     overrides: Sequence[str],
     dry_run: bool,
     no_plot: bool,
@@ -68,22 +70,32 @@ def sweep(
     from linphase.config.config import load_config
     from linphase.sweeps.plan import parse_shard
     from linphase.sweeps.slurm import array_shard, own_task
-    from linphase.sweeps.sweeping import default_directory
+    from linphase.sweeps.sweeping import default_directory, default_jobs
 
     if scheduler is not None and jobs is not None:
         raise ConfigError("--jobs: has no effect with --scheduler, whose workers are used. Give one of them")
     if max_time is not None:
         overrides = [*overrides, f"run.max_time={max_time}"]
     config = load_config(config_file, overrides)
-    out, jobs = out or default_directory(config), jobs or _cores()
+    out = out or default_directory(config)
     shard = array_shard(os.environ) if part is None else parse_shard(part)
     task = own_task(os.environ) if requeue else None
     if shard is not None and part is None:
         click.echo(f"Shard {shard}, as SLURM_ARRAY_TASK_ID is {os.environ['SLURM_ARRAY_TASK_ID']}")
     if dry_run:
-        _print_plan(config, out, jobs, shard)
+        _print_plan(config, out, jobs or default_jobs(), shard)
     else:
-        _run(config, out, no_plot, task, shard=shard, jobs=jobs, scheduler=scheduler, retry_failed=retry_failed)
+        _run(
+            config,
+            out,
+            no_plot,
+            task,
+            shard=shard,
+            jobs=jobs,
+            scheduler=scheduler,
+            retry_failed=retry_failed,
+            fill=fill,
+        )
 
 
 @click.command()
@@ -109,16 +121,8 @@ def theory(
     from linphase.sweeps.sweeping import default_directory
 
     config = load_config(config_file, overrides).predicted()
-    out, jobs = out or default_directory(config), jobs or _cores()
+    out = out or default_directory(config)
     _run(config, out, no_plot, jobs=jobs, retry_failed=retry_failed)
-
-
-def _cores() -> int:
-    """The cores of this SLURM task, else of this process."""
-    from linphase.sweeps.plan import available_cores
-    from linphase.sweeps.slurm import cpus_per_task
-
-    return cpus_per_task(os.environ) or available_cores()
 
 
 def _run(

@@ -124,13 +124,13 @@ def columns() -> None:
     """
     from rich.table import Table
 
-    from linphase.store.columns import FAILURES, RUNS, TRAJECTORIES
+    from linphase.store.columns import failures_columns, runs_columns, trajectories_columns
 
-    known = {column.name for column in RUNS}
-    extra = tuple(column for column in FAILURES if column.name not in known)
+    known = {column.name for column in runs_columns()}
+    extra = tuple(column for column in failures_columns() if column.name not in known)
     for title, declared in (
-        ("runs/: one row a run", RUNS),
-        ("trajectories/: lists over time and modes", TRAJECTORIES),
+        ("runs/: one row a run", runs_columns()),
+        ("trajectories/: lists over time and modes", trajectories_columns()),
         ("failures/: the run's coordinates as in runs/, and", extra),
     ):
         table = Table("column", "type", "unit", "meaning", title=title, title_justify="left", box=None)

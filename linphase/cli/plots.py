@@ -180,11 +180,12 @@ def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: C
     from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
     from linphase.runs.predicting import crossings, theory_beside
     from linphase.runs.threads import one_blas_thread
+    from linphase.store.rows import task_of
 
     run, others = nearest_run(results.runs, results.axes, *place)
     trajectory = results.trajectory(run["run_id"])
     with one_blas_thread():
-        theory = theory_beside(run, trajectory)
+        theory = theory_beside(task_of(run), int(run["width"]), float(run["threshold"]), trajectory)
     regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     where = f"gamma_sigma2 = {run['gamma_sigma2']:.4g}, gamma_w = {run['gamma_w']:.4g} (width {run['width']})"
     click.echo(f"Nearest cell: {where}, {regime}, {run['status']}")

@@ -30,7 +30,7 @@ EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact
 @click.option("-k", "--rank", type=int, default=5, show_default=True, help="Of the signal.")
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
 @click.option(
-    "--kind", type=click.Choice(["flow", "gd", "self_consistent"]), default="flow", show_default=True, help="Dynamics."
+    "--kind", default="flow", show_default=True, help="Dynamics: flow, gd, self_consistent, or one of a plugin."
 )
 @click.option("--learning-rate", help='gd: "auto", "paper", a number, or { paper = DIVISOR }.')
 @click.option("--steps", type=int, help="gd: at most so many steps.")
@@ -114,14 +114,14 @@ def _exact(spec: "RunSpec") -> "OverTime":
     """The exact solution, somewhat beyond convergence."""
     from dataclasses import replace
 
-    from linphase.dynamics.kinds import DynamicsConfig
+    from linphase.dynamics.self_consistent import SelfConsistent
     from linphase.runs.spec import RunConfig
-    from linphase.runs.stopping import StopConfig
+    from linphase.runs.stopping import Converged
     from linphase.runs.training import train_spec
 
     run, record = RunConfig(seed=spec.run.seed), spec.record.model_copy(update={"compare": "none"})
-    stop = StopConfig(train_error=spec.stop.train_error / 10)
-    mixed = replace(spec, dynamics=DynamicsConfig(kind="self_consistent"), stop=stop, record=record, run=run)
+    stop = Converged(train_error=getattr(spec.stop, "train_error", 1e-3) / 10)
+    mixed = replace(spec, dynamics=SelfConsistent(), stop=stop, record=record, run=run)
     return train_spec(mixed).trajectory
 
 
@@ -175,6 +175,7 @@ def _run_report(spec: "RunSpec", trained: Any) -> Iterator[str]:
         bulk = "no bulk" if share.bulk_active is None else f"{share.bulk_active:.0%} of the bulk"
         yield f"  active by {measure + ':':<11}{share.signal_active:.0%} of the signal, {bulk}"
     where = f"step {minimum.step}" if minimum.step is not None else f"time {minimum.time:.4g}"
-    ranks = f"stable rank {minimum.stable_rank:.3g}, rank {minimum.rank}"
+    found = minimum.observables
+    ranks = f"stable rank {found['stable_rank_at_min']:.3g}, rank {found['rank_at_min']}"
     yield f"smallest test error: {minimum.test_error:.4g} at {where}, {ranks}"
     yield f"at the end: train error {trained.train_error:.4g}, test error {trained.test_error:.4g}"

@@ -1,100 +1,56 @@
 """What to run: a TOML file becomes a validated `SweepConfig`, and that `RunSpec`s with stable ids.
 
-A configuration is checked completely before anything runs: `load_config` and `parse_config` collect every
-problem and raise one `ConfigError` with a line for each. What a key requires stands once, in words, as the
-description of its field; `linphase.config.grid` reads the axes.
+A configuration is checked completely before anything runs: `load_config` and `parse_config` collect every problem and
+raise one `ConfigError` with a line for each. What a key requires stands once, in words, as the description of its
+field; `linphase.config.grid` reads the axes.
 
-The grid has one variance axis (gamma_sigma2 or init_variance), one width axis (gamma_w or width) and any
-number of facets: keys of other sections by dotted name, such as "task.rank". A facet decides its key; a value
-that the key's own section gives is then not used.
+The grid has one variance axis (gamma_sigma2 or init_variance), one width axis (gamma_w or width) and any number of
+facets: keys of other sections by dotted name, such as "task.rank". A facet decides its key; a value that the key's own
+section gives is then not used. An axis may choose the kind of dynamics: then each cell has the keys of its kind.
 """
 
 import difflib
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
+from pydantic.fields import FieldInfo
 
 from linphase.config.conflicts import check_cells
 from linphase.config.grid import Axis, read_axis, size, write_out
-from linphase.config.keys import Key, Problems, dotted, show
+from linphase.config.keys import (
+    NAME,
+    REPLICATES,
+    VARIANCE_KEYS,
+    WIDTH_KEYS,
+    Key,
+    Members,
+    Problems,
+    all_keys,
+    axis_keys,
+    declared,
+    dotted,
+    fields_of,
+    show,
+)
+from linphase.config.plugins import Plugin, load, read_plugin
 from linphase.config.toml import flat_grid, override_with, plain, read_toml
-from linphase.dynamics.gradient_descent import PAPER_DIVISOR, PaperRate
-from linphase.dynamics.kinds import KEYS_OF_KIND, DynamicsConfig
+from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
-from linphase.model.network import MAX_WIDTH, Initialization, Start, power
-from linphase.model.section import canonical_json
+from linphase.model.network import Initialization, Start, power
+from linphase.model.section import Choice, Section, canonical_json
 from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
-from linphase.runs.spec import NUMERICS_VERSION, SECTIONS, SELECTORS, RunConfig, RunSpec
-from linphase.runs.stopping import KEYS_OF_RULE, StopConfig
-
-__all__ = [
-    "AXIS_KEYS",
-    "FACET_KEYS",
-    "KEYS",
-    "KEYS_OF_KIND",
-    "KEYS_OF_RULE",
-    "MAX_RUNS",
-    "MAX_WIDTH",
-    "NAME",
-    "NUMERICS_VERSION",
-    "PAPER_DIVISOR",
-    "REPLICATES",
-    "SECTIONS",
-    "START_KEYS",
-    "VARIANCE_KEYS",
-    "WIDTH_KEYS",
-    "DynamicsConfig",
-    "GridConfig",
-    "Initialization",
-    "PaperRate",
-    "RecordConfig",
-    "RunConfig",
-    "RunSpec",
-    "StopConfig",
-    "SweepConfig",
-    "TaskConfig",
-    "difference",
-    "load_config",
-    "parse_config",
-]
+from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
+from linphase.runs.stopping import Stop
 
 MAX_RUNS = 10**7
-VARIANCE_KEYS = ("gamma_sigma2", "init_variance")
-WIDTH_KEYS = ("gamma_w", "width")
-
 _Values = dict[str, tuple[Any, ...] | None]  # what each key is in the sweep; None where it is not as required
-
-KEYS = {
-    f"{section}.{name}": Key.of(field)
-    for section, model in SECTIONS.items()
-    for name, field in model.model_fields.items()
-}
-FACET_KEYS = {
-    key: value
-    for key, value in KEYS.items()
-    if key.startswith(("task.", "dynamics.", "stop.")) or key == "run.precision"
-}
-START_KEYS = {name: Key.of(field) for name, field in Start.model_fields.items()}
-REPLICATES = Key.of(
-    Field(ge=1, title="independent draws of task and start in every cell", description="an integer of at least 1"),
-    annotation=int,
-)
-AXIS_KEYS = START_KEYS | FACET_KEYS
-NAME = Key.of(
-    Field(
-        title="the results go to results/NAME unless --out says otherwise",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
-        description="1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter, a digit or _",
-    ),
-    annotation=str,
-)
 
 
 @dataclass(frozen=True)
@@ -110,15 +66,42 @@ _NOT_PREDICTED = ("dynamics", "stop", "run")  # axes of these sections mean noth
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """A validated sweep. Where an axis decides a key, the section holds the axis's first value."""
+    """A validated sweep.
+
+    keys holds the value of every key that some run of it uses, by its dotted name (task.rank); where an axis decides
+    a key, the axis's first value.
+    """
 
     name: str
-    task: TaskConfig
     grid: GridConfig
-    dynamics: DynamicsConfig
-    stop: StopConfig
-    record: RecordConfig
-    run: RunConfig
+    keys: Mapping[str, Any]
+    plugins: tuple[Plugin, ...] = ()
+    members: Members = field(default_factory=declared, compare=False, repr=False)
+
+    @property
+    def task(self) -> TaskConfig:
+        """The task of the first cell."""
+        return TaskConfig(**self._of("task"))
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """The dynamics of the first cell."""
+        section: Any = self._section_at("dynamics", {})
+        return section  # type: ignore[no-any-return]
+
+    @property
+    def stop(self) -> Stop:
+        """The stop rule of the first cell."""
+        section: Any = self._section_at("stop", {})
+        return section  # type: ignore[no-any-return]
+
+    @property
+    def record(self) -> RecordConfig:
+        return RecordConfig(**self._of("record"))
+
+    @property
+    def run(self) -> RunConfig:
+        return RunConfig(**self._of("run"))
 
     @property
     def cells(self) -> int:
@@ -139,26 +122,46 @@ class SweepConfig:
         return int(power(max(dimensions), max(widths)))
 
     def values(self, key: str) -> tuple[Any, ...]:
-        """The values a key such as `task.rank` takes in the sweep: those of its axis, or its single one."""
+        """The values a key such as `task.rank` takes in the sweep: those of its axis, or its single one.
+
+        None where no run of the sweep uses it.
+        """
         if key in self.grid.axes:
             return self.grid.axes[key]
-        section, name = key.split(".")
-        return (getattr(getattr(self, section), name),)
-
-    def uses(self, key: str) -> bool:
-        """Whether any run of the sweep uses a key such as `dynamics.tolerance`."""
-        section, _, name = key.partition(".")
-        if section not in SELECTORS:
-            return True
-        selector, keys_of = SELECTORS[section]
-        return any(name in keys_of[choice] for choice in self.values(selector))
+        return (self.keys[key],) if key in self.keys else ()
 
     def resolved(self) -> dict[str, Any]:
         """What decides the runs, defaults included and axes as lists, ready for JSON; `parse_config` reads it back."""
         grid: dict[str, Any] = {key: [_jsonable(value) for value in values] for key, values in self.grid.axes.items()}
-        sections = {section: getattr(self, section).model_dump() for section in SECTIONS}
-        del sections["run"]["max_time"]
-        return {"name": self.name, "grid": grid | {"replicates": self.grid.replicates}, **sections}
+        sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for key, value in self.keys.items():
+            section, _, name = key.partition(".")
+            if key != "run.max_time":
+                sections[section][name] = _jsonable(value)
+        resolved = {"name": self.name, "grid": grid | {"replicates": self.grid.replicates}, **sections}
+        return resolved | ({"plugins": self._told_plugins()} if self.plugins else {})
+
+    def _told_plugins(self) -> dict[str, Any]:
+        """What readers need of each plugin, which they do not load: its digest, and the kinds that it declares."""
+        told: dict[str, Any] = {plugin.name: {"digest": plugin.digest, "kinds": {}} for plugin in self.plugins}
+        for section, members in self._chosen().items():
+            for name, member in members.items():
+                for plugin in self.plugins:
+                    if member.__module__ == plugin.module:
+                        told[plugin.name]["kinds"][name] = {
+                            "section": section,
+                            "version": member.version,
+                            "keys": list(member.model_fields),
+                            "predicts": bool(getattr(member, "predicts", False)),
+                        }
+        return told
+
+    def _chosen(self) -> dict[str, dict[str, type[Choice]]]:
+        """The classes that some cell has, by section and name."""
+        return {
+            section: {name: self.members[section][name] for name in self.values(f"{section}.{family.selector}")}
+            for section, family in FAMILIES.items()
+        }
 
     @property
     def digest(self) -> str:
@@ -169,22 +172,23 @@ class SweepConfig:
         """The same cells as theory predicts them: kind "modes", taken to convergence, under the name NAME-theory."""
         resolved = self.resolved()
         grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in _NOT_PREDICTED}
-        stop = {"train_error": self.stop.train_error}
-        record = {**resolved["record"], "compare": "none"}
+        excess = self.values("stop.train_error")[:1]
         sections = {
             "task": resolved["task"],
             "grid": grid,
-            "stop": stop,
-            "record": record,
+            "stop": {"train_error": excess[0]} if excess else {},
+            "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed},
         }
-        return parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": "modes"}, **sections})
+        predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": "modes"}, **sections})
+        return replace(predicted, plugins=self.plugins)
 
     def expand(self) -> Iterator[RunSpec]:
         """The runs, one after the other: facets vary slowest, then variance, then width, then replicate."""
         (variance_key, variances), (width_key, widths), *facets = self.grid.axes.items()
         for facet in itertools.product(*(values for _, values in facets)):
-            sections = self._sections_at({key: value for (key, _), value in zip(facets, facet, strict=True)})
+            changes = {key: value for (key, _), value in zip(facets, facet, strict=True)}
+            sections: dict[str, Any] = {section: self._section_at(section, changes) for section in SECTIONS}
             dimension = sections["task"].dimension
             for variance, width in itertools.product(variances, widths):
                 initialization = Initialization.at(dimension, **{variance_key: variance, width_key: width})
@@ -192,15 +196,22 @@ class SweepConfig:
                 for replicate in range(self.grid.replicates):
                     yield RunSpec(initialization=initialization, start=start, replicate=replicate, **sections)
 
-    def _sections_at(self, facet: Mapping[str, Any]) -> dict[str, Any]:
-        """The sections with a facet's values in place."""
-        changes: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-        for key, value in facet.items():
-            section, name = key.split(".")
-            changes[section][name] = value
+    def _section_at(self, section: str, changes: Mapping[str, Any]) -> Section:
+        """A section with a facet's values in place; of a family the class that is chosen there, with its keys."""
+        values = self._of(section)
+        for key, value in changes.items():
+            where, _, name = key.partition(".")
+            if where == section:
+                values[name] = value
+        if section not in FAMILIES:
+            return SECTIONS[section](**values)
+        member = self.members[section][values[FAMILIES[section].selector]]
+        return member(**{name: values[name] for name in member.model_fields if name in values})
+
+    def _of(self, section: str) -> dict[str, Any]:
+        """The values of a section's keys, models as the tables they were."""
         return {
-            section: model(**getattr(self, section).model_dump() | changes[section])
-            for section, model in SECTIONS.items()
+            key.partition(".")[2]: _jsonable(value) for key, value in self.keys.items() if key.startswith(f"{section}.")
         }
 
 
@@ -212,89 +223,173 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     """Read and validate a TOML file, with overrides such as "task.rank=8" put in place of its values.
 
     An override's value is read as TOML and, where it is none, taken as a string. Its key is dotted as in
-    TOML, with quotes allowed: grid.task.rank=[1,2] and grid."task.rank"=[1,2] set the same axis.
+    TOML, with quotes allowed: grid.task.rank=[1,2] and grid."task.rank"=[1,2] set the same axis. Plugins that the
+    file names are loaded; their paths are relative to it.
 
     Raises
     ------
     ConfigError
         With one line for every problem: the file (or --set), the key, what is required and what was found.
     """
-    return _overridden(read_toml(Path(path)), Problems(str(path)), overrides)
+    return _overridden(read_toml(Path(path)), Problems(str(path)), overrides, Path(path).parent)
 
 
-def parse_config(mapping: Mapping[str, Any], source: str = "config", overrides: Iterable[str] = ()) -> SweepConfig:
+def parse_config(
+    mapping: Mapping[str, Any], source: str = "config", overrides: Iterable[str] = (), *, stored: bool = False
+) -> SweepConfig:
     """Validate a mapping with the keys of the TOML file; numpy arrays and scalars are welcome as values.
 
-    Overrides and errors are those of `load_config`.
+    stored: it stands in a results directory. Then nothing of it is loaded: a kind of a plugin is read as the data that
+    is stored of it, and keys that no kind uses any more are passed over. Overrides and errors are those of
+    `load_config`.
     """
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{source}: must be a table of keys, found {show(mapping)}")
-    return _overridden(plain(mapping), Problems(source), overrides)
+    return _overridden(plain(mapping), Problems(source), overrides, None if stored else Path())
 
 
-def _overridden(config: dict[str, Any], problems: Problems, overrides: Iterable[str]) -> SweepConfig:
+def _overridden(
+    config: dict[str, Any], problems: Problems, overrides: Iterable[str], folder: Path | None
+) -> SweepConfig:
     if isinstance(config.get("grid"), dict):
         config["grid"] = flat_grid(config["grid"], problems)
     for override in overrides:
         override_with(config, override, problems)
-    return _parse(config, problems)
+    told = config.pop("plugins", [])
+    if folder is None or isinstance(told, dict):
+        return _parse(config, problems, (), _as_data(told if isinstance(told, dict) else {}))
+    plugins = _plugins(told, problems, folder)
+    load(plugins)
+    return _parse(config, problems, plugins, declared())
 
 
-def _parse(mapping: Mapping[str, Any], problems: Problems) -> SweepConfig:
+def _plugins(told: Any, problems: Problems, folder: Path) -> tuple[Plugin, ...]:
+    """The plugins that a configuration names, read from their files."""
+    if not (isinstance(told, list) and all(isinstance(each, str) for each in told)):
+        problems.add(("plugins",), f'must be a list of files, such as ["my_dynamics.py"], found {show(told)}')
+        problems.raise_if_any()
+    plugins = tuple(read_plugin(folder / each) for each in told)
+    if len({plugin.name for plugin in plugins}) < len(plugins):
+        problems.add(("plugins",), f"must have different file names, found {show(told)}")
+        problems.raise_if_any()
+    return plugins
+
+
+def _as_data(told: Mapping[str, Any]) -> Members:
+    """The declared choices, and stand-ins for those that plugins declared and this process does not have."""
+    members = {section: dict(choices) for section, choices in declared().items()}
+    for plugin in told.values():
+        for name, kind in plugin["kinds"].items():
+            if name not in members[kind["section"]]:
+                members[kind["section"]][name] = _stand_in(kind["section"], name, kind)
+    return members
+
+
+def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
+    """A class that knows a kind's keys and id, and nothing else."""
+    keys: dict[str, Any] = {key: (Any, Field(default=None, title=key, description="a value")) for key in kind["keys"]}
+    member: Any = create_model(name, __base__=FAMILIES[section], **keys)
+    setattr(member, FAMILIES[section].selector, name)
+    member.version, member.predicts = kind["version"], kind["predicts"]
+    member.fixed_step = member.allows_paper_rule = True  # it was accepted when it ran
+    return member  # type: ignore[no-any-return]
+
+
+def _parse(mapping: Mapping[str, Any], problems: Problems, plugins: Sequence[Plugin], members: Members) -> SweepConfig:
     """Check everything, raise what is wrong, and only then build the configuration."""
-    _report_unknown(mapping, ("name", "grid", *SECTIONS), (), problems)
+    _report_unknown(mapping, ("name", "grid", "plugins", *SECTIONS), (), problems, members)
     if "name" in mapping:
-        name = NAME.check(mapping["name"], ("name",), problems)
+        name = Key.of(NAME, str).check(mapping["name"], ("name",), problems)
     else:
         problems.add(("name",), 'is required, found none. Example: name = "quickstart"')
-    values = _section_values(mapping, problems)
-    axes, replicates = _read_grid(mapping.get("grid", {}), problems)
+    axes, replicates = _read_grid(mapping.get("grid", {}), problems, members)
+    values = _section_values(mapping, axes, problems, members)
+    facets = axis_keys(members).keys() - Start.model_fields.keys()
     for key in axes:
         path = tuple(key.split("."))
-        if key in FACET_KEYS and problems.is_overridden(path):
+        if key in facets and problems.is_overridden(path):
             problems.add(path, f"has no effect, as grid.{key} is an axis; set grid.{key} instead")
     known = {key: entry for key, entry in (values | axes).items() if entry is not None}
-    check_cells(known, axes, problems)
+    check_cells(known, axes, problems, members)
     problems.raise_if_any()
     assert name is not None
     assert replicates is not None
-    sections: dict[str, Any] = {
-        section: model(**{field: known[f"{section}.{field}"][0] for field in model.model_fields})
-        for section, model in SECTIONS.items()
-    }
-    return SweepConfig(name[0], grid=GridConfig({key: known[key] for key in axes}, replicates[0]), **sections)
+    keys = {key: known[key][0] for key in known if "." in key}
+    grid = GridConfig({key: known[key] for key in axes}, replicates[0])
+    return SweepConfig(name[0], grid, keys, tuple(plugins), members)
 
 
-def _section_values(mapping: Mapping[str, Any], problems: Problems) -> _Values:
-    """The one value of every key of every section, the default where it is not given."""
+def _section_values(mapping: Mapping[str, Any], axes: _Values, problems: Problems, members: Members) -> _Values:
+    """The one value of every key that some run uses, the default where it is not given.
+
+    A key that a section gives and no run uses is checked all the same, as far as anybody knows it.
+    """
     values: _Values = {}
-    for section, model in SECTIONS.items():
+    for section in SECTIONS:
         table = mapping.get(section, {})
         if not isinstance(table, Mapping):
             problems.add((section,), f"must be a table, found {show(table)}")
             table = {}
-        _report_unknown(table, model.model_fields, (section,), problems)
-        for name, field in model.model_fields.items():
-            key = f"{section}.{name}"
-            given = name in table
-            values[key] = KEYS[key].check(table[name], (section, name), problems) if given else (field.default,)
+        fields = fields_of(section, members)
+        _report_unknown(table, fields, (section,), problems, members)
+        for name, field_ in fields.items():
+            key, path = f"{section}.{name}", (section, name)
+            users = _users(section, name, values, axes, members)
+            checked = [Key.of(each) for each in (users or {"": field_}).values()]
+            entry: tuple[Any, ...] | None = None
+            if name in table:
+                found = [each.check(table[name], path, problems) for each in checked]
+                entry = None if None in found else found[0]
+            else:
+                entry = _common_default(users or {"": field_}, path, problems, key in axes)
+            if users is None or users:
+                values[key] = entry
     return values
 
 
-def _read_grid(grid: Any, problems: Problems) -> tuple[_Values, tuple[int] | None]:
+def _users(section: str, name: str, values: _Values, axes: _Values, members: Members) -> dict[str, FieldInfo] | None:
+    """The field of a key in each of the chosen members of a family that has it; None where the key is no member's."""
+    if section not in FAMILIES or name == FAMILIES[section].selector:
+        return None
+    selector = f"{section}.{FAMILIES[section].selector}"
+    chosen = axes.get(selector) or values.get(selector) or ()
+    return {
+        choice: members[section][choice].model_fields[name]
+        for choice in chosen
+        if name in members[section][choice].model_fields
+    }
+
+
+def _common_default(
+    users: Mapping[str, FieldInfo], path: tuple[str, ...], problems: Problems, is_axis: bool
+) -> tuple[Any, ...] | None:
+    """The default of a key, which all kinds of the sweep must share."""
+    defaults = [field_.default for field_ in users.values()]
+    if any(field_.is_required() for field_ in users.values()):
+        if not is_axis:
+            problems.add(path, f"is required with {' and '.join(map(show, users))}, found none")
+        return None
+    if any(default != defaults[0] for default in defaults) and not is_axis:
+        told = " and ".join(f"{show(default)} with {show(kind)}" for kind, default in zip(users, defaults, strict=True))
+        problems.add(path, f"must be given, as its default is {told}, found none")
+        return None
+    return (defaults[0],)
+
+
+def _read_grid(grid: Any, problems: Problems, members: Members) -> tuple[_Values, tuple[int] | None]:
     """The values of every axis, in order, and the number of replicates."""
     if not isinstance(grid, Mapping):
         problems.add(("grid",), f"must be a table, found {show(grid)}")
         return {}, None
-    grid = flat_grid(grid, problems)
-    _report_unknown(grid, (*AXIS_KEYS, "replicates"), ("grid",), problems)
-    replicates = REPLICATES.check(grid.get("replicates", 1), ("grid", "replicates"), problems)
+    grid, known = flat_grid(grid, problems), axis_keys(members)
+    _report_unknown(grid, (*known, "replicates"), ("grid",), problems, members)
+    replicates = Key.of(REPLICATES, int).check(grid.get("replicates", 1), ("grid", "replicates"), problems)
     keys = [
         *_start_keys(grid, "variance", VARIANCE_KEYS, "gamma_sigma2 = { start = -3, stop = 0, num = 16 }", problems),
         *_start_keys(grid, "width", WIDTH_KEYS, "width = [16, 64, 256]", problems),
-        *(key for key in grid if key in FACET_KEYS),
+        *(key for key in grid if key in known and key not in Start.model_fields),
     ]
-    read = {key: read_axis(grid[key], AXIS_KEYS[key], ("grid", key), problems) for key in keys}
+    read = {key: read_axis(grid[key], Key.of(known[key]), ("grid", key), problems) for key in keys}
     axes: dict[str, Axis] = {key: axis for key, axis in read.items() if axis is not None}
     cells = math.prod(size(axis) for axis in axes.values())
     count = 1 if replicates is None else replicates[0]
@@ -321,17 +416,19 @@ def _start_keys(
     return given
 
 
-def _report_unknown(table: Mapping[str, Any], known: Iterable[str], path: tuple[str, ...], problems: Problems) -> None:
+def _report_unknown(
+    table: Mapping[str, Any], known: Iterable[str], path: tuple[str, ...], problems: Problems, members: Members
+) -> None:
     """Note every key that does not exist, with the one that may have been meant."""
-    known = list(known)
-    full_names = ["grid.replicates", *(f"grid.{key}" for key in START_KEYS), *KEYS]
+    known, every = list(known), all_keys(members)
+    full_names = ["grid.replicates", *(f"grid.{key}" for key in Start.model_fields), *every]
     for key in table:
         if key in known:
             continue
         found = show(table[key])
         close = [dotted((*path, name)) for name in difflib.get_close_matches(key, known, n=1)]
         meant = close or [name for name in full_names if name.endswith(f".{key}")]
-        if path == ("grid",) and key in KEYS:
+        if path == ("grid",) and key in every:
             text = f"cannot be an axis (task.*, dynamics.*, stop.* and run.precision can), found {found}"
         elif meant:
             text = f"is not a key, found {found}; did you mean {meant[0]}?"
@@ -346,17 +443,17 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     Both are resolved configurations. The grid's values, the replicates and the name may differ, and so may
     keys that one of the two does not use, such as a tolerance under gradient descent.
     """
-    before, after = parse_config(old, "the directory's config"), parse_config(new)
+    before, after = parse_config(old, "the directory's config", stored=True), parse_config(new, stored=True)
     lines = []
     for key in dict.fromkeys((*before.grid.axes, *after.grid.axes)):
         if key not in after.grid.axes:
             lines.append(f"grid.{key}: an axis in the directory, none in the config")
         elif key not in before.grid.axes:
             lines.append(f"grid.{key}: no axis in the directory, one in the config")
-    for key in KEYS:
-        if key in before.grid.axes or key in after.grid.axes or not (before.uses(key) and after.uses(key)):
+    for key in before.keys:
+        if key in before.grid.axes or key in after.grid.axes or key not in after.keys:
             continue
-        (was,), (now,) = before.values(key), after.values(key)
+        was, now = before.keys[key], after.keys[key]
         if was != now:
             lines.append(f"{key}: {_told(was)} in the directory, {_told(now)} in the config")
     return lines

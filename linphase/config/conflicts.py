@@ -2,33 +2,28 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
-from linphase.config.keys import Problems, show, show_some
+from pydantic import BaseModel
+
+from linphase.config.keys import Key, Members, Problems, show, show_some
 from linphase.model.network import MAX_WIDTH, is_normal, power
-from linphase.runs.spec import SELECTORS
+from linphase.runs.comparison import COMPARISONS
+from linphase.runs.spec import FAMILIES
+
+Known = Mapping[str, tuple[Any, ...]]  # the values each key takes, without the keys that are wrong in themselves
 
 
-def check_cells(known: Mapping[str, tuple[Any, ...]], axes: Iterable[str], problems: Problems) -> None:
-    """Note every axis that its section does not use, and every combination of values that cannot be run.
-
-    known: the values each key takes in the sweep, without the keys that are wrong in themselves.
-    """
+def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: Members) -> None:
+    """Note every axis that its section does not use, and every combination of values that cannot be run."""
     for key in axes:
-        section, _, name = key.partition(".")
-        if section not in SELECTORS:
-            continue
-        selector, keys_of = SELECTORS[section]
-        idle = [choice for choice in known.get(selector, ()) if name not in keys_of[choice]]
-        if idle:
-            text = f"must not be an axis with {selector} = {show(idle[0])}, which does not use it"
-            found = show(known.get(key, ()))
-            problems.add(("grid", key), f"{text} (the same runs would be repeated), found {found}")
+        _check_axis(key, known, problems, members)
     conflicts = [
         _rank_conflict(known),
-        _rule_conflict(known),
-        _compare_conflict(known),
+        _rule_conflict(known, members),
+        _compare_conflict(known, members),
         _width_conflict(known),
         _variance_conflict(known),
     ]
@@ -36,34 +31,61 @@ def check_cells(known: Mapping[str, tuple[Any, ...]], axes: Iterable[str], probl
         problems.add(("grid", key) if key in axes else tuple(key.split(".")), text)
 
 
-def _rank_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+def _check_axis(key: str, known: Known, problems: Problems, members: Members) -> None:
+    """Note an axis whose key one of the sweep's kinds does not use, or some value of which one does not take."""
+    section, _, name = key.partition(".")
+    if section not in FAMILIES or name == FAMILIES[section].selector:
+        return
+    selector = f"{section}.{FAMILIES[section].selector}"
+    chosen = {choice: members[section][choice] for choice in known.get(selector, ())}
+    idle = [choice for choice, member in chosen.items() if name not in member.model_fields]
+    if idle:
+        text = f"must not be an axis with {selector} = {show(idle[0])}, which does not use it"
+        found = show(known.get(key, ()))
+        problems.add(("grid", key), f"{text} (the same runs would be repeated), found {found}")
+        return
+    for member in chosen.values():
+        for value in known.get(key, ()):
+            plain = value.model_dump() if isinstance(value, BaseModel) else value
+            Key.of(member.model_fields[name]).check(plain, ("grid", key), problems)
+
+
+def _rank_conflict(known: Known) -> tuple[str, str] | None:
     smallest = min(known.get("task.dimension", ()), default=math.inf)
     ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
     return ("task.rank", f"must be at most task.dimension = {smallest}, found {show_some(ranks)}") if ranks else None
 
 
-def _rule_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
-    others = [kind for kind in known.get("dynamics.kind", ()) if kind != "gd"]
-    if others and "paper" in known.get("stop.rule", ()):
-        return (
-            "stop.rule",
-            f'must be "converged" with dynamics.kind = {show(others[0])}, found "paper", a rule for "gd"',
-        )
+def _rule_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """A stop rule that means nothing for a kind."""
+    for rule, kind in product(known.get("stop.rule", ()), known.get("dynamics.kind", ())):
+        stop, dynamics = members["stop"][rule], members["dynamics"][kind]
+        if not stop.fits(dynamics):  # type: ignore[attr-defined]
+            others = [name for name, each in members["stop"].items() if each.fits(dynamics)]  # type: ignore[attr-defined]
+            rest = [name for name, each in members["dynamics"].items() if stop.fits(each)]  # type: ignore[attr-defined]
+            return (
+                "stop.rule",
+                f"must be {_or(others)} with dynamics.kind = {show(kind)}, found {show(rule)}, a rule for {_or(rest)}",
+            )
     return None
 
 
-def _compare_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+def _compare_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """A comparison that means nothing for a kind."""
     compare = known.get("record.compare", ("none",))[0]
-    unfit = {
-        "self_consistent_euler": [kind for kind in known.get("dynamics.kind", ()) if kind != "gd"],
-        "self_consistent": [kind for kind in known.get("dynamics.kind", ()) if kind == "modes"],
-    }.get(compare)
-    if unfit:
-        return "record.compare", f'must be "none" with dynamics.kind = {show(unfit[0])}, found {show(compare)}'
+    for kind in known.get("dynamics.kind", ()):
+        dynamics: Any = members["dynamics"][kind]
+        if not COMPARISONS[compare].fits(dynamics):
+            others = [name for name, each in COMPARISONS.items() if each.fits(dynamics)]
+            return "record.compare", f"must be {_or(others)} with dynamics.kind = {show(kind)}, found {show(compare)}"
     return None
 
 
-def _width_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(map(show, names))
+
+
+def _width_conflict(known: Known) -> tuple[str, str] | None:
     # d^x is furthest from 1 at the largest d: all cells hold where those of the largest d do.
     d = max(known.get("task.dimension", ()), default=2)
     wide = [x for x in known.get("gamma_w", ()) if not power(d, x) <= MAX_WIDTH]
@@ -71,7 +93,7 @@ def _width_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | N
     return ("gamma_w", f"must be at most {limit}, found {show_some(wide)}") if wide else None
 
 
-def _variance_conflict(known: Mapping[str, tuple[Any, ...]]) -> tuple[str, str] | None:
+def _variance_conflict(known: Known) -> tuple[str, str] | None:
     d = max(known.get("task.dimension", ()), default=2)
     key = "gamma_sigma2" if "gamma_sigma2" in known else "init_variance"
     variances = {x: power(d, x) if key == "gamma_sigma2" else x for x in known.get(key, ())}

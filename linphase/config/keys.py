@@ -1,15 +1,18 @@
-"""Keys of the configuration: what each requires, and the problems found."""
+"""Keys of the configuration: which there are, what each requires, and the problems found."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_origin
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeAlias, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from linphase.errors import ConfigError
-from linphase.model.section import STRICT
+from linphase.model.network import Start
+from linphase.model.section import STRICT, Choice
+from linphase.runs.spec import FAMILIES, SECTIONS
 
 Path: TypeAlias = tuple[str | int, ...]  # of a key in the configuration, such as ("grid", "task.rank", 1)
 
@@ -54,11 +57,15 @@ class Key:
     takes_numbers: bool
 
     @classmethod
-    def of(cls, field: FieldInfo, annotation: Any = None) -> Self:
+    def of(cls, field: FieldInfo, annotation: Any = None) -> "Key":
         """The key behind a pydantic field, whose description is the requirement in words."""
-        annotation = annotation or field.annotation
-        adapter = TypeAdapter(Annotated[annotation, field], config=STRICT)
-        return cls(adapter, field.description or "", annotation is int, get_origin(annotation) is not Literal)
+        known = _known.get(id(field))
+        if known is None or known[0] is not field:  # an adapter takes its time to be made
+            annotation = annotation or field.annotation
+            adapter = TypeAdapter(Annotated[annotation, field], config=STRICT)
+            plain = get_origin(annotation) is not Literal
+            known = _known[id(field)] = field, cls(adapter, field.description or "", annotation is int, plain)
+        return known[1]
 
     def read(self, value: object) -> tuple[Any] | None:
         """The validated value in a tuple of one; None if it is not as required."""
@@ -73,6 +80,9 @@ class Key:
         if read is None:
             problems.add(path, f"must be {self.requirement}, found {show(value)}")
         return read
+
+
+_known: dict[int, tuple[FieldInfo, Key]] = {}
 
 
 def dotted(path: Path) -> str:
@@ -103,3 +113,77 @@ def show_some(values: Sequence[object]) -> str:
     """The first few of many values."""
     more = f" and {len(values) - 3} more" if len(values) > 3 else ""
     return ", ".join(show(value) for value in values[:3]) + more
+
+
+# ------------------------------------------------------------------------------------------------ which there are
+
+
+VARIANCE_KEYS = ("gamma_sigma2", "init_variance")
+WIDTH_KEYS = ("gamma_w", "width")
+REPLICATES: FieldInfo = Field(
+    ge=1, title="independent draws of task and start in every cell", description="an integer of at least 1"
+)
+NAME: FieldInfo = Field(
+    title="the results go to results/NAME unless --out says otherwise",
+    pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
+    description="1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter, a digit or _",
+)
+_AXES = ("task", "dynamics", "stop")  # sections any of whose keys can be an axis
+
+Members = Mapping[str, Mapping[str, type[Choice]]]  # the classes a family's selector chooses from, by section
+
+
+def declared() -> Members:
+    """The choices that are declared in this process, now."""
+    return {section: dict(family.members) for section, family in FAMILIES.items()}
+
+
+def fields_of(section: str, members: Members) -> dict[str, FieldInfo]:
+    """The keys of a section: of a family its selector, and those of any of its members."""
+    if section not in FAMILIES:
+        return dict(SECTIONS[section].model_fields)
+    family = FAMILIES[section]
+    fields: dict[str, FieldInfo] = {}
+    for member in members[section].values():
+        fields |= {name: field for name, field in member.model_fields.items() if name not in fields}
+    return {family.selector: _selector(section, tuple(members[section]), tuple(members[section].values())), **fields}
+
+
+def users_of(key: str, members: Members) -> tuple[str, ...]:
+    """The choices of a family that use a key, such as ("gd",) for `dynamics.update`; none where all do."""
+    section, _, name = key.partition(".")
+    if section not in FAMILIES or name == FAMILIES[section].selector:
+        return ()
+    users = tuple(choice for choice, member in members[section].items() if name in member.model_fields)
+    return () if len(users) == len(members[section]) else users
+
+
+def all_keys(members: Members) -> dict[str, FieldInfo]:
+    """Every key of every section, by its dotted name."""
+    return {f"{section}.{name}": field for section in SECTIONS for name, field in fields_of(section, members).items()}
+
+
+def axis_keys(members: Members) -> dict[str, FieldInfo]:
+    """The keys that can be an axis: those of the start, and by their dotted names those that decide numbers."""
+    facets = {
+        key: field
+        for key, field in all_keys(members).items()
+        if key.partition(".")[0] in _AXES or key == "run.precision"
+    }
+    return {**Start.model_fields, **facets}
+
+
+@lru_cache(maxsize=64)
+def _selector(section: str, names: tuple[str, ...], classes: tuple[type[Choice], ...]) -> FieldInfo:
+    """The key that chooses the class of a section."""
+    told = "; ".join(
+        f'"{name}": {_first_sentence(each.__doc__ or "")}' for name, each in zip(names, classes, strict=True)
+    )
+    quoted = [f'"{name}"' for name in names]
+    choices = f"{', '.join(quoted[:-1])} or {quoted[-1]}" if len(quoted) > 1 else quoted[0]
+    choice: Any = Literal[names]
+    return FieldInfo(annotation=choice, default=FAMILIES[section].default, title=told, description=choices)
+
+
+def _first_sentence(doc: str) -> str:
+    return " ".join(doc.strip().partition("\n\n")[0].split()).removesuffix(".")

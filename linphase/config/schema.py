@@ -8,9 +8,23 @@ from collections.abc import Mapping
 from textwrap import TextWrapper
 from typing import Any
 
-from linphase.config.config import FACET_KEYS, KEYS, NAME, REPLICATES, START_KEYS, VARIANCE_KEYS, WIDTH_KEYS
-from linphase.config.keys import Key, show
-from linphase.runs.spec import SECTIONS, SELECTORS
+from pydantic.fields import FieldInfo
+
+from linphase.config.keys import (
+    NAME,
+    REPLICATES,
+    VARIANCE_KEYS,
+    WIDTH_KEYS,
+    Key,
+    all_keys,
+    axis_keys,
+    declared,
+    fields_of,
+    show,
+    users_of,
+)
+from linphase.model.network import Start
+from linphase.runs.spec import FAMILIES, SECTIONS
 
 SCHEMA_FILE = "linphase.schema.json"
 STARTER_FILE = "sweep.toml"
@@ -27,13 +41,19 @@ def config_schema() -> Schema:
     It knows keys, types and bounds. What must hold between keys, such as a rank of at most the dimension, only
     `linphase.load_config` knows.
     """
+    keys = all_keys(declared())
     sections = {
         section: _table(
-            {name: _key_schema(f"{section}.{name}", KEYS[f"{section}.{name}"]) for name in model.model_fields}
+            {key.partition(".")[2]: _key_schema(key, keys[key]) for key in keys if key.startswith(f"{section}.")}
         )
-        for section, model in SECTIONS.items()
+        for section in SECTIONS
     }
-    properties = {"name": _key_schema("name", NAME), "grid": _grid_schema(), **sections}
+    properties = {
+        "name": _key_schema("name", NAME, str),
+        "plugins": _PLUGINS,
+        "grid": _grid_schema(),
+        **sections,
+    }
     return {
         "$schema": _DRAFT,
         "title": "A sweep of linphase",
@@ -49,12 +69,18 @@ def config_schema_text() -> str:
 
 def used_with(key: str) -> str:
     """Which choices of its section use a key, such as `dynamics.kind = "gd"`; empty where all do."""
-    section, _, name = key.partition(".")
-    if section not in SELECTORS:
+    users = users_of(key, declared())
+    if not users:
         return ""
-    selector, keys_of = SELECTORS[section]
-    choices = [choice for choice, names in keys_of.items() if name in names]
-    return "" if len(choices) == len(keys_of) else f"{selector} = {' or '.join(map(show, choices))}"
+    section = key.partition(".")[0]
+    return f"{section}.{FAMILIES[section].selector} = {' or '.join(map(show, users))}"
+
+
+_PLUGINS = {
+    "description": "Python files that declare observables, dynamics or panels of your own, relative to this file.",
+    "type": "array",
+    "items": {"type": "string"},
+}
 
 
 def _table(properties: Mapping[str, Schema]) -> Schema:
@@ -63,13 +89,14 @@ def _table(properties: Mapping[str, Schema]) -> Schema:
 
 def _grid_schema() -> Schema:
     """The axes: a variance key, a width key, and facets as quoted names or in tables."""
-    axes = {name: _axis_schema(name, key) for name, key in START_KEYS.items()}
-    facets = {key: _axis_schema(key, value) for key, value in FACET_KEYS.items()}
+    schemas = {name: _axis_schema(name, field) for name, field in axis_keys(declared()).items()}
+    axes = {name: schemas[name] for name in Start.model_fields}
+    facets = {name: schema for name, schema in schemas.items() if name not in axes}
     tables: dict[str, dict[str, Schema]] = {}
     for key, schema in facets.items():
         section, _, name = key.partition(".")
         tables.setdefault(section, {})[name] = schema
-    replicates = {"replicates": _key_schema("replicates", REPLICATES) | {"default": 1}}
+    replicates = {"replicates": _key_schema("replicates", REPLICATES, int) | {"default": 1}}
     nested = {section: _table(entries) for section, entries in tables.items()}
     return {
         **_table({**axes, **facets, **replicates, **nested}),
@@ -78,8 +105,8 @@ def _grid_schema() -> Schema:
     }
 
 
-def _axis_schema(name: str, key: Key) -> Schema:
-    schema = _key_schema(name, key)
+def _axis_schema(name: str, field: FieldInfo) -> Schema:
+    schema, key = _key_schema(name, field), Key.of(field)
     schema.pop("default", None)
     description = f"{schema.pop('description')} {_AXIS if key.takes_numbers else 'One value or a list of values'}."
     choices = schema.pop("anyOf", None) or [schema]
@@ -91,9 +118,9 @@ def _axis_schema(name: str, key: Key) -> Schema:
     return {"description": description, "anyOf": shapes}
 
 
-def _key_schema(name: str, key: Key) -> Schema:
+def _key_schema(name: str, field: FieldInfo, annotation: Any = None) -> Schema:
     """What pydantic says of a key, as a schema without references; TOML has no null."""
-    schema = key.adapter.json_schema()
+    schema = Key.of(field, annotation).adapter.json_schema()
     definitions = schema.pop("$defs", {})
     meaning, required = schema.pop("title"), schema.pop("description")
     if "anyOf" in schema:
@@ -149,9 +176,9 @@ _COMMENT = TextWrapper(width=120, initial_indent="# ", subsequent_indent="# ")
 def starter() -> str:
     """A commented configuration to begin with: a small sweep, and every other key with its default."""
     lines = [_STARTER]
-    for section, model in SECTIONS.items():
+    for section in SECTIONS:
         lines.append(f"[{section}]")
-        for name, field in model.model_fields.items():
+        for name, field in fields_of(section, declared()).items():
             key = f"{section}.{name}"
             use = used_with(key)
             lines += _COMMENT.wrap(f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import floor, log
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from linphase.diagram.looks import Array
 from linphase.errors import LinphaseError
 from linphase.model.regime import CRITERIA, Cuts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNFINISHED = ("diverged", "failed")
 THEORIES = ("modes", "self_consistent")  # dynamics.kind
@@ -203,3 +205,18 @@ def _balanced_span(numbers: Array) -> Span:
 def _extend(numbers: Array, low: float, high: float) -> Extend:
     below, above = bool(numbers.min() < low), bool(numbers.max() > high)
     return "both" if below and above else "min" if below else "max" if above else "neither"
+
+
+def looks() -> dict[str, dict[str, str]]:
+    """Name, title, formula, scale and colours of the panel of each column, for the files that hold it."""
+    return {
+        panel.column: {
+            "panel": panel.name,
+            "title": panel.title,
+            "formula": panel.formula,
+            "scale": panel.scale,
+            "colors": panel.colormap,
+        }
+        for panel in PANELS.values()
+        if panel.column is not None
+    }

@@ -1,1 +1,4 @@
-"""How a network trains: one module a dynamics, each an iterator of states (time, step, weights)."""
+"""How a network trains: one module a dynamics, one class its everything. Importing the room declares them, in order."""
+
+# isort: off
+from linphase.dynamics import base, gradient_flow, gradient_descent, self_consistent, modes  # noqa: F401

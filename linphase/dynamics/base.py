@@ -1,14 +1,18 @@
-"""What every dynamics is: something that, from a task and a start, yields the states of training."""
+"""What every dynamics is: from a task and a start it yields the states of training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights
-from linphase.model.task import Task
+from linphase.model.registry import Registry
+from linphase.model.section import Choice
+from linphase.model.task import Task, TaskConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +26,75 @@ class State:
     residual: NDArray[np.floating]  # G = W2 W1 - Y
 
 
-class Dynamics(Protocol):
-    """A way of training. `states` begins with the start and ends when the dynamics' own budget is spent."""
+# A key that the kinds without steps of their own share.
+MAX_EVALUATIONS: Any = Field(
+    default=100_000,
+    ge=1,
+    le=10**9,
+    title="budget of gradient evaluations; a run that spends it has the status step_limit",
+    description="an integer from 1 to 10^9",
+)
+
+
+class Planned(Protocol):
+    """What an estimate of a run's cost may look at: a run specification."""
 
     @property
-    def continuous(self) -> bool:
-        """Whether the network exists between the yielded states (a flow) or not (descent in steps)."""
-        ...
+    def task(self) -> TaskConfig: ...
+    @property
+    def initialization(self) -> Initialization: ...
+    @property
+    def stop(self) -> Any: ...
 
-    def reachable_rank(self, task: Task, weights: Weights) -> int:
-        """The largest rank that A can have."""
-        ...
+
+class Dynamics(Choice):
+    """A way of training: a frozen class whose fields are its keys in `[dynamics]`, named by `kind`.
+
+    `states` begins with the start and ends when the dynamics' own budget is spent; whatever else a run needs (the stop
+    rule, the recorder, the smallest test error, the regimes) is done around it. The weights it gets are reduced to
+    width at most d_in + d_out, which is exact for rules that act on the layers by matrix products.
+
+    Examples
+    --------
+    >>> class Halved(Dynamics, kind="halved"):
+    ...     def states(self, task, weights, initialization):
+    ...         for step in range(100):
+    ...             yield State(float(step), step, step + 1, weights, weights.product() - task.target)
+    ...             weights = Weights(weights.W1 / 2, weights.W2)
+    """
+
+    selector: ClassVar[str] = "kind"
+    default: ClassVar[str] = "flow"
+    members: ClassVar[Registry[type["Dynamics"]]] = Registry("dynamics")
+    kind: ClassVar[str]
+
+    continuous: ClassVar[bool] = False  # the network exists between two states (a flow), too
+    moves_weights: ClassVar[bool] = True  # the states' weights are the start's own, moved
+    fixed_step: ClassVar[bool] = False  # every step takes the same time, `rate`
+    allows_paper_rule: ClassVar[bool] = False  # the paper's stop rule means something for it
+    predicts: ClassVar[bool] = False  # theory's answer for a cell, without states
+
+    def __init_subclass__(cls, kind: str | None = None, **others: Any) -> None:
+        super().__init_subclass__(**others)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, kind: str | None = None, **others: Any) -> None:
+        super().__pydantic_init_subclass__(**others)
+        if kind is not None:  # cloudpickle builds a class again without keywords
+            cls.declare(kind)
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the state at time 0 and after each step."""
-        ...
+        raise LinphaseError(f"dynamics {self.kind!r}: a method `states` is required, found none")
+
+    def reachable_rank(self, task: Task, weights: Weights) -> int:
+        """The largest rank that A can have: that of the width."""
+        return min(*task.shape, weights.width)
+
+    def rate(self, task: Task, initialization: Initialization) -> float | None:
+        """The learning rate, stored with the run; None where there is none."""
+        return None
+
+    def evaluations(self, spec: Planned) -> float:
+        """About how many gradient evaluations a run takes: it decides batches and the progress bar, never a number."""
+        return 200

@@ -1,26 +1,29 @@
-"""Gradient descent on 1/2 ||W2 W1 - Y||_F^2 with a constant learning rate (theory.md sections 1 and 2)."""
+"""Gradient descent on 1/2 ||W2 W1 - Y||_F^2 with a constant learning rate (docs/theory.md, "The paper's protocol")."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Literal, TypeGuard
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from scipy.linalg import get_blas_funcs
 
-from linphase.dynamics.base import State
-from linphase.errors import LinphaseError
+from linphase.dynamics.base import Dynamics, Planned, State
 from linphase.model.network import Initialization, Weights
-from linphase.model.section import Section
+from linphase.model.section import STRICT
 from linphase.model.task import Task
 
-PAPER_DIVISOR = 50  # eta = 1/(50 ...): theory.md section 2
+PAPER_DIVISOR = 50  # eta = 1/(50 ...)
 
 
-class PaperRate(Section):
+class PaperRate(BaseModel):
     """The paper's learning rate with another divisor in place of 50: `learning_rate = { paper = 5 }`."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", **STRICT)
+
     paper: float = Field(gt=0)
+
+    def __str__(self) -> str:
+        return f"paper/{repr(self.paper).removesuffix('.0')}"
 
 
 def _plain_rate(rate: object) -> object:
@@ -31,10 +34,6 @@ def _plain_rate(rate: object) -> object:
 _Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | PaperRate, AfterValidator(_plain_rate)]
 
 
-def _short(value: float) -> str:
-    return repr(value).removesuffix(".0")
-
-
 def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:
     """The paper's learning rate: 1/(50 c) where gamma_w + gamma_sigma2 > 1, else 1/(50 ||A*||_op)."""
     if initialization.gamma_w + initialization.gamma_sigma2 > 1:
@@ -42,32 +41,36 @@ def paper_learning_rate(task: Task, initialization: Initialization, divisor: flo
     return 1 / (divisor * task.signal_op_norm)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+class GradientDescent(Dynamics, kind="gd"):
+    """Gradient descent.
 
+    W1 <- W1 - eta W2^T G, W2 <- W2 - eta G W1^T with G = W2 W1 - Y; time = eta * step.
 
-@dataclass(frozen=True)
-class GradientDescent:
-    """W1 <- W1 - eta W2^T G, W2 <- W2 - eta G W1^T with G = W2 W1 - Y; time = eta * step.
-
-    learning_rate: "auto" is 1/(50 max(c, ||Y||_op)); "paper" the paper's, PaperRate(5) the same with another
+    learning_rate: "auto" is 1/(50 max(c, ||Y||_op)); "paper" the paper's, PaperRate(paper=5) the same with another
     divisor; or a number. update: "simultaneous" moves both layers from the old weights; "alternating", as the
-    paper's code, moves W2 with the new W1 and the old residual.
+    paper's code, moves W2 with the new W1 and the old residual. Source: docs/theory.md, "The paper's protocol".
     """
 
-    learning_rate: float | str | PaperRate = "auto"
-    update: str = "simultaneous"
-    max_steps: int = 100_000
-    continuous = False
+    fixed_step: ClassVar[bool] = True
+    allows_paper_rule: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        rate = self.learning_rate
-        if not (isinstance(rate, PaperRate) or rate in ("auto", "paper") or (_is_number(rate) and rate > 0)):
-            raise LinphaseError(
-                f'learning_rate must be "auto", "paper", PaperRate(divisor) or a number above 0, found {rate!r}'
-            )
-        if self.update not in ("simultaneous", "alternating"):
-            raise LinphaseError(f'update must be "simultaneous" or "alternating", found {self.update!r}')
+    learning_rate: _Rate = Field(
+        default="auto",
+        title='"auto" is 1/(50 max(c, ||Y||_op)), "paper" the paper\'s rule, { paper = 5 } the same with 5 for 50',
+        description='"auto", "paper", { paper = DIVISOR } or a number above 0',
+    )
+    update: Literal["simultaneous", "alternating"] = Field(
+        default="simultaneous",
+        title='"simultaneous" moves both layers from the old weights, "alternating", the paper\'s, W2 with the new W1',
+        description='"simultaneous" or "alternating"',
+    )
+    max_steps: int = Field(
+        default=100_000,
+        ge=1,
+        le=10**9,
+        title="budget of steps; a run that spends it has the status step_limit",
+        description="an integer from 1 to 10^9",
+    )
 
     def rate(self, task: Task, initialization: Initialization) -> float:
         """The learning rate as a number."""
@@ -80,9 +83,8 @@ class GradientDescent:
             return float(1 / (50 * max(initialization.threshold, S[0])))
         return float(self.learning_rate)
 
-    def reachable_rank(self, task: Task, weights: Weights) -> int:
-        """That of the width."""
-        return min(*task.shape, weights.width)
+    def evaluations(self, spec: Planned) -> float:
+        return min(spec.stop.usual_steps or 20_000, self.max_steps)
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the start and the state after each of at most max_steps steps.

@@ -1,17 +1,18 @@
-"""Gradient flow to convergence by a stabilized explicit method (theory.md section 4).
+"""Gradient flow to convergence by a stabilized explicit method (docs/theory.md, "The integrator of the flow").
 
 dW1/dt = -W2^T G, dW2/dt = -G W1^T with G = W2 W1 - Y. The flow is stiff, with real rates up to about 2 c or 2 s_1(Y):
 Runge-Kutta-Chebyshev steps of order 2 take as many stages as their length asks for.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.linalg import get_blas_funcs
 
-from linphase.dynamics.base import State
+from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
 from linphase.dynamics.chebyshev import stages, stages_for
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights
@@ -29,26 +30,27 @@ _GROWTH = (0.1, 10.0)
 _PROBES = 16
 
 
-@dataclass(frozen=True)
-class GradientFlow:
-    """The flow with a relative error of at most `tolerance` in A and in the weights, a step.
+class GradientFlow(Dynamics, kind="flow"):
+    """Gradient flow, with a relative error of at most `tolerance` a step, in A and in the weights.
 
     ||dA||_F <= tolerance max(||A||_F, ||Y||_F) and ||dW||_F <= tolerance ||W||_F, dA = W2 dW1 + dW2 W1. The bound on
     A matters where the weights are huge (lazy), the bound on W where A is small. Ends after max_evaluations
     gradient evaluations.
     """
 
-    tolerance: float = 1e-3
-    max_evaluations: int = 100_000
-    continuous = True
+    continuous: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if not 0 < self.tolerance <= 0.1:
-            raise LinphaseError(f"tolerance must be above 0 and at most 0.1, found {self.tolerance!r}")
+    tolerance: float = Field(
+        default=1e-3,
+        gt=0,
+        le=0.1,
+        title="relative error of a step, in A and in the weights",
+        description="a number above 0 and at most 0.1",
+    )
+    max_evaluations: int = MAX_EVALUATIONS
 
-    def reachable_rank(self, task: Task, weights: Weights) -> int:
-        """That of the width."""
-        return min(*task.shape, weights.width)
+    def evaluations(self, spec: Planned) -> float:
+        return min(200, self.max_evaluations)
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the start and the state after each accepted step.

@@ -5,11 +5,11 @@ sample the exact solution, close enough for every phase to be seen and interpola
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from linphase.dynamics.base import State
+from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
 from linphase.model.network import Initialization, Weights
 from linphase.model.task import Task
 from linphase.theory.matrix import SelfConsistentSolution
@@ -19,21 +19,25 @@ _MOVE = 0.05
 _GROWTH = 1.25
 
 
-@dataclass(frozen=True)
-class SelfConsistent:
-    """The self-consistent dynamics of the start's A with threshold c = sigma2 * width, sampled in time.
+class SelfConsistent(Dynamics, kind="self_consistent"):
+    """Theory from the network's own A at the start: the self-consistent dynamics with c = sigma2 * width.
 
     The states' weights are those of the 2c-balanced network that follows it: W2 W1 is A, and the learning rate of a
     mode, u^T C2 u + v^T C1 v, that of the equation; C1 and C2 apart are shifted by -c and c. Ends after
     max_evaluations moments.
     """
 
-    max_evaluations: int = 100_000
-    continuous = True
+    continuous: ClassVar[bool] = True
+    moves_weights: ClassVar[bool] = False
+
+    max_evaluations: int = MAX_EVALUATIONS
 
     def reachable_rank(self, task: Task, weights: Weights) -> int:
         """Full: the equation knows the width only through c."""
         return min(task.shape)
+
+    def evaluations(self, spec: Planned) -> float:
+        return min(150, self.max_evaluations)
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the state at time 0 and at moments after it."""
@@ -46,6 +50,6 @@ class SelfConsistent:
             G = mixed.product() - Y
             yield State(time, moment, moment + 1, mixed, G)
             size = max(float(np.linalg.norm(Y)), float(np.linalg.norm(G + Y)))
-            speed = float(np.linalg.norm(mixed.W2 @ (mixed.W2.T @ G) + (G @ mixed.W1.T) @ mixed.W1))
+            speed = float(np.linalg.norm(mixed.velocity(G)))
             longest: float = (_GROWTH - 1) * time if time else 0.01 / largest_rate
             time += min(longest, _MOVE * size / max(speed, np.finfo(float).tiny))

@@ -1,4 +1,4 @@
-"""The tangent kernel of the network, and how it moves: pure functions (theory.md section 6).
+"""The tangent kernel of the network: a pure description of how A moves (docs/theory.md, "Observables").
 
 Under gradient flow dA/dt = -Theta[G] with Theta: G -> C2 G + G C1, C1 = W1^T W1 and C2 = W2 W2^T. As a matrix on the
 columns of G, stacked, Theta = I_{d_in} (x) C2 + C1 (x) I_{d_out} has (d_out d_in)^2 entries; nothing here builds it.
@@ -32,6 +32,12 @@ class Kernel:
         change: Array = self.C2 @ G + G @ self.C1
         return change
 
+    def __sub__(self, other: "Kernel") -> "Kernel":
+        return Kernel(self.C1 - other.C1, self.C2 - other.C2)
+
+    def __truediv__(self, scale: float) -> "Kernel":
+        return Kernel(self.C1 / scale, self.C2 / scale)
+
 
 def kernel_product(first: Kernel, second: Kernel) -> float:
     """<Theta, Theta'> = d_out <C1, C1'> + d_in <C2, C2'> + tr C1 tr C2' + tr C2 tr C1', the Frobenius product."""
@@ -53,35 +59,3 @@ def kernel_norm(kernel: Kernel) -> float:
     around1, around2 = C1 - t1 / d_in * np.eye(d_in), C2 - t2 / d_out * np.eye(d_out)
     traces = (d_out * t1 + d_in * t2) ** 2 / (d_in * d_out)
     return float(np.sqrt(d_out * np.vdot(around1, around1) + d_in * np.vdot(around2, around2) + traces))
-
-
-def kernel_change(kernel: Kernel, start: Kernel) -> float:
-    """||Theta - Theta_0||_F/||Theta_0||_F: 0 where the kernel never moved (lazy)."""
-    return kernel_norm(_combination(kernel, 1.0, start, 1.0)) / kernel_norm(start)
-
-
-def kernel_distance(kernel: Kernel, start: Kernel) -> float:
-    """1 - cos(Theta, Theta_0), in [0, 1], by how much the kernel turned (Fort et al. 2020).
-
-    Computed as half of ||Theta/||Theta|| - Theta_0/||Theta_0|| ||^2, which keeps its digits where it is small.
-    """
-    turned = _combination(kernel, kernel_norm(kernel), start, kernel_norm(start))
-    return kernel_norm(turned) ** 2 / 2
-
-
-def target_alignment(kernel: Kernel, target: Array) -> float:
-    """<Y, Theta[Y]>/(||Theta||_F ||Y||_F^2), in [0, 1]: movement alone is not learning.
-
-    (d_out d_in)^(-1/2) where Theta is a multiple of the identity, larger where the layers have grown along Y: up to
-    (2/(d + 1))^(1/2) for a square Y of one mode that both layers carry equally and alone. 0 for Y = 0. target Y is
-    (d_out, d_in).
-    """
-    square = float(np.vdot(target, target))
-    if square == 0:
-        return 0.0
-    return float(np.vdot(target, kernel.apply(target))) / (kernel_norm(kernel) * square)
-
-
-def _combination(first: Kernel, first_scale: float, second: Kernel, second_scale: float) -> Kernel:
-    """first/first_scale - second/second_scale."""
-    return Kernel(first.C1 / first_scale - second.C1 / second_scale, first.C2 / first_scale - second.C2 / second_scale)

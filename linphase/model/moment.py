@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from linphase.errors import LinphaseError
 from linphase.model.kernel import Kernel
 from linphase.model.network import Weights
+from linphase.model.registry import Registry
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
@@ -96,11 +97,6 @@ class Observable:
         return self.measure.__name__
 
     @property
-    def place(self) -> str:
-        """Where it is declared."""
-        return f"{self.measure.__module__}.{self.measure.__qualname__}"
-
-    @property
     def is_integer(self) -> bool:
         """Whether its values are counts, by the function's return annotation."""
         given = get_type_hints(self.measure).get("return", float)
@@ -122,7 +118,7 @@ class Observable:
         return self.measure(moment)
 
 
-OBSERVABLES: dict[str, Observable] = {}  # by name, in the order of their declaration
+OBSERVABLES: Registry[Observable] = Registry("observable")
 
 
 def observable(
@@ -167,26 +163,22 @@ def observable(
 
     def declare(measure: Measure) -> Measure:
         one = Observable(measure, meaning, unit, tuple(at), tuple(needs), panel, title, formula)
-        _check(one)
-        OBSERVABLES[one.name] = one
+        place = f"{measure.__module__}.{measure.__qualname__}"
+        _check(one, place)
+        OBSERVABLES.declare(one.name, one, place)
         return measure
 
     return declare
 
 
-def _check(one: Observable) -> None:
-    earlier = OBSERVABLES.get(one.name)
-    if earlier is not None and earlier.place != one.place:
-        raise LinphaseError(
-            f"observable {one.name}: a name of its own is required, found {one.place} and {earlier.place}. Rename one"
-        )
+def _check(one: Observable, place: str) -> None:
     for what, given, known in (("at", one.at, tuple(_COLUMNS)), ("needs", one.needs, ("weights", "kernel", "start"))):
         if strange := [each for each in given if each not in known]:
             raise LinphaseError(
-                f"observable {one.name}: {what} must be some of {', '.join(known)}, found {strange[0]!r} ({one.place})"
+                f"observable {one.name}: {what} must be some of {', '.join(known)}, found {strange[0]!r} ({place})"
             )
     if not one.at:
-        raise LinphaseError(f"observable {one.name}: at must name one moment at least, found none ({one.place})")
+        raise LinphaseError(f"observable {one.name}: at must name one moment at least, found none ({place})")
 
 
 def measured(moment: Moment, at: At) -> dict[str, Any]:

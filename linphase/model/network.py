@@ -1,6 +1,6 @@
 """The two-layer linear network A = W2 W1: Gaussian starts of any width at the cost of width 2 d.
 
-Exact width reduction (theory.md section 3): every update of W1 and W2^T lies in the column span of the start
+Exact width reduction (docs/theory.md, same title): every update of W1 and W2^T lies in the column span of the start
 X0 = [W1 | W2^T], (width, d_in + d_out). With the thin QR X0 = Q R, the network of width m = d_in + d_out whose
 [W1 | W2^T] is R has the same A = W2 W1, C1 = W1^T W1 and C2 = W2 W2^T, at the start and for ever.
 """
@@ -40,7 +40,7 @@ class Start(Section):
 class Initialization:
     """A Gaussian start: entries of W1 and W2 are N(0, init_variance), the network has the given width.
 
-    init_variance = d^gamma_sigma2 and width = int(d^gamma_w), at least 1 (theory.md section 1).
+    init_variance = d^gamma_sigma2 and width = int(d^gamma_w), at least 1 (docs/theory.md, "Setting").
     """
 
     gamma_sigma2: float
@@ -139,6 +139,11 @@ class Weights:
     def gram(self) -> tuple[Array, Array]:
         """C1 = W1^T W1 (d_in, d_in) and C2 = W2 W2^T (d_out, d_out)."""
         return self.W1.T @ self.W1, self.W2 @ self.W2.T
+
+    def velocity(self, G: Array) -> Array:
+        """dA/dt = -(C2 G + G C1) under gradient flow with residual G, (d_out, d_in): no gram matrix is formed."""
+        velocity: Array = -(self.W2 @ (self.W2.T @ G) + (G @ self.W1.T) @ self.W1)
+        return velocity
 
     def astype(self, dtype: DTypeLike) -> "Weights":
         """A contiguous copy in another precision."""

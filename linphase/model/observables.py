@@ -1,7 +1,8 @@
-"""What is measured of a network: pure functions of weights and task (theory.md section 6).
+"""What is measured of a network (docs/theory.md, "Observables").
 
-Modes are i = 0 .. min(d_in, d_out, width) - 1; mode i pairs the i-th singular value of A with the i-th of Y. Beyond
-them every measure would be 0/0.
+First the stored numbers, each declared where it is computed; then what is measured of every mode. Modes are
+i = 0 .. min(d_in, d_out, width) - 1; mode i pairs the i-th singular value of A with the i-th of Y. Beyond them all
+would be 0/0.
 """
 
 from dataclasses import dataclass
@@ -9,10 +10,184 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from linphase.model.kernel import Kernel, kernel_norm
+from linphase.model.moment import Moment, observable
 from linphase.model.network import Weights
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
+
+
+# ------------------------------------------------------------------------------------------------ stored numbers
+
+
+def mean_square(difference: Array) -> float:
+    """||difference||_F^2/(d_out d_in): the train error of A - Y, the test error of A - A*."""
+    flat = difference.reshape(-1)
+    return float(np.dot(flat, flat)) / flat.size
+
+
+@observable("||A||_F^2/||A||_op^2", at=("minimum",), panel="stable-rank", title="stable rank at\nsmallest test error")
+def stable_rank(moment: Moment) -> float:
+    """||A||_F^2/||A||_op^2; 0 for A = 0 (Tu et al. 2024, Figure 2)."""
+    _, s, _ = moment.svd
+    leading = float(s[0])
+    return float(np.sum((s / leading) ** 2)) if leading > 0 else 0.0
+
+
+@observable("singular values of A above s_1/5", at=("minimum",), panel="rank", title="rank at\nsmallest test error")
+def rank(moment: Moment) -> int:
+    """Number of singular values of A above a fifth of the largest (Tu et al. 2024, Figure 2)."""
+    _, s, _ = moment.svd
+    return int(np.count_nonzero(s > s[0] / 5))
+
+
+@observable(
+    "||Theta - Theta_0||/||Theta_0||",
+    needs=("kernel", "start"),
+    panel="kernel-change",
+    title="relative change of the kernel",
+    formula=r"$\|\Theta-\Theta_0\|/\|\Theta_0\|$",
+)
+def kernel_change(moment: Moment) -> float:
+    """||Theta - Theta_0||_F/||Theta_0||_F: 0 where the kernel never moved (lazy)."""
+    now, then = _kernels(moment)
+    return kernel_norm(now - then) / kernel_norm(then)
+
+
+@observable(
+    "1 - cos(Theta, Theta_0)",
+    needs=("kernel", "start"),
+    panel="kernel-distance",
+    title="kernel distance",
+    formula=r"$1-\cos(\Theta,\Theta_0)$",
+)
+def kernel_distance(moment: Moment) -> float:
+    """1 - cos(Theta, Theta_0), in [0, 1], by how much the kernel turned (Fort et al. 2020).
+
+    Computed as half of ||Theta/||Theta|| - Theta_0/||Theta_0|| ||^2, which keeps its digits where it is small.
+    """
+    now, then = _kernels(moment)
+    return kernel_norm(now / kernel_norm(now) - then / kernel_norm(then)) ** 2 / 2
+
+
+@observable(
+    "<Y, Theta Y>/(||Theta|| ||Y||^2)",
+    needs=("kernel",),
+    panel="alignment",
+    title="alignment of kernel and target",
+    formula=r"$\langle Y,\Theta Y\rangle/(\|\Theta\|\,\|Y\|^2)$",
+)
+def target_alignment(moment: Moment) -> float:
+    """<Y, Theta[Y]>/(||Theta||_F ||Y||_F^2), in [0, 1]: movement alone is not learning.
+
+    (d_out d_in)^(-1/2) where Theta is a multiple of the identity, larger where the layers have grown along Y: up to
+    (2/(d + 1))^(1/2) for a square Y of one mode that both layers carry equally and alone. 0 for Y = 0.
+    """
+    kernel, Y = moment.kernel, moment.task.target
+    assert kernel is not None
+    square = float(np.vdot(Y, Y))
+    if square == 0:
+        return 0.0
+    return float(np.vdot(Y, kernel.apply(Y))) / (kernel_norm(kernel) * square)
+
+
+@observable(
+    "||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F)",
+    needs=("weights",),
+    panel="imbalance",
+    title="imbalance of the layers",
+    formula=r"$\|D\|/(\|C_1\|+\|C_2\|)$",
+)
+def imbalance(moment: Moment) -> float:
+    """||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F), in [0, 1]: 0 for a balanced network, 1 where one layer is 0.
+
+    From the weights themselves: ||C1||^2 + ||C2||^2 - 2 ||A||^2 equals the square of the numerator but loses all
+    digits near balance.
+    """
+    assert moment.weights is not None
+    return float(np.linalg.norm(conserved(moment.weights))) / _layer_norms(moment.weights)
+
+
+@observable(
+    "||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F), D = W1 W1^T - W2^T W2,",
+    needs=("weights", "start"),
+    panel="imbalance-drift",
+    title="drift of the imbalance",
+    formula=r"$\|D-D_0\|/(\|C_1(0)\|+\|C_2(0)\|)$",
+)
+def imbalance_drift(moment: Moment) -> float:
+    """||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F) with D = W1 W1^T - W2^T W2: 0 under exact gradient flow.
+
+    The error of the integration, or what the learning rate of gradient descent breaks. Relative to the layers at the
+    start, not to D_0, which is 0 for a balanced one.
+    """
+    assert moment.weights is not None
+    assert moment.start is not None
+    assert moment.start.weights is not None
+    then = moment.start.weights
+    return float(np.linalg.norm(conserved(moment.weights) - conserved(then))) / _layer_norms(then)
+
+
+@observable(
+    "overlap of the top-k singular subspaces of A with those of A*",
+    unit="share",
+    at=("minimum", "end"),
+    panel="overlap",
+    title="overlap with the signal\nat smallest test error",
+)
+def subspace_overlap(moment: Moment) -> float:
+    """(||U_k^T U*||_F^2 + ||V_k^T V*||_F^2)/(2 k), in [0, 1]: 1 where the top-k singular subspaces of A are A*'s.
+
+    U_k and V_k are the k leading singular vectors of A, or as many as its rank can be: vectors of a singular value
+    that is always 0 mean nothing.
+    """
+    U, _, V = moment.svd
+    U_star, _, V_star = moment.task.signal_svd
+    k: int = U_star.shape[1]
+    kept = min(k, moment.rank)
+    left, right = np.linalg.norm(U[:, :kept].T @ U_star), np.linalg.norm(V[:, :kept].T @ V_star)
+    return (float(left) ** 2 + float(right) ** 2) / (2 * k)
+
+
+@observable(
+    "||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F",
+    needs=("weights",),
+    panel="residual",
+    title="residual of self-consistency",
+    formula=r"$\|C_2-(AA^T+c^2I)^{1/2}\|/\|C_2\|$",
+)
+def self_consistency_residual(moment: Moment) -> float:
+    """||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F: how far the assumption behind equation (1) is from true."""
+    C2, c = moment.C2, moment.c
+    assert C2 is not None
+    U, s, _ = moment.svd
+    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T
+    above = s * (s / (np.hypot(s, c) + c))
+    deviation = C2 - c * np.eye(C2.shape[0]) - (U * above) @ U.T
+    return float(np.linalg.norm(deviation)) / float(np.linalg.norm(C2))
+
+
+def conserved(weights: Weights) -> Array:
+    """W1 W1^T - W2^T W2, (width, width), which gradient flow conserves."""
+    difference: Array = weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2
+    return difference
+
+
+def _layer_norms(weights: Weights) -> float:
+    C1, C2 = weights.gram()
+    return float(np.linalg.norm(C1)) + float(np.linalg.norm(C2))
+
+
+def _kernels(moment: Moment) -> tuple[Kernel, Kernel]:
+    """The kernel now and at the start."""
+    assert moment.kernel is not None
+    assert moment.start is not None
+    assert moment.start.kernel is not None
+    return moment.kernel, moment.start.kernel
+
+
+# ------------------------------------------------------------------------------------------------- of every mode
 
 
 @dataclass(frozen=True)
@@ -32,23 +207,6 @@ class ModeTimes:
     crossing: Array  # s_i passes c for good; 0 where it is always above
     escape: Array  # s_i passes s_i(Y)/2 for good
     convergence: Array  # the last time that s_i is off s_i(Y) by more than 5 %
-
-
-def mean_square(difference: Array) -> float:
-    """||difference||_F^2/(d_out d_in): the train error of A - Y, the test error of A - A*."""
-    flat = difference.reshape(-1)
-    return float(np.dot(flat, flat)) / flat.size
-
-
-def stable_rank(singular_values: Array) -> float:
-    """||A||_F^2/||A||_op^2; 0 for A = 0."""
-    leading = float(singular_values[0])
-    return float(np.sum((singular_values / leading) ** 2)) if leading > 0 else 0.0
-
-
-def numerical_rank(singular_values: Array) -> int:
-    """The paper's: singular values above s_1/5."""
-    return int(np.count_nonzero(singular_values > singular_values[0] / 5))
 
 
 def mode_rates(weights: Weights, U: Array, V: Array) -> Array:
@@ -100,58 +258,6 @@ def mode_speed_up(weights: Weights, task: Task, initial_rate: float) -> Array:
     rates = mode_rates(weights, U[:, :n].astype(dtype), V[:, :n].astype(dtype))
     speed_up: Array = rates / initial_rate
     return speed_up
-
-
-def conserved(weights: Weights) -> Array:
-    """W1 W1^T - W2^T W2, (width, width), which gradient flow conserves."""
-    imbalance: Array = weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2
-    return imbalance
-
-
-def relative_imbalance(weights: Weights) -> float:
-    """||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F), in [0, 1]: 0 for a balanced network, 1 where one layer is 0.
-
-    From the weights themselves: ||C1||^2 + ||C2||^2 - 2 ||A||^2 equals the square of the numerator but loses all
-    digits near balance (theory.md section 4).
-    """
-    return float(np.linalg.norm(conserved(weights))) / _layer_norms(weights)
-
-
-def imbalance_drift(weights: Weights, start: Weights) -> float:
-    """||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F) with D = W1 W1^T - W2^T W2: 0 under exact gradient flow.
-
-    The error of the integration, or what the learning rate of gradient descent breaks. Relative to the layers at the
-    start, not to D_0, which is 0 for a balanced one.
-    """
-    return float(np.linalg.norm(conserved(weights) - conserved(start))) / _layer_norms(start)
-
-
-def _layer_norms(weights: Weights) -> float:
-    C1, C2 = weights.gram()
-    return float(np.linalg.norm(C1)) + float(np.linalg.norm(C2))
-
-
-def self_consistency_residual(C2: Array, U: Array, s: Array, c: float) -> float:
-    """||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F, C2 = W2 W2^T: how far the assumption behind equation (1) is from true.
-
-    U (d_out, n) and s (n,), n = min(d_out, d_in), of the thin SVD of A; c = sigma2 * width (Tu et al. 2024, eq. 1).
-    """
-    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T
-    above = s * (s / (np.hypot(s, c) + c))
-    deviation = C2 - c * np.eye(C2.shape[0]) - (U * above) @ U.T
-    return float(np.linalg.norm(deviation)) / float(np.linalg.norm(C2))
-
-
-def subspace_overlap(U: Array, V: Array, U_star: Array, V_star: Array) -> float:
-    """(||U_k^T U*||_F^2 + ||V_k^T V*||_F^2)/(2 k), in [0, 1]: 1 where the top-k singular subspaces of A are A*'s.
-
-    U (d_out, n) and V (d_in, n) hold the leading singular vectors of A as columns, of which the first k are used, or
-    all where the width is below k: vectors of a singular value that is always 0 mean nothing. U_star (d_out, k) and
-    V_star (d_in, k) are those of A*.
-    """
-    k: int = U_star.shape[1]
-    left, right = np.linalg.norm(U[:, :k].T @ U_star), np.linalg.norm(V[:, :k].T @ V_star)
-    return (float(left) ** 2 + float(right) ** 2) / (2 * k)
 
 
 def crossing_times(time: Array, singular_values: Array, c: float) -> Array:

@@ -139,3 +139,28 @@ def majority(regimes: Sequence[str]) -> tuple[str, ...]:
     counts = {regime: regimes.count(regime) for regime in dict.fromkeys(regimes)}
     most = max(counts.values())
     return tuple(regime for regime, count in counts.items() if count == most)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What the modes at the end of a run say of it, by each criterion; nothing where the run diverged."""
+
+    order_parameters: dict[str, OrderParameters]  # by the names of CRITERIA
+    regimes: dict[str, str | None]
+    agreement: float | None  # share of modes on which all criteria agree
+
+    @classmethod
+    def of(cls, modes: Modes, c: float, *, width: int, rank: int, noise: float) -> Classification:
+        """Of the modes at the end, with the threshold c."""
+        active = {name: criterion.active(modes, c) for name, criterion in CRITERIA.items()}
+        shares = {name: OrderParameters.of(each, rank) for name, each in active.items()}
+        regimes = {
+            name: classify(share.signal_active, share.bulk_active, width=width, rank=rank, noise=noise)
+            for name, share in shares.items()
+        }
+        return cls(shares, regimes, agreement(list(active.values())))
+
+    @classmethod
+    def none(cls) -> Classification:
+        """The run diverged, so nothing is known at its end."""
+        return cls({}, dict.fromkeys(CRITERIA), None)

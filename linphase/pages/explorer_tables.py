@@ -22,7 +22,7 @@ from linphase.errors import LinphaseError
 from linphase.figures.overlays import draw_lines
 from linphase.figures.scales import scale_of
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
-from linphase.store.columns import RUNS, TRAJECTORIES
+from linphase.store.columns import trajectories_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,14 +59,17 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
         "panels": _panels(runs, facets, window),
         "lines": [_lines(each, window) for each in facets],
-        "columns": {column.name: {"unit": column.unit, "meaning": column.meaning} for column in (*RUNS, *TRAJECTORIES)},
+        "columns": {
+            column.name: {"unit": column.unit, "meaning": column.meaning}
+            for column in (*results.columns.values(), *trajectories_columns())
+        },
         "count": len(runs),
         "place": {
             "x": window.x.index(runs).tolist(),
             "y": window.y.index(runs).tolist(),
             "facet": facet.tolist(),
         },
-        "runs": {column.name: _column(runs[column.name]) for column in RUNS if column.name in runs},
+        "runs": {name: _column(runs[name]) for name in results.columns if name in runs},
         "trajectories": [thinned.kept.get(run_id) for run_id in runs["run_id"]],
         "theory": [_pair(thinned.theory.get(run_id)) for run_id in runs["run_id"]],
         "left_out": thinned.left_out,

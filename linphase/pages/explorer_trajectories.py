@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.store.reading import row_groups, scan
+from linphase.store.rows import task_config_of
 from linphase.store.tables import TRAJECTORIES
 from linphase.theory.mode import TargetModes, modes_from_zero
 
@@ -149,11 +150,7 @@ def _spread(first: int, last: int, count: int) -> list[int]:
 
 def _target(run: Mapping[str, Any]) -> TargetModes:
     """What theory needs of a run's task, as the run's width can hold it."""
-    norm = run["signal_norm"]
-    given = None if norm is None or norm != norm else float(norm)
-    task = TaskConfig(
-        dimension=int(run["dimension"]), rank=int(run["rank"]), noise=float(run["noise"]), signal_norm=given
-    )
+    task = task_config_of(run)
     return _modes(task, int(run["seed"]), int(run["replicate"]), min(int(run["width"]), task.dimension))
 
 

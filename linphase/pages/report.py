@@ -91,9 +91,7 @@ def _configurations(results: "Results") -> Iterator[Block]:
 
 
 def _provenance(results: "Results") -> Iterator[Block]:
-    from linphase.store.columns import RUNS
-
-    meaning = {column.name: column.meaning for column in RUNS}
+    meaning = {name: column.meaning for name, column in results.columns.items()}
     finished = results.runs[results.runs["status"] != "failed"]
     yield Heading(2, "Provenance")
     yield Text(

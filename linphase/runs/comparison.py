@@ -1,7 +1,8 @@
 """How far a run strays from the self-consistent dynamics: ||A - A_sc||_F^2/(d_out d_in), from the same A at the start.
 
 The paper's Figure 2 compares gradient descent with the Euler iteration of equation (1) at the same learning rate;
-against the exact solution the distance is larger where descent itself is far from the flow (theory.md section 2).
+against the exact solution the distance is larger where descent itself is far from the flow.
+Source: docs/theory.md, "The paper's protocol".
 """
 
 from typing import Protocol
@@ -9,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.dynamics.base import State
+from linphase.dynamics.base import Dynamics, State
 from linphase.model.network import Weights
 from linphase.model.observables import mean_square
 from linphase.model.task import Task
@@ -33,9 +34,18 @@ class Comparison(Protocol):
 
 
 class NoComparison:
-    """Of a run that is compared with nothing."""
+    """The run is compared with nothing."""
 
+    decomposes_each_step = False
     largest: float | None = None
+
+    def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
+        pass
+
+    @staticmethod
+    def fits(dynamics: type[Dynamics]) -> bool:
+        """Whether a dynamics can be compared so."""
+        return True
 
     def advance(self, state: State) -> None:
         """Nothing to do."""
@@ -46,6 +56,12 @@ class NoComparison:
 
 class ExactComparison:
     """Against the exact solution of equation (1), evaluated at the kept states."""
+
+    decomposes_each_step = False
+
+    @staticmethod
+    def fits(dynamics: type[Dynamics]) -> bool:
+        return not dynamics.predicts
 
     def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
         self.target = task.target
@@ -63,6 +79,12 @@ class ExactComparison:
 
 class EulerComparison:
     """Against the Euler iteration of equation (1), a step for each of the run's: A_sc += eta dA_sc/dt."""
+
+    decomposes_each_step = True
+
+    @staticmethod
+    def fits(dynamics: type[Dynamics]) -> bool:
+        return dynamics.fixed_step
 
     def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
         self.target, self.threshold = task.target, threshold
@@ -82,10 +104,9 @@ class EulerComparison:
         return self.current
 
 
-def comparison(with_what: str, task: Task, weights: Weights, threshold: float) -> Comparison:
-    """The comparison of a configuration: none, self_consistent or self_consistent_euler."""
-    if with_what == "self_consistent":
-        return ExactComparison(task, weights, threshold)
-    if with_what == "self_consistent_euler":
-        return EulerComparison(task, weights, threshold)
-    return NoComparison()
+# What `record.compare` names.
+COMPARISONS: dict[str, type[NoComparison] | type[ExactComparison] | type[EulerComparison]] = {
+    "none": NoComparison,
+    "self_consistent": ExactComparison,
+    "self_consistent_euler": EulerComparison,
+}

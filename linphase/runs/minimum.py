@@ -12,8 +12,9 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from linphase.dynamics.base import State
+from linphase.model.moment import Moment, measured
 from linphase.model.network import Weights
-from linphase.model.observables import mean_square, numerical_rank, stable_rank, subspace_overlap
+from linphase.model.observables import mean_square
 from linphase.model.task import Task
 from linphase.runs.records import TestErrorMinimum
 
@@ -43,8 +44,8 @@ class TestErrorWatch(Protocol):
 class _Best:
     """The best moment so far, with A - A* at that moment."""
 
-    def __init__(self, task: Task, modes: int) -> None:
-        self.task, self.modes = task, modes
+    def __init__(self, task: Task, c: float, rank: int) -> None:
+        self.task, self.c, self.rank = task, c, rank
         self.test_error = np.inf
         self.time = 0.0
         self.step: int | None = None
@@ -56,17 +57,15 @@ class _Best:
             np.copyto(self.deviation, deviation)
 
     def result(self) -> TestErrorMinimum:
-        U, s, Vt = np.linalg.svd(self.deviation + self.task.signal, full_matrices=False)
-        U_star, _, V_star = self.task.signal_svd
-        overlap = subspace_overlap(U[:, : self.modes], Vt[: self.modes].T, U_star, V_star)
-        return TestErrorMinimum(self.test_error, self.time, self.step, stable_rank(s), numerical_rank(s), overlap)
+        moment = Moment(self.task, self.deviation + self.task.signal, self.c, self.rank)
+        return TestErrorMinimum(self.test_error, self.time, self.step, measured(moment, "minimum"))
 
 
 class MinimumAtSteps:
     """Gradient descent: the first step of the smallest test error."""
 
-    def __init__(self, task: Task, modes: int) -> None:
-        self.best = _Best(task, modes)
+    def __init__(self, task: Task, c: float, rank: int) -> None:
+        self.best = _Best(task, c, rank)
 
     def observe(self, state: State, deviation: Array, test_error: float) -> None:
         self.best.offer(test_error, state.time, state.step, deviation)
@@ -78,8 +77,8 @@ class MinimumAtSteps:
 class MinimumBetweenSteps:
     """A flow: searches the two steps around every state whose test error is smaller than its neighbours'."""
 
-    def __init__(self, task: Task, modes: int) -> None:
-        self.best = _Best(task, modes)
+    def __init__(self, task: Task, c: float, rank: int) -> None:
+        self.best = _Best(task, c, rank)
         self.last: list[_End] = []  # the last two states and, while observing, the newest
         self.spare: list[_End] = []
 
@@ -147,5 +146,4 @@ class _End:
 
     def slope(self) -> Array:
         """dA/dt = -C2 G - G C1."""
-        W1, W2, G = self.weights.W1, self.weights.W2, self.residual
-        return -(W2 @ (W2.T @ G) + (G @ W1.T) @ W1)
+        return self.weights.velocity(self.residual)

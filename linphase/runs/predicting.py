@@ -5,24 +5,31 @@ replicate. What the start itself contributes is left out: the noise of A0 (beyon
 that do not begin lazy (at small width).
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.model.kernel import Kernel, kernel_change, kernel_distance, target_alignment
+from linphase.dynamics.gradient_descent import paper_learning_rate
+from linphase.model.moment import Moment, measured
 from linphase.model.network import Initialization
-from linphase.model.observables import Modes, ModeTimes, crossing_times, subspace_overlap
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.observables import Modes, ModeTimes, crossing_times
+from linphase.model.regime import Classification
+from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
-from linphase.runs.records import EndObservables, TestErrorMinimum, TrainedRun, Trajectory, result
-from linphase.runs.stopping import StopConfig, wanted_excess
-from linphase.theory.cell import Prediction, predict_modes
+from linphase.runs.records import (
+    TestErrorMinimum,
+    TrainedRun,
+    Trajectory,
+    Value,
+    anything_watched,
+    largest,
+    over_time,
+    watched,
+)
+from linphase.runs.stopping import Stop
+from linphase.theory.cell import PredictedMoment, Prediction, predict_modes
 from linphase.theory.mode import TargetModes, modes_from_zero
 
 Array = NDArray[np.floating]
@@ -31,32 +38,27 @@ _TINY = 1e-300
 _SAMPLES = 500  # moments from which the snapshots are chosen
 
 
-def predict(task: Task, initialization: Initialization, *, stop: StopConfig, record: RecordConfig) -> TrainedRun:
+def predict(task: Task, initialization: Initialization, *, stop: Stop, record: RecordConfig) -> TrainedRun:
     """The run that theory expects at a cell, of the leading `width` modes, trained to convergence."""
     began = perf_counter()
     c = initialization.threshold
     modes = TargetModes.of(task, initialization.width)
-    predicted = predict_modes(modes, c, wanted_excess(stop, task))
+    predicted = predict_modes(modes, c, stop.wanted_excess(task))
     final = Modes(predicted.singular_values, predicted.balance, predicted.speed_up, modes.values)
     signal = slice(task.rank)
     times = ModeTimes(
         predicted.crossing_time[signal], predicted.escape_time[signal], predicted.convergence_time[signal]
     )
-    A, kernel, observables = _at_the_end(task, predicted)
-    return result(
-        task,
-        initialization,
-        final,
+    start = PredictedMoment.at(task, np.zeros_like(predicted.singular_values), c)
+    end = PredictedMoment.at(task, predicted.singular_values, c, start)
+    lowest = PredictedMoment.at(task, predicted.singular_values_at_min, c, start)
+    trajectory, kept = _trajectory(task, modes, predicted, final, times, record, start)
+    return TrainedRun(
         status="converged",
-        trajectory=_trajectory(modes, predicted, final, times, record),
-        minimum=TestErrorMinimum(
-            predicted.min_test_error,
-            predicted.time_at_min,
-            None,
-            predicted.stable_rank_at_min,
-            predicted.rank_at_min,
-            observables.subspace_overlap,  # the vectors are Y's at all times
-        ),
+        initialization=initialization,
+        trajectory=trajectory,
+        minimum=TestErrorMinimum(predicted.min_test_error, predicted.time_at_min, None, measured(lowest, "minimum")),
+        paper_learning_rate=paper_learning_rate(task, initialization),
         learning_rate=None,
         train_error=predicted.final_train_error,
         test_error=predicted.final_test_error,
@@ -65,39 +67,25 @@ def predict(task: Task, initialization: Initialization, *, stop: StopConfig, rec
         updates=0,
         gradient_evaluations=0,
         elapsed=perf_counter() - began,
-        observables=observables,
+        classification=Classification.of(final, c, width=initialization.width, rank=task.rank, noise=task.noise),
+        observables={**measured(end, "end"), **largest(kept)},
         distance_to_self_consistent=None,
-        A=A,
-        C1=kernel.C1,
-        C2=kernel.C2,
+        A=end.A,
+        C1=end.kernel.C1,
+        C2=end.kernel.C2,
     )
-
-
-def _at_the_end(task: Task, predicted: Prediction) -> tuple[Array, Kernel, EndObservables]:
-    """A, C1 = sqrt(A^T A + c^2 I), C2 = sqrt(A A^T + c^2 I) and what follows from them; both are c I at the start."""
-    s, c = predicted.singular_values, predicted.threshold
-    U, _, V = (each[..., : s.size] for each in task.target_svd)
-    d_out, d_in = task.shape
-    above = s * (s / (np.hypot(s, c) + c))  # sqrt(s^2 + c^2) - c, without cancelling
-    start = Kernel(c * np.eye(d_in), c * np.eye(d_out))
-    kernel = Kernel(start.C1 + (V * above) @ V.T, start.C2 + (U * above) @ U.T)
-    U_star, _, V_star = task.signal_svd
-    observables = EndObservables(
-        kernel_change=kernel_change(kernel, start),
-        kernel_distance=kernel_distance(kernel, start),
-        target_alignment=target_alignment(kernel, task.target),
-        imbalance=None,
-        imbalance_drift=None,
-        subspace_overlap=subspace_overlap(U, V, U_star, V_star),
-        self_consistency_residual=None,
-    )
-    return (U * s) @ V.T, kernel, observables
 
 
 def _trajectory(
-    modes: TargetModes, predicted: Prediction, final: Modes, times: ModeTimes, record: RecordConfig
-) -> Trajectory:
-    """At moments spread evenly along the path of the errors, as those of a trained run are (`linphase.recorder`)."""
+    task: Task,
+    modes: TargetModes,
+    predicted: Prediction,
+    final: Modes,
+    times: ModeTimes,
+    record: RecordConfig,
+    start: Moment,
+) -> tuple[Trajectory, list[dict[str, Value]]]:
+    """At moments spread evenly along the path of the errors, as a trained run's are; and the observables at them."""
     c, end = predicted.threshold, predicted.final_time
     first = min(1e-2 / (2 * np.hypot(modes.values[0], c)), end)
     time = np.concatenate([[0.0], np.geomspace(first, end, _SAMPLES)]) if end > 0 else np.zeros(1)
@@ -109,7 +97,8 @@ def _trajectory(
     kept = np.unique(np.searchsorted(place, wanted).clip(max=len(time) - 1))
     recorded = slice(None if record.singular_values == "all" else record.singular_values)
     s = s[kept]
-    return Trajectory(
+    values = [watched(PredictedMoment.at(task, each, c, start)) for each in s] if anything_watched() else []
+    trajectory = Trajectory(
         time=time[kept],
         step=np.arange(len(kept)),
         train_error=train_error[kept],
@@ -119,7 +108,9 @@ def _trajectory(
         mode_balance=(s / np.hypot(s, c))[:, recorded],
         final_modes=final,
         mode_times=times,
+        observables=over_time(values, time[kept], times.crossing),
     )
+    return trajectory, values
 
 
 _MOMENTS = 400
@@ -136,23 +127,14 @@ class Evolution:
     singular_values: Array  # (n, r): s_i(A), descending
 
 
-def theory_beside(run: Mapping[str, Any], trajectory: Trajectory) -> Evolution | None:
-    """The closed form from A = 0 over the time of a stored run.
+def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory) -> Evolution | None:
+    """The closed form from A = 0 over the time of a run of this task, width and threshold c.
 
-    run: a row of the runs table, from which the task is drawn again. None where that draw is not the one trained, as
-    of results of an older linphase, and where no time passed.
-    Source: theory.md section 5.
+    None where the task is not the one trained, as where an older linphase drew another, and where no time passed.
+    Source: docs/theory.md, "One mode".
     """
-    norm = run["signal_norm"]
-    task = TaskConfig(
-        dimension=int(run["dimension"]),
-        rank=int(run["rank"]),
-        noise=float(run["noise"]),
-        signal_norm=None if norm is None or norm != norm else float(norm),
-    )
-    drawn = draw_task(task, seed=int(run["seed"]), replicate=int(run["replicate"]))
-    modes = TargetModes.of(drawn, int(min(run["width"], task.dimension)))
-    stored, c = trajectory.final_modes.target, float(run["threshold"])
+    modes = TargetModes.of(task, min(width, *task.shape))
+    stored = trajectory.final_modes.target
     same = len(stored) == len(modes.values) and np.allclose(
         stored, modes.values, rtol=1e-4, atol=1e-5 * modes.values[0]
     )
@@ -167,7 +149,7 @@ def theory_beside(run: Mapping[str, Any], trajectory: Trajectory) -> Evolution |
 def crossings(trajectory: Trajectory, threshold: float) -> Array:
     """When each recorded mode crosses the threshold for good; 0: always above, nan: not above at the end.
 
-    Of the signal modes as measured during the run, of the others as interpolated between the moments kept.
+    The signal modes' are those measured during the run, the others' are interpolated between the moments kept.
     """
     found = crossing_times(trajectory.time, trajectory.singular_values, threshold)
     signal = trajectory.mode_times.crossing[: len(found)]

@@ -1,5 +1,6 @@
 """Which moments of a run are kept, and what is kept of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 from typing import Annotated, Literal
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from linphase.dynamics.base import State
+from linphase.model.moment import Moment
 from linphase.model.observables import Modes, ModeTimes, singular_values_and_balance
 from linphase.model.section import Section
 from linphase.runs.comparison import Comparison
-from linphase.runs.records import Trajectory
+from linphase.runs.records import Trajectory, Value, anything_watched, over_time, watched
 
 
 class RecordConfig(Section):
@@ -53,6 +55,7 @@ class _Snapshot:
     distance: float | None
     singular_values: NDArray[np.floating]
     balance: NDArray[np.floating]
+    observables: dict[str, Value]
 
 
 class Recorder:
@@ -63,8 +66,9 @@ class Recorder:
     every second snapshot is dropped and the spacing doubled; the first and the last state are always kept.
     """
 
-    def __init__(self, snapshots: int, modes: int, comparison: Comparison) -> None:
+    def __init__(self, snapshots: int, modes: int, comparison: Comparison, moment: Callable[[State], Moment]) -> None:
         self.capacity, self.modes, self.comparison = snapshots, modes, comparison
+        self.moment = moment if anything_watched() else None
         self.kept: list[_Snapshot] = []
         self.spacing = _USUAL_LENGTH / snapshots
         self.length = 0.0  # of the path since the last snapshot
@@ -98,7 +102,8 @@ class Recorder:
         """Keep this state."""
         s, balance = singular_values_and_balance(state.weights, self.modes)
         distance = self.comparison.distance(state)
-        self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance))
+        values = {} if self.moment is None else watched(self.moment(state))
+        self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance, values))
         self.length = 0.0
 
     def times(self) -> NDArray[np.float64]:
@@ -108,6 +113,10 @@ class Recorder:
     def singular_values(self) -> NDArray[np.floating]:
         """Singular values over time, (n, r)."""
         return np.stack([snapshot.singular_values for snapshot in self.kept])
+
+    def observables(self) -> list[dict[str, Value]]:
+        """The values of the observables followed over time, at each snapshot, by name."""
+        return [snapshot.observables for snapshot in self.kept]
 
     def trajectory(self, final_modes: Modes, mode_times: ModeTimes) -> Trajectory:
         """All that was kept."""
@@ -121,4 +130,5 @@ class Recorder:
             mode_balance=np.stack([snapshot.balance for snapshot in self.kept]),
             final_modes=final_modes,
             mode_times=mode_times,
+            observables=over_time(self.observables(), self.times(), mode_times.crossing),
         )

@@ -1,18 +1,19 @@
-"""The frozen record of one run over time, and how it ended."""
+"""The frozen record of one run: over time, at its end, and how it ended."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.dynamics.gradient_descent import paper_learning_rate
+from linphase.model.moment import OBSERVABLES, At, Moment
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes, ModeTimes
-from linphase.model.regime import CRITERIA, OrderParameters, agreement, classify
-from linphase.model.task import Task
+from linphase.model.regime import Classification, OrderParameters
 
 Array = NDArray[np.floating]
+Value: TypeAlias = float | int | None
 
 STATUSES = {
     "converged": "the train error came within the wanted distance of the best the width can reach",
@@ -25,14 +26,12 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class TestErrorMinimum:
-    """The smallest test error of a run and the network at that moment."""
+    """The smallest test error of a run, when it was, and the observables at that moment, by column."""
 
     test_error: float
     time: float
-    step: int | None  # None where it lies between steps (gradient flow)
-    stable_rank: float  # ||A||_F^2 / ||A||_op^2
-    rank: int  # singular values above s_1/5
-    subspace_overlap: float  # of the top-k singular subspaces with those of A*
+    step: int | None  # None where it lies between steps (a flow)
+    observables: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -48,19 +47,7 @@ class Trajectory:
     mode_balance: Array  # (n, r)
     final_modes: Modes
     mode_times: ModeTimes
-
-
-@dataclass(frozen=True)
-class EndObservables:
-    """Observables of the network at the last measurement (theory.md section 6); None where they have no meaning."""
-
-    kernel_change: float
-    kernel_distance: float
-    target_alignment: float
-    imbalance: float | None
-    imbalance_drift: float | None
-    subspace_overlap: float
-    self_consistency_residual: float | None
+    observables: Mapping[str, Array] = field(default_factory=dict)  # by column: (n,) snapshots, (k,) at crossings
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +67,8 @@ class TrainedRun:
     updates: int  # made when the stop rule fired
     gradient_evaluations: int
     elapsed: float  # seconds
-    order_parameters: dict[str, OrderParameters]  # by threshold, balance and speedup; empty when diverged
-    regimes: dict[str, str | None]
-    evidence_agreement: float | None
-    observables: EndObservables | None  # None when diverged
+    classification: Classification
+    observables: Mapping[str, Value]  # by column: at the end (None where the run diverged), and the largest
     distance_to_self_consistent: float | None  # the largest, where compared
     A: Array  # W2 W1, (d_out, d_in)
     C1: Array  # W1^T W1, (d_in, d_in)
@@ -94,27 +79,63 @@ class TrainedRun:
         return self.status == "converged"
 
     @property
+    def regimes(self) -> Mapping[str, str | None]:
+        """The regime by each criterion; None where the run has none."""
+        return self.classification.regimes
+
+    @property
     def regime(self) -> str | None:
-        """By the threshold, the paper's measure; None where the run has none."""
+        """By the threshold, the paper's criterion."""
         return self.regimes["threshold"]
 
+    @property
+    def order_parameters(self) -> Mapping[str, OrderParameters]:
+        """The shares of active modes by each criterion; empty where the run diverged."""
+        return self.classification.order_parameters
 
-def result(task: Task, initialization: Initialization, final: Modes, *, status: str, **measured: Any) -> TrainedRun:
-    """Classify a run from its modes at the end, and put everything about it together."""
-    active = {name: one.active(final, initialization.threshold) for name, one in CRITERIA.items()}
-    shares = {name: OrderParameters.of(each, task.rank) for name, each in active.items()}
-    regimes = {
-        name: classify(share.signal_active, share.bulk_active, width=initialization.width, rank=task.rank,
-                       noise=task.noise)
-        for name, share in shares.items()
-    }  # fmt: skip
-    diverged = status == "diverged"
-    return TrainedRun(
-        status=status,
-        initialization=initialization,
-        paper_learning_rate=paper_learning_rate(task, initialization),
-        order_parameters={} if diverged else shares,
-        regimes=dict.fromkeys(regimes) if diverged else regimes,
-        evidence_agreement=None if diverged else agreement(list(active.values())),
-        **measured,
-    )
+    def __repr__(self) -> str:
+        return (
+            f"TrainedRun({self.status}, {self.regime or 'no regime'}, width {self.initialization.width}, "
+            f"c = {self.initialization.threshold:.4g}; smallest test error {self.minimum.test_error:.4g} at time "
+            f"{self.minimum.time:.4g}, at the end train {self.train_error:.4g}, test {self.test_error:.4g})"
+        )
+
+
+_OVER_TIME: tuple[At, ...] = ("largest", "crossing", "snapshots")
+
+
+def watched(moment: Moment) -> dict[str, Value]:
+    """The observables that are followed over the moments kept, at one of them, by name."""
+    return {one.name: one.of(moment) for one in OBSERVABLES.values() if set(one.at) & set(_OVER_TIME)}
+
+
+def anything_watched() -> bool:
+    """Whether any observable is followed over time: if none is, no `Moment` is made."""
+    return any(set(one.at) & set(_OVER_TIME) for one in OBSERVABLES.values())
+
+
+def largest(kept: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
+    """The largest value over the moments kept of the observables that ask for it, by column."""
+    found: dict[str, Value] = {}
+    for one in OBSERVABLES.values():
+        if "largest" in one.at:
+            values = [value for each in kept if (value := each.get(one.name)) is not None and value == value]
+            found[one.column("largest")] = max(values, default=None)
+    return found
+
+
+def over_time(kept: Sequence[Mapping[str, Value]], time: Array, crossing: Array) -> dict[str, Array]:
+    """The observables that are lists, by column: at the moments kept, and where each signal mode crosses c.
+
+    kept: their values by name, (n,) of them at `time`; crossing (k,): when each mode crosses, 0: always above, nan:
+    never. Between moments kept a value is taken as linear in time.
+    """
+    found: dict[str, Array] = {}
+    for one in OBSERVABLES.values():
+        values = np.array([np.nan if (v := each.get(one.name)) is None else v for each in kept], dtype=np.float64)
+        if "snapshots" in one.at:
+            found[one.column("snapshots")] = values
+        if "crossing" in one.at:
+            at = np.interp(np.nan_to_num(crossing), time, values) if len(values) else np.full(len(crossing), np.nan)
+            found[one.column("crossing")] = np.where(np.isnan(crossing), np.nan, at)
+    return found

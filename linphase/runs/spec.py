@@ -1,23 +1,20 @@
-"""What decides the numbers of one run: the sections of a configuration, the start, and the id they are hashed to."""
+"""What decides the numbers of one run: its sections, its start, and the id that they are hashed to."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from linphase.dynamics.kinds import KEYS_OF_KIND, DynamicsConfig
+from linphase.dynamics.base import Dynamics
 from linphase.model.network import Initialization
-from linphase.model.section import Section
+from linphase.model.section import Choice, Section
 from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
-from linphase.runs.stopping import KEYS_OF_RULE, StopConfig
+from linphase.runs.stopping import Stop
 
 NUMERICS_VERSION = 2  # part of every run id: raised only when linphase's numbers change
-
-
-# The key that chooses among the keys of its section, and the keys that each choice uses.
-SELECTORS = {"dynamics": ("dynamics.kind", KEYS_OF_KIND), "stop": ("stop.rule", KEYS_OF_RULE)}
 
 
 class RunConfig(Section):
@@ -40,13 +37,15 @@ class RunConfig(Section):
     )
 
 
+# The sections of a configuration, in their order; of a family the selector chooses the class.
 SECTIONS: dict[str, type[Section]] = {
     "task": TaskConfig,
-    "dynamics": DynamicsConfig,
-    "stop": StopConfig,
+    "dynamics": Dynamics,
+    "stop": Stop,
     "record": RecordConfig,
     "run": RunConfig,
 }
+FAMILIES: dict[str, type[Choice]] = {section: model for section, model in SECTIONS.items() if issubclass(model, Choice)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ class RunSpec:
     initialization: Initialization
     start: tuple[tuple[str, float], tuple[str, float]]
     replicate: int
-    dynamics: DynamicsConfig
-    stop: StopConfig
+    dynamics: Dynamics
+    stop: Stop
     record: RecordConfig
     run: RunConfig
 
@@ -89,28 +88,54 @@ class RunSpec:
         )
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
-    def columns(self) -> dict[str, object]:
-        """The values of the columns of the runs table that say what was asked for; keys not used are None."""
-        start, dynamics, stop = self.initialization, self.dynamics.used(), self.stop.used()
-        return {
-            "run_id": self.run_id,
-            "gamma_sigma2": start.gamma_sigma2,
-            "gamma_w": start.gamma_w,
-            "init_variance": start.init_variance,
-            "width": start.width,
-            "threshold": start.threshold,
-            "replicate": self.replicate,
-            "seed": self.run.seed,
-            **self.task.used(),
-            "kind": self.dynamics.kind,
-            "tolerance": dynamics.get("tolerance"),
-            "learning_rate_rule": self.dynamics.learning_rate_rule if "learning_rate" in dynamics else None,
-            "update": dynamics.get("update"),
-            "max_steps": dynamics.get("max_steps"),
-            "max_evaluations": dynamics.get("max_evaluations"),
-            "stop_rule": self.stop.rule,
-            "stop_train_error": stop.get("train_error"),
-            "snapshots": self.record.snapshots,
-            "compare": self.record.compare,
-            "precision": self.run.precision,
+    def values(self) -> dict[str, Any]:
+        """The value of every configuration key that the run uses, by its dotted name, as a column holds it."""
+        start = self.initialization
+        values: dict[str, Any] = {
+            "grid.gamma_sigma2": start.gamma_sigma2,
+            "grid.gamma_w": start.gamma_w,
+            "grid.init_variance": start.init_variance,
+            "grid.width": start.width,
+            "grid.replicates": self.replicate,
         }
+        for section, model in self._sections().items():
+            if isinstance(model, Choice):
+                values[f"{section}.{model.selector}"] = model.name
+            values |= {f"{section}.{key}": _plain(getattr(model, key)) for key in type(model).model_fields}
+        return values
+
+    def plain(self) -> dict[str, Any]:
+        """The specification as plain data, which `RunSpec.of` reads: what travels to a worker."""
+        return {
+            "start": self.start,
+            "replicate": self.replicate,
+            **{
+                section: {**model.model_dump(), **({model.selector: model.name} if isinstance(model, Choice) else {})}
+                for section, model in self._sections().items()
+            },
+        }
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """The specification in plain data; the kinds that it names must be declared."""
+        sections: dict[str, Any] = {section: _section(section, plain[section]) for section in SECTIONS}
+        start = plain["start"]
+        initialization = Initialization.at(sections["task"].dimension, **dict(start))
+        return cls(initialization=initialization, start=start, replicate=plain["replicate"], **sections)
+
+    def _sections(self) -> dict[str, Section]:
+        return {section: getattr(self, section) for section in SECTIONS}
+
+
+def _section(name: str, values: Mapping[str, Any]) -> Section:
+    family = FAMILIES.get(name)
+    if family is None:
+        return SECTIONS[name](**values)
+    rest = {key: value for key, value in values.items() if key != family.selector}
+    section: Section = family.members[values[family.selector]](**rest)
+    return section
+
+
+def _plain(value: Any) -> Any:
+    """A value as a table holds it: a rule with a number as text, such as "paper/5"."""
+    return str(value) if isinstance(value, BaseModel) else value

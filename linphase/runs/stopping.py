@@ -1,37 +1,18 @@
-"""When a run ends: stop rules, each with its keys."""
+"""When a run ends: stop rules, each with its keys (docs/theory.md, "Stop rules")."""
 
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from linphase.model.section import Section
+from linphase.dynamics.base import Dynamics
+from linphase.errors import LinphaseError
+from linphase.model.registry import Registry
+from linphase.model.section import Choice
 from linphase.model.task import Task
 
 
-class StopConfig(Section):
-    """When a run ends: `converged` (theory.md section 4) or the paper's rule (section 2)."""
-
-    rule: Literal["converged", "paper"] = Field(
-        default="converged",
-        title='"converged" trains to the end; "paper" is the paper\'s early stopping, at most 750 steps, for gd only',
-        description='"converged" or "paper"',
-    )
-    train_error: float = Field(
-        default=1e-3,
-        gt=0,
-        title="a run has converged when its train error is this close to what the width can reach, relative to noise^2",
-        description="a finite number above 0",
-    )
-
-    def used(self) -> dict[str, Any]:
-        return {key: value for key, value in self.model_dump().items() if key in KEYS_OF_RULE[self.rule]}
-
-
-KEYS_OF_RULE = {"converged": ("rule", "train_error"), "paper": ("rule",)}
-
-
 class StopRule(Protocol):
-    """Asked once a step, with the train error just measured and its floor."""
+    """Asked once a step, with the errors just measured."""
 
     updates_before_asking: int
 
@@ -40,7 +21,73 @@ class StopRule(Protocol):
         ...
 
 
-class Converged:
+class Stop(Choice):
+    """A way to end a run: a frozen class whose fields are its keys in `[stop]`, named by `rule`."""
+
+    selector: ClassVar[str] = "rule"
+    default: ClassVar[str] = "converged"
+    members: ClassVar[Registry[type["Stop"]]] = Registry("stop rule")
+    rule: ClassVar[str]
+
+    usual_steps: ClassVar[int | None] = None  # within which descent meets it; None: as many as it takes
+
+    def __init_subclass__(cls, rule: str | None = None, **others: Any) -> None:
+        super().__init_subclass__(**others)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, rule: str | None = None, **others: Any) -> None:
+        super().__pydantic_init_subclass__(**others)
+        if rule is not None:
+            cls.declare(rule)
+
+    @classmethod
+    def fits(cls, dynamics: type[Dynamics]) -> bool:
+        """Whether the rule means something for a dynamics."""
+        return True
+
+    def wanted_excess(self, task: Task) -> float:
+        """The train error above its floor at which theory's prediction ends, as a run would."""
+        return Converged().wanted_excess(task)
+
+    def begin(self, task: Task, rank: int) -> StopRule:
+        """The rule for one run, by a dynamics that reaches this rank."""
+        raise LinphaseError(f"stop rule {self.rule!r}: a method `begin` is required, found none")
+
+
+class Converged(Stop, rule="converged"):
+    """Trains to the end: the train error comes close to the best that the width can reach.
+
+    ||A - Y||_F^2/(d_out d_in) - floor <= train_error * noise^2, or times ||A*||_F^2/(d_out d_in) without noise.
+    """
+
+    train_error: float = Field(
+        default=1e-3,
+        gt=0,
+        title="a run has converged when its train error is this close to what the width can reach, relative to noise^2",
+        description="a finite number above 0",
+    )
+
+    def wanted_excess(self, task: Task) -> float:
+        return self.train_error * (task.noise**2 if task.noise > 0 else task.signal_strength)
+
+    def begin(self, task: Task, rank: int) -> StopRule:
+        return WithinExcess(self.wanted_excess(task), task.train_error_floor(rank))
+
+
+class PaperStop(Stop, rule="paper"):
+    """The paper's early stopping, at most 750 steps, for descent only."""
+
+    usual_steps: ClassVar[int | None] = 150
+
+    @classmethod
+    def fits(cls, dynamics: type[Dynamics]) -> bool:
+        return dynamics.allows_paper_rule
+
+    def begin(self, task: Task, rank: int) -> StopRule:
+        return PaperRule()
+
+
+class WithinExcess:
     """Converged when the train error is within `excess` of the best the width can reach.
 
     Neither a small gradient nor a flat error is a stop: both happen at saddles.
@@ -56,7 +103,7 @@ class Converged:
 
 
 class PaperRule:
-    """The paper's stop rule (theory.md section 2), asked after the weights have moved, at most 750 times.
+    """The paper's stop rule, asked after the weights have moved, at most 750 times.
 
     Train error below 1e-3; or, from the fourth step on, a test error that rose twice in a row, or a train error that
     changed by less than 2e-4 after having fallen by more than 1e-2.
@@ -80,18 +127,3 @@ class PaperRule:
         if i > 3 and abs(train[i - 1] - train[i]) < 2e-4 and train[0] - train[i] > 1e-2:
             return "stopped_early"
         return "step_limit" if i + 1 == self.max_steps else None
-
-
-def stop_rule(config: StopConfig, task: Task, rank: int) -> StopRule:
-    """The stop rule of a configuration, for a dynamics that reaches this rank.
-
-    Its train_error is relative to noise^2, or to ||A*||_F^2/(d_out d_in) without noise.
-    """
-    if config.rule == "paper":
-        return PaperRule()
-    return Converged(wanted_excess(config, task), task.train_error_floor(rank))
-
-
-def wanted_excess(config: StopConfig, task: Task) -> float:
-    """The train error above the floor that counts as converged."""
-    return config.train_error * (task.noise**2 if task.noise > 0 else task.signal_strength)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from linphase.files import remove, sync
 from linphase.store.directory import configs, existing
 from linphase.store.folding import marked, read_back
-from linphase.store.reading import Gone, Unreadable, explained, row_groups, scan
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table
+from linphase.store.reading import Gone, Unreadable, explained, opened, row_groups, scan
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, merged
 from linphase.store.writing import new_name, publish, write_draft
 
 if TYPE_CHECKING:
@@ -24,9 +24,19 @@ if TYPE_CHECKING:
 
 TABLES = (RUNS, TRAJECTORIES, FAILURES)
 _DRAFT = re.compile(r"\.(part-[0-9a-f]{32}\.parquet|[0-9a-f]{32})")  # the names of drafts, of nothing else
-# Columns in which the copies of a run may differ: how long it took, and where.
+# Columns in which the copies of a run may differ: how long it took, where, and what was measured besides.
 _CIRCUMSTANCES = frozenset(
-    ("elapsed_s", "linphase_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
+    (
+        "elapsed_s",
+        "observables",
+        "plugin",
+        "linphase_version",
+        "python_version",
+        "numpy_version",
+        "scipy_version",
+        "blas",
+        "cpu",
+    )
 )
 
 
@@ -87,7 +97,7 @@ def check(path: str | Path) -> Checked:
 def _examined(file: Path, table: Table) -> list[str] | str:
     """The ids in a part that is whole; what is wrong with it where it is not."""
     try:
-        found = [rows.column("run_id").to_pylist() for rows in row_groups(file, table, table.names)]
+        found = [rows.column("run_id").to_pylist() for rows in row_groups(file, table)]
         return list(itertools.chain.from_iterable(found))
     except Unreadable as error:
         return str(error)
@@ -212,13 +222,15 @@ def _publish_others(root: Path, name: str, ids: Collection[str]) -> None:
     """Write the rows of a part that are not of these runs into a new one."""
 
     def others() -> "Iterator[pa.Table]":
-        for rows in row_groups(root / RUNS.name / name, RUNS, RUNS.names):
+        for rows in row_groups(root / RUNS.name / name, RUNS):
             kept = [run_id not in ids for run_id in rows.column("run_id").to_pylist()]
             if any(kept):
                 yield rows.filter(kept)
 
     marks: list[bytes] = []
-    draft = write_draft(root / RUNS.name, new_name(), RUNS, marked(others(), marks))
+    with opened(root / RUNS.name / name) as part:
+        schema = merged([part.schema_arrow], RUNS)
+    draft = write_draft(root / RUNS.name, new_name(), schema, marked(others(), marks))
     try:
         read_back([draft], RUNS, marks)
         if marks:

@@ -1,12 +1,31 @@
 """Every stored column, declared once: its name, Arrow type, unit and meaning.
 
-The runs table holds one row of scalars a run; the trajectories table its lists over time and over modes. `key` names
-the configuration key a column repeats, so that an axis of the grid finds its column.
+The runs table holds one row of scalars a run; the trajectories table its lists over time and over modes. Columns of
+configuration keys, regimes and observables follow from the declarations of those. `key` names the configuration key
+that a column repeats, so that an axis of the grid finds its column.
 """
 
 from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from linphase.errors import LinphaseError
+from linphase.model.moment import LISTS, OBSERVABLES, Observable
+from linphase.model.network import Start
+from linphase.model.regime import CRITERIA, THRESHOLD
+from linphase.runs.spec import FAMILIES, SECTIONS
 
 SCHEMA_VERSION = 1
+# Columns of keys that have another name than the key's last part: it means something else already.
+_NAMES = {
+    "dynamics.learning_rate": "learning_rate_rule",
+    "stop.rule": "stop_rule",
+    "stop.train_error": "stop_train_error",
+    "grid.replicates": "replicate",
+}
+_NOT_STORED = ("record.singular_values", "run.max_time")
 
 
 @dataclass(frozen=True)
@@ -16,147 +35,218 @@ class Column:
     unit: str
     meaning: str
     key: str | None = None
+    panel: str = ""  # the panel that shows it, with its title, formula, scale and colours, for whoever reads the file
+    title: str = ""
+    formula: str = ""
+    scale: str = ""
+    colors: str = ""
 
 
-RUNS = (
-    Column("run_id", "string", "", "hash of everything that decides the run's numbers"),
-    Column("gamma_sigma2", "float64", "", "log of init_variance to base d", "grid.gamma_sigma2"),
-    Column("gamma_w", "float64", "", "log of the width to base d, before truncation", "grid.gamma_w"),
-    Column("init_variance", "float64", "", "sigma2, variance of every entry of W1 and W2", "grid.init_variance"),
-    Column("width", "int64", "neurons", "hidden width, int(d^gamma_w), at least 1", "grid.width"),
-    Column("threshold", "float64", "singular value", "c = sigma2 * width: modes above it are active"),
-    Column("replicate", "int32", "", "number of the independent draw of task and start", "grid.replicates"),
-    Column("seed", "int64", "", "root seed of all random numbers", "run.seed"),
-    Column("dimension", "int32", "", "d; A* and E are (d, d)", "task.dimension"),
-    Column("rank", "int32", "", "k, rank of the signal A*", "task.rank"),
-    Column("noise", "float64", "", "standard deviation of the entries of E", "task.noise"),
-    Column(
-        "signal_norm",
-        "float64",
-        "",
-        "||A*||_F^2/d^2 that A* is rescaled to; null: as drawn",
-        "task.signal_norm",
-    ),
-    Column("kind", "string", "", "dynamics: flow, gd, self_consistent or modes (theory)", "dynamics.kind"),
-    Column("tolerance", "float64", "", "flow: relative error allowed in a step", "dynamics.tolerance"),
-    Column("learning_rate_rule", "string", "", "gd: the learning rate as configured", "dynamics.learning_rate"),
-    Column("learning_rate", "float64", "time/step", "gd: the learning rate used"),
-    Column("update", "string", "", "gd: simultaneous or alternating", "dynamics.update"),
-    Column("max_steps", "int64", "steps", "gd: budget of steps", "dynamics.max_steps"),
-    Column("max_evaluations", "int64", "", "flow: budget of gradient evaluations", "dynamics.max_evaluations"),
-    Column("stop_rule", "string", "", "converged or paper", "stop.rule"),
-    Column(
-        "stop_train_error",
-        "float64",
-        "",
-        "train error above the floor that counts as converged, relative to noise^2",
-        "stop.train_error",
-    ),
-    Column("snapshots", "int32", "", "times kept per run, at most", "record.snapshots"),
-    Column("compare", "string", "", "none, self_consistent or self_consistent_euler", "record.compare"),
-    Column("precision", "string", "", "floating-point type of the training", "run.precision"),
-    Column("status", "string", "", "converged, stopped_early, step_limit, diverged or failed"),
-    Column("converged", "bool", "", "status is converged"),
-    Column("regime", "string", "", "lazy, mixed or balanced, by s_i > c; null where there is none"),
-    Column("regime_by_balance", "string", "", "the same with mode balance > 1/sqrt(2) for active"),
-    Column("regime_by_speedup", "string", "", "the same with mode speed-up > sqrt(2) for active"),
-    Column("evidence_agreement", "float64", "share", "modes on which all three measures of active agree"),
-    Column("signal_active", "float64", "share", "the k leading modes with s_i > c at the end"),
-    Column("bulk_active", "float64", "share", "the other min(d, width) - k modes with s_i > c; null: no bulk"),
-    Column("signal_active_by_balance", "float64", "share", "signal_active with mode balance > 1/sqrt(2)"),
-    Column("bulk_active_by_balance", "float64", "share", "bulk_active with mode balance > 1/sqrt(2)"),
-    Column("signal_active_by_speedup", "float64", "share", "signal_active with mode speed-up > sqrt(2)"),
-    Column("bulk_active_by_speedup", "float64", "share", "bulk_active with mode speed-up > sqrt(2)"),
-    Column("min_test_error", "float64", "", "smallest test error of the run"),
-    Column("time_at_min", "float64", "time", "when the test error was smallest"),
-    Column("step_at_min", "int64", "steps", "gd: first step of the smallest test error; null under flow"),
-    Column("iterations_at_min", "float64", "steps", "time_at_min over the paper's learning rate"),
-    Column("stable_rank_at_min", "float64", "", "||A||_F^2/||A||_op^2 at time_at_min"),
-    Column("rank_at_min", "int32", "", "singular values of A above s_1/5 at time_at_min"),
-    Column("distance_to_self_consistent", "float64", "", "largest ||A - A_sc||_F^2/d^2 to what `compare` names"),
-    Column("kernel_change", "float64", "", "||Theta - Theta_0||/||Theta_0|| at the end"),
-    Column("kernel_distance", "float64", "", "1 - cos(Theta, Theta_0) at the end"),
-    Column("target_alignment", "float64", "", "<Y, Theta Y>/(||Theta|| ||Y||^2) at the end"),
-    Column("imbalance", "float64", "", "||W1 W1^T - W2^T W2||_F/(||C1||_F + ||C2||_F) at the end"),
-    Column("imbalance_drift", "float64", "", "change of W1 W1^T - W2^T W2, over ||C1(0)||_F + ||C2(0)||_F"),
-    Column(
-        "subspace_overlap_at_min", "float64", "share", "top-k singular subspaces of A with those of A*, at time_at_min"
-    ),
-    Column("subspace_overlap", "float64", "share", "the same at the end"),
-    Column("self_consistency_residual", "float64", "", "||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F at the end"),
-    Column(
-        "crossing_time",
-        "float64",
-        "time",
-        "median over the signal modes: s_i passes c for good; 0: always above; null: half of them or more never",
-    ),
-    Column(
-        "escape_time",
-        "float64",
-        "time",
-        "median over the signal modes: s_i passes half of s_i(Y) for good; null: half of them or more never",
-    ),
-    Column(
-        "convergence_time",
-        "float64",
-        "time",
-        "median over the signal modes: s_i is within 5 % of s_i(Y) for good; null: half of them or more never",
-    ),
-    Column("final_train_error", "float64", "", "||A - Y||_F^2/d^2 at the last measurement"),
-    Column("final_test_error", "float64", "", "||A - A*||_F^2/d^2 at the last measurement"),
-    Column("train_error_floor", "float64", "", "sum of s_i(Y)^2 over i > width, over d^2: the width's best"),
-    Column("final_step", "int64", "steps", "updates made when the stop rule fired; flow: accepted steps"),
-    Column("final_time", "float64", "time", "time of the last measurement"),
-    Column("gradient_evaluations", "int64", "", "residuals A - Y and their products with the weights computed"),
-    Column("elapsed_s", "float64", "s", "wall time of the run, one BLAS thread"),
-    Column("numerics_version", "int32", "", "raised when linphase's numbers change"),
-    Column("linphase_version", "string", "", "version of linphase that trained the run"),
-    Column("python_version", "string", "", "version of Python"),
-    Column("numpy_version", "string", "", "version of numpy"),
-    Column("scipy_version", "string", "", "version of scipy"),
-    Column("blas", "string", "", "BLAS library, version and kernel"),
-    Column("cpu", "string", "", "CPU model"),
-)
+_START = {
+    "gamma_sigma2": ("float64", "", "log of init_variance to base d"),
+    "gamma_w": ("float64", "", "log of the width to base d, before truncation"),
+    "init_variance": ("float64", "", "sigma2, variance of every entry of W1 and W2"),
+    "width": ("int64", "neurons", "hidden width, int(d^gamma_w), at least 1"),
+}
 
-TRAJECTORIES = (
-    Column("run_id", "string", "", "as in the runs table"),
-    Column("recorded_modes", "int32", "", "r: modes kept over time; 2-d lists are (len(time), r), row-major"),
-    Column("time", "list<float64>", "time", "moments kept"),
-    Column("step", "list<int64>", "steps", "updates made by then; accepted steps under flow"),
-    Column("train_error", "list<float32>", "", "||A - Y||_F^2/d^2"),
-    Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),
-    Column("distance", "list<float32>", "", "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared"),
-    Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d"),
-    Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i) over time; 2-d"),
-    Column("final_singular_values", "list<float32>", "", "s_i(A) of every mode at the end"),
-    Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),
-    Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end"),
-    Column("target_singular_values", "list<float32>", "", "s_i(Y) of every mode"),
-    Column(
-        "crossing_times",
-        "list<float32>",
-        "time",
-        "of each signal mode: s_i passes c for good; 0: always above; nan: never",
-    ),
-    Column(
-        "escape_times", "list<float32>", "time", "of each signal mode: s_i passes half of s_i(Y) for good; nan: never"
-    ),
-    Column(
-        "convergence_times",
-        "list<float32>",
-        "time",
-        "of each signal mode: last time s_i is off s_i(Y) by over 5 %; nan: still is",
-    ),
-)
 
-FAILURES = (
-    *(column for column in RUNS if column.key is not None or column.name in ("run_id", "threshold")),
-    Column("error", "string", "", "what went wrong, one line"),
-    Column("traceback", "string", "", "where, if Python could tell"),
-    Column("linphase_version", "string", "", "version of linphase that tried the run"),
-)
+def runs_columns() -> tuple[Column, ...]:
+    """The columns of the runs table, in their order.
+
+    Raises LinphaseError where two declarations claim one column.
+    """
+    columns = (
+        Column("run_id", "string", "", "hash of everything that decides the run's numbers"),
+        *(Column(name, *_START[name], f"grid.{name}") for name in Start.model_fields),
+        Column("threshold", "float64", "singular value", "c = sigma2 * width: modes above it are active"),
+        Column("replicate", "int32", "", "number of the independent draw of task and start", "grid.replicates"),
+        *_key_columns("run", "seed"),
+        *_key_columns("task"),
+        *_key_columns("dynamics"),
+        Column("learning_rate", "float64", "time/step", "the learning rate used; null where there is none"),
+        Column("plugin", "string", "", "digest of the file that declared the dynamics; null: linphase's own"),
+        *_key_columns("stop"),
+        *_key_columns("record"),
+        *_key_columns("run", "precision"),
+        Column("status", "string", "", "converged, stopped_early, step_limit, diverged or failed"),
+        Column("converged", "bool", "", "status is converged"),
+        *(
+            Column(
+                each.column("regime"), "string", "", f"lazy, mixed or balanced, by {each.plain}; null: there is none"
+            )
+            for each in CRITERIA.values()
+        ),
+        Column("evidence_agreement", "float64", "share", "modes on which all criteria of active agree"),
+        *(column for criterion in CRITERIA.values() for column in _order_parameters(criterion)),
+        Column("min_test_error", "float64", "", "smallest test error of the run"),
+        Column("time_at_min", "float64", "time", "when the test error was smallest"),
+        Column("step_at_min", "int64", "steps", "gd: first step of the smallest test error; null under flow"),
+        Column("iterations_at_min", "float64", "steps", "time_at_min over the paper's learning rate"),
+        Column("distance_to_self_consistent", "float64", "", "largest ||A - A_sc||_F^2/d^2 to what `compare` names"),
+        *(_observed(one, at) for one in OBSERVABLES.values() for at in one.at if at not in LISTS),
+        Column(
+            "crossing_time",
+            "float64",
+            "time",
+            "median over the signal modes: s_i passes c for good; 0: always above; null: half of them or more never",
+        ),
+        Column(
+            "escape_time",
+            "float64",
+            "time",
+            "median over the signal modes: s_i passes half of s_i(Y) for good; null: half of them or more never",
+        ),
+        Column(
+            "convergence_time",
+            "float64",
+            "time",
+            "median over the signal modes: s_i is within 5 % of s_i(Y) for good; null: half of them or more never",
+        ),
+        Column("final_train_error", "float64", "", "||A - Y||_F^2/d^2 at the last measurement"),
+        Column("final_test_error", "float64", "", "||A - A*||_F^2/d^2 at the last measurement"),
+        Column("train_error_floor", "float64", "", "sum of s_i(Y)^2 over i > width, over d^2: the width's best"),
+        Column("final_step", "int64", "steps", "updates made when the stop rule fired; flow: accepted steps"),
+        Column("final_time", "float64", "time", "time of the last measurement"),
+        Column("gradient_evaluations", "int64", "", "residuals A - Y and their products with the weights computed"),
+        Column("elapsed_s", "float64", "s", "wall time of the run, one BLAS thread"),
+        Column("observables", "string", "", "the observables that were measured; what was declared later is null"),
+        Column("numerics_version", "int32", "", "raised when linphase's numbers change"),
+        Column("linphase_version", "string", "", "version of linphase that trained the run"),
+        Column("python_version", "string", "", "version of Python"),
+        Column("numpy_version", "string", "", "version of numpy"),
+        Column("scipy_version", "string", "", "version of scipy"),
+        Column("blas", "string", "", "BLAS library, version and kernel"),
+        Column("cpu", "string", "", "CPU model"),
+    )
+    return _distinct(columns)
+
+
+def trajectories_columns() -> tuple[Column, ...]:
+    """The columns of the trajectories table, in their order."""
+    columns = (
+        Column("run_id", "string", "", "as in the runs table"),
+        Column("recorded_modes", "int32", "", "r: modes kept over time; 2-d lists are (len(time), r), row-major"),
+        Column("time", "list<float64>", "time", "moments kept"),
+        Column("step", "list<int64>", "steps", "updates made by then; accepted steps under flow"),
+        Column("train_error", "list<float32>", "", "||A - Y||_F^2/d^2"),
+        Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),
+        Column("distance", "list<float32>", "", "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared"),
+        Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d"),
+        Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i) over time; 2-d"),
+        Column("final_singular_values", "list<float32>", "", "s_i(A) of every mode at the end"),
+        Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),
+        Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end"),
+        Column("target_singular_values", "list<float32>", "", "s_i(Y) of every mode"),
+        Column(
+            "crossing_times",
+            "list<float32>",
+            "time",
+            "of each signal mode: s_i passes c for good; 0: always above; nan: never",
+        ),
+        Column(
+            "escape_times",
+            "list<float32>",
+            "time",
+            "of each signal mode: s_i passes half of s_i(Y) for good; nan: never",
+        ),
+        Column(
+            "convergence_times",
+            "list<float32>",
+            "time",
+            "of each signal mode: last time s_i is off s_i(Y) by over 5 %; nan: still is",
+        ),
+        *(_observed(one, at) for one in OBSERVABLES.values() for at in one.at if at in LISTS),
+        Column("observables", "string", "", "as in the runs table"),
+    )
+    return _distinct(columns)
+
+
+def failures_columns() -> tuple[Column, ...]:
+    """The columns of the failures table: where the run stands, and what went wrong."""
+    return (
+        *(column for column in runs_columns() if column.key is not None or column.name in ("run_id", "threshold")),
+        Column("error", "string", "", "what went wrong, one line"),
+        Column("traceback", "string", "", "where, if Python could tell"),
+        Column("linphase_version", "string", "", "version of linphase that tried the run"),
+    )
 
 
 def for_key(key: str) -> Column:
     """The runs column that repeats a configuration key, such as `task.rank`."""
-    return next(column for column in RUNS if column.key == key)
+    return next(column for column in runs_columns() if column.key == key)
+
+
+def for_keys() -> dict[str, str]:
+    """The configuration keys that columns of the runs table repeat, by column."""
+    return {column.name: column.key for column in runs_columns() if column.key is not None}
+
+
+def _key_columns(section: str, only: str = "") -> list[Column]:
+    """A column for each key of a section; of a family those of every member, after the selector's."""
+    if section in FAMILIES:
+        family = FAMILIES[section]
+        users: dict[str, list[str]] = {}
+        for name, member in family.members.items():
+            for key in member.model_fields:
+                users.setdefault(key, []).append(name)
+        names = ", ".join(family.members)
+        columns = [_key_column(section, family.selector, "string", f"what the run was made by: {names}")]
+        for key, kinds in users.items():
+            field = family.members[kinds[0]].model_fields[key]
+            columns.append(_key_column(section, key, _type(field), f"{', '.join(kinds)}: {field.title}"))
+        return columns
+    fields = SECTIONS[section].model_fields
+    return [
+        _key_column(section, key, _type(field), str(field.title))
+        for key, field in fields.items()
+        if f"{section}.{key}" not in _NOT_STORED and only in ("", key)
+    ]
+
+
+def _key_column(section: str, key: str, type_: str, meaning: str) -> Column:
+    dotted = f"{section}.{key}"
+    return Column(_NAMES.get(dotted, key), type_, "", meaning, dotted)
+
+
+def _type(field: FieldInfo) -> str:
+    """The Arrow type of a key's values: a number or, where a key takes several types, text."""
+    given = field.annotation
+    kinds = {
+        get_args(each)[0] if get_origin(each) is Annotated else each
+        for each in (get_args(given) if get_origin(given) in (Union, UnionType) else (given,))
+    } - {type(None)}
+    if kinds == {int}:
+        bounds = [getattr(each, "le", None) for each in field.metadata]
+        return "int32" if any(bound is not None and bound <= 10**6 for bound in bounds) else "int64"
+    return {float: "float64", bool: "bool"}.get(next(iter(kinds)), "string") if len(kinds) == 1 else "string"
+
+
+def _order_parameters(criterion: Any) -> tuple[Column, Column]:
+    if criterion is THRESHOLD:
+        told = (
+            f"the k leading modes with {criterion.plain} at the end",
+            f"the other min(d, width) - k modes with {criterion.plain}; null: no bulk",
+        )
+    else:
+        told = (f"signal_active with {criterion.plain}", f"bulk_active with {criterion.plain}")
+    names = (criterion.column(name) for name in ("signal_active", "bulk_active"))
+    first, second = (Column(name, "float64", "share", text) for name, text in zip(names, told, strict=True))
+    return first, second
+
+
+def _observed(one: Observable, at: Any) -> Column:
+    number = "int32" if one.is_integer else "float64"
+    type_ = "list<float32>" if at in LISTS else number
+    return Column(one.column(at), type_, one.unit, one.told(at), None, one.panel, one.title, one.formula)
+
+
+def _distinct(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    seen: dict[str, Column] = {}
+    for column in columns:
+        if column.name in seen:
+            first, second = (each.key or each.meaning for each in (seen[column.name], column))
+            raise LinphaseError(
+                f"column {column.name}: one declaration is required, found two: {first}; and {second}. Rename one"
+            )
+        seen[column.name] = column
+    return columns

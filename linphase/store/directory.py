@@ -59,7 +59,7 @@ def read_config(file: Path) -> dict[str, Any]:
     if not isinstance(resolved, dict) or not isinstance(resolved.get("grid"), dict):
         raise ResultsError(f"{file}: is no resolved configuration of linphase. Move it out of configs/")
     try:
-        parse_config(resolved, source=str(file))
+        parse_config(resolved, source=str(file), stored=True)
     except ConfigError as error:
         raise ResultsError(
             f"{error}\nA newer linphase wrote this file, or it is damaged. "

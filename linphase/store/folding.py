@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
 from linphase.store.directory import existing
-from linphase.store.reading import Gone, Unreadable, explained, opened, row_groups, scan, warn_skipped
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, fingerprint, in_row_groups
+from linphase.store.reading import Gone, Unreadable, explained, names_in, opened, row_groups, scan, warn_skipped
+from linphase.store.tables import (
+    FAILURES,
+    RUNS,
+    TRAJECTORIES,
+    Table,
+    conform,
+    fingerprint,
+    in_row_groups,
+    merged,
+    undeclared,
+)
 from linphase.store.writing import new_name, publish, write_draft
 
 if TYPE_CHECKING:
@@ -52,7 +62,7 @@ def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
     with explained(root):
         for table in (TRAJECTORIES, RUNS, FAILURES):
             found = scan(root, table, partial(_content, table=table), only=parts)
-            for group in _groups({name: content for name, content in found.items() if content.declared}):
+            for group in _groups({name: content for name, content in found.items() if content.whole}):
                 folded += _fold_group(root / table.name, table, group)
     return folded
 
@@ -61,15 +71,16 @@ def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
 class _Content:
     keys: list[tuple[str, ...]]
     size: int  # in bytes, of the file
-    declared: bool  # whether all its columns are declared; a part that has others would lose them
+    whole: bool  # whether all its columns are declared or tell what they are; a part that has others would lose them
 
 
 def _content(file: Path, table: Table) -> _Content:
     with opened(file) as part:
         size = file.stat().st_size
-        declared = set(part.schema_arrow.names) <= set(table.names)
+        known = {*table.names, *(one.name for one in undeclared(table, part.schema_arrow))}
+        whole = set(part.schema_arrow.names) <= known
     keys = [key for rows in row_groups(file, table, table.key) for key in _keys(rows, table)]
-    return _Content(keys, size, declared)
+    return _Content(keys, size, whole)
 
 
 def _keys(rows: "pa.Table", table: Table) -> list[tuple[str, ...]]:
@@ -116,10 +127,11 @@ def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
     read: list[Path] = []
     drafts: list[Path] = []
     marks: list[bytes] = []
-    rows = marked(in_row_groups(_distinct_rows(directory, table, group, read)), marks)
+    schema = merged(_schemas(directory, group), table)
+    rows = marked(in_row_groups(_distinct_rows(directory, table, group, schema, read)), marks)
     try:
         for first in rows:
-            drafts.append(write_draft(directory, new_name(), table, itertools.chain([first], rows), limit=PART_BYTES))
+            drafts.append(write_draft(directory, new_name(), schema, itertools.chain([first], rows), limit=PART_BYTES))
         if len(read) < 2:  # somebody else has folded the others meanwhile
             return 0
         read_back(drafts, table, marks)
@@ -144,7 +156,7 @@ def marked(tables: Iterator["pa.Table"], marks: list[bytes]) -> Iterator["pa.Tab
 def read_back(drafts: Sequence[Path], table: Table, marks: Sequence[bytes]) -> None:
     """Make sure that drafts hold, bit for bit, the row groups of these fingerprints."""
     try:
-        found = [fingerprint(rows) for draft in drafts for rows in row_groups(draft, table, table.names)]
+        found = [fingerprint(rows) for draft in drafts for rows in row_groups(draft, table)]
     except (Gone, Unreadable) as error:
         raise ResultsError(f"{drafts[0].parent}: a new part cannot be read back: {error}. {_NOTHING_LOST}") from error
     if found != list(marks):
@@ -154,20 +166,52 @@ def read_back(drafts: Sequence[Path], table: Table, marks: Sequence[bytes]) -> N
 _NOTHING_LOST = "The old parts are kept. Check the disk and the memory of this machine"
 
 
-def _distinct_rows(directory: Path, table: Table, group: Sequence[str], read: list[Path]) -> Iterator["pa.Table"]:
-    """The rows of some parts without copies; `read` receives the parts that were read to their end."""
+def _schemas(directory: Path, group: Sequence[str]) -> list["pa.Schema"]:
+    """The schemas of some parts, as far as they are there."""
+    found = []
+    for name in group:
+        with suppress(Gone, Unreadable), opened(directory / name) as part:
+            found.append(part.schema_arrow)
+    return found
+
+
+def _distinct_rows(
+    directory: Path, table: Table, group: Sequence[str], schema: "pa.Schema", read: list[Path]
+) -> Iterator["pa.Table"]:
+    """The rows of some parts without copies; `read` receives the parts that were read to their end.
+
+    Of copies the one with the most observables is kept: `linphase sweep --fill` makes such copies.
+    """
+    fullest = _fullest(directory, table, group) if table is not FAILURES else {}
     seen: set[tuple[str, ...]] = set()
     for name in group:
         try:
-            for rows in row_groups(directory / name, table, table.names):
+            for rows in row_groups(directory / name, table):
                 fresh = []
-                for key in _keys(rows, table):
-                    fresh.append(key not in seen)
-                    seen.add(key)
-                yield rows.filter(fresh)
+                counts = _counts(rows) if fullest else [0] * rows.num_rows
+                for key, count in zip(_keys(rows, table), counts, strict=True):
+                    fresh.append(key not in seen and count >= fullest.get(key, 0))
+                    if fresh[-1]:
+                        seen.add(key)
+                yield conform(rows.filter(fresh), schema, schema.names)
         except Gone:
             continue
         except Unreadable as error:
             warn_skipped(directory / name, error)
             continue
         read.append(directory / name)
+
+
+def _fullest(directory: Path, table: Table, group: Sequence[str]) -> dict[tuple[str, ...], int]:
+    """The most observables that any copy of a run has, by the run's key."""
+    most: dict[tuple[str, ...], int] = {}
+    for name in group:
+        with suppress(Gone, Unreadable):
+            for rows in row_groups(directory / name, table, (*table.key, "observables")):
+                for key, count in zip(_keys(rows, table), _counts(rows), strict=True):
+                    most[key] = max(count, most.get(key, 0))
+    return most
+
+
+def _counts(rows: "pa.Table") -> list[int]:
+    return [len(names_in(text)) for text in rows.column("observables").to_pylist()]

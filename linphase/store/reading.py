@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linphase.errors import ResultsError
 from linphase.store.columns import SCHEMA_VERSION
 from linphase.store.directory import existing
-from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TRAJECTORIES, Table, conform, schema_of
+from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TRAJECTORIES, Table, conform, merged, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +37,11 @@ def finished_ids(path: str | Path) -> set[str]:
     return set(distinct(path, "run_id"))
 
 
+def complete_ids(path: str | Path, observables: Collection[str]) -> set[str]:
+    """The ids of the finished runs of which all these observables were measured."""
+    return Ids(path, observables=observables).now()
+
+
 def failed_ids(path: str | Path) -> set[str]:
     """The ids of the runs that have failed and were not finished since."""
     return set(read_table(existing(path), FAILURES, ["run_id"]).column("run_id").to_pylist()) - finished_ids(path)
@@ -54,13 +59,19 @@ def distinct(path: str | Path, column: str) -> list[Any]:
     return [value for value in rows.column(column).unique().to_pylist() if value is not None]
 
 
-def read_table(root: Path, table: Table, names: Sequence[str]) -> "pa.Table":
-    """Some columns of all rows, copies included, in the order of the names of the parts."""
+def read_table(root: Path, table: Table, names: Sequence[str] | None = None) -> "pa.Table":
+    """Some columns of all rows, copies included, in the order of the names of the parts.
+
+    names: by default every column, those that parts have and nobody declares here behind the declared ones.
+    """
     import pyarrow as pa
 
     parts = scan(root, table, lambda file: list(row_groups(file, table, names)))
-    empty = schema_of(table).empty_table().select(list(names))
-    return pa.concat_tables([empty, *itertools.chain.from_iterable(parts.values())])
+    groups = list(itertools.chain.from_iterable(parts.values()))
+    schema = schema_of(table) if names is not None else merged((each.schema for each in groups), table)
+    wanted = list(names) if names is not None else schema.names
+    empty = schema.empty_table().select(wanted)
+    return pa.concat_tables([empty, *(conform(each, schema, wanted) for each in groups)])
 
 
 def scan(
@@ -125,14 +136,19 @@ def warn_skipped(file: Path, error: Unreadable) -> None:
 
 
 def row_groups(
-    file: Path, table: Table, names: Sequence[str], only: Collection[int] | None = None
+    file: Path, table: Table, names: Sequence[str] | None = None, only: Collection[int] | None = None
 ) -> Iterator["pa.Table"]:
-    """Some columns of a part, one row group after the other, with the types declared."""
+    """Some columns of a part, one row group after the other, with the types declared.
+
+    names: by default the declared ones, and behind them those that the part has besides and tells of.
+    """
     with opened(file) as part:
+        schema = schema_of(table) if names is not None else merged([part.schema_arrow], table)
+        wanted = list(names) if names is not None else schema.names
         stored = set(part.schema_arrow.names)
-        columns = [name for name in names if name in stored]
+        columns = [name for name in wanted if name in stored]
         for index in range(part.num_row_groups) if only is None else only:
-            rows = conform(part.read_row_group(index, columns=columns), schema_of(table), names)
+            rows = conform(part.read_row_group(index, columns=columns), schema, wanted)
             rows.validate(full=True)
             if rows.column("run_id").null_count:
                 raise Unreadable("it has rows without a run_id")
@@ -181,10 +197,14 @@ def _check_version(file: Path, schema: "pa.Schema") -> None:
 
 
 class Ids:
-    """The ids of the finished (or the failed) runs, kept up to date: each part is read once."""
+    """The ids of the finished (or the failed) runs, kept up to date: each part is read once.
 
-    def __init__(self, path: str | Path, *, failed: bool = False) -> None:
+    observables: only runs of which all of these were measured.
+    """
+
+    def __init__(self, path: str | Path, *, failed: bool = False, observables: Collection[str] = ()) -> None:
         self._root, self._table = existing(path), FAILURES if failed else RUNS
+        self._observables = frozenset(observables)
         self._parts: dict[str, None] = {}
         self._ids: set[str] = set()
 
@@ -194,9 +214,17 @@ class Ids:
         return self._ids
 
     def _read(self, file: Path) -> None:
-        groups = [rows.column("run_id").to_pylist() for rows in row_groups(file, self._table, ("run_id",))]
-        for ids in groups:  # only now: a broken part counts for nothing
+        names = ("run_id", "observables") if self._observables else ("run_id",)
+        groups = [[column.to_pylist() for column in rows.columns] for rows in row_groups(file, self._table, names)]
+        for ids, *measured in groups:  # only now: a broken part counts for nothing
+            if measured:
+                ids = [one for one, text in zip(ids, measured[0], strict=True) if self._observables <= names_in(text)]
             self._ids.update(ids)
+
+
+def names_in(observables: str | None) -> frozenset[str]:
+    """The names in the column `observables`; none where it is null, as in rows from before there was the column."""
+    return frozenset((observables or "").split())
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from linphase.errors import ResultsError
 from linphase.store.directory import configs, existing
-from linphase.store.reading import ATTEMPTS, Gone, read_table
+from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
 from linphase.store.rows import find_trajectories, read_trajectory
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, conform
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, column_of, conform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from linphase.runs.records import Trajectory
     from linphase.runs.spec import RunSpec
+    from linphase.store.columns import Column
 
 _FINAL_MODES = {
     "singular_value": "final_singular_values",
@@ -33,9 +34,9 @@ _FINAL_MODES = {
 class Results:
     """All that a results directory held when it was loaded.
 
-    runs has one row a run and the columns of `linphase.columns.RUNS`, sorted by the facets of the grid,
-    gamma_sigma2, gamma_w and replicate. Runs that failed and were not finished since are in it with status
-    "failed".
+    runs has one row a run and every stored column (`linphase columns` lists those of linphase), sorted by the facets
+    of the grid, gamma_sigma2, gamma_w and replicate. Runs that failed and were not finished since are in it with
+    status "failed".
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Results:
     axes: dict[str, list[Any]]  # the values of every axis of the grid, of all configurations together
     runs: "pd.DataFrame" = field(repr=False)
     failures: "pd.DataFrame" = field(repr=False)
+    columns: "dict[str, Column]" = field(default_factory=dict, repr=False)  # of runs, declared here or not
     _places: dict[str, tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
 
     def trajectory(self, run_id: str) -> "Trajectory":
@@ -99,7 +101,7 @@ class Results:
         return {
             spec.run_id: spec
             for resolved in self.configs
-            for spec in parse_config(resolved, source=str(self.path / "configs")).expand()
+            for spec in parse_config(resolved, source=str(self.path / "configs"), stored=True).expand()
         }
 
     def missing(self) -> "list[RunSpec]":
@@ -122,15 +124,36 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     resolved = configs(root)
     axes = _axes(resolved)
     failures = read_table(root, FAILURES, FAILURES.names)
-    names = RUNS.names if columns is None else tuple(dict.fromkeys(("run_id", "status", "converged", *columns)))
-    runs = _with_failed(read_table(root, RUNS, names), failures)
+    names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *columns)))
+    runs = _with_failed(_fullest_first(read_table(root, RUNS, names)), failures)
     return Results(
         path=root,
         configs=resolved,
         axes=axes,
         runs=_sorted(_to_pandas(runs).drop_duplicates("run_id"), list(axes)),
         failures=_to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True),
+        columns={name: _column(runs.schema.field(name)) for name in runs.column_names},
     )
+
+
+_ALWAYS = ("run_id", "status", "converged", "observables")
+
+
+def _column(field: "pa.Field") -> "Column":
+    column = column_of(field)
+    assert column is not None  # every field that is read is declared or tells what it is
+    return column
+
+
+def _fullest_first(rows: "pa.Table") -> "pa.Table":
+    """Where a run has copies, the one with the most observables first."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if pc.count_distinct(rows.column("run_id")).as_py() == rows.num_rows:
+        return rows
+    counts = [len(names_in(text)) for text in rows.column("observables").to_pylist()]
+    return rows.take(np.argsort([-count for count in counts], kind="stable"))
 
 
 def _axes(resolved: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -1,83 +1,181 @@
-"""Trajectories as rows of their table, and back."""
+"""Runs as rows of the tables, and back."""
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from linphase.runs.spec import RunSpec
-from linphase.store.provenance import versions
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from linphase.runs.records import TrainedRun
-
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+from linphase.config.plugins import digest_of
 from linphase.errors import ResultsError
-from linphase.store.reading import Unreadable, row_groups, scan
+from linphase.model.moment import OBSERVABLES
+from linphase.model.observables import Modes, ModeTimes
+from linphase.model.regime import CRITERIA
+from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.runs.records import TrainedRun, Trajectory
+from linphase.runs.spec import NUMERICS_VERSION, RunSpec
+from linphase.store.columns import for_keys, runs_columns, trajectories_columns
+from linphase.store.provenance import versions
+from linphase.store.reading import Unreadable, names_in, row_groups, scan
 from linphase.store.tables import TRAJECTORIES
 
 if TYPE_CHECKING:
-    from linphase.runs.records import Trajectory
+    import pyarrow as pa
+
+Row = dict[str, Any]
+# The lists of a trajectory that are no observables, by column.
+_LISTS: dict[str, Callable[[Trajectory], NDArray[Any]]] = {
+    "time": lambda one: one.time,
+    "step": lambda one: one.step,
+    "train_error": lambda one: one.train_error,
+    "test_error": lambda one: one.test_error,
+    "distance": lambda one: one.distance,
+    "singular_values": lambda one: one.singular_values,
+    "mode_balance": lambda one: one.mode_balance,
+    "final_singular_values": lambda one: one.final_modes.singular_value,
+    "final_mode_balance": lambda one: one.final_modes.balance,
+    "final_speed_up": lambda one: one.final_modes.speed_up,
+    "target_singular_values": lambda one: one.final_modes.target,
+    "crossing_times": lambda one: one.mode_times.crossing,
+    "escape_times": lambda one: one.mode_times.escape,
+    "convergence_times": lambda one: one.mode_times.convergence,
+}
 
 
-def trajectory_row(run_id: str, trajectory: "Trajectory") -> dict[str, Any]:
-    """A trajectory as a row for `write_runs`."""
-    final = trajectory.final_modes
-    return {
+# ------------------------------------------------------------------------------------------------ a run as rows
+
+
+def summary_row(spec: RunSpec, run: TrainedRun) -> Row:
+    """One row of the runs table (`linphase columns`)."""
+    minimum, times = run.minimum, run.trajectory.mode_times
+    row: Row = {
+        **_asked_for(spec),
+        "learning_rate": run.learning_rate,
+        "plugin": digest_of(type(spec.dynamics)),
+        "status": run.status,
+        "converged": run.converged,
+        "evidence_agreement": run.classification.agreement,
+        "min_test_error": minimum.test_error,
+        "time_at_min": minimum.time,
+        "step_at_min": minimum.step,
+        "iterations_at_min": minimum.time / run.paper_learning_rate,
+        "distance_to_self_consistent": run.distance_to_self_consistent,
+        **minimum.observables,
+        **run.observables,
+        "crossing_time": _median_time(times.crossing),
+        "escape_time": _median_time(times.escape),
+        "convergence_time": _median_time(times.convergence),
+        "final_train_error": run.train_error,
+        "final_test_error": run.test_error,
+        "train_error_floor": run.train_error_floor,
+        "final_step": run.updates,
+        "final_time": run.time,
+        "gradient_evaluations": run.gradient_evaluations,
+        "elapsed_s": run.elapsed,
+        "observables": _observables(),
+        "numerics_version": NUMERICS_VERSION,
+        **versions(),
+    }
+    for name, criterion in CRITERIA.items():
+        share = run.order_parameters.get(name)
+        row[criterion.column("regime")] = run.regimes[name]
+        row[criterion.column("signal_active")] = None if share is None else share.signal_active
+        row[criterion.column("bulk_active")] = None if share is None else share.bulk_active
+    return {column.name: row[column.name] for column in runs_columns()}
+
+
+def trajectory_row(run_id: str, trajectory: Trajectory) -> Row:
+    """One row of the trajectories table."""
+    row: Row = {
         "run_id": run_id,
         "recorded_modes": trajectory.singular_values.shape[1],
-        "time": trajectory.time,
-        "step": trajectory.step,
-        "train_error": trajectory.train_error,
-        "test_error": trajectory.test_error,
-        "distance": trajectory.distance,
-        "singular_values": trajectory.singular_values,
-        "mode_balance": trajectory.mode_balance,
-        "final_singular_values": final.singular_value,
-        "final_mode_balance": final.balance,
-        "final_speed_up": final.speed_up,
-        "target_singular_values": final.target,
-        "crossing_times": trajectory.mode_times.crossing,
-        "escape_times": trajectory.mode_times.escape,
-        "convergence_times": trajectory.mode_times.convergence,
+        **{name: of(trajectory) for name, of in _LISTS.items()},
+        **trajectory.observables,
+        "observables": _observables(),
     }
+    return {column.name: row[column.name] for column in trajectories_columns()}
+
+
+def failure_row(spec: RunSpec, error: str, trace: str) -> Row:
+    """One row of the failures table."""
+    return {
+        **_asked_for(spec),
+        "error": error,
+        "traceback": trace,
+        "linphase_version": versions()["linphase_version"],
+    }
+
+
+def _asked_for(spec: RunSpec) -> Row:
+    """The columns that say what was asked for; keys that the run does not use are None."""
+    values = spec.values()
+    keys = {name: values.get(key) for name, key in for_keys().items()}
+    return {"run_id": spec.run_id, "threshold": spec.initialization.threshold, **keys}
+
+
+def _observables() -> str:
+    """The names of the observables that are measured now."""
+    return " ".join(OBSERVABLES)
+
+
+def _median_time(times: NDArray[np.floating]) -> float | None:
+    """Median over modes, where nan is never, at infinity; None where half of the modes or more never do."""
+    middle = median(math.inf if math.isnan(time) else float(time) for time in times)
+    return middle if math.isfinite(middle) else None
+
+
+# ------------------------------------------------------------------------------------------------ rows, read
+
+
+def task_config_of(row: Mapping[str, Any]) -> TaskConfig:
+    """The task that a row of the runs table asked for."""
+    norm = row["signal_norm"]
+    return TaskConfig(
+        dimension=int(row["dimension"]),
+        rank=int(row["rank"]),
+        noise=float(row["noise"]),
+        signal_norm=None if norm is None or norm != norm else float(norm),
+    )
+
+
+def task_of(row: Mapping[str, Any]) -> Task:
+    """The task of a row, drawn again: an older linphase may have drawn another."""
+    return draw_task(task_config_of(row), seed=int(row["seed"]), replicate=int(row["replicate"]))
 
 
 def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:
-    """In which part and row group each trajectory is."""
+    """In which part and row group each trajectory is; of copies the one with the most observables."""
 
-    def ids(file: Path) -> list[list[str]]:
-        return [rows.column("run_id").to_pylist() for rows in row_groups(file, TRAJECTORIES, ("run_id",))]
+    def ids(file: Path) -> list[list[tuple[str, int]]]:
+        return [_measured(rows) for rows in row_groups(file, TRAJECTORIES, ("run_id", "observables"))]
 
-    return {
-        run_id: (name, index)
-        for name, ids_of_part in scan(root, TRAJECTORIES, ids).items()
-        for index, ids_of_group in enumerate(ids_of_part)
-        for run_id in ids_of_group
-    }
+    places: dict[str, tuple[str, int]] = {}
+    most: dict[str, int] = {}
+    for name, groups in scan(root, TRAJECTORIES, ids).items():
+        for index, group in enumerate(groups):
+            for run_id, count in group:
+                if count > most.get(run_id, -1):
+                    places[run_id], most[run_id] = (name, index), count
+    return places
 
 
-def read_trajectory(file: Path, row_group: int, run_id: str) -> "Trajectory":
+def _measured(rows: "pa.Table") -> list[tuple[str, int]]:
+    """Ids, and how many observables each has."""
+    texts = rows.column("observables").to_pylist()
+    return [(one, len(names_in(text))) for one, text in zip(rows.column("run_id").to_pylist(), texts, strict=True)]
+
+
+def read_trajectory(file: Path, row_group: int, run_id: str) -> Trajectory:
     """One trajectory from the row group that holds it."""
-    import numpy as np
     import pyarrow.compute as pc
 
-    from linphase.model.observables import Modes, ModeTimes
-    from linphase.runs.records import Trajectory
-
     try:
-        (rows,) = row_groups(file, TRAJECTORIES, TRAJECTORIES.names, only=[row_group])
+        (rows,) = row_groups(file, TRAJECTORIES, only=[row_group])
         row = rows.filter(pc.equal(rows.column("run_id"), run_id)).slice(0, 1)
-        # A list that is null (a column younger than the part) has no values.
-        lists = {
-            name: np.asarray(row.column(name).combine_chunks().flatten())
-            for name in TRAJECTORIES.names
-            if name not in ("run_id", "recorded_modes")
-        }
+        lists = dict(_lists(row))
         shape = len(lists["time"]), row.column("recorded_modes")[0].as_py()
         return Trajectory(
             time=lists["time"],
@@ -98,77 +196,14 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> "Trajectory":
                 escape=lists["escape_times"],
                 convergence=lists["convergence_times"],
             ),
+            observables={name: values for name, values in lists.items() if name not in _LISTS},
         )
     except (Unreadable, ValueError, TypeError, IndexError) as error:
         raise ResultsError(f"{file}: the trajectory of run {run_id} cannot be read: {error}") from error
 
 
-Row = dict[str, Any]
-
-
-def summary_row(spec: RunSpec, run: "TrainedRun") -> Row:
-    """One row of the runs table (`linphase columns`)."""
-    minimum = run.minimum
-    row: Row = {
-        **spec.columns(),
-        "learning_rate": run.learning_rate,
-        "status": run.status,
-        "converged": run.converged,
-        "regime": run.regimes.get("threshold"),
-        "regime_by_balance": run.regimes.get("balance"),
-        "regime_by_speedup": run.regimes.get("speedup"),
-        "evidence_agreement": run.evidence_agreement,
-        "min_test_error": minimum.test_error,
-        "time_at_min": minimum.time,
-        "step_at_min": minimum.step,
-        "iterations_at_min": minimum.time / run.paper_learning_rate,
-        "stable_rank_at_min": minimum.stable_rank,
-        "rank_at_min": minimum.rank,
-        "distance_to_self_consistent": run.distance_to_self_consistent,
-        **_observable_columns(run),
-        "final_train_error": run.train_error,
-        "final_test_error": run.test_error,
-        "train_error_floor": run.train_error_floor,
-        "final_step": run.updates,
-        "final_time": run.time,
-        "gradient_evaluations": run.gradient_evaluations,
-        "elapsed_s": run.elapsed,
-        "numerics_version": spec.canonical()["numerics_version"],
-        **versions(),
-    }
-    for measure, suffix in (("threshold", ""), ("balance", "_by_balance"), ("speedup", "_by_speedup")):
-        share = run.order_parameters.get(measure)
-        row[f"signal_active{suffix}"] = share.signal_active if share else None
-        row[f"bulk_active{suffix}"] = share.bulk_active if share else None
-    return row
-
-
-def _observable_columns(run: "TrainedRun") -> Row:
-    """The columns of theory.md section 6; times are medians over the signal modes, never counting as infinite."""
-    ended = run.observables
-    names = ("kernel_change", "kernel_distance", "target_alignment", "imbalance", "imbalance_drift",
-             "subspace_overlap", "self_consistency_residual")  # fmt: skip
-    times = run.trajectory.mode_times
-    return {
-        **{name: None if ended is None else getattr(ended, name) for name in names},
-        "subspace_overlap_at_min": run.minimum.subspace_overlap,
-        "crossing_time": _median_time(times.crossing),
-        "escape_time": _median_time(times.escape),
-        "convergence_time": _median_time(times.convergence),
-    }
-
-
-def _median_time(times: "NDArray[np.floating]") -> float | None:
-    """Median over modes, where nan is never, at infinity; None where half of the modes or more never do."""
-    middle = median(math.inf if math.isnan(time) else float(time) for time in times)
-    return middle if math.isfinite(middle) else None
-
-
-def failure_row(spec: RunSpec, error: str, trace: str) -> Row:
-    """One row of the failures table."""
-    return {
-        **spec.columns(),
-        "error": error,
-        "traceback": trace,
-        "linphase_version": versions()["linphase_version"],
-    }
+def _lists(row: "pa.Table") -> Iterator[tuple[str, NDArray[Any]]]:
+    """The lists of one row, as arrays; one that is null (a column younger than the part) has no values."""
+    for name in row.column_names:
+        if str(row.schema.field(name).type).startswith("list<"):
+            yield name, np.asarray(row.column(name).combine_chunks().flatten())

@@ -1,9 +1,14 @@
-"""The three tables, and their rows as Arrow data with the columns and types that `linphase.columns` declares."""
+"""The three tables, and their rows as Arrow data with the columns and types that `linphase.store.columns` declares.
+
+Each field of a part carries what its column means, and the panel that shows it, as metadata: so whoever reads it needs
+no declaration. Columns that a part has and nobody declares here are kept and shown as long as they carry theirs.
+"""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from linphase.store import columns
@@ -16,6 +21,7 @@ SCHEMA_KEY = b"linphase_schema"  # a part's metadata holds the schema version un
 ROW_GROUP_BYTES = 2**23  # what is read to show one trajectory, and held in memory to fold
 
 Row = Mapping[str, Any]
+Looks = Mapping[str, Mapping[str, str]]  # of a column's panel: its fields of `Column`, by the column's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,28 +29,82 @@ class Table:
     """One of the tables: the directory of its parts, its columns, and what makes two rows copies of each other."""
 
     name: str
-    columns: tuple[Column, ...]
+    declared: Callable[[], tuple[Column, ...]]
     key: tuple[str, ...]  # rows that agree in these columns are copies
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are declared now."""
+        return self.declared()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
 
-RUNS = Table("runs", columns.RUNS, ("run_id",))
-TRAJECTORIES = Table("trajectories", columns.TRAJECTORIES, ("run_id",))
-FAILURES = Table("failures", columns.FAILURES, ("run_id", "error", "traceback", "linphase_version"))
+RUNS = Table("runs", columns.runs_columns, ("run_id",))
+TRAJECTORIES = Table("trajectories", columns.trajectories_columns, ("run_id",))
+FAILURES = Table("failures", columns.failures_columns, ("run_id", "error", "traceback", "linphase_version"))
 
 
-@cache
 def schema_of(table: Table) -> "pa.Schema":
-    """The Arrow schema of a table's parts."""
+    """The Arrow schema of a table's parts as they are written now."""
+    return _schema(table.columns)
+
+
+@lru_cache(maxsize=16)
+def _schema(declared: tuple[Column, ...]) -> "pa.Schema":
     import pyarrow as pa
 
-    return pa.schema(
-        [(column.name, _arrow_type(column.type)) for column in table.columns],
-        metadata={SCHEMA_KEY: str(SCHEMA_VERSION)},
-    )
+    return pa.schema([field_of(column) for column in declared], metadata={SCHEMA_KEY: str(SCHEMA_VERSION)})
+
+
+def field_of(column: Column) -> "pa.Field":
+    """A column as a field, with what it means as metadata."""
+    import pyarrow as pa
+
+    told = {name: value for name in _TOLD if (value := getattr(column, name))}
+    return pa.field(column.name, _arrow_type(column.type), metadata=told)
+
+
+def column_of(field: "pa.Field") -> Column | None:
+    """The column that a stored field tells of; None where it tells of none, as a stranger's does."""
+    told = {
+        key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+        for key, value in (field.metadata or {}).items()
+    }
+    if "meaning" not in told or _type_name(field.type) not in _TYPES:
+        return None
+    values: dict[str, Any] = {name: told.get(name, "") for name in _TOLD}
+    return Column(field.name, _type_name(field.type), **values | {"key": values["key"] or None})
+
+
+def undeclared(table: Table, schema: "pa.Schema") -> tuple[Column, ...]:
+    """The columns of a part that are not declared here, and tell what they are."""
+    declared = set(table.names)
+    found = (column_of(field) for field in schema if field.name not in declared)
+    return tuple(column for column in found if column is not None)
+
+
+def merged(schemas: Iterable["pa.Schema"], table: Table) -> "pa.Schema":
+    """The declared schema, and behind it what parts have besides, by name; a name keeps the type it has first."""
+    extra: dict[str, Column] = {}
+    for schema in schemas:
+        for column in undeclared(table, schema):
+            extra.setdefault(column.name, column)
+    return _schema((*table.columns, *(extra[name] for name in sorted(extra))))
+
+
+def _type_name(kind: "pa.DataType") -> str:
+    """An Arrow type as `Column.type` writes it."""
+    text = str(kind)
+    found = re.fullmatch(r"list<\w+: (\w+)(?: not null)?>", text)
+    names = {"double": "float64", "float": "float32"}
+    return f"list<{names.get(found[1], found[1])}>" if found else names.get(text, text)
+
+
+_TOLD = ("meaning", "unit", "key", "panel", "title", "formula", "scale", "colors")
+_TYPES = ("string", "bool", "int32", "int64", "float64", "list<float64>", "list<float32>", "list<int64>")
 
 
 def _arrow_type(text: str) -> "pa.DataType":
@@ -75,6 +135,16 @@ def to_arrow(table: Table, rows: Sequence[Row]) -> "pa.Table":
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def with_looks(rows: "pa.Table", looks: Looks) -> "pa.Table":
+    """The same rows whose fields tell of the panels of their columns, too."""
+    import pyarrow as pa
+
+    if not looks:
+        return rows
+    fields = [field.with_metadata({**(field.metadata or {}), **looks.get(field.name, {})}) for field in rows.schema]
+    return rows.cast(pa.schema(fields, metadata=rows.schema.metadata))
+
+
 def _check_lengths(row: Row) -> None:
     import numpy as np
 
@@ -99,7 +169,7 @@ def _list_array(values: Sequence[Any], kind: "pa.DataType") -> "pa.ListArray":
 
 
 def conform(rows: "pa.Table", schema: "pa.Schema", names: Sequence[str]) -> "pa.Table":
-    """The columns named with the types declared; null where an older linphase did not have them."""
+    """The columns named with the types of a schema; null where a part does not have them."""
     import pyarrow as pa
 
     wanted = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)

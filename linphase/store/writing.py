@@ -10,7 +10,7 @@ from linphase.errors import ResultsError
 from linphase.files import remove, sync
 from linphase.store.directory import config_names, is_results, read_config
 from linphase.store.reading import explained
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Looks, with_looks
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig
@@ -19,18 +19,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from linphase.store.tables import Row, Table, in_row_groups, schema_of, to_arrow
+from linphase.store.tables import Row, Table, in_row_groups, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row]) -> str | None:
+def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row], looks: Looks = {}) -> str | None:  # noqa: B006 - read only
     """Commit a batch of finished runs: their trajectories, and then their rows.
 
     rows and trajectories: one dict a run each, with exactly the columns of `linphase.columns` as keys; the
     lists of a trajectory are arrays, 2-d ones (len(time), recorded_modes). Returns the name of the new part,
-    for `fold`; None without rows.
+    for `fold`; None without rows. looks: scale and colours of the panels of columns, by column, for
+    whoever reads the files without the declarations.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row
     ids = sorted(str(row.get("run_id")) for row in rows)
     if len(set(ids)) < len(ids) or ids != sorted(str(row.get("run_id")) for row in trajectories):
         raise ValueError("a batch needs every run once, and one trajectory for every row")
-    return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}) if rows else None
+    return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}, looks) if rows else None
 
 
 def write_failures(path: str | Path, rows: Sequence[Row]) -> str:
@@ -50,15 +51,17 @@ def write_failures(path: str | Path, rows: Sequence[Row]) -> str:
     return _write(Path(path), {FAILURES: rows})
 
 
-def _write(root: Path, batches: Mapping[Table, Sequence[Row]]) -> str:
+def _write(root: Path, batches: Mapping[Table, Sequence[Row]], looks: Looks = {}) -> str:  # noqa: B006 - read only
     """Make one new part in each of some tables appear, in the order given; they share a name."""
-    row_groups = {table: list(in_row_groups([to_arrow(table, rows)])) for table, rows in batches.items()}
+    row_groups = {
+        table: list(in_row_groups([with_looks(to_arrow(table, rows), looks)])) for table, rows in batches.items()
+    }
     name = new_name()
     drafts: list[Path] = []
     with explained(root):
         try:
             for table, tables in row_groups.items():
-                drafts.append(write_draft(root / table.name, name, table, tables))
+                drafts.append(write_draft(root / table.name, name, tables[0].schema, tables))
             for draft in drafts:  # only now, when all of them have found room on the disk
                 publish(draft)
         finally:
@@ -72,7 +75,7 @@ def new_name() -> str:
 
 
 def write_draft(
-    directory: Path, name: str, table: Table, row_groups: Iterable["pa.Table"], limit: float = math.inf
+    directory: Path, name: str, schema: "pa.Schema", row_groups: Iterable["pa.Table"], limit: float = math.inf
 ) -> Path:
     """Write a part under a name that begins with a dot, which no reader looks at.
 
@@ -81,11 +84,11 @@ def write_draft(
     import pyarrow.parquet as pq
 
     draft = directory / f".{name}"
-    plain = [column.name for column in table.columns if not column.type.startswith("list<")]
+    plain = [field.name for field in schema if not str(field.type).startswith("list<")]
     try:
         with draft.open("xb") as handle:
             with pq.ParquetWriter(
-                handle, schema_of(table), compression="zstd", use_dictionary=plain, write_page_checksum=True
+                handle, schema, compression="zstd", use_dictionary=plain, write_page_checksum=True
             ) as writer:
                 for row_group in row_groups:
                     writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))

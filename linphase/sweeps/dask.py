@@ -4,9 +4,7 @@ import ipaddress
 import logging
 import threading
 import time
-import uuid
 import warnings
-from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Self
@@ -14,8 +12,7 @@ from urllib.parse import urlsplit
 
 from linphase import __version__
 from linphase.errors import ConfigError, LinphaseError
-from linphase.runs.spec import RunSpec
-from linphase.sweeps.batch import Batch, run_batch
+from linphase.sweeps.batch import Assignment, Batch, run_batch
 
 CONNECT_SECONDS = 10.0  # after which a scheduler counts as not there
 _PATIENCE = 10.0  # seconds without a worker before that is said
@@ -42,7 +39,6 @@ class DaskWorkers:
         self._address = address
         self._workers = 0
         self._looked = -_LOOK
-        self._sweep = uuid.uuid4().hex
         self._lonely: float | None = time.monotonic()  # since when there is no worker; None once that was said
 
     def __enter__(self) -> Self:
@@ -75,10 +71,10 @@ class DaskWorkers:
             self._say_if_lonely()
         return max(1, self._workers)
 
-    def submit(self, directory: Path, specs: Sequence[RunSpec]) -> "Future[Batch]":
+    def submit(self, directory: Path, assignment: Assignment) -> "Future[Batch]":
         """Have some worker run a batch."""
         future: Future[Batch] = Future()
-        inner = self._executor.submit(run_on_worker, str(directory.resolve()), tuple(specs), self._sweep)
+        inner = self._executor.submit(run_on_worker, str(directory.resolve()), assignment)
         inner.add_done_callback(lambda done: _pass_on(done, future, self._address))
         return future
 
@@ -104,7 +100,7 @@ class DaskWorkers:
             )
 
 
-def run_on_worker(directory: str, specs: Sequence[RunSpec], sweep: str) -> Batch:
+def run_on_worker(directory: str, assignment: Assignment) -> Batch:
     """`run_batch` on a worker of a cluster."""
     if not Path(directory, "runs").is_dir():
         raise LinphaseError(
@@ -112,7 +108,7 @@ def run_on_worker(directory: str, specs: Sequence[RunSpec], sweep: str) -> Batch
             "Give a shared directory with --out"
         )
     with _ONE_AT_A_TIME:
-        return run_batch(Path(directory), specs, sweep)
+        return run_batch(Path(directory), assignment)
 
 
 def check_address(address: str) -> None:

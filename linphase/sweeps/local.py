@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -23,8 +23,35 @@ from typing import Self
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 
-from linphase.runs.spec import RunSpec
-from linphase.sweeps.batch import Batch, one_line, run_batch
+from linphase.sweeps.batch import Assignment, Batch, one_line, run_batch
+
+
+class NoWorkers:
+    """This process itself, for a sweep that would be over before a worker is there."""
+
+    deaths: tuple[type[BaseException], ...] = ()
+    strikes = 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def capacity(self) -> int:
+        return 1
+
+    def submit(self, directory: Path, assignment: Assignment) -> "Future[Batch]":
+        """Run a batch, now."""
+        future: Future[Batch] = Future()
+        try:
+            future.set_result(run_batch(directory, assignment))
+        except Exception as error:  # noqa: BLE001 - raised again by whoever asks for the result
+            future.set_exception(error)
+        return future
+
+    def died(self, error: BaseException) -> tuple[str, str]:
+        raise error
 
 
 class LocalWorkers:
@@ -49,13 +76,13 @@ class LocalWorkers:
         """Workers that are there, or will be."""
         return self._count
 
-    def submit(self, directory: Path, specs: Sequence[RunSpec]) -> "Future[Batch]":
+    def submit(self, directory: Path, assignment: Assignment) -> "Future[Batch]":
         """Have some worker run a batch."""
         for _ in range(3):
             pool = self._pool = self._pool or self._begin()
             try:
                 with _without_ctrl_c():  # the workers are started here
-                    future: Future[Batch] = pool.submit(run_batch, directory, specs)
+                    future: Future[Batch] = pool.submit(run_batch, directory, assignment)
             except BrokenProcessPool:  # a worker died while it had nothing to do
                 self._end()
             else:

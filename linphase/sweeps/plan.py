@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from heapq import heapreplace
 
 from linphase.errors import ConfigError
+from linphase.runs.comparison import COMPARISONS
 from linphase.runs.spec import RunSpec
 
 
@@ -25,18 +26,14 @@ def estimated_flops(spec: RunSpec) -> float:
     The number of evaluations is a rough typical value; it decides batches and the progress bar, never a number.
     """
     d, m = spec.task.dimension, min(spec.initialization.width, 2 * spec.task.dimension)
-    evaluations = 200 if spec.dynamics.kind == "flow" else 150
-    if spec.dynamics.kind == "gd" and spec.stop.rule == "converged":
-        evaluations = 20_000
+    if spec.dynamics.predicts:  # nothing is decomposed
+        return 10 * d**3 + 1e8
     # What is not arithmetic (calls, small vectors) is as long as some 10^6 flops; fitted at d = 8 to 400.
     per_evaluation = 6 * m * d**2 + 6e6
     per_snapshot = 50 * d**3 + 5e6
-    if spec.record.compare == "self_consistent_euler":
+    if COMPARISONS[spec.record.compare].decomposes_each_step:
         per_evaluation += 40 * d**3
-    if spec.dynamics.kind == "modes":  # nothing is decomposed
-        return 10 * d**3 + 1e8
-    budget = spec.dynamics.max_steps if spec.dynamics.kind == "gd" else spec.dynamics.max_evaluations
-    return min(evaluations, budget) * per_evaluation + 0.7 * spec.record.snapshots * per_snapshot
+    return spec.dynamics.evaluations(spec) * per_evaluation + 0.7 * spec.record.snapshots * per_snapshot
 
 
 def estimated_bytes(spec: RunSpec) -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from math import inf
 from pathlib import Path
@@ -13,7 +13,7 @@ from linphase.store.reading import Ids
 from linphase.store.results import load
 from linphase.store.rows import Row, failure_row
 from linphase.store.writing import write_failures
-from linphase.sweeps.batch import Batch
+from linphase.sweeps.batch import Assignment, Batch
 from linphase.sweeps.claims import Claims
 
 GRACE = 60.0  # seconds without news after which runs that another living sweep has claimed are trained all the same
@@ -30,7 +30,7 @@ class Workers(Protocol):
         """Workers to find work for at this moment."""
         ...
 
-    def submit(self, directory: Path, specs: Sequence[RunSpec]) -> "Future[Batch]":
+    def submit(self, directory: Path, assignment: Assignment) -> "Future[Batch]":
         """Have some worker run a batch."""
         ...
 
@@ -42,10 +42,17 @@ class Workers(Protocol):
 class Work:
     """The runs that are left, in batches; other sweeps may work at the same ones."""
 
-    def __init__(self, directory: Path, batches: Iterable[tuple[RunSpec, ...]], claims: Claims, grace: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        batches: Iterable[tuple[RunSpec, ...]],
+        claims: Claims,
+        grace: float,
+        observables: Collection[str] = (),
+    ) -> None:
         self._todo = deque(batches)
         self._claims, self._grace = claims, grace
-        self._finished, self._failed = Ids(directory), Ids(directory, failed=True)
+        self._finished, self._failed = Ids(directory, observables=observables), Ids(directory, failed=True)
         self._failed_before = frozenset(self._failed.now())
         self._held: dict[str, RunSpec] = {}  # runs that others have in hand
         self._news = time.monotonic()  # when one of them was last done
@@ -98,8 +105,10 @@ class Work:
 class Flight:
     """What is in the hands of workers."""
 
-    def __init__(self, directory: Path, workers: Workers, work: Work) -> None:
-        self._directory, self._workers, self._work = directory, workers, work
+    def __init__(
+        self, directory: Path, workers: Workers, work: Work, assign: Callable[[Iterable[RunSpec]], Assignment]
+    ) -> None:
+        self._directory, self._workers, self._work, self._assign = directory, workers, work, assign
         self._flying: dict[Future[Batch], tuple[RunSpec, ...]] = {}
         self._suspects: deque[RunSpec] = deque()  # in flight when a worker died: run again, each alone
         self._alone = False  # whether a suspect is, or is to be, in flight
@@ -140,7 +149,7 @@ class Flight:
             self._send(specs)
 
     def _send(self, specs: tuple[RunSpec, ...]) -> None:
-        self._flying[self._workers.submit(self._directory, specs)] = specs
+        self._flying[self._workers.submit(self._directory, self._assign(specs))] = specs
 
     def _landed(self, future: "Future[Batch]", specs: tuple[RunSpec, ...]) -> Iterator[Row]:
         try:

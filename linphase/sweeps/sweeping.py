@@ -4,36 +4,36 @@ Each worker commits its own batches; the sweeping process only hands out work, s
 the disk. Any number of sweeps may fill one directory at once, and all of them and their workers may die at any moment.
 """
 
+import os
 import random
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from linphase.config.config import SweepConfig
+from linphase.config.plugins import activate, homeless
+from linphase.errors import ConfigError
+from linphase.model.moment import OBSERVABLES
+from linphase.runs.spec import RunSpec
 from linphase.store.folding import compact
 from linphase.store.provenance import versions
-from linphase.store.reading import distinct, failed_ids, finished_ids
+from linphase.store.reading import complete_ids, distinct, failed_ids, finished_ids
 from linphase.store.results import Results, load
 from linphase.store.rows import Row
 from linphase.store.writing import create
 from linphase.sweeps import schedule
+from linphase.sweeps.batch import assign
 from linphase.sweeps.claims import Claims
-from linphase.sweeps.plan import (
-    Shard,
-    available_cores,
-    batches,
-    estimated_flops,
-    flops_per_second,
-    shard_of,
-)
+from linphase.sweeps.local import LocalWorkers, NoWorkers
+from linphase.sweeps.plan import Shard, available_cores, batches, estimated_flops, flops_per_second, shard_of
+from linphase.sweeps.slurm import cpus_per_task
 
-if TYPE_CHECKING:
-    from linphase.runs.spec import RunSpec
-
-BATCH_SECONDS = 5.0  # estimated; a crash loses at most a batch per worker
+BATCH_SECONDS = (0.25, 5.0)  # estimated; a crash loses at most a batch per worker, and a part costs its time too
+ALONE_SECONDS = 2.0  # estimated; less is done in the process itself, before a worker would be there
 
 
 def default_directory(config: SweepConfig) -> Path:
@@ -41,11 +41,21 @@ def default_directory(config: SweepConfig) -> Path:
     return Path("results") / config.name
 
 
+def default_jobs() -> int:
+    """Worker processes where nobody says how many: the cores of this SLURM task, else of this process."""
+    return cpus_per_task(os.environ) or available_cores()
+
+
 def sweep(
-    config: SweepConfig, out: str | Path | None = None, *, jobs: int | None = None, scheduler: str | None = None
+    config: SweepConfig,
+    out: str | Path | None = None,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    fill: bool = False,
 ) -> Results:
     """Train every run of the grid that is missing in `out` (default: results/NAME) and load the results."""
-    for _ in iter_sweep(config, out, jobs=jobs, scheduler=scheduler):
+    for _ in iter_sweep(config, out, jobs=jobs, scheduler=scheduler, fill=fill):
         pass
     return load(out or default_directory(config))
 
@@ -58,48 +68,81 @@ def iter_sweep(
     scheduler: str | None = None,
     shard: Shard | None = None,
     retry_failed: bool = False,
+    fill: bool = False,
     time_left: Callable[[], float] = lambda: inf,
 ) -> Iterator[Row]:
     """Train the missing runs of a sweep, yielding the row of each as it is committed; failed ones have an `error`.
 
-    jobs: worker processes, by default one a core, each with one BLAS thread. scheduler: the address of a Dask
-    scheduler, whose workers are then used instead. shard: the part of the runs to train, by default all. retry_failed:
-    run again what failed in an earlier sweep, which is left alone otherwise. time_left() is asked a few times a second
-    for the seconds left: once finite, nothing more is handed out, and when batches in flight are done or it is 0 the
-    iterator ends. Runs that other sweeps do in the same directory meanwhile are left to them, and are not yielded; a
-    warning says how many.
+    Parameters
+    ----------
+    config, out
+        What to run, and where the results go (default: results/NAME).
+    jobs
+        Worker processes, each with one BLAS thread. By default one a core, or none where all that is missing is
+        estimated to take less than 2 s: then this process trains it. The numbers are the same bits.
+    scheduler
+        The address of a Dask scheduler, whose workers are then used instead.
+    shard
+        The part of the runs to train, by default all.
+    retry_failed
+        Run again what failed in an earlier sweep, which is left alone otherwise.
+    fill
+        Train again, under the same ids, the finished runs that lack an observable which is declared now.
+    time_left
+        Asked a few times a second for the seconds left: once finite, nothing more is handed out, and when batches in
+        flight are done or it is 0 the iterator ends.
 
-    Raises ResultsError where the directory cannot be used or belongs to another configuration, LinphaseError where
-    there is no scheduler.
+    Runs that other sweeps do in the same directory meanwhile are left to them, and are not yielded; a warning says
+    how many.
+
+    Raises
+    ------
+    ResultsError
+        If the directory cannot be used or belongs to another configuration.
+    LinphaseError
+        If there is no scheduler, or something is declared where workers cannot find it.
     """
+    activate(config.plugins)
+    _refuse_homeless(config)
     directory = Path(out or default_directory(config))
     create(directory, config)
     _warn_of_other_numerics(directory)
-    settled = finished_ids(directory) | (set() if retry_failed else failed_ids(directory))
+    _warn_of_other_plugins(directory, config)
+    wanted = tuple(OBSERVABLES) if fill else ()
+    finished = complete_ids(directory, wanted) if fill else finished_ids(directory)
+    settled = finished | (set() if retry_failed else failed_ids(directory))
     missing = [spec for spec in listed(config, shard) if spec.run_id not in settled]
     if missing:
-        yield from _run_all(directory, missing, jobs or available_cores(), scheduler, time_left)
+        yield from _run_all(directory, config, missing, jobs, scheduler, wanted, time_left)
     if time_left() == inf:  # asked to stop, a sweep leaves its parts to the one that goes on
         compact(directory)  # tasks of an array may end, and fold, at the same moment
 
 
-def listed(config: SweepConfig, shard: Shard | None = None) -> "Iterator[RunSpec]":
+def listed(config: SweepConfig, shard: Shard | None = None) -> Iterator[RunSpec]:
     """The runs of a sweep, or of one shard of it, whether they are done or not."""
     return config.expand() if shard is None else shard_of(config.expand(), shard, estimated_flops)
 
 
 def _run_all(
-    directory: Path, specs: "list[RunSpec]", jobs: int, scheduler: str | None, time_left: Callable[[], float]
+    directory: Path,
+    config: SweepConfig,
+    specs: list[RunSpec],
+    jobs: int | None,
+    scheduler: str | None,
+    observables: tuple[str, ...],
+    time_left: Callable[[], float],
 ) -> Iterator[Row]:
     rate = flops_per_second()
     costs = [estimated_flops(spec) / rate for spec in specs]
-    with _workers(min(jobs, len(specs)), scheduler) as workers, Claims(directory) as claims:
-        seconds = min(BATCH_SECONDS, sum(costs) / (16 * max(1, workers.capacity())))
+    assigned = partial(assign, plugins=config.plugins, observables=observables, sweep=uuid.uuid4().hex)
+    with _workers(jobs, len(specs), sum(costs), scheduler) as workers, Claims(directory) as claims:
+        shortest, longest = BATCH_SECONDS
+        seconds = min(longest, max(shortest, sum(costs) / (16 * max(1, workers.capacity()))))
         cut = batches(specs, seconds, rate)
         # Sweeps that begin at different places meet late; and what is done after a while is a sample of the whole.
         random.SystemRandom().shuffle(cut)
-        work = schedule.Work(directory, cut, claims, schedule.GRACE + 3 * max(costs))
-        flight = schedule.Flight(directory, workers, work)
+        work = schedule.Work(directory, cut, claims, schedule.GRACE + 3 * max(costs), observables)
+        flight = schedule.Flight(directory, workers, work, assigned)
         yield from flight.rows(time_left)
     if work.elsewhere or flight.twice:
         warnings.warn(
@@ -109,18 +152,42 @@ def _run_all(
         )
 
 
-def _workers(jobs: int, scheduler: str | None) -> "AbstractContextManager[schedule.Workers]":
-    if scheduler is None:
-        from linphase.sweeps.local import LocalWorkers
+def _workers(
+    jobs: int | None, runs: int, seconds: float, scheduler: str | None
+) -> AbstractContextManager[schedule.Workers]:
+    if scheduler is not None:
+        from linphase.sweeps.dask import DaskWorkers
 
-        return LocalWorkers(jobs)
-    from linphase.sweeps.dask import DaskWorkers
+        return DaskWorkers(scheduler)
+    if jobs is None and seconds < ALONE_SECONDS:
+        return NoWorkers()
+    return LocalWorkers(min(jobs or default_jobs(), runs))
 
-    return DaskWorkers(scheduler)
+
+def _refuse_homeless(config: SweepConfig) -> None:
+    """What a notebook declares, no worker has."""
+    if modules := homeless(config.plugins):
+        raise ConfigError(
+            f"plugins: a sweep needs everything that is declared in linphase or in a plugin, found declarations in "
+            f'{", ".join(modules)}. Put them into a file of their own and name it: plugins = ["my_dynamics.py"]'
+        )
+
+
+def _warn_of_other_plugins(directory: Path, config: SweepConfig) -> None:
+    """A kind's id does not hash the file that declares it, so that a mended docstring trains nothing again."""
+    here = {plugin.digest for plugin in config.plugins}
+    others = sorted(set(distinct(directory, "plugin")) - here)
+    if others and here:
+        warnings.warn(
+            f"{directory}: holds runs of another version of a plugin, digest {', '.join(others)}, here it is "
+            f"{', '.join(sorted(here))}; they are not trained again. If its numbers have changed, raise `version` in "
+            "its class",
+            stacklevel=3,
+        )
 
 
 def _warn_of_other_numerics(directory: Path) -> None:
-    """The same bits are promised for equal versions and CPU only (design.md, "Randomness")."""
+    """The same bits are promised for equal versions and CPU only (docs/theory.md, "Random numbers")."""
     for name in ("numpy_version", "scipy_version", "blas", "cpu"):
         here = versions()[name]
         others = sorted(set(distinct(directory, name)) - {here})

@@ -1,13 +1,16 @@
 """A cell of the phase diagram as equation (1) from A = 0 predicts it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from linphase.errors import LinphaseError
-from linphase.model.observables import numerical_rank, stable_rank
+from linphase.model.kernel import Kernel
+from linphase.model.moment import Moment
+from linphase.model.task import Task
 from linphase.theory.mode import TargetModes, mode_time, modes_from_zero
 
 Array = NDArray[np.floating]
@@ -25,8 +28,7 @@ class Prediction:
     threshold: float
     min_test_error: float
     time_at_min: float
-    stable_rank_at_min: float
-    rank_at_min: int
+    singular_values_at_min: Array
     final_time: float  # where the train error comes within the wanted excess of its floor
     final_train_error: float
     final_test_error: float
@@ -58,8 +60,7 @@ def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
         threshold=c,
         min_test_error=float(target.test_error(best)),
         time_at_min=time,
-        stable_rank_at_min=stable_rank(best),
-        rank_at_min=numerical_rank(best),
+        singular_values_at_min=best,
         final_time=final_time,
         final_train_error=float(target.train_error(final)),
         final_test_error=float(target.test_error(final)),
@@ -109,3 +110,22 @@ def _time_of_smallest_test_error(target: TargetModes, c: float, end: float) -> f
     roots = [brentq(slope, times[i], times[i + 1], xtol=_TINY, rtol=1e-13) for i in dips]
     candidates = np.array([0.0, end, *roots])
     return float(candidates[np.argmin(target.test_error(modes_from_zero(candidates, S, c)))])
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedMoment(Moment):
+    """A moment of equation (1) from A = 0, where C1 = sqrt(A^T A + c^2 I) and C2 = sqrt(A A^T + c^2 I)."""
+
+    @classmethod
+    def at(cls, task: Task, s: Array, c: float, start: "Moment | None" = None) -> "PredictedMoment":
+        """The moment at which the modes of the target have the singular values s (n,)."""
+        U, _, V = (each[..., : s.size] for each in task.target_svd)
+        return cls(task, (U * s) @ V.T, c, s.size, factors=(U, s, V), start=start)
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        U, s, V = self.svd
+        c = self.c
+        d_out, d_in = self.task.shape
+        above = s * (s / (np.hypot(s, c) + c))  # sqrt(s^2 + c^2) - c, without cancelling
+        return Kernel(c * np.eye(d_in) + (V * above) @ V.T, c * np.eye(d_out) + (U * above) @ U.T)
