@@ -302,8 +302,10 @@ def _parse(mapping: Mapping[str, Any], problems: Problems, plugins: Sequence[Plu
         name = Key.of(NAME, str).check(mapping["name"], ("name",), problems)
     else:
         problems.add(("name",), 'is required, found none. Example: name = "quickstart"')
-    axes, replicates = _read_grid(mapping.get("grid", {}), problems, members)
+    of_grid = Problems(problems.source, problems.overridden)  # told behind those of the sections, as in the file
+    axes, replicates = _read_grid(mapping.get("grid", {}), of_grid, members)
     values = _section_values(mapping, axes, problems, members)
+    problems.lines += of_grid.lines
     facets = axis_keys(members).keys() - Start.model_fields.keys()
     for key in axes:
         path = tuple(key.split("."))

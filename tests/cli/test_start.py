@@ -13,7 +13,8 @@ from click.testing import CliRunner
 import linphase as package
 from linphase.cli import main
 from linphase.cli.citation import PAPER, REFERENCES, SOFTWARE, bibtex
-from linphase.config.config import AXIS_KEYS, KEYS, load_config, parse_config
+from linphase.config.config import load_config, parse_config
+from linphase.config.keys import Key, all_keys, axis_keys, declared, fields_of
 from linphase.config.schema import SCHEMA_FILE, config_schema, config_schema_text, starter
 from linphase.errors import ConfigError
 from linphase.runs.spec import SECTIONS
@@ -71,9 +72,10 @@ def test_every_key_is_in_the_starter_with_its_default():
     everything = re.sub(r"^#(?=[a-z]\w* = (?!\.\.\.))", "", starter(), flags=re.MULTILINE)
     shown = tomllib.loads(everything)
     assert parse_config(shown) == parse_config(tomllib.loads(starter()))
-    for section, model in SECTIONS.items():
-        unset = {name for name, field in model.model_fields.items() if field.default is None}
-        assert shown.get(section, {}).keys() == model.model_fields.keys() - unset
+    for section in SECTIONS:
+        fields = fields_of(section, declared())
+        unset = {name for name, field in fields.items() if field.default is None}
+        assert shown.get(section, {}).keys() == fields.keys() - unset
         assert all(re.search(rf"^#{name} = \.\.\.$", starter(), re.MULTILINE) for name in unset)
     assert max(map(len, starter().splitlines())) <= 120
 
@@ -116,8 +118,10 @@ GOOD = {"name": "x", "grid": {"gamma_sigma2": -1.0, "gamma_w": 1.0}}
 
 def test_every_default_is_valid():
     sections = {
-        section: {name: field.default for name, field in model.model_fields.items() if field.default is not None}
-        for section, model in SECTIONS.items()
+        section: {
+            name: field.default for name, field in fields_of(section, declared()).items() if field.default is not None
+        }
+        for section in SECTIONS
     }
     assert accepted(GOOD | sections)
     assert parses(GOOD | sections)
@@ -128,6 +132,10 @@ VALUES = [
     "modes", "converged", "none", "self_consistent", "float32", "alternating", "anything", [], [1], {}, {"paper": 5.0},
     {"paper": 0.0}, {"paper": 5.0, "more": 1},
 ]  # fmt: skip
+
+
+KEYS = {key: Key.of(field) for key, field in all_keys(declared()).items()}
+AXIS_KEYS = {key: Key.of(field) for key, field in axis_keys(declared()).items()}
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -192,10 +200,9 @@ def test_what_is_wrong_for_linphase_is_wrong_for_the_schema(wrong):
 
 
 def test_every_key_says_what_it_means_and_what_it_must_be():
-    for model in SECTIONS.values():
-        for field in model.model_fields.values():
-            assert field.title
-            assert field.description
+    for field in all_keys(declared()).values():
+        assert field.title
+        assert field.description
     for entry in config_schema()["properties"]["dynamics"]["properties"].values():
         assert "Must be " in entry["description"]
 

@@ -33,7 +33,7 @@ from linphase.store.reading import count_parts, failed_ids, finished_ids
 from linphase.store.results import load
 from linphase.store.tables import RUNS
 from linphase.store.writing import create, write_failures
-from linphase.sweeps.batch import run_batch
+from linphase.sweeps.batch import assign, run_batch
 from tests.store.test_store import (
     IDS,
     SPECS,
@@ -110,7 +110,7 @@ def in_parts(undisturbed, tmp_path):
     names, ids = [], []
     for first in range(0, 16, 4):
         before = set(visible(path / "runs"))
-        run_batch(path, specs[first : first + 4])
+        run_batch(path, assign(specs[first : first + 4]))
         names += set(visible(path / "runs")) - before
         ids.append([spec.run_id for spec in specs[first : first + 4]])
     return path, names, ids
@@ -349,7 +349,7 @@ def test_read_only_results_are_read_by_every_command_and_written_by_none(disk, c
     command = ("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1")
     assert in_process(*command, "--set", "grid.gamma_sigma2=[-3.0]")[0] == 0
     others = parse_config(tomllib.loads(CONFIG)).expand()
-    run_batch(path, list(others)[-2:])  # a second part, for compact to fold
+    run_batch(path, assign(list(others)[-2:]))  # a second part, for compact to fold
     (path / "runs/part-empty.parquet").touch()
     (path / f"runs/.part-{'0' * 32}.parquet").touch()
     mount("-o", "remount,ro", disk)

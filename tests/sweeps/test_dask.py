@@ -137,11 +137,11 @@ def test_without_a_scheduler_there_is_one_message(tmp_path, cluster):
     assert re.fullmatch(r"Error: --scheduler: a Dask scheduler is required at \S+, none was reached: [^\n]*\n", out)
 
 
-def deadly(directory, specs, sweep):
+def deadly(directory, assignment):
     """A batch that kills its worker at width 1."""
-    if any(spec.initialization.width == 1 for spec in specs):
+    if any(dict(spec["start"])["width"] == 1 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return _run_on_worker(directory, specs, sweep)
+    return _run_on_worker(directory, assignment)
 
 
 @pytest.mark.slow

@@ -169,27 +169,27 @@ def test_claims_of_the_living_are_heeded_and_those_of_the_dead_are_not(tmp_path)
 _run_batch = local.run_batch
 
 
-def crashing_batch(directory, specs):
+def crashing_batch(directory, assignment):
     """A batch whose interpreter crashes at width 2."""
-    if any(spec.initialization.width == 2 for spec in specs):
+    if any(dict(spec["start"])["width"] == 2 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return _run_batch(directory, specs)
+    return _run_batch(directory, assignment)
 
 
-def hungry_batch(directory, specs):
+def hungry_batch(directory, assignment):
     """A batch that asks for more memory than there is at width 2; the other runs of the batch go on."""
-    import linphase.runs.training
+    import linphase.sweeps.batch
 
-    train = linphase.runs.training.train_spec
+    train = linphase.sweeps.batch.train_spec
 
     def train_spec(spec, task):
         return bytearray(2**62) if spec.initialization.width == 2 else train(spec, task)
 
-    linphase.runs.training.train_spec = train_spec
+    linphase.sweeps.batch.train_spec = train_spec
     try:
-        return _run_batch(directory, specs)
+        return _run_batch(directory, assignment)
     finally:
-        linphase.runs.training.train_spec = train
+        linphase.sweeps.batch.train_spec = train
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from linphase.store.results import load
 from linphase.store.rows import summary_row
 from linphase.store.writing import create
 from linphase.sweeps import local
-from linphase.sweeps.batch import run_batch
+from linphase.sweeps.batch import assign, run_batch
 from linphase.sweeps.sweeping import iter_sweep, sweep
 from tests.processes import finish, members, same_science, science, start_sweep, wait_for_first_part, workers
 
@@ -85,7 +85,7 @@ def test_order_and_batches_do_not_change_a_bit(undisturbed, tmp_path):
     specs = list(config().expand())[::-1]
     create(tmp_path / "r", config())
     for i in range(0, len(specs), 5):
-        run_batch(tmp_path / "r", specs[i : i + 5])
+        run_batch(tmp_path / "r", assign(specs[i : i + 5]))
     same_science(undisturbed, tmp_path / "r")
 
 
@@ -133,11 +133,11 @@ def test_a_run_that_raises_is_recorded_with_its_traceback_and_the_others_complet
 _run_batch = run_batch
 
 
-def deadly_batch(directory, specs):
+def deadly_batch(directory, assignment):
     """A batch whose worker is killed by the system at replicate 1 of width 2, as for want of memory."""
-    if any(spec.replicate == 1 and spec.initialization.width == 2 for spec in specs):
+    if any(spec["replicate"] == 1 and dict(spec["start"])["width"] == 2 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return _run_batch(directory, specs)
+    return _run_batch(directory, assignment)
 
 
 @pytest.mark.slow
