@@ -34,7 +34,7 @@ STEPS_RUN = ROOT / "results" / "paper_figure2" / "summary.csv"
 
 
 def published_loop(W1: Any, W2: Any, A_star: Any, Y: Any, eta: float) -> Iterator[tuple[float, str | None]]:
-    """The paper's training loop (theory.md section 2) on W1 (width, d) and W2 (d, width), which it moves in place.
+    """The paper's training loop (docs/theory.md, "The paper's protocol") on W1 (width, d) and W2 (d, width), which it moves in place.
 
     Each step measures both errors, moves W1, then W2 with the new W1 and the old residual, and asks the stop rule.
     Yields the train error and what the rule says, which the caller need not obey.

@@ -66,7 +66,7 @@ _COLUMNS = """\
 
 Every stored number, as `linphase columns` prints it. Results are plain Parquet:
 `pandas.read_parquet("results/NAME/runs")` reads them without linphase, and `linphase export` writes them as CSV. The
-observables are defined in [theory.md, section 9](theory.md#9-observables). Time is step times learning rate.
+observables are defined in [theory.md](theory.md#observables). Time is step times learning rate.
 
 ## `runs`: one row a finished run
 

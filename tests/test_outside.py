@@ -76,7 +76,11 @@ def test_a_function_and_a_class_give_columns(results):
     assert set(runs["kind"]) == {"heavy_ball"}
     assert set(runs["momentum"]) == {0.0, 0.5}
     assert set(runs["plugin"]) == {read_plugin(PLUGIN).digest}
-    assert runs[["effective_rank", "effective_rank_at_min", "imbalance", "self_consistency_residual"]].notna().all(axis=None)
+    assert (
+        runs[["effective_rank", "effective_rank_at_min", "imbalance", "self_consistency_residual"]]
+        .notna()
+        .all(axis=None)
+    )
     assert (runs["effective_rank_at_min"] < runs["effective_rank"]).mean() > 0.5
 
 

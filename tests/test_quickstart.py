@@ -50,7 +50,7 @@ def test_the_quickstart_converges_everywhere_over_the_whole_window(quickstart):
 @pytest.mark.parametrize("by", CRITERIA)
 def test_the_regimes_lie_between_the_predicted_lines(quickstart, by):
     config, results = quickstart
-    # The threshold is derived for wide networks: below width d the measures part (theory.md section 7).
+    # The threshold is derived for wide networks: below width d the measures part (docs/theory.md, "Observables").
     runs = results.runs[results.runs["width"] > config.task.dimension]
     measured = outcomes(runs, cuts=Cuts(criterion=by)).to_numpy()
     expected, distance = predicted(runs, config)

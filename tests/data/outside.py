@@ -25,3 +25,6 @@ class HeavyBall(linphase.Dynamics, kind="heavy_ball"):
             yield linphase.State(self.eta * step, step, step + 1, linphase.Weights(W1, W2), G)
             V1 = self.momentum * V1 - self.eta * W2.T @ G; V2 = self.momentum * V2 - self.eta * G @ W1.T
             W1, W2 = W1 + V1, W2 + V2
+
+
+linphase.panel("steps", column="final_step", title="steps to convergence", scale="log", colors="magma")

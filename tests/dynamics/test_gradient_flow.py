@@ -27,7 +27,7 @@ def test_the_stability_polynomial_is_exp_to_second_order_and_bounded_up_to_the_s
     # exp(z) to z^2: the coefficient of z^3 lies between 0 and 1/6.
     assert abs(polynomial(np.array(z)) - np.exp(z)) < z**3 / 6 * (1 + z)
     assert np.abs(polynomial(np.linspace(-stability_bound(s), -1e-3, 5000))).max() < 1
-    assert stability_bound(s) == pytest.approx(0.653 * (s**2 - 1), rel=1e-3)  # theory.md section 4
+    assert stability_bound(s) == pytest.approx(0.653 * (s**2 - 1), rel=1e-3)  # Sommeijer et al. 1998
 
 
 def test_the_fewest_stable_stages_are_taken():

@@ -254,7 +254,8 @@ def test_gradient_flow_of_its_weights_follows_it(d_out, d_in):
 @pytest.mark.parametrize(("d_out", "d_in"), [(5, 5), (5, 3), (3, 5)])
 @pytest.mark.parametrize("c", [0.05, 1.0, 20.0])
 def test_the_flow_of_orthogonal_layers_is_the_self_consistent_equation_from_zero(d_out, d_in, c):
-    # docs/theory.md section 2: [W1 | W2^T] = sqrt(c) I is the reduced start of an infinitely wide network.
+    # docs/theory.md, "The self-consistent equation":
+    # [W1 | W2^T] = sqrt(c) I is the reduced start of an infinitely wide network.
     task, X0 = random_task(d_out, d_in, 2, seed=3), np.sqrt(c) * np.eye(d_in + d_out)
     times = start_to_limit(task.target, c)
     path = gradient_flow(task, Weights(X0[:, :d_in], X0[:, d_in:].T), times[-1])
