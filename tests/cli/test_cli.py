@@ -18,18 +18,9 @@ from PIL import Image
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.runs.spec import NUMERICS_VERSION
-from linphase.sweeps.sweeping import sweep
+from tests.processes import TINY as CONFIG
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-CONFIG = """
-name = "tiny"
-[task]
-dimension = 8
-rank = 2
-[grid]
-gamma_sigma2 = [-2.0, -1.0, 0.0]
-gamma_w = [0.0, 1.5, 2.5]
-"""
 
 
 def linphase(*arguments: str | Path):
@@ -44,13 +35,9 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    import tomllib
-
-    path = tmp_path_factory.mktemp("results") / "tiny"
-    sweep(parse_config(tomllib.loads(CONFIG)), path, jobs=1)
-    return path
+@pytest.fixture
+def results(tiny):
+    return tiny
 
 
 def test_every_command_has_help_with_an_example():
@@ -63,7 +50,7 @@ def test_every_command_has_help_with_an_example():
 
 
 def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_results(here):
-    done = linphase("sweep", "--config", "tiny.toml", "--jobs", "1")
+    done = linphase("sweep", "--config", "tiny.toml")
     assert done.exit_code == 0, done.output
     assert "9 runs by regime and status" in done.output
     for word in ("lazy", "balanced", "underparameterized", "converged", "ETA"):
@@ -80,7 +67,7 @@ def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_resul
 
 def test_a_signal_after_the_last_run_changes_nothing(here, monkeypatch):
     monkeypatch.setattr("linphase.sweeps.sweeping.compact", lambda _: os.kill(os.getpid(), signal.SIGTERM))
-    done = linphase("sweep", "--config", "tiny.toml", "--jobs", "1")
+    done = linphase("sweep", "--config", "tiny.toml")
     assert done.exit_code == 0, done.output
     assert "Interrupted" not in done.output
     assert (here / "results/tiny/phase_diagram.png").exists()
@@ -133,8 +120,7 @@ def test_a_sweep_with_failed_runs_ends_with_code_1_and_says_why(here):
     assert "failed: 9" in linphase("status", "results/tiny").output
 
 
-@pytest.mark.parametrize("panel", ["regime", "test-error", "all"])
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+@pytest.mark.parametrize(("panel", "suffix"), [("regime", "png"), ("test-error", "pdf"), ("all", "svg")])
 def test_plot_draws_panels_in_every_format(results, tmp_path, panel, suffix):
     file = tmp_path / f"figure.{suffix}"
     assert linphase("plot", results, "--panel", panel, "-o", file).exit_code == 0

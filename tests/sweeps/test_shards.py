@@ -14,7 +14,7 @@ from linphase.store.results import load
 from linphase.sweeps.plan import Shard, estimated_flops, parse_shard, shard_of
 from linphase.sweeps.slurm import array_shard, own_task
 from linphase.sweeps.sweeping import iter_sweep, listed, sweep
-from tests.cli.test_cli import CONFIG
+from tests.processes import TINY as CONFIG
 from tests.processes import same_science
 
 TINY = parse_config(tomllib.loads(CONFIG))
