@@ -1,4 +1,4 @@
-"""Sweeps as processes of their own, for tests that kill them; and in this process, where workers are not the subject."""
+"""Sweeps as processes of their own, for tests that kill them; in this process where workers are not the subject."""
 
 import os
 import subprocess

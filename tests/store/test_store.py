@@ -480,9 +480,11 @@ def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(res
 def test_two_processes_folding_beside_a_writer_lose_no_run(results):
     folding = """
 from linphase.store.folding import fold
+import time
 print("ready", flush=True)
 while not os.path.exists(sys.argv[2]):
     fold(sys.argv[1])
+    time.sleep(0.01)
 """
     done = results.with_name("done")
     folders = [run_python(folding, results, done) for _ in range(2)]
