@@ -83,7 +83,16 @@ def test_the_readmes_commands_run_as_written(code, checkout):
     run(code, checkout)
 
 
-def test_the_readmes_python_runs_as_written(checkout):
+def test_the_readmes_python_runs_as_written(checkout, monkeypatch, capsys):
+    # In this process, for speed; every warning is an error here too.
+    (code,) = (b.code for b in blocks() if b.language == "python")
+    monkeypatch.chdir(checkout)
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    assert "(64, 64)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_readmes_python_runs_as_a_file_of_its_own(checkout):
     (code,) = (b.code for b in blocks() if b.language == "python")
     (checkout / "example.py").write_text(code)
     assert "(64, 64)" in run(f"{sys.executable} -W error example.py", checkout)

@@ -13,8 +13,8 @@ from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Converged
 from linphase.runs.training import train, train_spec
 from linphase.store.results import load
-from linphase.sweeps.sweeping import sweep
 from linphase.theory.matrix import euler_path, euler_step
+from tests.processes import train_here
 
 TASK = draw_task(TaskConfig(dimension=24, rank=2))
 
@@ -161,7 +161,7 @@ def test_a_configuration_predicts_its_own_cells_under_another_name():
 
 def test_predictions_are_stored_and_loaded_like_runs(tmp_path):
     config = parse_config({"name": "x", "task": {"dimension": 16}, "grid": GRID}).predicted()
-    results = sweep(config, tmp_path / "r", jobs=1)
+    results = train_here(config, tmp_path / "r")
     assert set(results.runs["kind"]) == {"modes"}
     trajectory = results.trajectory(results.runs["run_id"].iloc[0])
     (spec,) = (s for s in config.expand() if s.run_id == results.runs["run_id"].iloc[0])

@@ -442,7 +442,7 @@ for i in range(1000):
 """
     process = run_python(code, results)
     assert process.stdout.readline() == "0\n", process.stderr.read()
-    time.sleep(0.3)
+    time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     out, _ = process.communicate()
     committed = len(out.split()) + 1
@@ -451,12 +451,13 @@ for i in range(1000):
     assert {*IDS[: min(committed, 40)]} <= finished_ids(results)
 
 
-def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(results, monkeypatch):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(results, monkeypatch, every):
     for start in (0, 2, 3):
         write(results, SPECS[start : start + 2])
     write_failures(results, [make_failure(SPECS[20])])
     write_failures(results, [make_failure(SPECS[20])])
-    for last in count():
+    for last in count(step=every):
         path = results.with_name(f"r{last}")
         shutil.copytree(results, path)
         alive = not interrupted_after(last, monkeypatch, fold, path)
@@ -468,7 +469,7 @@ def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(res
             loaded.trajectory(run_id)
         if alive:
             break
-        if last % 5 == 0:  # who comes next cleans up, orphans too
+        if last % (5 * every) == 0:  # who comes next cleans up, orphans too
             fold(path)
             assert sorted(pd.read_parquet(path / "trajectories")["run_id"]) == sorted(IDS[:5])
             assert sorted(pd.read_parquet(path / "runs")["run_id"]) == sorted(IDS[:5])
@@ -479,16 +480,18 @@ def test_folding_interrupted_at_any_moment_loses_no_run_and_shows_none_twice(res
 def test_two_processes_folding_beside_a_writer_lose_no_run(results):
     folding = """
 from linphase.store.folding import fold
+import time
 print("ready", flush=True)
 while not os.path.exists(sys.argv[2]):
     fold(sys.argv[1])
+    time.sleep(0.01)
 """
     done = results.with_name("done")
     folders = [run_python(folding, results, done) for _ in range(2)]
     for folder in folders:
         assert folder.stdout.readline() == "ready\n", folder.stderr.read()
     written = set()
-    for start in range(0, 27, 2):
+    for start in range(0, 18, 3):
         write(results, SPECS[start : start + 3])
         written |= set(IDS[start : start + 3])
         assert finished_ids(results) == written
@@ -518,14 +521,14 @@ def test_folding_only_the_parts_given_leaves_the_others(results):
 def test_folding_makes_parts_of_bounded_size_and_leaves_them_then(results, monkeypatch):
     monkeypatch.setattr("linphase.store.folding.PART_BYTES", 60_000)
     monkeypatch.setattr("linphase.store.tables.ROW_GROUP_BYTES", 20_000)
-    for spec in SPECS[:20]:
+    for spec in SPECS[:12]:
         write(results, [spec], n=300)  # about 10 kB each
     fold(results)
     parts = list((results / "trajectories").glob("*.parquet"))
     assert 2 <= len(parts) <= 10
     assert max(part.stat().st_size for part in parts) < 80_000
     assert max(pq.read_metadata(part).num_row_groups for part in parts) > 1
-    assert_holds(results, IDS[:20])
+    assert_holds(results, IDS[:12])
     assert 0 in [fold(results) for _ in range(3)]
 
 
@@ -722,8 +725,8 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(steps, max_size=8))
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, min_size=3, max_size=8))
 def test_whatever_is_written_and_folded_in_any_order_every_run_is_there_once(tmp_path_factory, actions):
     path = tmp_path_factory.mktemp("any") / "r"
     create(path, make_config(20))
@@ -741,8 +744,17 @@ def test_whatever_is_written_and_folded_in_any_order_every_run_is_there_once(tmp
     status = dict(zip(runs["run_id"], runs["status"], strict=True))
     assert len(status) == len(runs)
     assert status == dict.fromkeys(failed, "failed") | dict.fromkeys(finished, "converged")
+    loaded = load(path)
     for run_id in finished:
-        load(path).trajectory(run_id)
+        loaded.trajectory(run_id)
+
+
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, max_size=8))
+def test_whatever_is_written_and_folded_in_many_orders_every_run_is_there_once(tmp_path_factory, actions):
+    in_any_order = test_whatever_is_written_and_folded_in_any_order_every_run_is_there_once
+    in_any_order.hypothesis.inner_test(tmp_path_factory, actions)
 
 
 def test_the_row_of_a_trajectory_has_the_declared_columns():

@@ -219,7 +219,7 @@ def test_a_run_beyond_its_time_ends_with_what_it_has(tmp_path):
     limited = parse_config({**base, "run": {"max_time": 1e-9}})
     assert [spec.run_id for spec in limited.expand()] == [spec.run_id for spec in parse_config(base).expand()]
     assert limited.digest == parse_config(base).digest
-    (row,) = iter_sweep(limited, tmp_path / "r", jobs=1)
+    (row,) = iter_sweep(limited, tmp_path / "r")
     assert (row["status"], row["converged"]) == ("step_limit", False)
     assert row["final_train_error"] > 0
 
@@ -228,7 +228,7 @@ def test_a_sweep_after_a_kill_does_not_wait_for_the_dead(slower_claims):
     """A claim file without a flock delays nothing."""
     path, config = slower_claims
     began = time.monotonic()
-    assert len(list(iter_sweep(config, path, jobs=1))) == config.runs
+    assert len(list(iter_sweep(config, path))) == config.runs
     assert time.monotonic() - began < 10
     assert not (path / ".claims").exists()
 
