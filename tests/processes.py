@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pandas as pd
 from linphase.config.config import SweepConfig
 from linphase.store.results import Results, load
 from linphase.store.writing import create
-from linphase.sweeps.batch import run_batch
+from linphase.sweeps.batch import assign, run_batch
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -39,7 +40,7 @@ NOT_SCIENTIFIC = ["elapsed_s"]
 def train_here(config: SweepConfig, path: Path) -> Results:
     """All runs of a sweep, trained in this process as one batch: no worker has to be started."""
     create(path, config)
-    run_batch(path, list(config.expand()))
+    run_batch(path, assign(config.expand(), sweep=uuid.uuid4().hex))
     return load(path)
 
 
