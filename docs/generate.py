@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from linphase.store.columns import Column, FAILURES, RUNS, TRAJECTORIES
 from linphase.config.config import FACET_KEYS, REPLICATES, START_KEYS
-from linphase.runs.spec import SECTIONS
 from linphase.config.keys import Key, show
-from linphase.pages.markup import Table, markdown
 from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, used_with
 from linphase.model.section import Section
+from linphase.pages.markup import Table, markdown
+from linphase.runs.spec import SECTIONS
+from linphase.store.columns import FAILURES, RUNS, TRAJECTORIES, Column
 
 ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- made by python docs/generate.py: change linphase/spec.py or linphase/columns.py instead -->\n\n"

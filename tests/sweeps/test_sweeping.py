@@ -170,7 +170,7 @@ def slower(tmp_path_factory):
     return path / "r"
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, number, code):
     process = start_sweep(tmp_path)
@@ -190,7 +190,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, 
     same_science(slower, tmp_path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @needs_proc
 def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower, tmp_path):
     process = start_sweep(tmp_path)
@@ -207,7 +207,7 @@ def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower
     same_science(slower, tmp_path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @needs_proc
 def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
     process = start_sweep(tmp_path)
