@@ -15,7 +15,7 @@ import pytest
 
 from linphase.cli.progress import _Received
 from linphase.config.config import parse_config
-from linphase.errors import ResultsError
+from linphase.errors import LinphaseError, ResultsError
 from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.training import train_spec
 from linphase.store.provenance import versions
@@ -154,6 +154,12 @@ def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_compl
     monkeypatch.undo()
     assert len(list(iter_sweep(config(), tmp_path / "r", jobs=2, retry_failed=True))) == 3
     same_science(undisturbed, tmp_path / "r")
+
+
+def test_a_joblib_without_loky_is_one_message_that_names_those_that_have_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "ProcessPoolExecutor", None)
+    with pytest.raises(LinphaseError, match=r"joblib 1\.4 to 1\.6 have it: pip install 'joblib>=1\.4,<1\.7'"):
+        list(iter_sweep(config(), tmp_path / "r", jobs=2))
 
 
 # --- From outside: the command in a process of its own ---------------------------------------------------------------
