@@ -45,8 +45,8 @@ class LocalWorkers:
     def __init__(self, count: int) -> None:
         if ProcessPoolExecutor is None:
             raise LinphaseError(
-                f"joblib: joblib.externals.loky is required for worker processes, joblib {joblib.__version__} was found "
-                "without it. joblib 1.4 to 1.6 have it: pip install 'joblib>=1.4,<1.7'"
+                "joblib: joblib.externals.loky is required for worker processes, found joblib "
+                f"{joblib.__version__} without it. joblib 1.4 to 1.6 have it: pip install 'joblib>=1.4,<1.7'"
             )
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
