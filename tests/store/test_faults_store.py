@@ -735,7 +735,7 @@ def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, un
     same_science(alone, beside)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_ten_thousand_runs_are_one_file_and_are_read_in_a_second(tmp_path):
     config = make_config(1000, replicates=5)
     specs = list(config.expand())

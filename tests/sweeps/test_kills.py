@@ -48,7 +48,7 @@ def complete(slower: Path, path: Path) -> None:
     same_science(slower, path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
     kills = rounds = 0
     while kills < KILLS:
@@ -68,7 +68,7 @@ def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
     complete(slower, path)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_workers_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
     kills = rounds = 0
     while kills < KILLS:
@@ -88,7 +88,7 @@ def test_workers_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
         rounds += 1
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken(slower, tmp_path, dice):
     for _ in range(10):
         process = start_sweep(tmp_path)
@@ -117,7 +117,7 @@ def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken
     complete(slower, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("count", [2, 8])
 def test_sweeps_side_by_side_share_the_runs_and_train_few_of_them_twice(tmp_path, count):
     processes = [start_sweep(tmp_path, "--jobs", "1", text=MANY) for _ in range(count)]

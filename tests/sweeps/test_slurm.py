@@ -332,7 +332,7 @@ def logs(path: Path, number: str) -> str:
     return "\n".join(file.read_text() for file in sorted((path / "slurm").glob(f"{number}_*.log")))
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_an_array_trains_every_run_once(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "tiny.toml", "--array", 4, "--time", 10, "--mem", "100M")
@@ -346,7 +346,7 @@ def test_an_array_trains_every_run_once(on_cluster):
     assert "runs by regime and status" in logs(out, number)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
     here, _ = on_cluster
     (here / NASTY).write_text(CONFIG)
@@ -364,7 +364,7 @@ def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
     assert len(stored_ids(here / out)) == len(set(stored_ids(here / out))) == 9
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 2)
@@ -389,7 +389,7 @@ def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluste
     assert not load(out).missing()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1)
@@ -404,7 +404,7 @@ def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster)
     assert 0 < len(load(out).runs) < 120
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1, "--no-requeue")
@@ -417,7 +417,7 @@ def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
     assert "To go on, run the same again" in logs(out, number)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_plain_array_is_sharded_by_its_task_ids_and_one_with_gaps_is_refused(on_cluster):
     here, submitted = on_cluster
     wrap = "--wrap=linphase sweep --config tiny.toml --no-plot"

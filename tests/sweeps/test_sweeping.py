@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from linphase.cli import main
 from linphase.cli.progress import _Received
 from linphase.config.config import parse_config
-from linphase.errors import ResultsError
+from linphase.errors import LinphaseError, ResultsError
 from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.training import train_spec
 from linphase.store.provenance import versions
@@ -166,6 +166,12 @@ def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_compl
     same_science(undisturbed, tmp_path / "r")
 
 
+def test_a_joblib_without_loky_is_one_message_that_names_those_that_have_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "ProcessPoolExecutor", None)
+    with pytest.raises(LinphaseError, match=r"joblib 1\.4 to 1\.6 have it: pip install 'joblib>=1\.4,<1\.7'"):
+        list(iter_sweep(config(), tmp_path / "r", jobs=2))
+
+
 # --- From outside: the command in a process of its own ---------------------------------------------------------------
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to count processes")
@@ -180,7 +186,7 @@ def slower(tmp_path_factory):
     return path / "r"
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, number, code):
     process = start_sweep(tmp_path)
@@ -200,7 +206,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, 
     same_science(slower, tmp_path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @needs_proc
 def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower, tmp_path):
     process = start_sweep(tmp_path)
@@ -217,7 +223,7 @@ def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower
     same_science(slower, tmp_path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @needs_proc
 def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
     process = start_sweep(tmp_path)
