@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Cells, cells_of
+from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.outcomes import OUTCOMES
-from linphase.diagram.panels import PANELS, Panel, find_panel
+from linphase.diagram.panels import Panel, find_panel, known_panels
 from linphase.errors import LinphaseError
-from linphase.figures.overlays import draw_lines
 from linphase.figures.scales import scale_of
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
 from linphase.store.columns import trajectories_columns
@@ -57,7 +57,7 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         "outcomes": OUTCOMES,
         "criteria": list(CRITERIA),
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
-        "panels": _panels(runs, facets, window),
+        "panels": _panels(results, facets, window),
         "lines": [_lines(each, window) for each in facets],
         "columns": {
             column.name: {"unit": column.unit, "meaning": column.meaning}
@@ -109,14 +109,14 @@ def _written(value: Any) -> str:
 # ------------------------------------------------------------------------------------------------------------ panels
 
 
-def _panels(runs: pd.DataFrame, facets: Sequence[pd.DataFrame], window: Window) -> list[dict[str, Any]]:
+def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) -> list[dict[str, Any]]:
     """The panels these results hold something of; the regime is left to the page, for it hangs on the cuts."""
     found = []
-    for name, panel in PANELS.items():
+    for name, panel in known_panels(results.columns).items():
         drawn = {}
         for by in CRITERIA if panel.measured else list(CRITERIA)[:1]:
             try:
-                shown = find_panel(name, Cuts(by), runs)
+                shown = find_panel(name, Cuts(by), results.runs, results.columns)
             except LinphaseError:
                 continue  # nothing to draw
             if name != "regime":
@@ -174,9 +174,6 @@ def _drawn(panel: Panel, facets: Sequence[Cells]) -> dict[str, Any]:
 
 def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
     """Theory's lines as `linphase plot` draws them, in data coordinates."""
-    from matplotlib.figure import Figure
-
-    axes = Figure().add_subplot()
     return [
         {
             "name": line.boundary.name,
@@ -185,7 +182,7 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
             "x": _rounded(_half(line.x), 6),
             "y": _rounded(_half(line.y), 6),
         }
-        for line in draw_lines(axes, runs, window, banded=False)
+        for line in theory_lines(runs, window)
     ]
 
 

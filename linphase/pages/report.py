@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from linphase import __version__
 from linphase.config.toml import config_toml
-from linphase.diagram.versus import _differing, deviations, paired
+from linphase.diagram.versus import deviations, differing, paired
 from linphase.errors import LinphaseError
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.markup import Block, Code, Heading, Picture, Table, Text
@@ -24,7 +24,6 @@ PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_v
 AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
 
 _DPI = 200
-_THEORY = ("modes", "self_consistent")  # dynamics.kind
 _TRACEBACKS = 5  # shown, of different errors
 
 
@@ -41,9 +40,9 @@ def contents(
 
     Raises LinphaseError for an unknown panel.
     """
-    from linphase.diagram.panels import PANELS
+    from linphase.diagram.panels import known_panels
 
-    names = _panel_names(panels, [*PANELS, *_CAPTIONS])
+    names = _panel_names(panels, [*known_panels(results.columns), *_CAPTIONS])
     blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
     if results.runs.empty:
         return blocks
@@ -159,14 +158,15 @@ def _boundaries(results: "Results", cuts: Cuts) -> Iterator[Block]:
 
 def _theory(results: "Results", names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
     from linphase.config.config import parse_config
+    from linphase.diagram.panels import made_by_theory
     from linphase.diagram.versus import predicted_runs
     from linphase.figures.diagrams import against
 
     yield Heading(2, "Deviations from theory")
-    if results.runs["kind"].isin(_THEORY).all():
+    if made_by_theory(results.runs):
         yield Text("None: these runs are theory's own.")
         return
-    predicted = predicted_runs(parse_config(config) for config in results.configs)
+    predicted = predicted_runs(parse_config(config, stored=True) for config in results.configs)
     pairs = paired(results.runs, predicted)
     covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
     yield Text(
@@ -175,14 +175,14 @@ def _theory(results: "Results", names: Sequence[str], cuts: Cuts) -> Iterator[Bl
         "gamma_w < 0; elsewhere the start's own noise counts, which the prediction leaves out."
     )
     yield Text(
-        f"The regime is not the predicted one in {_differing(pairs, cuts)} of {len(pairs)} runs, of those covered in "
-        f"{_differing(covered, cuts)} of {len(covered)}."
+        f"The regime is not the predicted one in {differing(pairs, cuts)} of {len(pairs)} runs, of those covered in "
+        f"{differing(covered, cuts)} of {len(covered)}."
     )
-    yield _deviation_table(pairs, covered)
+    yield _deviation_table(results, pairs, covered)
     for name in AGAINST_THEORY:
         if name in names:
             try:
-                figure = against(results.runs, predicted, results.axes, name, cuts=cuts)
+                figure = against(results.runs, predicted, results.axes, name, cuts=cuts, columns=results.columns)
             except LinphaseError as error:
                 yield Text(f"{name} is not drawn: {error}.")
             else:
@@ -191,14 +191,14 @@ def _theory(results: "Results", names: Sequence[str], cuts: Cuts) -> Iterator[Bl
                 )
 
 
-def _deviation_table(pairs: "pd.DataFrame", covered: "pd.DataFrame") -> Table:
+def _deviation_table(results: "Results", pairs: "pd.DataFrame", covered: "pd.DataFrame") -> Table:
     """Median, 95 % quantile and largest deviation of every panel's column that theory predicts."""
-    from linphase.diagram.panels import PANELS
+    from linphase.diagram.panels import known_panels
 
     columns = ["quantity"]
     columns += [f"{what}, {where}" for where in ("all", "covered") for what in ("runs", "median", "95 %", "largest")]
     rows = []
-    for panel in PANELS.values():
+    for panel in known_panels(results.columns).values():
         if panel.column is not None and not panel.unpredicted and panel.scale in ("linear", "log", "share"):
             apart = [deviations(part, panel.column, panel.scale == "share") for part in (pairs, covered)]
             if apart[0].size:
@@ -249,17 +249,18 @@ def _failures(results: "Results") -> Iterator[Block]:
 
 
 def _panels(results: "Results", names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
-    from linphase.diagram.panels import PANELS
+    from linphase.diagram.panels import known_panels
+    from linphase.figures.drawing import draw
 
     yield Heading(2, "Panels")
-    absent = []
+    known, absent = known_panels(results.columns), []
     for name in names:
         try:
-            figure = _figure(results, name, cuts)
+            figure = draw(results, name, cuts)
         except LinphaseError as error:
             absent.append((name, str(error)))
         else:
-            title = PANELS[name].title if name in PANELS else _CAPTIONS[name]
+            title = known[name].title if name in known else _CAPTIONS[name]
             yield Picture(name, " ".join(title.split()), _png(figure))
     if absent:
         yield Text("Not drawn:")
@@ -271,22 +272,6 @@ _CAPTIONS = {
     "collapse": "every mode of every run: its speed-up against its singular value over the threshold",
     "trajectories": "singular values over time in some of the cells, laid over the diagram",
 }
-
-
-def _figure(results: "Results", name: str, cuts: Cuts) -> "Figure":
-    from linphase.figures.collapse import collapse
-    from linphase.figures.diagrams import evidence, phase_diagram
-    from linphase.figures.trajectory_map import sampled_runs, trajectory_map
-
-    if name == "evidence":
-        return evidence(results.runs, results.axes, cuts=cuts)
-    if name == "collapse":
-        return collapse(results.runs, results.final_modes())
-    if name == "trajectories":
-        chosen = sampled_runs(results.runs, results.axes)
-        trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-        return trajectory_map(results.runs, results.axes, trajectories, cuts=cuts)
-    return phase_diagram(results.runs, results.axes, name, cuts=cuts)
 
 
 def _png(figure: "Figure") -> bytes:
