@@ -142,8 +142,13 @@ def task_config_of(row: Mapping[str, Any]) -> TaskConfig:
         dimension=int(row["dimension"]),
         rank=int(row["rank"]),
         noise=float(row["noise"]),
-        signal_norm=None if norm is None or norm != norm else float(norm),
+        signal_norm=None if is_null(norm) else float(norm),
     )
+
+
+def is_null(value: Any) -> bool:
+    """Whether a cell of a table holds nothing: None, nan or pandas' NA, of which every comparison is unknown."""
+    return value is None or (value != value) is not False
 
 
 def task_of(row: Mapping[str, Any]) -> Task:

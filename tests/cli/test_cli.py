@@ -68,7 +68,7 @@ def test_a_sweep_prints_the_table_of_regimes_and_leaves_the_picture_in_the_resul
 
 def test_a_signal_after_the_last_run_changes_nothing(here, monkeypatch):
     monkeypatch.setattr("linphase.sweeps.sweeping.compact", lambda _: os.kill(os.getpid(), signal.SIGTERM))
-    monkeypatch.setattr("linphase.cli.filling.draw", lambda results, panel, file: file.touch())
+    monkeypatch.setattr("linphase.cli.output.save_figure", lambda figure, file, *_: file.touch())
     done = linphase("sweep", "--config", "tiny.toml")
     assert done.exit_code == 0, done.output
     assert "Interrupted" not in done.output
@@ -240,11 +240,11 @@ MISTAKES = {
     ),
     "plot: collapse against theory": (
         ["plot", "RESULTS", "--panel", "collapse", "--against", "theory"],
-        "--panel collapse: cannot be set against theory, it is a figure of its own. With --against choose one of ",
+        "panel collapse: cannot be set against theory, it is a figure of its own. Choose one of ",
     ),
     "plot: residual against theory": (
         ["plot", "RESULTS", "--panel", "residual", "--against", "theory"],
-        "--panel residual: cannot be set against theory, it is 0 by construction",
+        "panel residual: cannot be set against theory, it is 0 by construction",
     ),
     "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
     "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "an existing directory is required"),

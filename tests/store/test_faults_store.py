@@ -204,7 +204,7 @@ def empty(file):
 def flip_a_bit(file):
     content = bytearray(file.read_bytes())
     ids = pq.read_metadata(file).row_group(0).column(0)  # which every reader reads
-    content[ids.data_page_offset + ids.total_compressed_size // 2] ^= 16
+    content[(ids.dictionary_page_offset or ids.data_page_offset) + ids.total_compressed_size // 2] ^= 16
     file.write_bytes(content)
 
 
