@@ -284,7 +284,7 @@ def test_the_command_writes_the_file_beside_the_results_or_where_told(results, t
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["-o", "page.png"], "ending in .html is required, found 'page.png'"),
-    (["-o", "nowhere/page.html"], "cannot write 'nowhere/page.html'"),
+    (["-o", "nowhere/page.html"], "nowhere/page.html: cannot be written: No such file"),
 ])  # fmt: skip
 def test_mistakes_are_one_message_and_code_2(results, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
