@@ -55,7 +55,7 @@ def test_the_starter_sweeps_as_it_stands(tmp_path, monkeypatch):
     assert "mine/sweep.toml" in done.output
     assert accepted(tomllib.loads((tmp_path / "mine/sweep.toml").read_text()))
     assert (tmp_path / "mine" / SCHEMA_FILE).read_text() == config_schema_text()
-    fewer = ("--set", "grid.gamma_sigma2=[-2.0,-1.0]", "--set", "grid.gamma_w=[1.0,2.0]")  # so few run here, without workers
+    fewer = ("--set", "grid.gamma_sigma2=[-2.0,-1.0]", "--set", "grid.gamma_w=[1.0,2.0]")
     swept = linphase("sweep", "--config", "mine/sweep.toml", *fewer)
     assert swept.exit_code == 0, swept.output
     assert (tmp_path / "results/my_sweep/phase_diagram.png").exists()
