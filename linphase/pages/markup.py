@@ -116,11 +116,11 @@ _PICTURES = "pictures"  # where the Markdown says they are
 def _make_figure(paragraph: Sequence[Token], pictures: Mapping[str, bytes]) -> None:
     """A paragraph (its opening, its content, its end) that is a picture becomes a figure with a caption."""
     opening, content, end = paragraph
-    (image,) = content.children or ()
+    image, *_ = children = content.children or []
     png = pictures[unquote(str(image.attrs["src"]))]
     image.attrs |= {"src": f"data:image/png;base64,{base64.b64encode(png).decode()}", "loading": "lazy"}
     caption = Token("figcaption_open", "figcaption", 1), Token("figcaption_close", "figcaption", -1)
-    content.children = [image, caption[0], *(image.children or ()), caption[1]]
+    children += [caption[0], *(image.children or ()), caption[1]]
     opening.tag = end.tag = "figure"
 
 

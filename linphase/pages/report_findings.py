@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -74,7 +75,7 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     yield _picture(
         "measured-boundaries",
         "Regimes with the measured boundaries",
-        lambda: phase_diagram(runs, axes, "regime", measured=found, cuts=cuts),
+        partial(phase_diagram, runs, axes, "regime", measured=found, cuts=cuts),
     )
 
 
@@ -102,7 +103,7 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
             yield _picture(
                 f"{name}-against-theory",
                 f"{name}: measured, predicted and their difference",
-                lambda name=name: against(results.runs, predicted, results.axes, name, cuts=cuts),
+                partial(against, results.runs, predicted, results.axes, name, cuts=cuts),
             )
 
 

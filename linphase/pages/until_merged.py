@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -24,10 +25,9 @@ def known_panels(columns: Mapping[str, Column]) -> dict[str, Panel]:
     found = dict(PANELS)
     for told in columns.values():
         if told.panel and told.panel not in found:
-            scale: Any = told.scale or "log"
-            found[told.panel] = Panel(
-                told.panel, told.title, told.name, scale, told.colors or "viridis", told.unit, told.formula
-            )
+            scale: Any = told.scale if told.scale in ("linear", "ln", "share") else "log"
+            colors = told.colors if told.colors in mpl.colormaps else "viridis"
+            found[told.panel] = Panel(told.panel, told.title, told.name, scale, colors, told.unit, told.formula)
     return found
 
 
