@@ -75,6 +75,11 @@ def results(tmp_path_factory):
     return small(tmp_path_factory.mktemp("explore"))
 
 
+def one_facet(results: Results) -> Results:
+    """The same, as quickly made into a page as can be."""
+    return replace(results, axes=dict(list(results.axes.items())[:2]))
+
+
 @pytest.fixture(scope="module")
 def page(results):
     return build(results, cuts=Cuts(criterion="balance", signal=0.4, bulk=0.6))
@@ -132,13 +137,12 @@ def test_nothing_of_the_users_becomes_html(page, results):
 
 
 def test_a_name_that_looks_like_a_place_of_the_template_stays_a_name(results, tmp_path):
-    other = tmp_path / "{{data}}"
-    other.symlink_to(results.path)
-    page = build(replace(results, path=other.absolute()))
-    assert data_of(page)["name"] == results.path.name  # the directory itself is named
     renamed = results.path.rename(tmp_path / "{{script}}")
     try:
-        assert "<h1>{{script}}</h1>" in build(replace(results, path=renamed))
+        (tmp_path / "{{data}}").symlink_to(renamed)
+        page = build(replace(one_facet(results), path=tmp_path / "{{data}}"))
+        assert "<h1>{{script}}</h1>" in page  # the directory itself is named
+        assert data_of(page)["name"] == "{{script}}"
     finally:
         renamed.rename(results.path)
 
@@ -287,7 +291,7 @@ def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results)
     monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", size // 12)
     one_replicate = thin(results)
     assert one_replicate.left_out == (results.runs["replicate"] == 1).sum()
-    assert data_of(build(results))["left_out"] == one_replicate.left_out
+    assert data_of(build(one_facet(results)))["left_out"] == one_replicate.left_out
 
 
 def test_2500_cells_at_d_200_stay_under_25_mb(page):

@@ -44,7 +44,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def blocks(results):
-    return contents(results, panels=["regime", "test-error", "distance"])
+    return contents(results, panels=["test-error", "distance"])
 
 
 def linphase(*arguments):
@@ -95,9 +95,7 @@ def test_a_report_has_a_section_for_everything_asked(blocks):
         "Panels",
     ]
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
-    assert pictures == [
-        "measured-boundaries", "regime-against-theory", "test-error-against-theory", "regime", "test-error",
-    ]  # fmt: skip
+    assert pictures == ["measured-boundaries", "test-error-against-theory", "test-error"]
     assert all(block.png.startswith(b"\x89PNG") for block in blocks if isinstance(block, Picture))
 
 
@@ -196,7 +194,7 @@ def test_nothing_of_the_data_becomes_markdown(blocks):
     assert "Sweep <script>tiny|" in page.text
     count = sum(len(block.columns) * len(block.rows) for block in blocks if isinstance(block, Table))
     assert [tag for tag, _ in page.tags].count("td") == count
-    assert "a%20b/regime.png" in [attributes.get("src") for tag, attributes in page.tags if tag == "img"]
+    assert "a%20b/test-error.png" in [attributes.get("src") for tag, attributes in page.tags if tag == "img"]
 
 
 @pytest.mark.parametrize(
@@ -237,6 +235,7 @@ def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
     drawn = {block.name for block in blocks if isinstance(block, Picture)}
     (absent,) = tables_under(blocks, "Panels")
     assert {*PANELS, "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
+    assert {"measured-boundaries", "regime-against-theory", "test-error-against-theory"} <= drawn
     assert all("sweep" in row[1] for row in absent.rows)
 
 
