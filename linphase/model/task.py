@@ -1,4 +1,4 @@
-"""The MSE task: fit Y = A* + E, a low-rank signal under noise (theory.md section 1)."""
+"""The MSE task: fit Y = A* + E, a low-rank signal under noise (docs/theory.md, "Setting")."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -176,9 +176,9 @@ def for_key(key: str) -> Column:
     return next(column for column in runs_columns() if column.key == key)
 
 
-def for_keys() -> dict[str, str]:
-    """The configuration keys that columns of the runs table repeat, by column."""
-    return {column.name: column.key for column in runs_columns() if column.key is not None}
+def for_keys() -> dict[str, tuple[str, str]]:
+    """The configuration keys that columns of the runs table repeat, and their types, by column."""
+    return {column.name: (column.key, column.type) for column in runs_columns() if column.key is not None}
 
 
 def _key_columns(section: str, only: str = "") -> list[Column]:

@@ -52,7 +52,7 @@ def summary_row(spec: RunSpec, run: TrainedRun) -> Row:
     """One row of the runs table (`linphase columns`)."""
     minimum, times = run.minimum, run.trajectory.mode_times
     row: Row = {
-        **_asked_for(spec),
+        **asked_for(spec),
         "learning_rate": run.learning_rate,
         "plugin": digest_of(type(spec.dynamics)),
         "status": run.status,
@@ -102,18 +102,23 @@ def trajectory_row(run_id: str, trajectory: Trajectory) -> Row:
 def failure_row(spec: RunSpec, error: str, trace: str) -> Row:
     """One row of the failures table."""
     return {
-        **_asked_for(spec),
+        **asked_for(spec),
         "error": error,
         "traceback": trace,
         "linphase_version": versions()["linphase_version"],
     }
 
 
-def _asked_for(spec: RunSpec) -> Row:
+def asked_for(spec: RunSpec) -> Row:
     """The columns that say what was asked for; keys that the run does not use are None."""
     values = spec.values()
-    keys = {name: values.get(key) for name, key in for_keys().items()}
+    keys = {name: _told(values.get(key), kind) for name, (key, kind) in for_keys().items()}
     return {"run_id": spec.run_id, "threshold": spec.initialization.threshold, **keys}
+
+
+def _told(value: Any, kind: str) -> Any:
+    """A key's value as its column holds it: where it may be a word or a number, as text."""
+    return repr(value).removesuffix(".0") if kind == "string" and isinstance(value, int | float) else value
 
 
 def _observables() -> str:

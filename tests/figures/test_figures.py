@@ -25,7 +25,7 @@ from linphase.figures.style import FORMATS, STYLES, check_format, save
 from linphase.model.observables import Modes, ModeTimes
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
-from linphase.store.columns import RUNS
+from linphase.store.columns import runs_columns
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED
 from linphase.theory.mode import mode_value
 
@@ -45,7 +45,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "signal_active": (signal > c).sum() / RANK,
         "bulk_active": (bulk > c).mean() if bulk.size else np.nan,
     }
-    row = dict.fromkeys((column.name for column in RUNS), None)
+    row = dict.fromkeys((column.name for column in runs_columns()), None)
     row |= shares | {f"{k}_by_{by}": v for (k, v), by in product(shares.items(), ("balance", "speedup"))}
     row |= {
         "gamma_sigma2": gamma_sigma2, "gamma_w": gamma_w, "init_variance": D**gamma_sigma2, "width": width,

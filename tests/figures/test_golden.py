@@ -32,7 +32,7 @@ from linphase.model.network import Initialization
 from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.predicting import crossings, predict, theory_beside
 from linphase.runs.recorder import RecordConfig
-from linphase.runs.stopping import StopConfig
+from linphase.runs.stopping import Converged
 from tests.figures.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, modes_of, run, table
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,7 +59,7 @@ def one_each():
 def predicted_run(gamma_sigma2, gamma_w):
     """A run that theory makes, which hangs only on the draw of a task of d = 12: its row and its trajectory."""
     start = Initialization.at(TASK.dimension, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
-    made = predict(draw_task(TASK), start, stop=StopConfig(), record=RecordConfig())
+    made = predict(draw_task(TASK), start, stop=Converged(), record=RecordConfig())
     row = run(gamma_sigma2, gamma_w)
     row |= {
         "dimension": TASK.dimension,

@@ -19,6 +19,7 @@ from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
 from linphase.figures.trajectory_map import _spreads, sampled_runs, trajectory_map
 from linphase.runs.predicting import crossings, theory_beside
 from linphase.store.results import load
+from linphase.store.rows import asked_for
 from linphase.sweeps.sweeping import sweep
 from linphase.theory.mode import mode_value
 
@@ -218,7 +219,7 @@ def test_every_regime_of_the_papers_window_is_among_the_sampled_cells_twice(cell
     for spec in config.expand():  # the regimes of the limit of large d
         x, y = spec.initialization.gamma_sigma2, spec.initialization.gamma_w
         signal, bulk = float(x + y < 1 - np.log(5) / np.log(200) / 2), float(x + y < 0.5)
-        rows.append({**spec.columns(), "run_id": spec.run_id, "status": "converged", "converged": True,
+        rows.append({**asked_for(spec), "run_id": spec.run_id, "status": "converged", "converged": True,
                      "signal_active": signal, "bulk_active": bulk})  # fmt: skip
     runs = pd.DataFrame(rows)
     met = outcomes(runs).groupby(runs["run_id"].isin(sampled_runs(runs, config.grid.axes).values()))

@@ -1,5 +1,6 @@
 """Sweeps on a real Dask cluster: a scheduler and worker processes on loopback, some of them killed."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -21,7 +22,8 @@ from linphase.sweeps import dask as dask_workers
 from linphase.sweeps.sweeping import iter_sweep
 from tests.processes import ENVIRONMENT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
 
-pytest.importorskip("distributed")
+if importlib.util.find_spec("distributed") is None:
+    pytest.skip("no Dask here", allow_module_level=True)
 
 _run_on_worker = dask_workers.run_on_worker
 
@@ -137,11 +139,11 @@ def test_without_a_scheduler_there_is_one_message(tmp_path, cluster):
     assert re.fullmatch(r"Error: --scheduler: a Dask scheduler is required at \S+, none was reached: [^\n]*\n", out)
 
 
-def deadly(directory, specs, sweep):
+def deadly(directory, assignment):
     """A batch that kills its worker at width 1."""
-    if any(spec.initialization.width == 1 for spec in specs):
+    if any(dict(spec["start"])["width"] == 1 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return _run_on_worker(directory, specs, sweep)
+    return _run_on_worker(directory, assignment)
 
 
 @pytest.mark.slow

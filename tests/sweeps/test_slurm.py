@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,8 +18,8 @@ from linphase.cli import main
 from linphase.errors import ConfigError
 from linphase.store.results import load
 from linphase.sweeps.slurm import Job, arrays, script, time_limit
-from tests.cli.test_cli import CONFIG
 from tests.processes import SLOWER
+from tests.processes import TINY as CONFIG
 
 ROOT = Path(__file__).parents[2]
 NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
@@ -178,10 +179,10 @@ def test_without_slurm_submit_says_so_and_writes_nothing(here, monkeypatch):
     assert [file.name for file in here.iterdir()] == ["tiny.toml"]
 
 
-def test_another_configuration_in_the_directory_is_refused_at_submission(here, monkeypatch):
+def test_another_configuration_in_the_directory_is_refused_at_submission(here, tiny, monkeypatch):
     monkeypatch.setattr("linphase.sweeps.slurm.largest_array", lambda: 1000)
     monkeypatch.setattr("linphase.sweeps.slurm.submit", lambda *_: pytest.fail("was submitted"))
-    assert linphase("sweep", "--config", "tiny.toml", "--jobs", "1", "--no-plot").exit_code == 0
+    shutil.copytree(tiny, "results/tiny")
     other = linphase("submit", "--config", "tiny.toml", "--array", "4", "--set", "task.noise=2.0")
     assert other.exit_code == 2
     assert "task.noise: 1.0 in the directory, 2.0 in the config" in other.output

@@ -1,4 +1,4 @@
-"""The closed form of one mode, and the boundaries against random matrices and theory.md's numbers."""
+"""The closed form of one mode, and the boundaries against random matrices."""
 
 from decimal import Decimal, getcontext
 
