@@ -17,9 +17,10 @@ from linphase.cli.options import (
     scheduler_option,
     set_option,
 )
-from linphase.cli.output import console, count_table, draw, duration
+from linphase.cli.output import console, count_table, duration, save_figure
 from linphase.cli.progress import _USR1, _progress, _stop_signals
 from linphase.errors import ConfigError, LinphaseError, SlurmError
+from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig
@@ -208,9 +209,11 @@ def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
 
 
 def _draw_diagram(results: "Results") -> None:
+    from linphase.figures.drawing import draw
+
     file = results.path / "phase_diagram.png"
     try:
-        draw(results, "regime", file)
+        save_figure(draw(results, "regime"), file, results, "regime", Cuts())
         click.echo(f"Phase diagram: {file}")
     except LinphaseError as error:  # the runs are done and kept all the same
         click.echo(f"warning: no figure: {error}", err=True)

@@ -51,22 +51,6 @@ def count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
     return table
 
 
-def draw(results: "Results", panel: str, file: Path, style: Any = "paper", cuts: Cuts = Cuts()) -> None:
-    """Draw a panel, or one of the figures of several, and save it."""
-    from linphase.figures.collapse import collapse
-    from linphase.figures.diagrams import all_panels, evidence, phase_diagram
-
-    if panel == "all":
-        figure = all_panels(results.runs, results.axes, style=style, cuts=cuts)
-    elif panel == "evidence":
-        figure = evidence(results.runs, results.axes, style=style, cuts=cuts)
-    elif panel == "collapse":
-        figure = collapse(results.runs, results.final_modes(), style=style)
-    else:
-        figure = phase_diagram(results.runs, results.axes, panel, style=style, cuts=cuts)
-    save_figure(figure, file, results, panel, cuts)
-
-
 def save_figure(figure: "Figure", file: Path, results: "Results", title: str, cuts: Cuts) -> None:
     """Save with what the figure was made from in its metadata, and say where that is an older linphase's."""
     from linphase.config.config import parse_config
@@ -85,7 +69,7 @@ def save_figure(figure: "Figure", file: Path, results: "Results", title: str, cu
     metadata = {
         "Title": f"linphase: {title} of {results.path.name}",
         "Classified": ", ".join(f"{name} {value}" for name, value in vars(cuts).items()),
-        "Config": ", ".join(parse_config(config).digest for config in results.configs),
+        "Config": ", ".join(parse_config(config, stored=True).digest for config in results.configs),
         "Version": f"linphase {__version__}",
         "Numerics": ", ".join(map(str, sorted(versions.unique()))),
     }

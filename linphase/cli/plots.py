@@ -1,25 +1,21 @@
 """`linphase plot` and `linphase boundary`."""
 
 import json
-import os
 import re
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from linphase.cli.options import cuts_options, results_argument, style_option
-from linphase.cli.output import check_figure, console, draw, save_figure
+from linphase.cli.output import check_figure, console, save_figure
 from linphase.errors import ConfigError
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from linphase.diagram.measured import MeasuredBoundary
     from linphase.figures.style import StyleName
     from linphase.store.results import Results
@@ -57,10 +53,10 @@ if TYPE_CHECKING:
 def plot(
     results: Path,
     panel: str,
-    against: str | None,
+    against: Literal["theory"] | None,
     at: str | None,
     where: Sequence[str],
-    style: str,
+    style: "StyleName",
     terminal: bool,
     output: Path | None,
     cuts: Cuts,
@@ -86,16 +82,16 @@ def plot(
     if terminal:
         _print_diagram(loaded, panel, cuts)
         return
+    from linphase.figures.drawing import draw  # after that: a terminal needs no matplotlib
+
     named = {"against": against, "at": at, "where": ",".join(where), "style": style}
     file = output or results / f"{_default_name(panel, named, cuts)}.png"
-    if panel == "trajectories":
-        figure = _trajectories(loaded, place, style, cuts)
-        save_figure(figure, file, loaded, panel, cuts)
-    elif against is None:
-        draw(loaded, panel, file, style, cuts)
-    else:
-        figure = _against_theory(loaded, panel, conditions, style, cuts)
-        save_figure(figure, file, loaded, f"{panel} against theory", cuts)
+    if place is not None:
+        click.echo(_nearest(loaded, place, cuts))
+    figure = draw(loaded, panel, cuts, against=against, at=place, style=style)
+    if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
+        click.echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
+    save_figure(figure, file, loaded, panel if against is None else f"{panel} against {against}", cuts)
     click.echo(f"Figure: {file}")
 
 
@@ -125,8 +121,6 @@ def _check_together(
     panel: str, against: str | None, at: str | None, terminal: bool, output: Path | None, style: str
 ) -> None:
     """Options that mean nothing beside others are mistakes."""
-    from linphase.diagram.panels import FIGURES
-
     if at is not None and panel != "trajectories":
         raise ConfigError(f"--at: is for --panel trajectories, found --panel {panel}")
     if against is not None and panel == "trajectories":
@@ -137,8 +131,6 @@ def _check_together(
             raise ConfigError(
                 f"{option}: has no meaning with --terminal, which prints one panel. Leave one of them out"
             )
-        if panel in FIGURES:
-            raise ConfigError(f"--panel {panel}: is a figure of several diagrams; --terminal prints a single panel")
     elif output is not None:
         check_figure(output)
 
@@ -157,49 +149,30 @@ def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Resul
 
 def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     """In colours only where there is a terminal that shows them and nobody objects (no-color.org)."""
+    from linphase.diagram.panels import known_panels
     from linphase.figures.terminal import terminal_diagram
 
-    colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if panel not in known_panels(results.columns):
+        from linphase.figures.drawing import FIGURES
+
+        if panel in FIGURES:
+            raise ConfigError(f"--panel {panel}: is a figure of several diagrams; --terminal prints a single panel")
     width = shutil.get_terminal_size().columns
-    click.echo(terminal_diagram(results.runs, results.axes, panel, width=width, color=colored, cuts=cuts))
+    text = terminal_diagram(
+        results.runs, results.axes, panel, cuts=cuts, columns=results.columns, width=width, color=None
+    )
+    click.echo(text)
 
 
-def _trajectories(results: "Results", place: tuple[float, float] | None, style: Any, cuts: Cuts) -> "Figure":
-    """The run of one cell over time, or those of some cells over the diagram."""
-    from linphase.figures.trajectory_map import sampled_runs, trajectory_map
-
-    if place is not None:
-        return _one_run(results, place, style, cuts)
-    chosen = sampled_runs(results.runs, results.axes)
-    trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-    return trajectory_map(results.runs, results.axes, trajectories, style=style, cuts=cuts)
-
-
-def _one_run(results: "Results", place: tuple[float, float], style: Any, cuts: Cuts) -> "Figure":
+def _nearest(results: "Results", place: tuple[float, float], cuts: Cuts) -> str:
+    """Which cell is the nearest to a place, and what its run came to."""
     from linphase.diagram.outcomes import outcomes
-    from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
-    from linphase.runs.predicting import crossings, theory_beside
-    from linphase.runs.threads import one_blas_thread
-    from linphase.store.rows import task_of
+    from linphase.diagram.sampling import nearest_run
 
-    run, others = nearest_run(results.runs, results.axes, *place)
-    trajectory = results.trajectory(run["run_id"])
-    with one_blas_thread():
-        theory = theory_beside(task_of(run), int(run["width"]), float(run["threshold"]), trajectory)
+    run, _ = nearest_run(results.runs, results.axes, *place)
     regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     where = f"gamma_sigma2 = {run['gamma_sigma2']:.4g}, gamma_w = {run['gamma_w']:.4g} (width {run['width']})"
-    click.echo(f"Nearest cell: {where}, {regime}, {run['status']}")
-    if theory is None:
-        click.echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
-    return trajectory_figure(
-        trajectory,
-        threshold=float(run["threshold"]),
-        rank=int(run["rank"]),
-        crossings=crossings(trajectory, float(run["threshold"])),
-        theory=theory,
-        title=title_of(run, regime, others),
-        style=style,
-    )
+    return f"Nearest cell: {where}, {regime}, {run['status']}"
 
 
 def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> str:
@@ -208,30 +181,6 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
     words = [f"{name}-{value}" for name, value in named.items() if value and value != "paper"]
     name = "-".join(["phase_diagram" if panel == "regime" else panel, *words, *told])
     return re.sub(r"[^\w.,=-]", "_", name)
-
-
-def _against_theory(
-    results: "Results", panel: str, conditions: Mapping[str, Sequence[str]], style: Any, cuts: Cuts
-) -> "Figure":
-    from linphase.config.config import parse_config
-    from linphase.diagram.panels import FIGURES, PANELS, find_panel
-    from linphase.diagram.versus import predicted_runs
-    from linphase.figures.diagrams import against
-
-    reason = PANELS[panel].unpredicted if panel in PANELS else ""
-    if panel in FIGURES:
-        reason = "it is a figure of its own"
-    if reason:
-        raise ConfigError(
-            f"--panel {panel}: cannot be set against theory, {reason}. With --against choose one of "
-            f"{', '.join(name for name, each in PANELS.items() if not each.unpredicted)}"
-        )
-    find_panel(panel, cuts, results.runs)  # before theory is computed, not after
-    predicted = predicted_runs(parse_config(config) for config in results.configs)
-    if conditions and "replicate" in conditions:
-        replicates = [int(value) for value in results.runs["replicate"].unique()]
-        predicted = predicted[predicted["replicate"].isin(replicates)]
-    return against(results.runs, predicted, results.axes, panel, style=style, cuts=cuts)
 
 
 @click.command()
@@ -254,16 +203,13 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
       linphase boundary results/quickstart --criterion speedup --json
       linphase boundary results/quickstart -o boundaries.pdf
     """
-    from linphase.diagram.measured import measured_boundaries
-    from linphase.figures.diagrams import phase_diagram
-    from linphase.store.columns import for_key
+    from linphase.diagram.measured import boundaries_of
     from linphase.store.results import load
 
     if output is not None:
         check_figure(output)
     loaded = load(results)
-    facets = [for_key(key).name for key in loaded.axes if "." in key]
-    found = measured_boundaries(loaded.runs, facets, cuts)
+    found = boundaries_of(loaded, cuts)
     if as_json:
         click.echo(json.dumps([_as_json(crossing) for crossing in found], indent=2))
     else:
@@ -271,8 +217,9 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     if warning := _unsettled(found):
         click.echo(f"warning: {warning}", err=True)
     if output is not None:
-        figure = phase_diagram(loaded.runs, loaded.axes, "regime", measured=found, style=style, cuts=cuts)
-        save_figure(figure, output, loaded, "measured boundaries", cuts)
+        from linphase.figures.drawing import draw
+
+        save_figure(draw(loaded, "boundaries", cuts, style=style), output, loaded, "measured boundaries", cuts)
         click.echo(f"Figure: {output}", err=as_json)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.looks import Array, plainly, written
 from linphase.errors import LinphaseError
-from linphase.store.columns import for_key
+from linphase.store.columns import for_keys
 
 MAX_FACETS = 36
 _TRAINING = ("dynamics.", "stop.", "record.", "run.")
@@ -33,7 +33,7 @@ class Axis:
 
     @classmethod
     def of(cls, key: str, values: Sequence[Any]) -> Axis:
-        column = _column(key)
+        column = axis_column(key)
         stored = [as_stored(value) for value in values]
         numeric = not any(isinstance(value, str) for value in stored)
         kept = sorted(set(stored)) if numeric else list(dict.fromkeys(stored))
@@ -89,8 +89,11 @@ def cell_edges(positions: Array, *, logarithmic: bool = False) -> Array:
     return np.concatenate([[2 * positions[0] - middle[0]], middle, [2 * positions[-1] - middle[-1]]])
 
 
-def _column(key: str) -> str:
-    return for_key(key if "." in key else f"grid.{key}").name
+def axis_column(key: str) -> str:
+    """The column of an axis; its last part where a plugin that is not here has declared it."""
+    dotted = key if "." in key else f"grid.{key}"
+    columns = {known: column for column, (known, _) in for_keys().items()}
+    return columns.get(dotted, dotted.rpartition(".")[2])
 
 
 def as_stored(value: Any) -> Any:
@@ -119,8 +122,18 @@ class Facet:
 def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predicted: bool = False) -> list[Facet]:
     """The runs of each combination of the third and further axes, with a title naming it.
 
-    predicted: these runs are theory's, which does not know how a network is trained. An axis of the training on
-    which none of them lies is no axis to them: every facet gets them all.
+    Parameters
+    ----------
+    runs, axes
+        Of `Results`.
+    predicted
+        These runs are theory's, which does not know how a network is trained. An axis of the training on which none of
+        them lies is no axis to them: every facet gets them all.
+
+    Raises
+    ------
+    LinphaseError
+        If there are more than MAX_FACETS.
     """
     further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
     count = prod(len(axis.kept) for axis in further)
@@ -151,7 +164,7 @@ def _fewer(further: Sequence[Axis]) -> str:
     axis = max(further, key=lambda each: len(each.kept))
     return (
         f"Draw some of them: linphase plot --where {axis.column}={plainly(axis.kept[0])} keeps one value of that axis, "
-        "and --where can be repeated; in Python linphase.figures.select"
+        "and --where can be repeated; in Python linphase.diagram.axes.select"
     )
 
 
@@ -175,10 +188,18 @@ def select(
 ) -> tuple[pd.DataFrame, Values]:
     """The runs where every key has one of its values, and the axes with the values that are left.
 
-    where: values by the key of an axis (task.rank), its column (rank) or "replicate". A number need not be given with
-    more than four digits, as titles have it.
+    Parameters
+    ----------
+    runs, axes
+        Of `Results`.
+    where
+        Values by the key of an axis (task.rank), its column (rank) or "replicate". A number need not be given with
+        more than four digits, as titles have it.
 
-    Raises LinphaseError for a key that is no axis, and for a value that is not on it.
+    Raises
+    ------
+    LinphaseError
+        If a key is no axis, or a value is not on it.
     """
     kept: Values = {key: list(values) for key, values in axes.items()}
     here = np.ones(len(runs), dtype=bool)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from linphase.diagram.axes import Window
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
 from linphase.model.regime import Cuts, majority
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

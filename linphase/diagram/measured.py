@@ -6,21 +6,26 @@ bootstrap over replicates. It tells how the draws differ and nothing of the grid
 where the replicates have the same shares the interval has no width.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import floor, isinf, isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from linphase.diagram.axes import axis_column
+from linphase.diagram.looks import Array
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
+    from linphase.store.results import Results
+
+Facet = tuple[tuple[str, object], ...]  # values of the further axes by their columns
 
 _BOOTSTRAPS = 2000
 _LEVEL = 0.95
@@ -36,7 +41,7 @@ class MeasuredBoundary:
     """
 
     name: str  # "active | lazy" or "mixed | balanced"
-    facet: tuple[tuple[str, object], ...]
+    facet: Facet
     gamma_w: float
     width: int
     replicates: int  # the complete ones
@@ -68,7 +73,7 @@ def crossing(gamma_sigma2: Array, share: Array, cut: float) -> Array:
 
 
 def measured_boundaries(
-    runs: "pd.DataFrame",
+    runs: pd.DataFrame,
     facets: Sequence[str] = (),
     cuts: Cuts = Cuts(),
     *,
@@ -76,7 +81,16 @@ def measured_boundaries(
 ) -> list[MeasuredBoundary]:
     """Both boundaries for every facet and width of a runs table.
 
-    facets: columns of further axes. The bootstrap's random numbers begin from `seed`.
+    Parameters
+    ----------
+    runs
+        Rows of a runs table.
+    facets
+        Columns of further axes.
+    cuts
+        The criterion whose order parameters are read, and where these are cut.
+    seed
+        Where the bootstrap's random numbers begin.
     """
     finished = runs[~runs["status"].isin(["failed", "diverged"]) & (runs["width"] >= runs["rank"])]
     found: list[MeasuredBoundary] = []
@@ -91,7 +105,12 @@ def measured_boundaries(
     return found
 
 
-def _groups(runs: "pd.DataFrame", facets: list[str]) -> Iterator[tuple[tuple[tuple[str, object], ...], "pd.DataFrame"]]:
+def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
+    """Both boundaries for every facet and width of some results."""
+    return measured_boundaries(results.runs, [axis_column(key) for key in list(results.axes) if "." in key], cuts)
+
+
+def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.DataFrame]]:
     if not facets:
         yield (), runs
         return
@@ -99,9 +118,7 @@ def _groups(runs: "pd.DataFrame", facets: list[str]) -> Iterator[tuple[tuple[tup
         yield tuple(zip(facets, values, strict=True)), part
 
 
-def _measured(
-    name: str, facet: tuple[tuple[str, object], ...], row: "pd.DataFrame", column: str, cut: float, seed: int
-) -> MeasuredBoundary:
+def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str, cut: float, seed: int) -> MeasuredBoundary:
     """The crossing of one column along the runs of one width."""
     table = row.pivot_table(index="replicate", columns="gamma_sigma2", values=column).dropna()
     used = row[row["replicate"].isin(table.index)]
@@ -149,7 +166,7 @@ def _step_at(x: Array, place: float) -> float:
     return float(x[right] - x[right - 1])
 
 
-def _theory(row: "pd.DataFrame", name: str) -> tuple[float, float]:
+def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     """Finite-d and asymptotic gamma_sigma2 of a boundary; nan where theory has none."""
     task = row.iloc[0]
     gamma_w = np.log(float(task["width"])) / np.log(float(task["dimension"]))  # of the truncated width

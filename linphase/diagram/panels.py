@@ -1,120 +1,281 @@
-"""What a phase diagram can show."""
+"""What a phase diagram can show.
+
+A panel is one declaration: an observable's own, or `panel` over any stored column. The panels of columns that nobody
+declares here are read from what the files tell of them.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import floor, log
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from linphase.diagram.looks import Array
+from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
-from linphase.model.regime import CRITERIA, Cuts
+from linphase.model.moment import LISTS, OBSERVABLES
+from linphase.model.regime import CRITERIA, Cuts, OrderParameters
+from linphase.model.registry import Registry
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from linphase.store.columns import Column
+
 UNFINISHED = ("diverged", "failed")
-THEORIES = ("modes", "self_consistent")  # dynamics.kind
+OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
 _OLDER = "they were made before linphase measured it: sweep into another directory"
-_TRAINED = 'Draw it from runs with dynamics.kind = "flow" or "gd"'
-_UNCOMPARED = 'sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"'
-_NEVER = "never for half of the signal modes or more"
-_PAPER_LEVELS = (-7.0, -4.0, 0.0)  # of the published contours, Tu et al. 2024, Figure 2
 _COMPARED = {"self_consistent": "exact solution", "self_consistent_euler": "Euler iteration"}
+
+ScaleName = Literal["outcome", "linear", "log", "ln", "share", "difference"]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What a phase diagram can show: a column of the runs table, or an outcome (column None).
-
-    scale: log where the values span a decade or more; ln draws the natural logarithm itself, on a linear scale.
-    """
+    """What a phase diagram can show: a column of the runs table, or an outcome (column None); see `panel`."""
 
     name: str
     title: str
     column: str | None
-    scale: Literal["outcome", "linear", "log", "ln", "share", "difference"]
-    colormap: str = "viridis"
-    unit: str = ""  # or symbol: beside the colour bar
-    formula: str = ""  # the title's second line
-    measured: bool = False  # the column exists for each measure of active
-    levels: tuple[float, ...] = ()  # drawn as steps along the edges of cells
-    null: str | None = None  # what no value means, where it means something
-    remedy: str = _OLDER  # how to get the column
-    unpredicted: str = ""  # why theory has no value
+    scale: ScaleName = "log"
+    colors: str = "viridis"
+    unit: str = ""
+    formula: str = ""
+    levels: tuple[float, ...] = ()
+    null: str | None = None
+    remedy: str = _OLDER
+    unpredicted: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether its column exists for each criterion of active."""
+        return self.column in OrderParameters.__dataclass_fields__
+
+
+PANELS: Registry[Panel] = Registry("panel")  # those of `panel`; `known_panels` has all
+
+
+def panel(
+    name: str,
+    column: str | None,
+    title: str,
+    *,
+    scale: ScaleName = "log",
+    colors: str = "viridis",
+    unit: str = "",
+    formula: str = "",
+    levels: tuple[float, ...] = (),
+    null: str | None = None,
+    remedy: str = _OLDER,
+    unpredicted: str = "",
+) -> Panel:
+    """Declare a panel over a stored column.
+
+    Parameters
+    ----------
+    name, title
+        What it is chosen by, and what stands above it; a formula (mathtext) is the title's second line.
+    column
+        A column of the runs table.
+    scale
+        log where the values span a decade or more; ln draws the natural logarithm itself, on a linear scale; share
+        ends at 1; outcome is for regimes and statuses.
+    colors
+        A colour map of matplotlib.
+    unit
+        A unit or symbol, beside the colour bar.
+    levels
+        Values drawn as steps along the edges of cells.
+    null
+        What no value means, where it means something.
+    remedy, unpredicted
+        How to get the column, and why theory has no value: parts of messages.
+
+    Raises
+    ------
+    LinphaseError
+        If another panel has the name.
+
+    Examples
+    --------
+    >>> panel("drift", column="imbalance_drift", title="drift of the imbalance", colors="magma")
+    """
+    one = Panel(name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted)
+    PANELS.declare(name, one, f"{sys._getframe(1).f_globals['__name__']}.{name}")
+    return one
 
 
 _TIME, _STEPS, _MODES = "time", "steps", "share of modes"
-_OVERLAP = r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"
-_REGISTERED = (
-    Panel("regime", "regime", None, "outcome"),
-    Panel("status", "status", "status", "outcome"),
-    Panel("test-error", "smallest test error", "min_test_error", "log", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$"),
-    Panel("final-test-error", "final test error", "final_test_error", "log", formula=r"$\|A-A^*\|_F^2/d^2$"),
-    Panel("train-error", "final train error", "final_train_error", "log", formula=r"$\|A-Y\|_F^2/d^2$"),
-    Panel("stable-rank", "stable rank at\nsmallest test error", "stable_rank_at_min", "log", "cividis",
-          r"$\|A\|_F^2/\|A\|_{op}^2$"),
-    Panel("rank", "rank at\nsmallest test error", "rank_at_min", "log", "cividis", "singular values above $s_1/5$"),
-    Panel("iterations", "smallest test error: iterations\nat the paper's learning rate", "iterations_at_min",
-          "log", "magma", _STEPS),
-    Panel("distance", "ln of the largest distance to the\nself-consistent dynamics", "distance_to_self_consistent",
-          "ln", unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$", levels=_PAPER_LEVELS, remedy=_UNCOMPARED,
-          unpredicted="it is 0 by construction"),
-    Panel("final-time", "final time", "final_time", "log", "magma", _TIME),
-    Panel("evaluations", "gradient evaluations", "gradient_evaluations", "log", "magma"),
-    Panel("signal-active", "active share of the signal", "signal_active", "share", "cividis", _MODES, measured=True),
-    Panel("bulk-active", "active share of the bulk", "bulk_active", "share", "cividis", _MODES, measured=True),
-    Panel("agreement", "modes on which\nall measures agree", "evidence_agreement", "share", "cividis", _MODES),
-    Panel("kernel-change", "relative change of the kernel", "kernel_change", "log",
-          formula=r"$\|\Theta-\Theta_0\|/\|\Theta_0\|$"),
-    Panel("kernel-distance", "kernel distance", "kernel_distance", "log", formula=r"$1-\cos(\Theta,\Theta_0)$"),
-    Panel("alignment", "alignment of kernel and target", "target_alignment", "log", "cividis",
-          formula=r"$\langle Y,\Theta Y\rangle/(\|\Theta\|\,\|Y\|^2)$"),
-    Panel("imbalance", "imbalance of the layers", "imbalance", "log",
-          formula=r"$\|D\|/(\|C_1\|+\|C_2\|)$", unpredicted="it belongs to the weights of the start"),
-    Panel("imbalance-drift", "drift of the imbalance", "imbalance_drift", "log",
-          formula=r"$\|D-D_0\|/(\|C_1(0)\|+\|C_2(0)\|)$", unpredicted="it belongs to the weights of the start"),
-    Panel("overlap", "overlap with the signal\nat smallest test error", "subspace_overlap_at_min", "share", "cividis",
-          _OVERLAP),
-    Panel("final-overlap", "final overlap with the signal", "subspace_overlap", "share", "cividis", _OVERLAP),
-    Panel("residual", "residual of self-consistency", "self_consistency_residual", "log",
-          formula=r"$\|C_2-(AA^T+c^2I)^{1/2}\|/\|C_2\|$", unpredicted="it is 0 by construction"),
-    Panel("crossing-time", "time to cross the threshold", "crossing_time", "log", "magma", _TIME,
-          r"$s_i = c$", null=_NEVER),
-    Panel("escape-time", "time to half of the target", "escape_time", "log", "magma", _TIME,
-          r"$s_i = s_i(Y)/2$", null=_NEVER),
-    Panel("convergence-time", "time to converge within 5 %", "convergence_time", "log", "magma", _TIME,
-          r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$", null=_NEVER),
-)  # fmt: skip
-PANELS = {panel.name: panel for panel in _REGISTERED}
-FIGURES = ("evidence", "collapse", "trajectories", "all")  # not of one panel: functions of their own
-OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
+_NEVER = "never for half of the signal modes or more"
+_ZERO, _WEIGHTS = "it is 0 by construction", "it belongs to the weights of the start"
+
+panel("regime", None, "regime", scale="outcome")
+panel("status", "status", "status", scale="outcome")
+panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$")
+panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$")
+panel("train-error", "final_train_error", "final train error", formula=r"$\|A-Y\|_F^2/d^2$")
+panel(
+    "iterations",
+    "iterations_at_min",
+    "smallest test error: iterations\nat the paper's learning rate",
+    colors="magma",
+    unit=_STEPS,
+)
+panel(
+    "distance",
+    "distance_to_self_consistent",
+    "ln of the largest distance to the\nself-consistent dynamics",
+    scale="ln",
+    unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$",
+    levels=(-7.0, -4.0, 0.0),  # of the published contours, Tu et al. 2024, Figure 2
+    remedy='sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"',
+    unpredicted=_ZERO,
+)
+panel("final-time", "final_time", "final time", colors="magma", unit=_TIME)
+panel("evaluations", "gradient_evaluations", "gradient evaluations", colors="magma")
+for _part in ("signal", "bulk"):
+    panel(
+        f"{_part}-active",
+        f"{_part}_active",
+        f"active share of the {_part}",
+        scale="share",
+        colors="cividis",
+        unit=_MODES,
+    )
+panel(
+    "agreement",
+    "evidence_agreement",
+    "modes on which\nall measures agree",
+    scale="share",
+    colors="cividis",
+    unit=_MODES,
+)
+for _name, _title, _formula in (
+    ("crossing", "time to cross the threshold", r"$s_i = c$"),
+    ("escape", "time to half of the target", r"$s_i = s_i(Y)/2$"),
+    ("convergence", "time to converge within 5 %", r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$"),
+):
+    panel(f"{_name}-time", f"{_name}_time", _title, colors="magma", unit=_TIME, formula=_formula, null=_NEVER)
+
+# What differs from the defaults in panels of observables: model/ knows no looks.
+_OVERLAP = {"colors": "cividis", "unit": r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"}
+_BETTERED: dict[str, dict[str, Any]] = {
+    "stable-rank": {"colors": "cividis", "unit": r"$\|A\|_F^2/\|A\|_{op}^2$"},
+    "rank": {"colors": "cividis", "unit": "singular values above $s_1/5$"},
+    "alignment": {"colors": "cividis"},
+    "overlap": _OVERLAP,
+    "final-overlap": {"title": "final overlap with the signal", **_OVERLAP},
+    "residual": {"unpredicted": _ZERO},
+}
+# Name and title of the panels of the second and further moments of an observable.
+_FURTHER = {
+    "end": ("final-{}", "final {}"),
+    "minimum": ("{}-at-min", "{}\nat smallest test error"),
+    "largest": ("largest-{}", "largest {}"),
+}
 
 
-def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame) -> Panel:
-    """The panel of a name, with its column by one of the measures of active and its title for these runs and cuts.
+def known_panels(columns: Mapping[str, Column] | None = None) -> dict[str, Panel]:
+    """Every panel there is now, by its name.
 
-    Raises LinphaseError for an unknown name, or where the runs hold nothing to draw.
+    Parameters
+    ----------
+    columns
+        Those of some results (`Results.columns`): what their files tell of panels that are not declared here.
+
+    Raises
+    ------
+    LinphaseError
+        If an observable claims the name of another panel.
     """
-    if name not in PANELS:
-        raise LinphaseError(
-            f"panel must be one of {', '.join((*PANELS, *FIGURES[:-1]))} or {FIGURES[-1]}, found {name!r}"
-        )
-    panel, criterion = PANELS[name], CRITERIA[cuts.criterion]
+    found: dict[str, Panel] = dict(PANELS)
+    for one in _observed():
+        if one.name in found:
+            raise LinphaseError(
+                f"panel {one.name!r}: a name of its own is required, found it for {one.column} and "
+                f"{found[one.name].column}. Rename one"
+            )
+        found[one.name] = one
+    for told in (columns or {}).values():
+        if told.panel and told.panel not in found:
+            scale: Any = told.scale if told.scale in get_args(ScaleName) else "log"
+            found[told.panel] = Panel(
+                told.panel, told.title, told.name, scale, told.colors or Panel.colors, told.unit, told.formula
+            )
+    return found
+
+
+def _observed() -> list[Panel]:
+    """The panels of the observables; the first moment at which one is stored bears its panel's name and title."""
+    found = []
+    for one in OBSERVABLES.values():
+        for i, at in enumerate(at for at in one.at if at not in LISTS):
+            name, title = ("{}", "{}") if i == 0 else _FURTHER[at]
+            made = Panel(
+                name.format(one.panel),
+                title.format(one.title),
+                one.column(at),
+                scale="share" if one.unit == "share" else "log",
+                unit=one.unit,
+                formula=one.formula,
+                unpredicted=_WEIGHTS if "weights" in one.needs else "",
+            )
+            found.append(replace(made, **_BETTERED.get(made.name, {})))
+    return found
+
+
+def looks() -> dict[str, dict[str, str]]:
+    """Name, title, formula, scale and colours of the panel of each column, for the files that hold it."""
+    return {
+        each.column: {
+            "panel": each.name,
+            "title": each.title,
+            "formula": each.formula,
+            "scale": each.scale,
+            "colors": each.colors,
+        }
+        for each in known_panels().values()
+        if each.column is not None
+    }
+
+
+def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, Column] | None = None) -> Panel:
+    """The panel of a name, with its column by the criterion and its title for these runs and cuts.
+
+    Parameters
+    ----------
+    name
+        One of `known_panels(columns)`.
+    cuts
+        What turns shares into regimes: the title tells of unusual ones.
+    runs, columns
+        Of `Results`.
+
+    Raises
+    ------
+    LinphaseError
+        If there is no such panel, or the runs hold nothing to draw.
+    """
+    known = known_panels(columns)
+    if name not in known:
+        raise LinphaseError(f"panel must be one of {', '.join(known)}, found {name!r}")
+    panel, criterion = known[name], CRITERIA[cuts.criterion]
     if panel.formula:
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")
-    if panel.column is not None and panel.measured:
-        column = cuts.column(panel.column)
-        panel = replace(panel, column=column, title=f"{panel.title}\nby {criterion.title}: {criterion.definition}")
-    if name == "regime":
-        panel = replace(panel, title=_regime_title(cuts))
+    if panel.column is None:
+        return replace(panel, title=_regime_title(cuts))
+    if panel.measured:
+        title = f"{panel.title}\nby {criterion.title}: {criterion.definition}"
+        panel = replace(panel, column=cuts.column(panel.column), title=title)
     if not holds(runs, panel):
         raise LinphaseError(
             f"panel {panel.name} needs column {panel.column}, which these results do not hold; {_remedy(panel, runs)}"
         )
-    if name == "distance" and "compare" in runs:
+    if panel.column == "distance_to_self_consistent" and "compare" in runs:
         compared = set(runs["compare"].dropna())
         to = " or ".join(_COMPARED[which] for which in _COMPARED if which in compared)
         panel = replace(panel, title=panel.title.replace("dynamics", to or "dynamics"))
@@ -122,9 +283,16 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame) -> Panel:
 
 
 def _remedy(panel: Panel, runs: pd.DataFrame) -> str:
-    if panel.unpredicted and "kind" in runs and runs["kind"].isin(THEORIES).all():
-        return f"theory does not predict it: {panel.unpredicted}. {_TRAINED}"
+    if panel.unpredicted and made_by_theory(runs):
+        trained = " or ".join(f'"{name}"' for name, kind in Dynamics.members.items() if kind.moves_weights)
+        return f"theory does not predict it: {panel.unpredicted}. Draw it from runs with dynamics.kind = {trained}"
     return panel.remedy
+
+
+def made_by_theory(runs: pd.DataFrame) -> bool:
+    """Whether no run moved the weights of a start; what is not declared here is taken to."""
+    theories = [name for name, kind in Dynamics.members.items() if not kind.moves_weights]
+    return "kind" in runs and bool(runs["kind"].isin(theories).all())
 
 
 def _regime_title(cuts: Cuts) -> str:
@@ -205,18 +373,3 @@ def _balanced_span(numbers: Array) -> Span:
 def _extend(numbers: Array, low: float, high: float) -> Extend:
     below, above = bool(numbers.min() < low), bool(numbers.max() > high)
     return "both" if below and above else "min" if below else "max" if above else "neither"
-
-
-def looks() -> dict[str, dict[str, str]]:
-    """Name, title, formula, scale and colours of the panel of each column, for the files that hold it."""
-    return {
-        panel.column: {
-            "panel": panel.name,
-            "title": panel.title,
-            "formula": panel.formula,
-            "scale": panel.scale,
-            "colors": panel.colormap,
-        }
-        for panel in PANELS.values()
-        if panel.column is not None
-    }

@@ -12,20 +12,36 @@ import pandas as pd
 
 from linphase.diagram.cells import Cells
 from linphase.diagram.looks import Array, written
+from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import Panel
+from linphase.dynamics.base import Dynamics
 from linphase.model.regime import Cuts
+from linphase.model.task import draw_task
+from linphase.runs.threads import one_blas_thread
+from linphase.runs.training import train_spec
 from linphase.store.rows import summary_row
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
     from linphase.config.config import SweepConfig
 
 
-def _difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str, str]) -> tuple[Panel, Cells, str]:
-    """What the third diagram shows, and its title."""
+def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str, str]) -> tuple[Panel, Cells, str]:
+    """The cells of one table minus those of another, for quantities over decades the logarithm of their ratio.
+
+    Parameters
+    ----------
+    panel
+        What both show.
+    measured, predicted
+        The cells of one and the other.
+    names
+        What they are called.
+
+    Returns
+    -------
+    tuple[Panel, Cells, str]
+        How the difference is drawn, the difference, and a title that sums it up. Outcomes that differ are pairs.
+    """
     shape = measured.numbers.shape
     shown: dict[tuple[int, int], tuple[str, ...]] = {}
     numbers = np.full(shape, np.nan)
@@ -48,7 +64,7 @@ def _difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[st
     logarithmic = ratio or panel.scale == "ln"
     title = f"ln({names[0]} / {names[1]})" if logarithmic else f"{names[0]} \N{MINUS SIGN} {names[1]}"
     return (
-        replace(panel, name="difference", title=title, scale="difference", colormap="RdBu_r", levels=()),
+        replace(panel, name="difference", title=title, scale="difference", colors="RdBu_r", unit="", levels=()),
         Cells(shown, numbers, [], False),
         f"{title}\n{_summary(numbers)}",
     )
@@ -78,8 +94,6 @@ _SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed
 
 def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     """Every run that finished beside the prediction of its cell and replicate, whose columns end in _predicted."""
-    import pandas as pd
-
     finished = runs[~runs["status"].isin(["failed", "diverged"])].copy()
     predicted = predicted.copy()
     for table in (finished, predicted):
@@ -88,26 +102,33 @@ def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     return finished.merge(predicted, on=list(_SAME), suffixes=("", "_predicted"))
 
 
-def deviations(pairs: pd.DataFrame, column: str, share: bool) -> NDArray[np.float64]:
-    """|measured - predicted|, relative to the prediction but for shares; where both are finite."""
-    import numpy as np
-    import pandas as pd
+def deviations(pairs: pd.DataFrame, column: str, share: bool) -> Array:
+    """|measured - predicted| where both are finite, relative to the prediction but for shares; none without both.
 
+    Parameters
+    ----------
+    pairs
+        Of `paired`, n rows.
+    column
+        Of a runs table.
+    share
+        Whether it is one, from 0 to 1.
+    """
+    both = (column, f"{column}_predicted")
+    if not set(both) <= set(pairs.columns):  # declared by somebody else, so not predicted here
+        return np.empty(0)
     measured, predicted = (
-        pd.to_numeric(pairs[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        for name in (column, f"{column}_predicted")
+        pd.to_numeric(pairs[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan) for name in both
     )
-    apart: NDArray[np.float64] = np.abs(measured - predicted)
+    apart: Array = np.abs(measured - predicted)
     if not share:
         with np.errstate(divide="ignore", invalid="ignore"):
             apart = np.where(apart == 0, 0.0, apart / np.abs(predicted))
     return apart[np.isfinite(apart)]
 
 
-def _differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
+def differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
     """How many runs have another regime than the predicted one."""
-    from linphase.diagram.outcomes import outcomes
-
     predicted = pairs[[name for name in pairs.columns if name.endswith("_predicted")]]
     predicted = predicted.rename(columns=lambda name: name.removesuffix("_predicted"))
     predicted = predicted.assign(**{name: pairs[name] for name in ("width", "rank", "noise")})
@@ -116,12 +137,6 @@ def _differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
 
 def predicted_runs(configs: Iterable[SweepConfig]) -> pd.DataFrame:
     """The runs table that theory predicts for the cells of some configurations, not stored anywhere."""
-    import pandas as pd
-
-    from linphase.model.task import draw_task
-    from linphase.runs.threads import one_blas_thread
-    from linphase.runs.training import train_spec
-
     draw = lru_cache(maxsize=None)(draw_task)
     specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand()}
     with one_blas_thread():
@@ -130,3 +145,9 @@ def predicted_runs(configs: Iterable[SweepConfig]) -> pd.DataFrame:
             for spec in specs.values()
         ]
     return pd.DataFrame(rows)
+
+
+def from_zero(runs: pd.DataFrame) -> bool:
+    """Whether all runs are theory's answer for a cell, which begins at A = 0."""
+    predicting = [name for name, kind in Dynamics.members.items() if kind.predicts]
+    return "kind" in runs and bool(runs["kind"].isin(predicting).all())

@@ -1,27 +1,36 @@
-"""One run over time: its errors, and its singular values against the threshold."""
+"""One run over time: its errors, and its singular values against the threshold.
+
+`run_figure` lays a run, dashed, over broad light curves of theory from the same start; `trajectory_figure` lays theory
+from A = 0, dashed, over the broad light curves of a stored run, and marks where modes cross the threshold.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.typing import ColorType
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from linphase.diagram.looks import LOOKS, Array, written
-from linphase.figures.style import PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
+from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
 from linphase.runs.records import Trajectory
 
 SIGNAL, BULK, CONTRAST = LOOKS["balanced"].color, "0.6", "#C8553D"
-_THRESHOLD: Any = {"color": CONTRAST, "linestyle": (0, (4, 2))}
-_DASHED: Any = (0, (3, 2))
-_BROAD = 2.0
+_ERRORS = {"train": SIGNAL, "test": CONTRAST}
+_DASHES = (3, 2)  # points
+_DOTTED: Any = {"color": "black", "linestyle": (0, (1, 1.2))}  # the threshold, where curves are dashed
+_FEW = 8  # signal modes whose crossings get a line through all diagrams
+_QUARTILES = 5  # bulk modes of theory that are drawn over a run, from the largest to the smallest
+_RING: Any = {"linestyle": "none", "marker": "o", "markerfacecolor": "white", "markeredgecolor": SIGNAL}
 
 
 class OverTime(Protocol):
@@ -41,12 +50,42 @@ class OverTime(Protocol):
 
 @dataclass(frozen=True)
 class _Curves:
-    """What is drawn of a trajectory; n moments."""
+    """What is drawn of a run or of theory; n moments."""
 
     moments: Array  # (n,)
     train: Array  # (n,)
     test: Array  # (n,)
     modes: Array  # (n, r)
+
+    @classmethod
+    def of(cls, run: OverTime, moments: Array, seen: Any = slice(None)) -> _Curves:
+        values = (run.train_error, run.test_error, run.singular_values)
+        return cls(moments[seen], *(finite(each)[seen] for each in values))
+
+
+@dataclass(frozen=True)
+class _Pen:
+    """How curves are drawn: widths of signal modes, bulk modes and errors, and more."""
+
+    signal: float
+    bulk: float
+    errors: float
+    gray: str = BULK  # of bulk modes
+    light: bool = False  # half way to white, below all else
+    dashes: float | None = None  # how far those of one mode are out of step with those of the next
+
+    def style(self, color: ColorType, width: float, order: float = 0.0) -> dict[str, Any]:
+        return {
+            "color": tint(color) if self.light else color,
+            "linewidth": stroke(width),
+            "linestyle": "-" if self.dashes is None else (self.dashes * order, _DASHES),
+            "solid_capstyle": "butt" if self.light else "projecting",
+        }
+
+
+_PLAIN = _Pen(signal=0.8, bulk=0.4, errors=1.0)
+_BROAD = _Pen(signal=1.4, bulk=0.7, errors=2.0, light=True)
+_DASHED = _Pen(signal=0.8, bulk=0.4, errors=1.0, dashes=1.7)  # in step they would make a pattern
 
 
 @styled
@@ -63,56 +102,241 @@ def run_figure(
 ) -> Figure:
     """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
 
-    time_label: "step" draws steps on a linear axis, "time" the time on a logarithmic one, from the first
-    moment after 0. The `rank` leading modes are emphasised. Zeros have no place on a log axis and are left
-    out. theory: drawn solid and light below the run, which is dashed then; names: of the run and of theory.
+    Parameters
+    ----------
+    trajectory
+        The run. Zeros have no place on a log axis and are left out.
+    threshold, rank
+        c, and how many leading modes are emphasised.
+    time_label
+        "step" draws steps on a linear axis, "time" the time on a logarithmic one, from the first moment after 0.
+    title
+        Above the figure.
+    theory
+        Drawn solid and light below the run, which is dashed then.
+    names
+        Of the run and of theory.
+    style
+        paper or talk.
     """
     figure = Figure(figsize=(inches(PAGE_WIDTH), inches(2.5 if theory is None else 2.7)), layout="constrained")
     errors, modes = figure.subplots(1, 2)
     steps = time_label == "step"
     moments = finite(trajectory.step if steps else trajectory.time)
     logarithmic = not steps and bool((moments > 0).any())
-    run = _curves(trajectory, moments, moments > 0 if logarithmic else np.ones(len(moments), dtype=bool))
-    predicted = None
+    run = _Curves.of(trajectory, moments, moments > 0 if logarithmic else slice(None))
+    drawn = [(run, _PLAIN, "")]
+    line = {"color": CONTRAST, "linestyle": (0, (4, 2))}
     if theory is not None:
         theirs = _steps_of(theory, trajectory) if steps else finite(theory.time)
-        predicted = _curves(theory, theirs, _within(theirs, run.moments))
-    _draw_errors(errors, run, predicted)
-    _draw_modes(modes, run, predicted, rank, threshold)
+        predicted = _Curves.of(theory, theirs, _within(theirs, run.moments))
+        drawn, line = [(predicted, _BROAD, ", theory"), (run, _DASHED, "")], _DOTTED
+    for curves, pen, suffix in drawn:
+        _draw_errors(errors, curves, pen, suffix, dashed=() if theory is not None else ("test",))
+        _draw_modes(modes, curves, pen, rank, range(curves.modes.shape[1]), suffix)
+    _draw_threshold(modes, threshold, line)
+    every = [curves for curves, _, _ in drawn]
+    fit_values(errors, [each for curves in every for each in (curves.train, curves.test)], 1e-8, [run.train, run.test])
+    fit_values(modes, [curves.modes for curves in every], 1e-6, [np.array([threshold])])
+    errors.set_ylabel("error per entry")
+    modes.set_ylabel(r"singular values of $A$")
+    errors.legend(handles=None if theory is None else [Line2D([], [], color=color, label=name)
+                                                       for name, color in _ERRORS.items()], frameon=False)  # fmt: skip
+    modes.legend(handles=_mode_handles(run, rank, _PLAIN, line, f"threshold $c$ = {written(threshold)}"),
+                 frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)  # fmt: skip
     for ax in (errors, modes):
         ax.set_xlabel(time_label)
-        if logarithmic:
-            ax.set_xscale("log")
-            name_times(ax, run.moments)
-        set_ticks(ax)
-        ax.margins(x=0)
+        _frame(ax, run.moments, logarithmic)
         if theory is not None and len(run.moments) > 1:
             ax.set_xlim(run.moments[0], run.moments[-1])
     if title:
         figure.suptitle(title, fontsize=points(8))
     if theory is not None:
-        handles = [
-            Line2D([], [], color="black", linewidth=stroke(1.0), linestyle=_DASHED, label=names[0]),
-            Line2D([], [], color=tint("black"), linewidth=stroke(_BROAD), label=names[1]),
-        ]
+        handles = [Line2D([], [], label=name, **pen.style("black", pen.errors))
+                   for name, pen in zip(names, (_DASHED, _BROAD), strict=True)]  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, borderpad=0.1)
     return figure
 
 
-def name_times(ax: Axes, moments: Array) -> None:
-    """Numbers at the decades of a log axis; where it spans less than two, at 1, 2 and 5, or at a few even steps."""
-    span = float(moments[-1] / moments[0])
-    if span < 5:
-        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-    else:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 100 else (1,), numticks=9))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+_RUN = _Pen(signal=1.8, bulk=0.7, errors=1.8, gray="0.56", light=True)
+_OVER = _Pen(signal=0.8, bulk=0.6, errors=0.8, gray="0.25", dashes=0)
 
 
-def _curves(trajectory: OverTime, moments: Array, seen: NDArray[np.bool_]) -> _Curves:
-    values = (trajectory.train_error, trajectory.test_error, trajectory.singular_values)
-    return _Curves(moments[seen], *(finite(each)[seen] for each in values))
+@styled
+def trajectory_figure(
+    trajectory: Trajectory,
+    *,
+    threshold: float,
+    rank: int,
+    crossings: ArrayLike = (),
+    theory: OverTime | None = None,
+    title: str | None = None,
+    style: StyleName = "paper",
+) -> Figure:
+    """Singular values over time on a log and on a linear axis, and both errors on the same axis of time.
+
+    Parameters
+    ----------
+    trajectory
+        The run.
+    threshold, rank
+        c, and how many leading modes are the signal's.
+    crossings
+        When each mode crosses the threshold for good; 0: always above, nan: never. The signal's are marked by circles
+        and lines, the others by ticks on the threshold.
+    theory
+        Drawn dashed above the run; of its bulk only the quartiles.
+    title
+        Above the figure.
+    style
+        paper or talk.
+    """
+    figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(1.6 * COLUMN_WIDTH)), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=(1.15, 1, 1))
+    moments = finite(trajectory.time)
+    logarithmic = bool((moments > 0).any())
+    run = _Curves.of(trajectory, moments, moments > 0 if logarithmic else slice(None))
+    predicted = None if theory is None else _Curves.of(theory, finite(theory.time))
+    crossed = np.asarray(crossings, dtype=np.float64)
+    marked = _marked(crossed[:rank], run.moments)
+    count = run.modes.shape[1]
+    for ax in (above, middle):
+        _draw_modes(ax, run, _RUN, rank, range(count))
+        if predicted is not None:
+            shown = min(count, predicted.modes.shape[1])
+            some = [*range(min(rank, shown)), *quartiles(rank, shown)]
+            _draw_modes(ax, predicted, _OVER, rank, some, ", theory")
+        _draw_threshold(ax, threshold, _DOTTED)
+        _draw_crossings(ax, crossed, threshold, rank, run.moments)
+    _draw_errors(below, run, _RUN)
+    if predicted is not None:
+        _draw_errors(below, predicted, _OVER, ", theory")
+    fit_values(above, [run.modes, *([] if predicted is None else [predicted.modes])], 1e-4, [np.array([threshold])])
+    _fit_linear(middle, run.modes, threshold)
+    fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test])
+    below.legend(handles=below.lines[:2], frameon=False, loc="best", borderpad=0.1)
+    for ax, label in ((above, "singular values $s_i(A)$"), (middle, "$s_i(A)$, linear"), (below, "error per entry")):
+        ax.set_ylabel(label)
+        for moment in marked:
+            ax.axvline(moment, color=tint(SIGNAL), linewidth=stroke(0.5), zorder=1, gid="moment of crossing")
+        _frame(ax, run.moments, logarithmic)
+    below.set_xlabel("time")
+    if len(run.moments):  # a single moment has a place, and no span
+        first, last = run.moments[[0, -1]]
+        below.set_xlim(*((first, last) if len(run.moments) > 1 else (first / 2, first * 2)))
+    if title:
+        figure.suptitle(title, fontsize=points(8))
+    handles = _mode_handles(run, rank, _RUN, _DOTTED, f"$c$ = {written(threshold)}")
+    if marked:
+        handles.append(Line2D([], [], label="$s_i$ crosses $c$", **_ring()))
+    if theory is not None:
+        handles.append(Line2D([], [], label="theory from $A = 0$", **_OVER.style(_OVER.gray, _OVER.errors)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, borderpad=0.1,
+                  columnspacing=1.0, handlelength=1.6, handletextpad=0.4)  # fmt: skip
+    figure.align_ylabels([above, middle, below])
+    return figure
+
+
+def title_of(run: Mapping[str, Any], outcome: str, replicates: int = 1) -> str:
+    """Where a run stands in the diagram, and what it came to.
+
+    Parameters
+    ----------
+    run
+        A row of the runs table.
+    outcome
+        A key of `linphase.diagram.looks.LOOKS`.
+    replicates
+        How many its cell has: of several, its own is told.
+    """
+    place = (
+        rf"$\gamma_{{\sigma^2}}$ = {written(run['gamma_sigma2'])}, $\gamma_w$ = {written(run['gamma_w'])}, "
+        f"width {run['width']:,}"
+    )
+    look = LOOKS[outcome].label if outcome in LOOKS else outcome
+    told = [look] if run["status"] in ("converged", outcome) else [look, LOOKS[run["status"]].label]
+    if replicates > 1:
+        told.append(f"replicate {run['replicate']}")
+    return f"{place}\n{', '.join(told)}"
+
+
+# --- Curves and marks ----------------------------------------------------------------------------------------------
+
+
+def _draw_modes(ax: Axes, curves: _Curves, pen: _Pen, rank: int, modes: Sequence[int], suffix: str = "") -> None:
+    """The singular values, the leading ones above the others."""
+    for mode in reversed(modes):
+        signal = mode < rank
+        color, width = (SIGNAL, pen.signal) if signal else (pen.gray, pen.bulk)
+        ax.plot(
+            curves.moments,
+            curves.modes[:, mode],
+            marker=_marker(curves.moments),
+            zorder=1.5 if pen.light else 3 if signal else 2,
+            gid=f"mode {mode + 1}{suffix}",
+            **pen.style(color, width, mode),
+        )
+
+
+def _draw_errors(ax: Axes, curves: _Curves, pen: _Pen, suffix: str = "", dashed: Sequence[str] = ()) -> None:
+    """Train and test error; dashed: those that are so even where the pen is not."""
+    for name, color in _ERRORS.items():
+        style = pen.style(color, pen.errors) | ({"linestyle": "--"} if name in dashed else {})
+        ax.plot(curves.moments, getattr(curves, name), marker=_marker(curves.moments), label=name,
+                zorder=1.5 if pen.light else 2, gid=f"{name}{suffix}", **style)  # fmt: skip
+
+
+def _draw_threshold(ax: Axes, threshold: float, line: Mapping[str, Any]) -> None:
+    ax.axhline(threshold, **line, linewidth=stroke(1.1), zorder=4, gid="threshold")
+
+
+def _draw_crossings(ax: Axes, crossings: Array, threshold: float, rank: int, time: Array) -> None:
+    seen = (crossings >= time[0]) & (crossings <= time[-1]) if len(time) else np.zeros(len(crossings), dtype=bool)
+    signal = np.arange(len(crossings)) < rank
+    bulk, own = crossings[seen & ~signal], crossings[seen & signal]
+    ax.plot(bulk, np.full(len(bulk), threshold), linestyle="none", marker="|", color="0.35", markersize=stroke(4),
+            markeredgewidth=stroke(0.5), zorder=4.5, gid="crossings of the bulk")  # fmt: skip
+    ax.plot(own, np.full(len(own), threshold), zorder=5, gid="crossings of the signal", **_ring())
+
+
+def _ring() -> dict[str, Any]:
+    return {**_RING, "markersize": stroke(3.4), "markeredgewidth": stroke(0.9)}
+
+
+def _marker(moments: Array) -> str | None:
+    return "." if len(moments) == 1 else None  # a line through one point is invisible
+
+
+def _mode_handles(run: _Curves, rank: int, pen: _Pen, line: Mapping[str, Any], threshold: str) -> list[Line2D]:
+    """Samples of signal, bulk (where there is one) and threshold, somewhat broader than they are drawn."""
+    modes = run.modes.shape[1]
+    signal, bulk = pen.style(SIGNAL, pen.signal + 0.2), pen.style(pen.gray, pen.bulk + 0.2)
+    handles = [Line2D([], [], label=f"signal ({min(rank, modes)})", **signal)]
+    if modes > rank:
+        handles.append(Line2D([], [], label=f"bulk ({modes - rank})", **bulk))
+    return [*handles, Line2D([], [], **line, linewidth=stroke(1.1), label=threshold)]
+
+
+def tint(color: ColorType) -> tuple[float, float, float]:
+    """Half way to white."""
+    red, green, blue = to_rgb(color)
+    return (1 + red) / 2, (1 + green) / 2, (1 + blue) / 2
+
+
+# --- What is in view -----------------------------------------------------------------------------------------------
+
+
+def finite(values: Any) -> Array:
+    """The values as float64, nan for what is infinite."""
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(array), array, np.nan)
+
+
+def quartiles(first: int, stop: int) -> list[int]:
+    """At most five places from first up to stop, evenly, both ends among them."""
+    count = min(_QUARTILES, stop - first)
+    return [] if count <= 0 else sorted({round(place) for place in np.linspace(first, stop - 1, count)})
 
 
 def _within(moments: Array, span: Array) -> NDArray[np.bool_]:
@@ -128,88 +352,64 @@ def _steps_of(theory: OverTime, run: Trajectory) -> Array:
     return finite(theory.time) * (taken / time) if taken and time > 0 else finite(theory.step)
 
 
-def finite(values: Any) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(array), array, np.nan)
+def _marked(crossings: Array, time: Array) -> list[float]:
+    """The crossings that are in view, where they are few."""
+    found = [float(t) for t in crossings if t == t and len(time) and time[0] <= t <= time[-1]]
+    return found if len(crossings) <= _FEW else found[:_FEW]
 
 
-def _draw_errors(ax: Axes, run: _Curves, theory: _Curves | None) -> None:
-    for which, color, style in (("train", SIGNAL, "-"), ("test", CONTRAST, "--")):
-        if theory is not None:
-            _draw_broad(ax, theory.moments, getattr(theory, which), color, _BROAD, f"{which}, theory")
-            style = _DASHED
-        ax.plot(run.moments, getattr(run, which), linestyle=style, marker=_marker(run.moments), color=color,
-                label=which, gid=which)  # fmt: skip
-    ax.set_ylabel("error per entry")
-    ax.legend(handles=[Line2D([], [], color=SIGNAL, label="train"), Line2D([], [], color=CONTRAST, label="test")]
-              if theory is not None else None, frameon=False)  # fmt: skip
-    every = [each for curves in (run, theory) if curves is not None for each in (curves.train, curves.test)]
-    fit_values(ax, np.concatenate(every), 1e-8, np.concatenate([run.train, run.test]))
-
-
-def _draw_modes(ax: Axes, run: _Curves, theory: _Curves | None, rank: int, threshold: float) -> None:
-    if theory is not None:
-        for mode in reversed(range(theory.modes.shape[1])):
-            color, width = (SIGNAL, 1.4) if mode < rank else (BULK, 0.7)
-            _draw_broad(ax, theory.moments, theory.modes[:, mode], color, width, f"mode {mode + 1}, theory")
-    for mode in reversed(range(run.modes.shape[1])):
-        signal = mode < rank
-        ax.plot(
-            run.moments,
-            run.modes[:, mode],
-            linestyle="-" if theory is None else (1.7 * mode, _DASHED[1]),  # dashes in step would make a pattern
-            marker=_marker(run.moments),
-            color=SIGNAL if signal else BULK,
-            linewidth=stroke(0.8 if signal else 0.4),
-            zorder=3 if signal else 2,
-            gid=f"mode {mode + 1}",
-        )
-    line = (
-        _THRESHOLD
-        | {"linewidth": stroke(1.1)}
-        | ({} if theory is None else {"linestyle": (0, (1, 1.2)), "color": "black"})
-    )
-    ax.axhline(threshold, **line, zorder=4, gid="threshold")
-    ax.set_ylabel(r"singular values of $A$")
-    every = [run.modes.ravel(), *([] if theory is None else [theory.modes.ravel()])]
-    fit_values(ax, np.concatenate(every), 1e-6, np.array([threshold]))
-    _mode_legend(ax, line, threshold, rank, run.modes.shape[1])
-
-
-def _draw_broad(ax: Axes, moments: Array, values: Array, color: str, width: float, gid: str) -> None:
-    """Theory: a broad light line on which a run's dashes stay legible."""
-    ax.plot(moments, values, color=tint(color), linewidth=stroke(width), solid_capstyle="butt", zorder=1.5, gid=gid)
-
-
-def tint(color: ColorType) -> tuple[float, float, float]:
-    """Half way to white."""
-    red, green, blue = to_rgb(color)
-    return (1 + red) / 2, (1 + green) / 2, (1 + blue) / 2
-
-
-def _marker(moments: Array) -> str | None:
-    return "." if len(moments) == 1 else None  # a line through one point is invisible
-
-
-def fit_values(ax: Axes, values: Array, depth: float, whole: Array) -> None:
+def fit_values(ax: Axes, values: Iterable[Array], depth: float, whole: Iterable[Array]) -> None:
     """A log axis over the positive values, down to `depth` of the largest at most; linear where none are.
 
-    whole: values all of which must be in view.
+    Parameters
+    ----------
+    ax
+        The axes.
+    values
+        Arrays of any shape.
+    depth
+        How much smaller a value may be to be in view.
+    whole
+        Values all of which must be in view.
     """
-    positive = values[values > 0]
+    every, kept = (np.concatenate([each.ravel() for each in arrays]) for arrays in (values, whole))
+    positive = every[every > 0]
     if positive.size == 0:
         return
     top = float(positive.max())
     bottom = max(float(positive.min()), depth * top)
-    shown = np.log10([*whole[whole > 0], bottom, top])
+    shown = np.log10([*kept[kept > 0], bottom, top])
     margin = max(0.2, 0.04 * float(np.ptp(shown)))
     ax.set_yscale("log", nonpositive="mask")
     ax.set_ylim(10 ** (float(shown.min()) - margin), 10 ** (float(shown.max()) + margin))
 
 
-def _mode_legend(ax: Axes, line: dict[str, Any], threshold: float, rank: int, modes: int) -> None:
-    handles = [Line2D([], [], color=SIGNAL, linewidth=stroke(1.1), label=f"signal ({min(rank, modes)})")]
-    if modes > rank:
-        handles.append(Line2D([], [], color=BULK, linewidth=stroke(0.6), label=f"bulk ({modes - rank})"))
-    handles.append(Line2D([], [], **line, label=f"threshold $c$ = {written(threshold)}"))
-    ax.legend(handles=handles, frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)
+def _fit_linear(ax: Axes, s: Array, threshold: float) -> None:
+    """From 0 to the largest singular value, and to the threshold where that is not far above."""
+    largest = float(np.nanmax(s, initial=0.0)) or 1.0
+    top = 1.08 * (max(largest, threshold) if threshold < 2 * largest else largest)
+    ax.set_ylim(0, top)
+    if threshold > top:
+        ax.set_ylim(0, 1.25 * top)  # room for the words above every curve
+        ax.text(0.98, 0.97, f"$c$ = {written(threshold)} is above", transform=ax.transAxes, ha="right", va="top",
+                fontsize=points(7), gid="threshold is above")  # fmt: skip
+
+
+def _frame(ax: Axes, moments: Array, logarithmic: bool) -> None:
+    """Ticks, and the axis of time without margins."""
+    set_ticks(ax)
+    ax.margins(x=0)
+    if logarithmic:
+        ax.set_xscale("log")
+        _name_times(ax, moments)
+
+
+def _name_times(ax: Axes, moments: Array) -> None:
+    """Numbers at the decades of a log axis; where it spans less than two, at 1, 2 and 5, or at a few even steps."""
+    span = float(moments[-1] / moments[0])
+    if span < 5:
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    else:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 100 else (1,), numticks=9))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+    ax.xaxis.set_minor_formatter(NullFormatter())

@@ -1,9 +1,11 @@
-"""Steps along the edges of cells, where two neighbours lie on different sides of something."""
+"""Names of lines and of levels, written where they fit and lie farthest from everything else.
+
+All places are found in pixels, so the layout must be final, but for names at the edges, for which it makes room.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import product
 from math import ceil
 
 import numpy as np
@@ -12,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from linphase.diagram.lines import Line
@@ -19,36 +22,54 @@ from linphase.diagram.looks import Array, written
 from linphase.figures.style import inches, points, renderer
 from linphase.theory.boundaries import UNDERPARAMETERIZED
 
+_SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
+_NOTHING = np.empty((0, 2))
+_LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
+_LIFTS = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.0])  # off its line, in heights, where there is no room on it
+_ASIDE = np.array([0.1, 0.3, 0.5, 0.7])  # the same of a level name that begins or ends at its line
+
+
+def _footprint() -> Array:
+    """The rim and the middle row of the unit square around 0: nothing of a name's size lies between them."""
+    across, up = (axis.ravel() for axis in np.meshgrid(np.linspace(-0.5, 0.5, 25), np.linspace(-0.5, 0.5, 7)))
+    kept = (np.abs(across) == 0.5) | (np.abs(up) == 0.5) | (np.abs(up) < 1e-9)
+    return np.asarray(np.column_stack([across, up])[kept])
+
+
+_FOOTPRINT = _footprint()
+
 
 def label_levels(figure: Figure, ax: Axes, levels: Sequence[float], occupied: Array) -> Array:
-    """Write each level on its steps, where fewest other things are near; return the points (n, 2) covered, in pixels.
+    """Write each level on its steps, where fewest other things are near; return the points (n, 2) covered.
 
-    Needs the final layout.
+    Parameters
+    ----------
+    figure, ax
+        Where the steps are drawn.
+    levels
+        Their values.
+    occupied
+        Points (n, 2) that are to stay free.
     """
-    taken = [np.empty((0, 2))]
+    taken = [_NOTHING]
     box = ax.get_window_extent()
     drawn = {level: _middles(ax, f"level {level:g}") for level in levels}
     for level, middles in drawn.items():
         if len(middles) < 4:
             continue  # a speck needs no name: the colour bar has the level
-        text = ax.text(0, 0, written(level), fontsize=points(6), ha="center", va="center", zorder=4, gid="level label")
-        extent = text.get_window_extent(renderer(figure))
-        text.set_bbox({"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.85, "linewidth": 0})
-        radius = max(extent.width, extent.height)
+        text, size = _boxed(figure, ax, written(level), points(6), "level label", pad=0.1, alpha=0.85)
+        radius = size.max()
         others = np.concatenate([*(points for other, points in drawn.items() if other != level), *taken, occupied])
-        room = np.minimum(middles - [box.x0, box.y0], [box.x1, box.y1] - middles).min(axis=1)
-        own = (np.linalg.norm(middles[:, None] - middles, axis=-1) < 2 * radius).sum(axis=1)
-        free = np.linalg.norm(middles[:, None] - others, axis=-1).min(axis=1, initial=4 * radius)
-        center = middles[np.argmax(np.minimum(free, 4 * radius) - 0.3 * radius * own + np.minimum(room, 2 * radius))]
-        x, y = ax.transData.inverted().transform(center)
-        text.set_position((float(x), float(y)))
-        spread = np.stack(np.meshgrid([-0.5, 0, 0.5], [-0.5, 0.5]), axis=-1).reshape(-1, 2)
-        taken.append(center + spread * [extent.width, extent.height])
+        crowd = (np.linalg.norm(middles[:, None] - middles, axis=-1) < 2 * radius).sum(axis=1)
+        free = _gaps(middles, _tree([others]), 4 * radius)
+        center = middles[np.argmax(free - 0.3 * radius * crowd + np.minimum(_room(middles, box), 2 * radius))]
+        _put(text, center)
+        taken.append(center + _FOOTPRINT * size)
     return np.concatenate(taken)
 
 
 def _middles(ax: Axes, gid: str) -> Array:
-    """The middles of drawn steps, in pixels."""
+    """The middles of drawn steps."""
     steps = [artist for artist in ax.collections if artist.get_gid() == gid and isinstance(artist, LineCollection)]
     middles = [
         ax.transData.transform(np.asarray(segment)).mean(axis=0) for each in steps for segment in each.get_segments()
@@ -56,32 +77,27 @@ def _middles(ax: Axes, gid: str) -> Array:
     return np.array(middles).reshape(-1, 2)
 
 
-_SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
-
-_LIFTS = (0.0, 0.4, 0.8, 1.2, 1.6, 2.0)  # off its line, in heights, where there is no room on it
-
-_NOTHING = np.empty((0, 2))
-
-_LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
-
-
 def label_lines(
-    figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[Line]], occupied: Sequence[Array] = ()
+    figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[Line]], occupied: Sequence[Array]
 ) -> None:
-    """Name the lines, in the first subplot alone where subplots are too small to repeat the names.
+    """Name the lines along themselves, in the first subplot alone where subplots are too small to repeat the names.
 
-    occupied: for each subplot points (n, 2), in pixels, that no name may cover.
+    Parameters
+    ----------
+    figure, grid
+        Where the lines are drawn.
+    lines
+        Those of each subplot.
+    occupied
+        For each subplot points (n, 2) that no name may cover.
     """
     small = grid[0].get_window_extent().width < inches(2.1) * figure.dpi
-    for i, (ax, drawn) in enumerate(zip(grid[: 1 if small else None], lines, strict=False)):
-        _label_axes_lines(figure, ax, drawn, points(6.0 if small else 6.5), occupied[i] if occupied else _NOTHING)
+    for ax, drawn, points_there in zip(grid[: 1 if small else None], lines, occupied, strict=False):
+        _label_axes_lines(figure, ax, drawn, points(6.0 if small else 6.5), points_there)
 
 
 def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: float, occupied: Array) -> None:
-    """Name each finite-d line along itself, where its name fits and lies farthest from everything else.
-
-    Needs the final layout: places and angles are found in pixels.
-    """
+    """Name each finite-d line where its name fits, or not at all."""
     pixel = figure.dpi / 72
     box = ax.get_window_extent()
     curves = [line_in(ax, line) for line in lines]
@@ -89,26 +105,43 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
     for line, curve in zip(lines, curves, strict=True):
         if line.boundary.kind != "finite d" or len(curve) < 2:
             continue
-        name = _LINE_NAMES.get(line.boundary.name, line.boundary.name)
-        text = ax.text(0, 0, name, fontsize=size, ha="center", va="center", zorder=4, gid="line label")
-        extent = text.get_window_extent(renderer(figure))
-        text.set_bbox({"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.8, "linewidth": 0})
-        others = _tree(other for other in curves if other is not curve)
-        strangers = _tree(
+        text, extent = _boxed(figure, ax, _name_of(line), size, "line label", pad=0.12, alpha=0.8)
+        others = [other for other in curves if other is not curve]
+        strangers = [
             other for each, other in zip(lines, curves, strict=True) if each.boundary.name != line.boundary.name
+        ]
+        place = _best_place(
+            curve, extent + 2 * pixel, others, strangers, _tree(taken), box, 2.2 * pixel if len(occupied) else 0.0
         )
-        needed = (extent.width + 2 * pixel, extent.height + 2 * pixel)
-        place = _best_place(curve, needed, others, strangers, _tree(taken), box, 2.2 * pixel if len(occupied) else 0.0)
         if place is None:
             text.remove()
             continue
-        center, angle, footprint = place
-        x, y = ax.transData.inverted().transform(center)
-        text.set_position((float(x), float(y)))
-        text.set_rotation(angle)
+        center, along, covered = place
+        _put(text, center)
+        text.set_rotation(float(np.degrees(np.arctan2(along[1], along[0]))))
         text.set_rotation_mode("anchor")
         text.set_clip_on(True)
-        taken.append(footprint)
+        taken.append(covered)
+
+
+def _name_of(line: Line) -> str:
+    return _LINE_NAMES.get(line.boundary.name, line.boundary.name)
+
+
+def _boxed(
+    figure: Figure, ax: Axes, words: str, size: float, gid: str, *, pad: float, alpha: float
+) -> tuple[Text, Array]:
+    """Words on a white box, yet without a place, and their width and height in pixels."""
+    text = ax.text(0, 0, words, fontsize=size, ha="center", va="center", zorder=4, gid=gid)
+    extent = text.get_window_extent(renderer(figure))
+    text.set_bbox({"boxstyle": f"round,pad={pad}", "facecolor": "white", "alpha": alpha, "linewidth": 0})
+    return text, np.array([extent.width, extent.height])
+
+
+def _put(text: Text, center: Array) -> None:
+    assert text.axes is not None
+    x, y = text.axes.transData.inverted().transform(center)
+    text.set_position((float(x), float(y)))
 
 
 def name_at_edges(ax: Axes, lines: Sequence[Line]) -> list[Text]:
@@ -126,7 +159,7 @@ def name_at_edges(ax: Axes, lines: Sequence[Line]) -> list[Text]:
         x, y = back.transform(at_top[0] if at_top else max((curve[0], curve[-1]), key=lambda point: float(point[0])))
         names.append(
             ax.annotate(
-                _LINE_NAMES.get(line.boundary.name, line.boundary.name),
+                _name_of(line),
                 (float(x), 1) if at_top else (1, float(y)),
                 xycoords=ax.get_xaxis_transform() if at_top else ax.get_yaxis_transform(),
                 xytext=(0, points(2)) if at_top else (points(2), 0),
@@ -159,85 +192,121 @@ def line_in(ax: Axes, line: Line) -> Array:
     points = ax.transData.transform(np.column_stack([line.x, line.y]))
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 2:
-        return np.empty((0, 2))
+        return _NOTHING
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     at = np.arange(0.0, length[-1], _SAMPLING)
     even = np.column_stack([np.interp(at, length, points[:, i]) for i in range(2)])
-    inside = (even > [box.x0, box.y0]).all(axis=1) & (even < [box.x1, box.y1]).all(axis=1)
-    return even[inside]
+    return even[_room(even, box) > 0]
 
 
-def _tree(points: Iterable[Array]) -> cKDTree | None:
-    every = np.vstack([np.empty((0, 2)), *points])
-    return cKDTree(every) if len(every) else None
+# --- The search for a place ----------------------------------------------------------------------------------------
+
+Place = tuple[Array, Array, Array]  # centre (2,), direction (2,), points covered (m, 2)
 
 
 def _best_place(
     curve: Array,
-    size: tuple[float, float],
-    lines: cKDTree | None,
-    strangers: cKDTree | None,
+    size: Array,
+    others: Sequence[Array],
+    strangers: Sequence[Array],
     labels: cKDTree | None,
     box: Bbox,
     lift: float,
-) -> tuple[Array, float, Array] | None:
-    """Centre, angle in degrees and footprint of a label beside a curve, across no other line if that may be.
+) -> Place | None:
+    """The best place of a name beside its curve: along it, else level at its side, else along it across another line.
 
-    lines: all other curves; strangers: those of other boundaries. lift: how much farther from the curve, to spare
-    points on it. None where it would leave the axes or touch another label everywhere.
+    Parameters
+    ----------
+    curve
+        Points (n, 2) of the line that is named.
+    size
+        Width and height of the name.
+    others, strangers
+        All other curves, and those of other boundaries: one between a name and its own is as bad as one across it.
+    labels
+        The points of names that stand already.
+    box
+        The axes, which it may not leave.
+    lift
+        How much farther from the curve, to spare points on it.
     """
-    width, height = size
-    reach = ceil(width / 2 / _SAMPLING) + 1
-    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 25) * width, np.linspace(-0.5, 0.5, 7) * height)
-    best: tuple[tuple[bool, float], Array, float, Array] | None = None
-    for i in range(reach, len(curve) - reach, 3):
-        chord = curve[i + reach] - curve[i - reach]
-        along = chord / np.hypot(*chord) * (1 if chord[0] >= 0 else -1)
-        normal = np.array([-along[1], along[0]])
-        bend = np.abs((curve[i - reach : i + reach + 1] - curve[i]) @ normal).max()
-        for side, off in product((1, -1), _LIFTS):
-            away = height / 2 + 1.5 * _SAMPLING + lift + off * height
-            center = curve[i] + side * normal * away
-            footprint = center + across.reshape(-1, 1) * along + up.reshape(-1, 1) * normal
-            room = min((footprint - [box.x0, box.y0]).min(), ([box.x1, box.y1] - footprint).min())
-            if room < _SAMPLING or _gaps(footprint, labels).min() < 0.3 * height:
-                continue
-            gaps = np.minimum(_gaps(footprint, lines), height)
-            # A name across another line is the last resort, or one that has another boundary between it and its own.
-            between = curve[i] + side * normal * np.linspace(0, away, 6)[:, None]
-            clear = bool(gaps.min() > 0.15 * height and _gaps(between, strangers).min() > _SAMPLING)
-            score = (clear, min(room, gaps.min()) + gaps.mean() - 2 * bend - 2 * off * height)
-            if best is None or score > (best[0][0], best[0][1] + 1e-9):
-                best = (score, center, float(np.degrees(np.arctan2(along[1], along[0]))), footprint)
-    if best is not None and best[0][0]:
-        return best[1:]
-    return _level_place(curve, size, lines, labels, box) or (None if best is None else best[1:])
+    height = size[1]
+    reach = ceil(size[0] / 2 / _SAMPLING) + 1
+    at = np.arange(reach, len(curve) - reach, 3)
+    chord = curve[at + reach] - curve[at - reach]
+    along = chord / np.linalg.norm(chord, axis=1, keepdims=True) * np.where(chord[:, :1] >= 0, 1, -1)
+    normal = along[:, ::-1] * [-1, 1]
+    near = curve[at[:, None] + np.arange(-reach, reach + 1)] - curve[at][:, None]
+    bend = np.abs(np.einsum("nmi,ni->nm", near, normal)).max(axis=1)
+    away = np.multiply.outer([1, -1], height / 2 + 1.5 * _SAMPLING + lift + _LIFTS * height).ravel()
+    centers = curve[at][:, None] + normal[:, None] * away[:, None]
+    penalty = 2 * bend[:, None] + 2 * height * np.tile(_LIFTS, 2)
+    between = curve[at][:, None, None] + normal[:, None, None] * (away[:, None] * np.linspace(0, 1, 6))[..., None]
+    divided = _gaps(between, _tree(strangers), height).min(axis=-1) <= _SAMPLING
+    beside = _choose(centers.reshape(-1, 2), np.repeat(along, away.size, axis=0), penalty.ravel(), divided.ravel(),
+                     size, others, labels, box)  # fmt: skip
+    if beside is not None and beside[1]:
+        return beside[0]
+    # For short pieces of steep lines.
+    aside = np.multiply.outer([1, -1], size[0] / 2 + _ASIDE * height).ravel()
+    centers = (curve[::3][:, None] + np.column_stack([aside, np.zeros(aside.size)])).reshape(-1, 2)
+    level = np.tile([1.0, 0.0], (len(centers), 1))
+    penalty = np.tile(2 * height * np.tile(_ASIDE, 2), len(curve[::3]))
+    at_side = _choose(centers, level, penalty, np.zeros(len(centers), dtype=bool), size, others, labels, box, curve)
+    if at_side is not None and at_side[1]:
+        return at_side[0]
+    return None if beside is None else beside[0]
 
 
-def _level_place(
-    curve: Array, size: tuple[float, float], lines: cKDTree | None, labels: cKDTree | None, box: Bbox
-) -> tuple[Array, float, Array] | None:
-    """The same of a level label that begins or ends at the curve, across no line at all; None where there is no room.
+def _choose(
+    centers: Array,
+    along: Array,
+    penalty: Array,
+    divided: NDArray[np.bool_],
+    size: Array,
+    lines: Sequence[Array],
+    labels: cKDTree | None,
+    box: Bbox,
+    own: Array | None = None,
+) -> tuple[Place, bool] | None:
+    """The candidate (of n) with most room around it, and whether it is clear of all lines, as is any that can be.
 
-    For short pieces of steep lines.
+    None where every one would leave the axes or touch another name.
     """
-    width, height = size
-    across, up = np.meshgrid(np.linspace(-0.5, 0.5, 25) * width, np.linspace(-0.5, 0.5, 7) * height)
-    shape, own = np.column_stack([across.ravel(), up.ravel()]), cKDTree(curve)
-    best: tuple[float, Array, Array] | None = None
-    for point, side, off in product(curve[::3], (1, -1), (0.1, 0.3, 0.5, 0.7)):
-        center = point + np.array([side * (width / 2 + off * height), 0.0])
-        footprint = center + shape
-        room = min((footprint - [box.x0, box.y0]).min(), ([box.x1, box.y1] - footprint).min())
-        touching = (_gaps(footprint, each).min() for each in (lines, labels, own))
-        if room < _SAMPLING or min(touching) < _SAMPLING:
-            continue
-        score = min(room, height) + float(np.minimum(_gaps(footprint, lines), height).mean()) - 2 * off * height
-        if best is None or score > best[0] + 1e-9:
-            best = (score, center, footprint)
-    return None if best is None else (best[1], 0.0, best[2])
+    height = size[1]
+    normal = along[:, ::-1] * [-1, 1]
+    x, y = (_FOOTPRINT * size).T[..., None]
+    covered = centers[:, None] + x * along[:, None] + y * normal[:, None]  # (n, m, 2)
+    room = _room(covered, box).min(axis=-1)
+    fits = np.flatnonzero(room >= _SAMPLING)
+    fits = fits[_gaps(covered[fits], labels, height).min(axis=-1) >= 0.3 * height]
+    if not fits.size:
+        return None
+    gaps = _gaps(covered[fits], _tree(lines), height)
+    nearest, beside = gaps.min(axis=-1), room[fits]
+    clear = (nearest > 0.15 * height) & ~divided[fits]
+    if own is None:
+        beside = np.minimum(beside, nearest)
+    else:  # a level name only has not to touch
+        clear &= _gaps(covered[fits], _tree([own]), height).min(axis=-1) > 0.15 * height
+    score = np.minimum(beside, height) + gaps.mean(axis=-1) - penalty[fits]
+    # A name across another line is the last resort. Of equally good places the first, whatever rounding says.
+    best = int(np.argmax(np.round(np.where(clear, score + 1e6, score), 6)))
+    return (centers[fits[best]], along[fits[best]], covered[fits[best]]), bool(clear[best])
 
 
-def _gaps(points: Array, others: cKDTree | None) -> Array:
-    """Distance of each point to the nearest of the others."""
-    return np.full(len(points), np.inf) if others is None else np.asarray(others.query(points)[0])
+def _room(points: Array, box: Bbox) -> Array:
+    """How far points (..., 2) are from the nearest side of a box; negative outside."""
+    return np.asarray(np.minimum(points - [box.x0, box.y0], [box.x1, box.y1] - points).min(axis=-1))
+
+
+def _tree(points: Iterable[Array]) -> cKDTree | None:
+    every = np.vstack([_NOTHING, *points])
+    return cKDTree(every) if len(every) else None
+
+
+def _gaps(points: Array, others: cKDTree | None, within: float) -> Array:
+    """Distance of each point (..., 2) to the nearest of the others, or `within` where that is nearer."""
+    if others is None:
+        return np.full(points.shape[:-1], within)
+    return np.asarray(np.minimum(others.query(points, distance_upper_bound=within)[0], within))

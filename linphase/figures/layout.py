@@ -1,4 +1,4 @@
-"""Several diagrams of one grid in a figure: subplots, the plots in them, their names when the layout is settled."""
+"""Several diagrams of one grid in a figure: subplots, the plots in them, colour bars, legends and names of lines."""
 
 from __future__ import annotations
 
@@ -7,82 +7,124 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from linphase.diagram.axes import Window, as_stored
 from linphase.diagram.cells import Plot
-from linphase.diagram.lines import Line
+from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
-from linphase.diagram.panels import Panel
 from linphase.figures.labels import label_levels, label_lines, line_in
+from linphase.figures.legends import draw_legends
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells, draw_levels
-from linphase.figures.scales import Scale, scale_of
+from linphase.figures.scales import draw_colorbar, scale_of
 from linphase.figures.style import inches, set_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def common_scale(plots: Sequence[Plot], panel: Panel) -> Scale | None:
-    """One scale for all subplots of a panel, so that their colours compare."""
-    return scale_of(np.concatenate([plot.cells.numbers.ravel() for plot in plots if plot.panel is panel]), panel)
+class Sheet:
+    """Diagrams of one grid in rows, composed: painted when it is made, finished when its caller has added its own.
 
-
-def subplots(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure of a size in inches of the style paper, and its first `count` subplots, in rows."""
-    layout = ConstrainedLayoutEngine(hspace=0.05 if count > columns else 0.02)  # titles keep off the row above
-    figure = Figure(figsize=(inches(size[0]), inches(size[1])), layout=layout)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(ceil(count / columns), columns, sharex=True, sharey=True, squeeze=False)
-    for ax in grid.flat[count:]:
-        ax.set_axis_off()
-    return figure, list(grid.flat[:count])
-
-
-def draw_plots(
-    grid: Sequence[Axes],
-    columns: int,
-    plots: Sequence[Plot],
-    window: Window,
-    scales: Sequence[Scale | None],
-) -> list[list[Line]]:
-    """Draw cells, levels, frame and theory lines of every subplot; return the lines, to be named later."""
-    lines = []
-    for i, (ax, plot, scale) in enumerate(zip(grid, plots, scales, strict=True)):
-        draw_cells(ax, plot.cells, window, scale)
-        draw_levels(ax, plot.cells.numbers, window, plot.panel.levels)
-        draw_frame(ax, window, left=i % columns == 0, bottom=i + columns >= len(plots))
-        lines.append(draw_lines(ax, plot.runs, window, banded=plot.panel.scale == "outcome"))
-        if plot.title:
-            ax.set_title(plot.title)
-    return lines
-
-
-def finish(
-    figure: Figure,
-    grid: Sequence[Axes],
-    plots: Sequence[Plot],
-    lines: Sequence[Sequence[Line]],
-    covered: Sequence[Array] = (),
-) -> None:
-    """Lay the figure out, for good, and write the names of levels and lines where they fit.
-
-    grid, plots, lines: of the subplots in which lines are named. covered: points in data coordinates, for each subplot,
-    that no name may hide.
+    Plots of one panel share a scale, so that their colours compare.
     """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    occupied = []
-    for i, (ax, plot) in enumerate(zip(grid, plots, strict=True)):
-        points = ax.transData.transform(covered[i]) if covered else np.empty((0, 2))
-        curves = [line_in(ax, line) for line in lines[i]]
-        levels = label_levels(figure, ax, plot.panel.levels, np.concatenate([points, *curves]))
-        occupied.append(np.concatenate([points, levels]))
-    label_lines(figure, grid, lines, occupied)
+
+    def __init__(
+        self,
+        plots: Sequence[Plot],
+        window: Window,
+        columns: int,
+        width: float,
+        *,
+        shape: float = 0.8,
+        room: float = 0.5,
+    ) -> None:
+        """Paint cells, levels, frames and theory's lines.
+
+        Parameters
+        ----------
+        plots, window
+            The diagrams, row by row, and the axes that they share.
+        columns
+            Diagrams beside each other.
+        width, room
+            Inches of the style paper: of the figure, and of height for legends and titles.
+        shape
+            Height over width of a diagram with its surroundings.
+        """
+        rows = ceil(len(plots) / columns)
+        size = inches(width), inches(shape * width / columns * rows + room)
+        layout = ConstrainedLayoutEngine(hspace=0.05 if rows > 1 else 0.02)  # titles keep off the row above
+        self.figure = Figure(figsize=size, layout=layout)
+        FigureCanvasAgg(self.figure)
+        grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        for ax in grid[len(plots) :]:
+            ax.set_axis_off()
+        self.plots = plots
+        self.grid: list[Axes] = list(grid[: len(plots)])
+        self.lines = [theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") for plot in plots]
+        self.scales = {
+            panel: scale_of(
+                np.concatenate([plot.cells.numbers.ravel() for plot in plots if plot.panel == panel]), panel
+            )
+            for panel in dict.fromkeys(plot.panel for plot in plots)
+        }
+        for i, (ax, plot, lines) in enumerate(zip(self.grid, plots, self.lines, strict=True)):
+            draw_cells(ax, plot.cells, window, self.scales[plot.panel])
+            draw_levels(ax, plot.cells.numbers, window, plot.panel.levels)
+            draw_frame(ax, window, left=i % columns == 0, bottom=i + columns >= len(plots))
+            draw_lines(ax, lines)
+            if plot.title:
+                ax.set_title(plot.title)
+
+    def draw_bars(self, *, shared: bool = True) -> None:
+        """One colour bar beside all diagrams of a panel, or one beside each."""
+        for panel, scale in self.scales.items():
+            if scale is not None:
+                axes = [ax for ax, plot in zip(self.grid, self.plots, strict=True) if plot.panel == panel]
+                for beside in [axes] if shared else [[ax] for ax in axes]:
+                    draw_colorbar(self.figure, beside, scale, panel.levels, panel.unit)
+
+    def finish(
+        self,
+        *,
+        title: str | None = None,
+        above: Sequence[Artist] = (),
+        below: Sequence[Artist] = (),
+        told: Sequence[Plot] | None = None,
+        whose: str = "",
+        covered: Sequence[Array] = (),
+        named: int = 1,
+    ) -> Figure:
+        """Add the legends, lay the figure out for good, and write the names of levels and lines where they fit.
+
+        Parameters
+        ----------
+        title, above, below, whose
+            As in `draw_legends`.
+        told
+            The plots that the legend tells of; by default all.
+        covered
+            For each diagram points (n, 2) in data coordinates that no name may hide.
+        named
+            In how many diagrams, from the first, lines are named.
+        """
+        draw_legends(self.figure, told or self.plots, self.lines, above=above, below=below, title=title, whose=whose)
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+        occupied = []
+        for i, (ax, plot) in enumerate(zip(self.grid[:named], self.plots, strict=False)):
+            points = ax.transData.transform(covered[i]) if covered else np.empty((0, 2))
+            curves = [line_in(ax, line) for line in self.lines[i]]
+            levels = label_levels(self.figure, ax, plot.panel.levels, np.concatenate([points, *curves]))
+            occupied.append(np.concatenate([points, levels]))
+        label_lines(self.figure, self.grid[:named], self.lines[:named], occupied)
+        return self.figure
 
 
 _AXIS_LABELS = {
@@ -106,8 +148,6 @@ def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
 
 def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     """Ticks, and at the outer sides of a figure their labels and the names of the axes."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-
     for axis, artist in ((window.x, ax.xaxis), (window.y, ax.yaxis)):
         if axis.few:
             names = [written(value) for value in axis.kept]

@@ -1,4 +1,4 @@
-"""The boundaries of `linphase.theory` over a phase diagram, and their names along them."""
+"""The boundaries of theory, and those measured, drawn over a phase diagram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -15,64 +14,37 @@ from matplotlib.markers import CARETLEFT, CARETRIGHT
 from matplotlib.patheffects import withStroke
 
 from linphase.diagram.axes import Axis, Window, as_stored
-from linphase.diagram.lines import Line, _data, _exponents, _meet
+from linphase.diagram.lines import Line
 from linphase.diagram.looks import Array
 from linphase.figures.style import stroke
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from linphase.diagram.measured import MeasuredBoundary
 
-
 LINE_STYLES: dict[str, Any] = {"finite d": "-", "asymptotic": (0, (4, 2))}
 
 
-def draw_lines(ax: Axes, runs: pd.DataFrame, window: Window, *, banded: bool) -> list[Line]:
-    """The boundaries of the runs' task, where the axes allow and the runs share one task.
-
-    banded: with the spread of one draw, whose grey would spoil the colours of numbers.
-    """
-    if not window.has_theory:
-        return []
-    tasks = runs[["dimension", "rank", "noise", "signal_norm"]].drop_duplicates()
-    if len(tasks) != 1:
-        return []
-    dimension, rank, noise, norm = tasks.iloc[0].tolist()
-    d = int(dimension)
-    bottom, top = _exponents(window.y, d)[[0, -1]]
-    gamma_w = np.linspace(bottom, top, 400)
-    left, right = _exponents(window.x, d)[[0, -1]]
-    found = boundaries(d, int(rank), float(noise), None if pd.isna(norm) else float(norm), gamma_w)
-    finite = {line.name: line for line in found if line.kind == "finite d"}
-    lines = []
-    for boundary in found:
-        asymptotic = boundary.kind == "asymptotic"
-        if asymptotic and _meet(boundary, finite[boundary.name], 0.007 * (right - left)):
-            continue  # the solid line says it all
-        across = np.clip(boundary.gamma_sigma2, left - 1, right + 1)
-        x, y = _data(across, window.x, d), _data(boundary.gamma_w, window.y, d)
-        band_seen = False
-        if banded and boundary.band is not None:
-            low, high = boundary.band
-            band_seen = bool(((low < right) & (high > left)).any())
-            low, high = (_data(np.clip(edge, left - 1, right + 1), window.x, d) for edge in (low, high))
-            ax.fill_betweenx(y, low, high, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
+def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
+    """Draw theory's lines: solid at finite d, dashed in the limit; with the spread of one draw where they have it."""
+    for line in lines:
+        asymptotic = line.boundary.kind == "asymptotic"
+        if line.band is not None:
+            ax.fill_betweenx(line.y, *line.band, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
         width = stroke(0.8 if asymptotic else 1.1)
         ax.plot(
-            x,
-            y,
+            line.x,
+            line.y,
             color="black",
             linewidth=width,
-            linestyle=LINE_STYLES[boundary.kind],
+            linestyle=LINE_STYLES[line.boundary.kind],
             path_effects=[withStroke(linewidth=width + stroke(1.2), foreground="white", alpha=0.75)],
             solid_capstyle="butt",
-            gid=f"{boundary.name}, {boundary.kind}",
+            gid=f"{line.boundary.name}, {line.boundary.kind}",
             zorder=2.9 if asymptotic else 3,  # where they nearly meet, one covers the other
         )
-        lines.append(Line(boundary, d, x, y, band_seen))
-    return lines
 
 
 # Round or square, white or black: told apart at a glance, in grey too.

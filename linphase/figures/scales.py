@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
 from linphase.diagram.looks import Array, written
 from linphase.diagram.panels import Extend, Panel, span_of
 from linphase.figures.style import points, set_ticks, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 
@@ -27,23 +31,18 @@ class Scale:
 
 def scale_of(numbers: Array, panel: Panel) -> Scale | None:
     """Colours for the numbers of cells over their span; None where there are none."""
-    from matplotlib.colors import LogNorm, Normalize
-
     span = span_of(numbers, panel)
     if span is None:
         return None
     norm = LogNorm if span.logarithmic else Normalize
-    return Scale(norm(span.low, span.high), panel.colormap, span.extend)
+    colors = panel.colors if panel.colors in colormaps else Panel.colors  # a file may name others
+    return Scale(norm(span.low, span.high), colors, span.extend)
 
 
 def draw_colorbar(
     figure: Figure, grid: Sequence[Axes], scale: Scale, levels: Sequence[float] = (), label: str = ""
 ) -> None:
     """A colour bar beside some subplots, with a line at each of the levels drawn in them; label: unit or symbol."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.colormap),
         ax=list(grid),

@@ -1,8 +1,7 @@
-"""How figures look: sizes, type, the colours and strokes of outcomes, numbers as they are written.
+"""How figures look: sizes, type, the breadth of strokes; and how they are written to files.
 
 Everything is given in the sizes of the style "paper": inches, points of type, breadths of strokes. While a figure is
 drawn the style in use stands in matplotlib's settings, from where `inches`, `points` and `stroke` read it.
-Matplotlib is imported where it is used: `linphase plot --terminal` needs the colours without it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
@@ -23,7 +23,6 @@ from linphase.errors import LinphaseError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import RendererBase
-    from matplotlib.figure import Figure
 
 StyleName = Literal["paper", "talk"]
 P = ParamSpec("P")
@@ -64,8 +63,6 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        from matplotlib.style import context
-
         with context(["default", _settings(cast("StyleName", kwargs.get("style", "paper")))]):
             return draw(*args, **kwargs)
 
@@ -100,8 +97,6 @@ def stroke(value: float) -> float:
 
 
 def _setting(name: str) -> Any:
-    import matplotlib as mpl
-
     return mpl.rcParams[cast("Any", name)]
 
 
@@ -133,13 +128,24 @@ def check_format(path: Path) -> str:
 def save(
     figure: Figure, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None, *, dpi: float = 300
 ) -> None:
-    """Write a figure as png (of 300 dpi), pdf or svg by the path's suffix, complete or not at all.
+    """Write a figure complete or not at all. Text stays text, and no date is stored: the same figure, the same bytes.
 
-    metadata (the digest of a config, the version of linphase) goes into the file: as text chunks of a PNG,
-    the Subject of a PDF, the Description of an SVG. Text stays text, and no date is stored: the same figure
-    gives the same bytes.
+    Parameters
+    ----------
+    figure
+        Any Figure.
+    path
+        Ends in .png, .pdf or .svg.
+    metadata
+        Goes into the file (the digest of a config, the version of linphase): as text chunks of a PNG, the Subject of a
+        PDF, the Description of an SVG.
+    dpi
+        Pixels an inch of a PNG.
 
-    Raises LinphaseError for another suffix or a path that cannot be written.
+    Raises
+    ------
+    LinphaseError
+        If the path ends otherwise or cannot be written.
     """
     path = Path(path)
     format = check_format(path)

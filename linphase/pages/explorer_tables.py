@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Cells, cells_of
+from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.outcomes import OUTCOMES
-from linphase.diagram.panels import UNFINISHED, Panel
+from linphase.diagram.panels import UNFINISHED, Panel, find_panel, known_panels
 from linphase.errors import LinphaseError
 from linphase.figures.scales import scale_of
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
 from linphase.pages.explorer_trajectories import Thinned
-from linphase.pages.until_merged import find_panel, known_panels, theory_lines
 from linphase.store.columns import trajectories_columns
 from linphase.store.results import Results
 

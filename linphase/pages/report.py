@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from linphase import __version__
 from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
+from linphase.diagram.panels import known_panels
 from linphase.errors import LinphaseError
+from linphase.figures.drawing import FIGURES
 from linphase.model.regime import Cuts
 from linphase.pages.markup import Block, Code, Heading, Table, Text
-from linphase.pages.report_findings import FIGURES, boundaries, panels_of, regimes, theory
-from linphase.pages.until_merged import known_panels
+from linphase.pages.report_findings import boundaries, panels_of, regimes, theory
 from linphase.store.results import Results
 
 PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
+_ELSEWHERE = ("boundaries", "all")  # figures of what the report draws anyway
 _TRACEBACKS = 5  # shown, of different errors
 
 
@@ -43,7 +45,7 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
     known = [*known_panels(results.columns), *FIGURES]
     if unknown := [name for name in panels or () if name not in known]:
         raise LinphaseError(f"panel must be one of {', '.join(known)}, found {unknown[0]!r}")
-    names = panels or known
+    names = panels or [name for name in known if name not in _ELSEWHERE]
     blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
     if results.runs.empty:
         return blocks

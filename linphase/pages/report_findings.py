@@ -15,28 +15,19 @@ from numpy.typing import NDArray
 
 from linphase import __version__
 from linphase.config.config import parse_config
-from linphase.diagram.measured import COLUMNS, measured_boundaries, table_row
+from linphase.diagram.measured import COLUMNS, boundaries_of, table_row
 from linphase.diagram.outcomes import OUTCOMES, outcomes
-from linphase.diagram.panels import Panel
-from linphase.diagram.versus import _differing as differing
-from linphase.diagram.versus import deviations, paired, predicted_runs
+from linphase.diagram.panels import Panel, known_panels, made_by_theory
+from linphase.diagram.versus import deviations, differing, paired, predicted_runs
 from linphase.errors import LinphaseError
-from linphase.figures.collapse import collapse
-from linphase.figures.diagrams import against, evidence, phase_diagram
-from linphase.figures.trajectory_map import sampled_runs, trajectory_map
+from linphase.figures.diagrams import against
+from linphase.figures.drawing import FIGURES, draw
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.markup import Block, Heading, Picture, Table, Text
-from linphase.pages.until_merged import known_panels, made_by_theory
 from linphase.runs.records import STATUSES
-from linphase.store.columns import for_key
 from linphase.store.results import Results
 
 AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
-FIGURES = {  # those that are of no panel, with their captions
-    "evidence": "the regime by each measure of active, and where they part",
-    "collapse": "every mode of every run: its speed-up against its singular value over the threshold",
-    "trajectories": "singular values over time in some of the cells, laid over the diagram",
-}
 _DPI = 200
 
 
@@ -63,19 +54,18 @@ def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
 
 def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     """Where the active shares cross their cuts, as a table and over the diagram."""
-    runs, axes = results.runs, results.axes
-    found = measured_boundaries(runs, [for_key(key).name for key in axes if "." in key], cuts=cuts)
     yield Heading(2, "Measured boundaries")
     yield Text(
         "The gamma_sigma2 at which the active share of the signal (active | lazy) or of the bulk (mixed | balanced) "
         "crosses its cut, for every width. The interval is the central 95 % of a bootstrap over replicates; the grid's "
         "step limits the resolution besides. Theory at these d, rank and noise, and in the limit of large d."
     )
-    yield Table(COLUMNS, [table_row(crossing) for crossing in found], numbers=(*COLUMNS[2:5], *COLUMNS[6:]))
+    rows = [table_row(crossing) for crossing in boundaries_of(results, cuts)]
+    yield Table(COLUMNS, rows, numbers=(*COLUMNS[2:5], *COLUMNS[6:]))
     yield _picture(
         "measured-boundaries",
         "Regimes with the measured boundaries",
-        partial(phase_diagram, runs, axes, "regime", measured=found, cuts=cuts),
+        partial(draw, results, "boundaries", cuts),
     )
 
 
@@ -103,7 +93,7 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
             yield _picture(
                 f"{name}-against-theory",
                 f"{name}: measured, predicted and their difference",
-                partial(against, results.runs, predicted, results.axes, name, cuts=cuts),
+                partial(against, results.runs, predicted, results.axes, name, cuts=cuts, columns=results.columns),
             )
 
 
@@ -135,29 +125,18 @@ def _relative(value: float) -> str:
 
 def panels_of(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
     """The panels and figures of these names, and why some are not drawn."""
-    captions = {name: panel.title for name, panel in known_panels(results.columns).items()} | FIGURES
+    captions = {name: panel.title for name, panel in known_panels(results.columns).items()}
+    captions |= {name: (figure.__doc__ or name).partition("\n")[0] for name, figure in FIGURES.items()}
     yield Heading(2, "Panels")
     absent = []
     for name in names:
         try:
-            yield Picture(_file_name(name), _line(captions[name]), _png(_figure(results, name, cuts)))
+            yield Picture(_file_name(name), _line(captions[name]), _png(draw(results, name, cuts)))
         except LinphaseError as error:
             absent.append((name, str(error)))
     if absent:
         yield Text("Not drawn:")
         yield Table(("panel", "why"), absent)
-
-
-def _figure(results: Results, name: str, cuts: Cuts) -> Figure:
-    if name == "evidence":
-        return evidence(results.runs, results.axes, cuts=cuts)
-    if name == "collapse":
-        return collapse(results.runs, results.final_modes())
-    if name == "trajectories":
-        chosen = sampled_runs(results.runs, results.axes)
-        trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-        return trajectory_map(results.runs, results.axes, trajectories, cuts=cuts)
-    return phase_diagram(results.runs, results.axes, name, cuts=cuts)
 
 
 def _picture(name: str, caption: str, draw: Callable[[], Figure]) -> Picture | Text:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
 from PIL import Image
 
 from linphase.cli import main
@@ -15,7 +16,6 @@ from linphase.diagram.axes import select
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.outcomes import outcomes
 from linphase.errors import LinphaseError
-from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
 from linphase.figures.trajectory_map import _spreads, sampled_runs, trajectory_map
 from linphase.runs.predicting import crossings, theory_beside
 from linphase.store.results import load

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
 
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
-from linphase.diagram.panels import PANELS
+from linphase.diagram.panels import known_panels
 from linphase.diagram.versus import deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
 from linphase.pages.markup import Code, Heading, Picture, Table, Text, html, markdown
 from linphase.pages.report import contents
-from linphase.pages.report_findings import theory
+from linphase.pages.report_findings import panels_of, theory
+from linphase.store.columns import Column
 from linphase.store.results import load
 from linphase.store.rows import failure_row
 from linphase.store.writing import create, write_failures
@@ -234,9 +236,18 @@ def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
     blocks = contents(results)
     drawn = {block.name for block in blocks if isinstance(block, Picture)}
     (absent,) = tables_under(blocks, "Panels")
-    assert {*PANELS, "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
+    assert {*known_panels(), "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
     assert {"measured-boundaries", "regime-against-theory", "test-error-against-theory"} <= drawn
     assert all("sweep" in row[1] for row in absent.rows)
+
+
+def test_a_panel_that_only_the_files_tell_of_is_drawn_under_a_name_that_is_no_path(results, monkeypatch):
+    column = Column("entropy", "float64", "", "an entropy", panel="../entropy", title=HOSTILE)
+    told = replace(results, columns={**results.columns, "entropy": column})
+    monkeypatch.setattr("linphase.pages.report_findings.draw", lambda results, name, cuts: Figure())
+    _, picture = panels_of(told, ["../entropy"], Cuts())
+    assert isinstance(picture, Picture)
+    assert (picture.name, picture.caption) == ("-entropy", HOSTILE)
 
 
 def test_a_directory_without_a_finished_run_is_reported_too(tmp_path):

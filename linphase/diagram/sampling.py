@@ -1,0 +1,117 @@
+"""Which runs are shown over time: that of the cell nearest to a place, or those of some cells over the diagram."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from linphase.diagram.axes import Window, only_facet
+from linphase.diagram.looks import plainly
+from linphase.diagram.outcomes import outcomes
+from linphase.errors import LinphaseError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILL = 0.84  # of the distance between sampled cells: how large a diagram in one of them is
+_ALONG = (5, 6, 7)  # cells sampled of either axis, where it has more
+
+
+def nearest_run(
+    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], gamma_sigma2: float, gamma_w: float
+) -> tuple[dict[str, Any], int]:
+    """The run of the cell nearest to a place in the diagram, and how many replicates the cell has.
+
+    Nearest in both exponents, which every run has, whatever the axes of its sweep. Of replicates the first.
+
+    Parameters
+    ----------
+    runs, axes
+        Of `Results`.
+    gamma_sigma2, gamma_w
+        The place.
+
+    Returns
+    -------
+    tuple[dict[str, Any], int]
+        A row of the runs table, and the number of replicates.
+
+    Raises
+    ------
+    LinphaseError
+        If there are facets, or no run is finished, or none of that cell.
+    """
+    only_facet(runs, axes)
+    if runs.empty:
+        raise LinphaseError("trajectories: these results hold no run yet. linphase sweep trains them")
+    places = (("gamma_sigma2", gamma_sigma2), ("gamma_w", gamma_w))
+    away = np.hypot(*(runs[name].to_numpy(dtype=np.float64) - at for name, at in places))
+    cell = runs[np.isclose(away, away.min(), rtol=0, atol=1e-9)]
+    same = cell[(cell["gamma_sigma2"] == cell["gamma_sigma2"].iloc[0]) & (cell["gamma_w"] == cell["gamma_w"].iloc[0])]
+    finished = same[same["status"] != "failed"].sort_values("replicate")
+    if finished.empty:
+        raise LinphaseError(
+            f"trajectories: all runs failed at the nearest cell, gamma_sigma2 = {plainly(cell['gamma_sigma2'].iloc[0])}"
+            f", gamma_w = {plainly(cell['gamma_w'].iloc[0])}. Give another place, or linphase sweep --retry-failed"
+        )
+    return dict(finished.iloc[0]), len(finished)
+
+
+def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[tuple[int, int], str]:
+    """The run of each of about 6 x 6 cells, evenly over the diagram: its id by (row, column).
+
+    Of the ways to spread them one that meets every regime, however narrow, twice if it can. Of replicates the first
+    that finished; a cell without any is left out.
+
+    Parameters
+    ----------
+    runs, axes
+        Of `Results`.
+
+    Raises
+    ------
+    LinphaseError
+        If there are facets: a run over time has no place in several diagrams.
+    """
+    only_facet(runs, axes)
+    window = Window.of(axes)
+    finished = runs[runs["status"] != "failed"].sort_values("replicate")
+    places = zip(window.y.index(finished).tolist(), window.x.index(finished).tolist(), strict=True)
+    first: dict[tuple[int, int], tuple[str, str]] = {}
+    for place, run_id, outcome in zip(places, finished["run_id"], outcomes(finished), strict=True):
+        first.setdefault(place, (run_id, outcome))
+
+    def rank(spread: tuple[Sequence[int], ...]) -> tuple[float, float, float]:
+        met = Counter(first[place][1] for place in product(*spread) if place in first)
+        lacks, left_out = zip(*(_badness(along, len(axis.kept)) for along, axis in zip(spread, sides, strict=True)),
+                              strict=True)  # fmt: skip
+        return -sum(min(2, count) for count in met.values()), sum(lacks), sum(left_out)
+
+    sides = (window.y, window.x)
+    best = min(product(*(_spreads(len(axis.kept)) for axis in sides)), key=rank)
+    return {place: first[place][0] for place in product(*best) if place in first}
+
+
+def _spreads(count: int) -> list[Sequence[int]]:
+    """All ways to take about six places of an axis at equal distances, over most of it; or all of few."""
+    if count <= max(_ALONG):
+        return [range(count)]
+    found: list[Sequence[int]] = []
+    for number in _ALONG:
+        for step in range(1, (count - 1) // (number - 1) + 1):
+            length = (number - 1) * step
+            if length >= 0.6 * (count - 1):
+                found += [range(first, first + length + 1, step) for first in range(count - length)]
+    return found
+
+
+def _badness(along: Sequence[int], count: int) -> tuple[float, float]:
+    """How much room the outermost places lack at the ends of their axis, and how unevenly and much is left out."""
+    before, after = along[0], count - 1 - along[-1]
+    step = along[1] - along[0] if len(along) > 1 else 1
+    lack = 0.0 if len(along) == count else max(0.0, FILL * step - 1 - 2 * min(before, after))
+    return lack, before + after + 0.5 * abs(before - after)

@@ -1,0 +1,181 @@
+"""Every figure of some results, by its name: a panel, or one of the figures that are more than a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from matplotlib.figure import Figure
+
+from linphase.config.config import parse_config
+from linphase.diagram.measured import boundaries_of
+from linphase.diagram.outcomes import outcomes
+from linphase.diagram.panels import find_panel, known_panels
+from linphase.diagram.sampling import nearest_run, sampled_runs
+from linphase.diagram.versus import predicted_runs
+from linphase.errors import LinphaseError
+from linphase.figures import diagrams
+from linphase.figures.collapse import collapse
+from linphase.figures.evolution import title_of, trajectory_figure
+from linphase.figures.style import StyleName
+from linphase.figures.trajectory_map import trajectory_map
+from linphase.model.regime import Cuts
+from linphase.model.registry import Registry
+from linphase.runs.predicting import crossings, theory_beside
+from linphase.runs.threads import one_blas_thread
+from linphase.store.results import Results
+from linphase.store.rows import task_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Draw = Callable[..., Figure]  # (results, cuts, *, style), trajectories with `at` besides
+FIGURES: Registry[Draw] = Registry("figure")
+
+
+def figure(name: str) -> Callable[[Draw], Draw]:
+    """Declare a function of results, cuts and (by its name) style as a figure; it stays the function that it is.
+
+    Examples
+    --------
+    >>> @figure("boundaries")
+    ... def boundaries(results, cuts, *, style="paper"):
+    ...     ...
+    """
+
+    def declare(function: Draw) -> Draw:
+        FIGURES.declare(name, function, f"{function.__module__}.{function.__qualname__}")
+        return function
+
+    return declare
+
+
+def draw(
+    results: Results,
+    name: str,
+    cuts: Cuts = Cuts(),
+    *,
+    against: Literal["theory"] | Results | None = None,
+    at: tuple[float, float] | None = None,
+    style: StyleName = "paper",
+) -> Figure:
+    """Draw a panel of some results, or one of the figures that are more than a panel.
+
+    Parameters
+    ----------
+    results
+        Of a directory, or a part of them: other runs and axes in their place.
+    name
+        A panel, declared here or told by the files, or one of FIGURES: boundaries (the regimes with the measured
+        boundaries), evidence, collapse, trajectories, all.
+    cuts
+        The criterion of active, and what turns shares into regimes.
+    against
+        "theory", to draw measured, predicted and their difference; or other results in theory's place.
+    at
+        trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
+    style
+        paper or talk.
+
+    Raises
+    ------
+    LinphaseError
+        If there is no such name, or the results do not hold what it needs, or it cannot be set against theory.
+
+    Examples
+    --------
+    >>> draw(linphase.load("results/quickstart"), "test-error", against="theory").savefig("error.pdf")
+    """
+    panels = known_panels(results.columns)
+    if name not in panels and name not in FIGURES:
+        *names, last = (*panels, *FIGURES)
+        raise LinphaseError(f"panel must be one of {', '.join(names)} or {last}, found {name!r}")
+    if at is not None and name != "trajectories":
+        raise LinphaseError(f"at: is for trajectories, found {name}")
+    if against is not None:
+        return _against(results, name, cuts, against, style)
+    if name in FIGURES:
+        return FIGURES[name](results, cuts, style=style, **({} if at is None else {"at": at}))
+    return diagrams.phase_diagram(results.runs, results.axes, name, cuts=cuts, columns=results.columns, style=style)
+
+
+def _against(results: Results, name: str, cuts: Cuts, against: Literal["theory"] | Results, style: StyleName) -> Figure:
+    panels = known_panels(results.columns)
+    theory = not isinstance(against, Results)
+    reason = "it is a figure of its own" if name in FIGURES else panels[name].unpredicted if theory else ""
+    if reason:
+        others = ", ".join(other for other, panel in panels.items() if not (theory and panel.unpredicted))
+        what = "theory" if theory else "other results"
+        raise LinphaseError(f"panel {name}: cannot be set against {what}, {reason}. Choose one of {others}")
+    find_panel(name, cuts, results.runs, results.columns)  # before theory is computed, not after
+    if isinstance(against, Results):
+        other, names = against.runs, (results.path.name, against.path.name)
+    else:
+        other, names = _theory(results), ("measured", "predicted")
+    return diagrams.against(
+        results.runs, other, results.axes, name, cuts=cuts, columns=results.columns, names=names, style=style
+    )
+
+
+def _theory(results: Results) -> pd.DataFrame:
+    """Theory's prediction for the replicates that there are."""
+    predicted = predicted_runs(parse_config(config, stored=True) for config in results.configs)
+    return predicted[predicted["replicate"].isin(results.runs["replicate"].dropna().unique().tolist())]
+
+
+# --- The figures that are more than a panel ------------------------------------------------------------------------
+
+
+@figure("boundaries")
+def boundaries(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+    """The regimes, and where the order parameters cross their cuts."""
+    measured = boundaries_of(results, cuts)
+    return diagrams.phase_diagram(results.runs, results.axes, "regime", cuts=cuts, measured=measured, style=style)
+
+
+@figure("evidence")
+def evidence(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+    """The regimes by each criterion of active, and where they part."""
+    return diagrams.evidence(results.runs, results.axes, cuts=cuts, style=style)
+
+
+@figure("collapse")
+def _collapse(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+    """Every mode of every run: its speed-up against its singular value over the threshold."""
+    return collapse(results.runs, results.final_modes(), style=style)
+
+
+@figure("trajectories")
+def trajectories(
+    results: Results, cuts: Cuts, *, at: tuple[float, float] | None = None, style: StyleName = "paper"
+) -> Figure:
+    """Singular values over time in some of the cells, laid over the diagram; or of the run nearest to a place."""
+    if at is not None:
+        return _one_run(results, cuts, at, style)
+    chosen = sampled_runs(results.runs, results.axes)
+    kept = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
+    return trajectory_map(results.runs, results.axes, kept, cuts=cuts, style=style)
+
+
+@figure("all")
+def overview(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+    """The six panels that tell most."""
+    return diagrams.all_panels(results.runs, results.axes, cuts=cuts, style=style)
+
+
+def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName) -> Figure:
+    """The first run of the nearest cell, with theory where its task can be drawn again."""
+    run, replicates = nearest_run(results.runs, results.axes, *at)
+    trajectory, threshold = results.trajectory(run["run_id"]), float(run["threshold"])
+    with one_blas_thread():
+        theory = theory_beside(task_of(run), int(run["width"]), threshold, trajectory)
+    outcome = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
+    return trajectory_figure(
+        trajectory,
+        threshold=threshold,
+        rank=int(run["rank"]),
+        crossings=crossings(trajectory, threshold),
+        theory=theory,
+        title=title_of(run, outcome, replicates),
+        style=style,
+    )
