@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.looks import Array
 from linphase.store.rows import is_null
 from linphase.theory.boundaries import Boundary, boundaries
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _POINTS = 400  # of a line
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
