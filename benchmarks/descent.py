@@ -43,7 +43,7 @@ def shorter_and_longer(
     weights = gaussian_start(start, task.shape).astype(dtype)
 
     def descend(length: int) -> None:
-        dynamics = GradientDescent(learning_rate=rate, update, max_steps=length)
+        dynamics = GradientDescent(learning_rate=rate, update=update, max_steps=length)
         run = train(task, weights, dynamics, stop=_NEVER, record=_FEWEST, initialization=start)
         assert run.updates == length, f"the training ended at step {run.updates} of {length}: {run.status}"
 

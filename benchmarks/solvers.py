@@ -61,7 +61,7 @@ def followed(spec: RunSpec, task: Task, weights: Weights) -> Bare:
 
 def descended(spec: RunSpec, task: Task, weights: Weights, flow: Bare) -> tuple[Bare, str]:
     """Gradient descent with the paper's step, run to the train error, or counted to the flow's time."""
-    descent = GradientDescent(learning_rate="paper", "alternating", max_steps=2 * REALLY_RUN)
+    descent = GradientDescent(learning_rate="paper", update="alternating", max_steps=2 * REALLY_RUN)
     expected = round(flow.time / descent.rate(task, spec.initialization))
     if expected < REALLY_RUN:
         run = follow(spec, task, weights, descent)

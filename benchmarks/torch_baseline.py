@@ -88,7 +88,7 @@ def disagreement(torch: Any, task: Task, start: Initialization, steps: int = 30)
     W1, W2, loop = started(torch, task, start)
     weights = reduce_width(Weights(W1.double().numpy(), W2.double().numpy()))
     theirs = [train_error for train_error, _ in islice(loop, steps + 1)]
-    states = GradientDescent(learning_rate="paper", "alternating", max_steps=steps).states(task, weights, start)
+    states = GradientDescent(learning_rate="paper", update="alternating", max_steps=steps).states(task, weights, start)
     ours = [mean_square(state.residual) for state in states]
     return float(np.max(np.abs(np.array(theirs) / np.array(ours) - 1)))
 

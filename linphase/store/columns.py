@@ -35,7 +35,7 @@ class Column:
     unit: str
     meaning: str
     key: str | None = None
-    panel: str = ""  # the panel that shows it, with its title, formula, scale and colours, for whoever reads the file
+    panel: str = ""  # the panel that shows it, as the file tells whoever reads it without the declaration
     title: str = ""
     formula: str = ""
     scale: str = ""
@@ -237,7 +237,7 @@ def _order_parameters(criterion: Any) -> tuple[Column, Column]:
 def _observed(one: Observable, at: Any) -> Column:
     number = "int32" if one.is_integer else "float64"
     type_ = "list<float32>" if at in LISTS else number
-    return Column(one.column(at), type_, one.unit, one.told(at), None, one.panel, one.title, one.formula)
+    return Column(one.column(at), type_, one.unit, one.told(at))
 
 
 def _distinct(columns: tuple[Column, ...]) -> tuple[Column, ...]:

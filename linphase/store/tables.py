@@ -7,7 +7,7 @@ no declaration. Columns that a part has and nobody declares here are kept and sh
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -87,12 +87,21 @@ def undeclared(table: Table, schema: "pa.Schema") -> tuple[Column, ...]:
 
 
 def merged(schemas: Iterable["pa.Schema"], table: Table) -> "pa.Schema":
-    """The declared schema, and behind it what parts have besides, by name; a name keeps the type it has first."""
+    """The declared schema, and behind it what parts have besides, by name; a name keeps the type it has first.
+
+    What the parts tell of the panels of their columns is kept.
+    """
     extra: dict[str, Column] = {}
+    panels: dict[str, dict[str, str]] = {}
     for schema in schemas:
         for column in undeclared(table, schema):
             extra.setdefault(column.name, column)
-    return _schema((*table.columns, *(extra[name] for name in sorted(extra))))
+        for field in schema:
+            told = column_of(field)
+            if told is not None and told.panel:
+                panels.setdefault(told.name, {name: getattr(told, name) for name in _PANEL})
+    declared = (replace(column, **panels.get(column.name, {})) for column in table.columns)
+    return _schema((*declared, *(extra[name] for name in sorted(extra))))
 
 
 def _type_name(kind: "pa.DataType") -> str:
@@ -103,7 +112,8 @@ def _type_name(kind: "pa.DataType") -> str:
     return f"list<{names.get(found[1], found[1])}>" if found else names.get(text, text)
 
 
-_TOLD = ("meaning", "unit", "key", "panel", "title", "formula", "scale", "colors")
+_PANEL = ("panel", "title", "formula", "scale", "colors")
+_TOLD = ("meaning", "unit", "key", *_PANEL)
 _TYPES = ("string", "bool", "int32", "int64", "float64", "list<float64>", "list<float32>", "list<int64>")
 
 

@@ -252,7 +252,7 @@ MISTAKES = {
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
     "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),
-    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "cannot write"),
+    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "cannot be written"),
     "run: no variance": (
         ["run", "--gamma-w", "1"],
         "one of --gamma-sigma2 and --init-variance is required, found neither",
