@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
@@ -21,9 +23,6 @@ from linphase.store.columns import for_keys, runs_columns, trajectories_columns
 from linphase.store.provenance import versions
 from linphase.store.reading import Unreadable, names_in, row_groups, scan
 from linphase.store.tables import TRAJECTORIES
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Row = dict[str, Any]
 # The lists of a trajectory that are no observables, by column.
@@ -172,7 +171,7 @@ def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:
     return places
 
 
-def _measured(rows: "pa.Table") -> list[tuple[str, int]]:
+def _measured(rows: pa.Table) -> list[tuple[str, int]]:
     """Ids, and how many observables each has."""
     texts = rows.column("observables").to_pylist()
     return [(one, len(names_in(text))) for one, text in zip(rows.column("run_id").to_pylist(), texts, strict=True)]
@@ -180,8 +179,6 @@ def _measured(rows: "pa.Table") -> list[tuple[str, int]]:
 
 def read_trajectory(file: Path, row_group: int, run_id: str) -> Trajectory:
     """One trajectory from the row group that holds it."""
-    import pyarrow.compute as pc
-
     try:
         (rows,) = row_groups(file, TRAJECTORIES, only=[row_group])
         row = rows.filter(pc.equal(rows.column("run_id"), run_id)).slice(0, 1)
@@ -212,7 +209,7 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> Trajectory:
         raise ResultsError(f"{file}: the trajectory of run {run_id} cannot be read: {error}") from error
 
 
-def _lists(row: "pa.Table") -> Iterator[tuple[str, NDArray[Any]]]:
+def _lists(row: pa.Table) -> Iterator[tuple[str, NDArray[Any]]]:
     """The lists of one row, as arrays; one that is null (a column younger than the part) has no values."""
     for name in row.column_names:
         if str(row.schema.field(name).type).startswith("list<"):

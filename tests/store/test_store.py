@@ -244,11 +244,6 @@ def test_a_batch_without_runs_writes_nothing(results):
     assert visible(results / "runs") == []
 
 
-def test_importing_the_store_does_not_import_pandas_or_pyarrow():
-    code = "import sys, linphase.store.reading; print([m for m in ('pandas', 'pyarrow') if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
-
-
 # Configurations
 
 
