@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.looks import Array
 from linphase.theory.boundaries import Boundary, boundaries
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _POINTS = 400  # of a line
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
@@ -54,7 +51,7 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     d = int(dimension)
     bottom, top = _exponents(window.y, d)[[0, -1]]
     left, right = _exponents(window.x, d)[[0, -1]]
-    signal_norm = None if norm is None or norm != norm else float(norm)
+    signal_norm = None if pd.isna(norm) else float(norm)
     found = boundaries(d, int(rank), float(noise), signal_norm, np.linspace(bottom, top, _POINTS))
     finite = {line.name: line for line in found if line.kind == "finite d"}
 

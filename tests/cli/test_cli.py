@@ -244,11 +244,11 @@ MISTAKES = {
     ),
     "plot: collapse against theory": (
         ["plot", "RESULTS", "--panel", "collapse", "--against", "theory"],
-        "--panel collapse: cannot be set against theory, it is a figure of its own. With --against choose one of ",
+        "panel collapse: cannot be set against theory, it is a figure of its own. Choose one of ",
     ),
     "plot: residual against theory": (
         ["plot", "RESULTS", "--panel", "residual", "--against", "theory"],
-        "--panel residual: cannot be set against theory, it is 0 by construction",
+        "panel residual: cannot be set against theory, it is 0 by construction",
     ),
     "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
     "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "an existing directory is required"),

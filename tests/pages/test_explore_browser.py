@@ -12,7 +12,7 @@ import pytest
 from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import PANELS
+from linphase.diagram.panels import known_panels
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.explorer import build
 from tests.pages.test_explore import small
@@ -164,7 +164,7 @@ def at(results, column, row, **which):
 
 def expected_counts(results, runs, cuts):
     words = Counter(outcomes(runs, cuts))
-    cells = cells_of(runs, Window.of(results.axes), PANELS["regime"], cuts)
+    cells = cells_of(runs, Window.of(results.axes), known_panels()["regime"], cuts)
     counted: Counter[str] = Counter()
     for shown, count in cells.counts().items():
         counted["tie" if len(shown) > 1 else shown[0]] += count
@@ -287,7 +287,7 @@ def test_cells_that_are_missing_diverged_or_unconverged_are_marked(explorer, res
         for each in explorer.script("return document.getElementById('diagram').data.filter((each) => each.mode)")
     }
     window = Window.of(results.axes)
-    cells = cells_of(facet(results, 2, 1.0), window, PANELS["regime"], Cuts())
+    cells = cells_of(facet(results, 2, 1.0), window, known_panels()["regime"], Cuts())
     for name in ("missing", "diverged"):
         marked = [cell for cell, shown in cells.outcomes.items() if shown == (name,)]
         assert len(drawn[name]["x"]) == len(marked) if marked else name not in drawn

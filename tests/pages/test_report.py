@@ -209,12 +209,12 @@ def test_the_same_results_give_the_same_report(results, tmp_path):
 
 @pytest.mark.slow
 def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
-    from linphase.diagram.panels import PANELS
+    from linphase.diagram.panels import known_panels
 
     blocks = contents(results)
     drawn = {block.name for block in blocks if isinstance(block, Picture)}
     (absent,) = tables_under(blocks, "Panels")
-    assert {*PANELS, "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
+    assert {*known_panels(), "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
     assert all("sweep" in row[1] for row in absent.rows)
 
 
