@@ -115,8 +115,7 @@ class Sheet:
             In how many diagrams, from the first, lines are named.
         """
         draw_legends(self.figure, told or self.plots, self.lines, above=above, below=below, title=title, whose=whose)
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
+        settle(self.figure)
         occupied = []
         for i, (ax, plot) in enumerate(zip(self.grid[:named], self.plots, strict=False)):
             points = ax.transData.transform(covered[i]) if covered else np.empty((0, 2))
@@ -125,6 +124,14 @@ class Sheet:
             occupied.append(np.concatenate([points, levels]))
         label_lines(self.figure, self.grid[:named], self.lines[:named], occupied)
         return self.figure
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out, for good."""
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    figure.set_layout_engine("none")
 
 
 _AXIS_LABELS = {

@@ -93,10 +93,11 @@ def _counted(label: str, count: int, counted: bool) -> str:
 
 def _row(figure: Figure, handles: Sequence[Artist], where: _Outside, title: str | None = None) -> None:
     """A legend outside the axes in as few rows as the figure's width allows."""
-    tries = [
-        (ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in (points(7), points(6.5))
-    ]
-    for columns, size in tries:
+    sizes = (points(7), points(6.5))
+    width = 0.0
+    for columns, size in ((ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in sizes):
+        if size == sizes[1] and width * sizes[1] / sizes[0] > figure.bbox.width:
+            continue  # nothing in a legend shrinks more than its type
         # A legend fills its columns first; this order makes it read along its rows.
         along_rows = [handle for first in range(columns) for handle in handles[first::columns]]
         legend = figure.legend(
@@ -114,7 +115,8 @@ def _row(figure: Figure, handles: Sequence[Artist], where: _Outside, title: str 
             borderaxespad=0.2,
             borderpad=0.1,
         )
-        if columns == 1 or legend.get_window_extent(renderer(figure)).width <= figure.bbox.width:
+        width = legend.get_window_extent(renderer(figure)).width
+        if columns == 1 or width <= figure.bbox.width:
             return
         legend.remove()
 

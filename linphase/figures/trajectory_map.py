@@ -18,7 +18,7 @@ from linphase.diagram.panels import find_panel
 from linphase.diagram.sampling import FILL
 from linphase.figures.evolution import BULK, SIGNAL, finite, tint
 from linphase.figures.labels import drop_overlapping, name_at_edges
-from linphase.figures.layout import Sheet
+from linphase.figures.layout import Sheet, settle
 from linphase.figures.legends import draw_legends
 from linphase.figures.style import PAGE_WIDTH, StyleName, points, stroke, styled
 from linphase.model.regime import Cuts
@@ -90,8 +90,7 @@ def trajectory_map(
     ]
     draw_legends(figure, [plot], [lines], below=handles)
     names = name_at_edges(ax, lines)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    settle(figure)
     drop_overlapping(figure, names)
     return figure
 

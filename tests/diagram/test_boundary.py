@@ -10,8 +10,8 @@ from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.diagram.measured import crossing, measured_boundaries
 from linphase.model.regime import Cuts
-from linphase.sweeps.sweeping import sweep
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
+from tests.figures.made import filled
 
 X = np.array([-3.0, -2.0, -1.0, 0.0])
 
@@ -130,9 +130,9 @@ def test_one_replicate_has_no_interval():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    grid = {"gamma_sigma2": np.linspace(-3, 0, 16), "gamma_w": [0.6, 1.5, 2.2], "replicates": 4}
+    grid = {"gamma_sigma2": np.linspace(-3, 0, 16), "gamma_w": [0.6, 1.5, 2.2], "replicates": 2}
     config = parse_config({"name": "b", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
-    return sweep(config, tmp_path_factory.mktemp("b") / "r", jobs=1)
+    return filled(tmp_path_factory.mktemp("b") / "r", config)
 
 
 def test_theorys_own_runs_cross_at_theorys_boundaries(results):
@@ -141,7 +141,7 @@ def test_theorys_own_runs_cross_at_theorys_boundaries(results):
         (name, width) for name in (ACTIVE_LAZY, MIXED_BALANCED) for width in (6, 117, 1087)
     }
     for b in found:
-        assert (b.replicates, b.runs, b.converged) == (4, 64, 1.0)
+        assert (b.replicates, b.runs, b.converged) == (2, 32, 1.0)
         assert b.asymptotic == pytest.approx((1 if b.name == ACTIVE_LAZY else 0.5) - np.log(b.width) / np.log(24))
         if b.width == 6:  # theory has it at 0.35 and 0.09, and the grid ends at 0
             assert b.gamma_sigma2 == b.low == b.high == np.inf
@@ -197,7 +197,7 @@ def test_the_command_says_that_without_convergence_mixed_and_balanced_are_not_se
     grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.0, 2.0], "replicates": 2}
     short = {"kind": "gd", "learning_rate": "paper", "max_steps": 3}
     config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 2}, "grid": grid, "dynamics": short})
-    sweep(config, tmp_path / "r", jobs=1)
+    filled(tmp_path / "r", config)
     main(["boundary", str(tmp_path / "r"), "--json"], standalone_mode=False)
     out, errors = capsys.readouterr()
     assert {fact["converged"] for fact in json.loads(out)} == {0.0}

@@ -1,70 +1,47 @@
-"""Figures: what is drawn where, read back from the artists and from the files."""
+"""Figures: what is drawn where, read back from the artists."""
 
-import re
-import zlib
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import LogNorm, to_rgb
-from PIL import Image
 
-from linphase.diagram.axes import Window, cell_edges, select
+from linphase.diagram.axes import Window, cell_edges
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.measured import measured_boundaries
-from linphase.diagram.panels import OVERVIEW, PANELS
+from linphase.diagram.panels import OVERVIEW, known_panels
 from linphase.errors import LinphaseError
 from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
-from linphase.figures.evolution import run_figure
 from linphase.figures.painting import edge_segments, stripe
 from linphase.figures.scales import scale_of
-from linphase.figures.style import FORMATS, STYLES, check_format, save
-from linphase.model.observables import Modes, ModeTimes
 from linphase.model.regime import Cuts
-from linphase.runs.records import Trajectory
-from linphase.store.tables import RUNS
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED
-from linphase.theory.mode import mode_value
+from tests.figures.made import (
+    AXES,
+    GAMMA_SIGMA2,
+    GAMMA_W,
+    RANK,
+    D,
+    artist,
+    artists,
+    color_at,
+    legend_labels,
+    modes_of,
+    run,
+    table,
+)  # fmt: skip
 
-D, RANK = 64, 4
-GAMMA_SIGMA2 = np.linspace(-3, 0, 7)
-GAMMA_W = np.linspace(0, 2.8, 6)
-AXES = {"gamma_sigma2": GAMMA_SIGMA2.tolist(), "gamma_w": GAMMA_W.tolist()}
-
-
-def run(gamma_sigma2, gamma_w, **changes):
-    """One row as theory predicts it: the modes of Y, all of them fitted."""
-    width = int(D**gamma_w)
-    c = D**gamma_sigma2 * width
-    modes = np.concatenate([np.linspace(36, 28, RANK), np.linspace(15, 0.1, D - RANK)])[:width]
-    signal, bulk = modes[:RANK], modes[RANK:]
-    shares = {
-        "signal_active": (signal > c).sum() / RANK,
-        "bulk_active": (bulk > c).mean() if bulk.size else np.nan,
-    }
-    row = dict.fromkeys(RUNS.names, None)
-    row |= shares | {f"{k}_by_{by}": v for (k, v), by in product(shares.items(), ("balance", "speedup"))}
-    row |= {
-        "gamma_sigma2": gamma_sigma2, "gamma_w": gamma_w, "init_variance": D**gamma_sigma2, "width": width,
-        "threshold": c, "replicate": 0, "dimension": D, "rank": RANK, "noise": 1.0, "signal_norm": np.nan,
-        "status": "converged", "converged": True, "evidence_agreement": 0.9, "min_test_error": 0.1 + c,
-        "final_test_error": 0.2 + c, "final_train_error": 1e-3, "stable_rank_at_min": 1 + c / (1 + c) * 20,
-        "rank_at_min": 3, "iterations_at_min": 10 / c, "final_time": 1 / c,
-        "gradient_evaluations": 100 + width, "run_id": f"{gamma_sigma2:.3f} {gamma_w:.3f}",
-        "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2.1 * gamma_sigma2 - 0.1),
-        "kernel_change": 1 / c, "kernel_distance": 1 / (1 + c), "target_alignment": 0.03, "imbalance": c / (1 + c),
-        "imbalance_drift": 1e-4, "subspace_overlap_at_min": 0.95, "subspace_overlap": 0.9,
-        "self_consistency_residual": 1e-3 * c, "escape_time": 1 / c, "convergence_time": 2 / c,
-        "crossing_time": None if c > 30 else 0.0 if width < D else 0.1 / c,
-    }  # fmt: skip
-    return row | changes
+PANELS = known_panels()
 
 
-def table(*rows):
-    return pd.DataFrame(list(rows))
+@pytest.fixture(autouse=True)
+def _unfinished(monkeypatch):
+    """No layout, and no search for names' places: half of what a figure costs; see test_layout.py."""
+    monkeypatch.setattr("linphase.figures.layout.settle", lambda figure: None)
+    monkeypatch.setattr("linphase.figures.layout.label_lines", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -72,47 +49,9 @@ def runs():
     return table(*(run(x, y) for y in GAMMA_W for x in GAMMA_SIGMA2))
 
 
-@pytest.fixture(scope="module")
-def figure(runs):
+@pytest.fixture
+def figure(runs, _unfinished):
     return phase_diagram(runs, AXES, "regime")
-
-
-def artists(ax, gid):
-    return [artist for artist in ax.get_children() if artist.get_gid() == gid]
-
-
-def artist(ax, gid):
-    (found,) = artists(ax, gid)
-    return found
-
-
-def color_at(ax, row, column):
-    """Face colour of a cell."""
-    for gid in ("outcomes", "numbers"):
-        for mesh in artists(ax, gid):
-            values = np.ma.asarray(mesh.get_array())
-            if not np.ma.getmaskarray(values)[row, column]:
-                return tuple(mesh.to_rgba(values)[row, column, :3])
-    raise AssertionError("no colour there")
-
-
-def legend_labels(figure):
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
-# ------------------------------------------------------------------------------------------------------ cells
-
-
-def test_cell_edges_lie_half_way_between_neighbours():
-    np.testing.assert_allclose(cell_edges(np.array([0.0, 1.0, 4.0])), [-0.5, 0.5, 2.5, 5.5])
-    log = cell_edges(np.array([1.0, 100.0]), logarithmic=True)
-    np.testing.assert_allclose(log, [0.1, 10.0, 1000.0])
-
-
-def test_a_lone_value_gets_a_cell_of_unit_width():
-    np.testing.assert_allclose(cell_edges(np.array([2.0])), [1.5, 2.5])
-    lone = cell_edges(np.array([100.0]), logarithmic=True)
-    np.testing.assert_allclose(lone, [10**1.5, 10**2.5])
 
 
 def test_every_cell_has_the_colour_of_its_regime(figure):
@@ -215,55 +154,6 @@ def test_numbers_are_means_over_the_finished_replicates(runs):
     assert artist(ax, "numbers").get_array()[5, 0] == pytest.approx(expected)
 
 
-# ---------------------------------------------------------------------------------------------------- a part
-
-
-def test_a_part_is_chosen_by_key_or_column_with_the_digits_a_user_types(runs):
-    both = pd.concat([runs, runs.assign(rank=2), runs.assign(rank=2, replicate=1)], ignore_index=True)
-    axes = AXES | {"task.rank": [2, 4]}
-    for key in ("task.rank", "rank"):
-        part, left = select(both, axes, {key: ["2"], "replicate": ["1"]})
-        assert len(part) == len(runs)
-        assert set(part["rank"]) == {2}
-        assert left == axes | {"task.rank": [2]}
-    figure = phase_diagram(part, left, "test-error")
-    assert figure.axes[0].get_title().endswith("rank = 2")
-    fine = {"gamma_sigma2": [-3.0, -1.0 / 3], "gamma_w": AXES["gamma_w"]}
-    assert select(runs, fine, {"gamma_sigma2": ["-0.3333"]})[1]["gamma_sigma2"] == [-1.0 / 3]
-    assert select(both, axes, {"rank": [2, 4]})[1] == axes
-
-
-def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs):
-    axes = AXES | {"task.rank": [2, 4]}
-    with pytest.raises(
-        LinphaseError, match=r"an axis of the sweep, gamma_sigma2, gamma_w, task.rank, or replicate, fo"
-    ):
-        select(runs, axes, {"noise": ["1"]})
-    with pytest.raises(LinphaseError, match=r"rank must be one of 2, 4, found 3"):
-        select(runs, axes, {"rank": ["3"]})
-    with pytest.raises(LinphaseError, match=r"replicate must be one of 0, found x"):
-        select(runs, axes, {"replicate": ["x"]})
-
-
-# ----------------------------------------------------------------------------------------------------- panels
-
-
-@pytest.mark.parametrize("panel", PANELS)
-def test_every_panel_draws_over_exponents(runs, panel):
-    drawn = phase_diagram(runs.iloc[1:], AXES, panel)
-    assert artists(drawn.axes[0], "numbers" if PANELS[panel].scale != "outcome" else "outcomes")
-    assert drawn.get_size_inches()[0] == pytest.approx(3.4)
-
-
-def test_every_panel_draws_over_variance_and_width_on_log_axes(runs):
-    some = runs[runs["gamma_w"] > 0.5]
-    axes = {"init_variance": sorted(set(some["init_variance"])), "width": sorted(set(some["width"]))}
-    drawn = all_panels(some.iloc[1:], axes, panels=list(PANELS))
-    for ax, panel in zip(drawn.axes, PANELS.values(), strict=False):
-        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-        assert artists(ax, "numbers" if panel.scale != "outcome" else "outcomes")
-
-
 def test_errors_over_decades_get_a_log_scale_and_shares_a_linear_one(runs):
     assert isinstance(artist(phase_diagram(runs, AXES, "test-error").axes[0], "numbers").norm, LogNorm)
     share = artist(phase_diagram(runs, AXES, "signal-active").axes[0], "numbers").norm
@@ -330,13 +220,6 @@ def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
     assert evidence(runs, AXES, cuts=Cuts(bulk=0.3)).legends[0].get_title().get_text() == "bulk cut 0.3"
 
 
-def test_no_title_of_all_panels_is_wider_than_its_panel(runs):
-    figure = all_panels(runs, AXES, cuts=Cuts(criterion="speedup", signal=0.6, bulk=0.3))
-    figure.draw_without_rendering()
-    for ax in figure.axes[:6]:
-        assert ax.title.get_window_extent().width <= ax.get_window_extent().width
-
-
 def test_all_panels_stand_in_one_figure_each_with_its_colour_bar(runs):
     figure = all_panels(runs, AXES)
     assert len(figure.axes) == 6 + 5
@@ -349,9 +232,6 @@ def test_an_unknown_panel_and_a_lone_axis_are_refused(runs):
         phase_diagram(runs, AXES, "loss")
     with pytest.raises(LinphaseError, match="needs two axes, found 1"):
         phase_diagram(runs, {"gamma_w": [1.0]}, "regime")
-
-
-# ----------------------------------------------------------------------------------------------------- facets
 
 
 def test_a_third_axis_makes_one_facet_for_each_value(runs):
@@ -371,11 +251,6 @@ def test_rules_and_words_name_facets_too(runs):
     figure = phase_diagram(mixed, AXES | {"dynamics.learning_rate": list(rules.values())}, "regime")
     assert len(figure.axes) == 3
     assert not any(artists(ax, "missing") for ax in figure.axes)
-
-
-def test_an_unknown_panel_is_told_all_that_can_be_plotted(runs):
-    with pytest.raises(LinphaseError, match="convergence-time, evidence, collapse, trajectories or all, found 'loss'"):
-        phase_diagram(runs, AXES, "loss")
 
 
 def test_a_title_has_the_formula_and_a_colour_bar_the_unit(runs):
@@ -411,9 +286,6 @@ def test_two_further_axes_make_a_table_of_facets(runs):
     assert titles[:3] == ["rank = 2, noise = 0", "rank = 2, noise = 1", "rank = 2, noise = 2"]
     grid = figure.axes[0].get_subplotspec().get_gridspec()
     assert (grid.nrows, grid.ncols) == (2, 3)
-
-
-# ----------------------------------------------------------------------------------------------- theory lines
 
 
 def test_the_lines_lie_where_theory_puts_them(figure):
@@ -482,220 +354,6 @@ def test_no_lines_where_runs_of_different_tasks_meet_or_an_axis_is_neither_varia
         assert not any("theory" in label for label in legend_labels(figure))
 
 
-def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(figure):
-    ax = figure.axes[0]
-    labels = artists(ax, "line label")
-    assert {label.get_text() for label in labels} >= {"active | lazy", "mixed | balanced", "width = k"}
-    inside = ax.get_window_extent()
-    centers = []
-    for label in labels:
-        box = label.get_window_extent(figure.canvas.get_renderer())
-        assert inside.containsx(box.x0)
-        assert inside.containsx(box.x1)
-        assert inside.containsy(box.y0)
-        assert inside.containsy(box.y1)
-        centers.append(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
-    gaps = [np.hypot(*np.subtract(a, b)) for i, a in enumerate(centers) for b in centers[:i]]
-    assert min(gaps) > 8
-    pixels = ax.transData.transform([[-1.0, 2.0], [-0.5, 1.5]])
-    along = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1])) % 360
-    (lazy,) = (label for label in labels if label.get_text() == "active | lazy")
-    assert lazy.get_rotation() % 360 == pytest.approx(along, abs=1)
-
-
-@pytest.mark.slow
-def test_no_name_of_a_line_lies_across_another_line_even_in_small_diagrams(runs):
-    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
-    for style in STYLES:
-        for figure in (
-            phase_diagram(runs, AXES, "regime", style=style),
-            all_panels(runs, AXES, style=style),
-            evidence(runs, AXES, style=style),
-            against(runs, runs, AXES, "regime", style=style),
-            phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", style=style),
-        ):
-            ax = figure.axes[0]
-            names = artists(ax, "line label")
-            assert len(names) == 4
-            for line in ax.lines:
-                place = line.get_xydata()[np.isfinite(line.get_xydata()).all(axis=1)]
-                place = ax.transData.transform(place)
-                dense = np.concatenate([np.linspace(a, b, 50) for a, b in pairwise(place)])
-                for name in names:
-                    assert not inside_text(figure, name, dense).any(), (style, name.get_text(), line.get_gid())
-
-
-def inside_text(figure, text, place):
-    """Which of the pixels (n, 2) lie on a rotated text."""
-    angle = np.radians(text.get_rotation())
-    text.set_rotation(0)
-    box = text.get_window_extent(figure.canvas.get_renderer())
-    text.set_rotation(np.degrees(angle))
-    center = text.axes.transData.transform(text.get_position())
-    along, up = (np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))
-    x, y = (place - center) @ along, (place - center) @ up
-    return (np.abs(x) < box.width / 2) & (np.abs(y) < box.height / 2)
-
-
-# ------------------------------------------------------------------------------------------------------ styles
-
-
-def test_a_talk_has_wider_figures_with_larger_type_and_broader_lines(runs):
-    paper, talk = (phase_diagram(runs, AXES, "regime", style=style) for style in ("paper", "talk"))
-    assert talk.get_size_inches()[0] > 1.5 * paper.get_size_inches()[0]
-    for measure in (
-        lambda figure: figure.axes[0].xaxis.label.get_size(),
-        lambda figure: artists(figure.axes[0], "line label")[0].get_size() / figure.get_size_inches()[0],
-        lambda figure: figure.legends[0].get_texts()[0].get_size() / figure.get_size_inches()[0],
-        lambda figure: artist(figure.axes[0], f"{ACTIVE_LAZY}, finite d").get_linewidth() / figure.get_size_inches()[0],
-    ):
-        assert measure(talk) > 1.05 * measure(paper)
-    with pytest.raises(LinphaseError, match="style must be one of paper, talk, found 'poster'"):
-        phase_diagram(runs, AXES, "regime", style="poster")
-
-
-def test_the_users_matplotlib_settings_change_nothing(runs, tmp_path):
-    import matplotlib as mpl
-
-    ours = {"font.size": 30, "axes.grid": True, "lines.linewidth": 9, "savefig.transparent": True}
-    axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
-    for name, settings in (("a", {}), ("b", ours)):
-        with mpl.rc_context(settings):
-            save(phase_diagram(runs, axes, "regime"), tmp_path / f"{name}.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-
-
-@pytest.mark.parametrize("panel", PANELS)
-def test_maps_of_numbers_are_perceptually_uniform(panel):
-    # Equal steps of the number are equal steps of lightness, within what 8 bits and the published maps allow.
-    from matplotlib import colormaps
-
-    if PANELS[panel].scale == "outcome":
-        return
-    rgb = colormaps[PANELS[panel].colormap](np.linspace(0, 1, 64))[:, :3]
-    light = lightness(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4))
-    steps = np.diff(light)
-    assert (steps > 0).all()
-    assert steps.std() < 0.35 * steps.mean()
-
-
-# ---------------------------------------------------------------------------------------------------- colours
-
-VIENOT_DEUTERAN = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
-
-
-def linear_rgb(name):
-    rgb = np.array(to_rgb(LOOKS[name].color))
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-
-
-def lightness(linear):
-    return 116 * np.cbrt(np.clip(linear @ [0.2126, 0.7152, 0.0722], 0, 1)) - 16
-
-
-def test_the_regimes_are_an_ordered_trio_in_grey_and_to_a_deuteranope():
-    for see in (np.eye(3), VIENOT_DEUTERAN):
-        values = [lightness(see @ linear_rgb(name)) for name in ("lazy", "mixed", "balanced")]
-        assert values[0] > values[1] + 20
-        assert values[1] > values[2] + 20
-
-
-# ----------------------------------------------------------------------------------------------------- a run
-
-
-def trajectory(n=30, modes=6, **changes):
-    time = np.concatenate([[0.0], np.geomspace(1e-3, 2, n - 1)])
-    target = np.linspace(20, 2, modes)
-    s = mode_value(time[:, None], 0, target, 5.0)
-    error = ((s - target) ** 2).mean(axis=1)
-    final = Modes(s[-1], s[-1] / 20, s[-1], target)
-    fields = {"time": time, "step": np.arange(n), "train_error": error, "test_error": error + 0.1} | changes
-    times = ModeTimes(*np.ones((3, 2)))
-    return Trajectory(
-        distance=np.zeros(0), singular_values=s, mode_balance=s / 20, final_modes=final, mode_times=times, **fields
-    )
-
-
-def test_a_run_shows_every_mode_against_the_threshold():
-    figure = run_figure(trajectory(), threshold=5.0, rank=2, title="one run")
-    errors, modes = figure.axes
-    assert errors.get_xscale() == modes.get_xscale() == "log"
-    assert len([line for line in modes.lines if str(line.get_gid()).startswith("mode")]) == 6
-    assert artist(modes, "threshold").get_ydata()[0] == 5.0
-    assert artist(modes, "mode 1").get_linewidth() > artist(modes, "mode 6").get_linewidth()
-    texts = [text.get_text() for text in modes.get_legend().get_texts()]
-    assert texts == ["signal (2)", "bulk (4)", "threshold $c$ = 5"]
-    assert artist(errors, "train").get_xdata()[0] == pytest.approx(1e-3)  # the first moment after 0
-
-
-def test_a_run_of_gradient_descent_shows_steps_from_the_start():
-    errors, modes = run_figure(trajectory(), threshold=1e9, rank=2, time_label="step").axes
-    assert errors.get_xscale() == "linear"
-    assert artist(errors, "test").get_xdata()[0] == 0
-    low, high = modes.get_ylim()
-    assert low < 20 < 1e9 < high  # a far threshold stays in view with the modes
-
-
-@pytest.mark.parametrize("decades", [0.05, 0.2, 0.5, 0.69, 0.71, 0.9, 1.2, 1.5, 1.95, 4.0])
-@pytest.mark.parametrize("first", [1.2e-10, 2.1e-10, 0.3])
-def test_the_times_of_a_run_are_told_by_several_numbers_that_do_not_meet(first, decades):
-    time = np.r_[0.0, np.geomspace(first, first * 10**decades, 29)]
-    figure = run_figure(trajectory(time=time), threshold=5.0, rank=2)
-    figure.draw_without_rendering()
-    for ax in figure.axes:
-        low, high = ax.get_xlim()
-        assert not any(text.get_text() for text in ax.get_xticklabels(minor=True))
-        labels = [text for text in ax.get_xticklabels() if low <= text.get_position()[0] <= high]
-        boxes = [label.get_window_extent() for label in labels if label.get_text()]
-        assert len(boxes) >= 2
-        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
-
-
-def test_the_errors_of_a_run_are_in_view_to_their_end():
-    error = np.geomspace(1e6, 1e-9, 30)
-    low, high = run_figure(trajectory(train_error=error), threshold=5.0, rank=2).axes[0].get_ylim()
-    assert low < error[-1] < error[1] < high
-
-
-@pytest.mark.parametrize("errors", [np.zeros(30), np.r_[np.ones(28), np.inf, np.nan]])
-def test_zero_and_exploded_values_do_not_break_a_run_figure(errors, tmp_path):
-    odd = trajectory(train_error=errors, test_error=errors)
-    odd.singular_values[:] = 0
-    save(run_figure(odd, threshold=3.0, rank=2), tmp_path / "run.png")
-
-
-def test_a_run_that_ended_at_its_start_still_draws(tmp_path):
-    whole = trajectory(n=2)
-    first = Trajectory(
-        **{
-            name: getattr(whole, name)[:1]
-            for name in Trajectory.__annotations__
-            if name not in ("final_modes", "mode_times")
-        },
-        final_modes=whole.final_modes,
-        mode_times=whole.mode_times,
-    )
-    save(run_figure(first, threshold=3.0, rank=2), tmp_path / "run.pdf")
-
-
-def test_a_run_beside_theory_is_dashed_over_solid_lines_in_the_same_steps():
-    n = 30
-    descent = trajectory(n, time=np.arange(n) / 100)
-    errors, modes = (figure := run_figure(descent, threshold=5.0, rank=2, time_label="step", theory=trajectory())).axes
-    for ax, gid in ((errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 6")):
-        run, solid = artist(ax, gid), artist(ax, f"{gid}, theory")
-        assert run.is_dashed()
-        assert not solid.is_dashed()
-        assert solid.get_zorder() < run.get_zorder()
-    x = artist(errors, "train, theory").get_xdata()
-    np.testing.assert_allclose(x, 100 * trajectory().time[: len(x)])  # 100 steps are one unit of time
-    assert errors.get_xlim() == modes.get_xlim() == (0, n - 1)
-    assert legend_labels(figure) == ["gradient descent", "self-consistent"]
-
-
-# ------------------------------------------------------------------------------------- what a panel cannot show
-
-
 def test_a_panel_whose_column_the_results_lack_says_so_and_what_to_do(runs):
     for older in (runs.assign(kernel_change=None), runs.drop(columns="kernel_change")):
         with pytest.raises(LinphaseError, match=r"panel kernel-change needs column kernel_change, which these results"):
@@ -719,9 +377,6 @@ def test_times_that_no_mode_needs_or_reaches_are_told_apart(runs):
     assert legend_labels(never)[0] == "never for half of the signal modes or more"
 
 
-# ----------------------------------------------------------------------------------------------------- distance
-
-
 def test_the_distance_is_its_logarithm_and_says_to_what(runs):
     ax = phase_diagram(runs, AXES, "distance").axes[0]
     numbers = artist(ax, "numbers")
@@ -732,24 +387,19 @@ def test_the_distance_is_its_logarithm_and_says_to_what(runs):
     assert exact.axes[0].get_title().endswith("self-consistent exact solution")
 
 
-def test_the_papers_levels_run_along_the_edges_of_cells_and_are_named(runs):
+def test_the_papers_levels_run_along_the_edges_of_cells(runs):
     figure = phase_diagram(runs, AXES, "distance")
     ax = figure.axes[0]
     x = np.array(artist(ax, "level -4").get_segments())[..., 0]
     np.testing.assert_allclose(x, cell_edges(GAMMA_SIGMA2)[3])  # between -4.3 and -3.25
     assert len(x) == len(GAMMA_W)
-    assert [text.get_text() for text in artists(ax, "level label")] == ["\N{MINUS SIGN}4"]
     assert not artists(ax, "level -7")  # below all
-    assert len(artists(figure.axes[1], "level")) == 1  # in the colour bar
 
 
 def test_edges_separate_only_neighbours_that_both_have_a_value():
     sides = np.array([[0.0, 1.0], [np.nan, 1.0]])
     (segment,) = edge_segments(sides, Window.of({"gamma_sigma2": [0, 1], "gamma_w": [0, 1]}))
     np.testing.assert_array_equal(segment, [[0.5, -0.5], [0.5, 0.5]])
-
-
-# -------------------------------------------------------------------------------------------- measured boundaries
 
 
 def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
@@ -789,9 +439,6 @@ def test_measured_boundaries_stand_in_their_own_facet(runs):
     figure = phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", measured=found)
     name = f"{ACTIVE_LAZY}, measured"
     assert [len(artists(ax, name)) for ax in figure.axes] == [1, 0]
-
-
-# ------------------------------------------------------------------------------------ measured against predicted
 
 
 def test_outcomes_against_predicted_show_the_cells_that_differ_in_both_colours(runs):
@@ -853,9 +500,6 @@ def test_nothing_in_common_or_nothing_predicted_is_refused(runs):
         against(runs, runs.assign(imbalance=None), AXES, "imbalance")
 
 
-# ----------------------------------------------------------------------------------------- evidence and collapse
-
-
 def test_the_evidence_shows_three_measures_and_dots_where_they_part(runs):
     other = runs.copy()
     other.loc[35, "signal_active_by_balance"] = 0.0
@@ -866,15 +510,6 @@ def test_the_evidence_shows_three_measures_and_dots_where_they_part(runs):
     assert "regimes differ (1 of 42 cells)" in legend_labels(figure)
     facets = evidence(pd.concat([other, other.assign(rank=2)]), AXES | {"task.rank": [2, 4]})
     assert [ax.get_title() for ax in facets.axes[3:8:4]] == [f"modes on which all agree\nrank = {k}" for k in (2, 4)]
-
-
-def modes_of(runs, error):
-    s = np.geomspace(1e-3, 36, 20)
-    tables = [
-        pd.DataFrame({"run_id": run_id, "mode": range(20), "singular_value": s, "speed_up": error * np.hypot(1, s / c)})
-        for run_id, c in zip(runs["run_id"], runs["threshold"], strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)
 
 
 def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
@@ -911,94 +546,3 @@ def test_the_collapse_leaves_out_what_did_not_converge(runs):
     assert collapse(runs, modes_of(runs, 1.0)).axes[0].get_title().startswith("every mode of every run on")
     with pytest.raises(LinphaseError, match=r"0 of 42 runs converged.* Sweep with stop\.rule"):
         collapse(runs.assign(status="diverged"), modes_of(runs, 1.0))
-
-
-@pytest.mark.parametrize("draw", ["evidence", "against", "against theory", "collapse", "all_panels", "crossing facets"])
-def test_nothing_of_a_figure_is_cut_off_and_titles_do_not_meet(runs, draw):
-    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
-    figure = {
-        "evidence": lambda: evidence(runs, AXES),
-        "against": lambda: against(runs, runs, AXES, "overlap"),
-        "against theory": lambda: against(runs, runs.assign(kind="modes"), AXES, "test-error"),
-        "collapse": lambda: collapse(runs, modes_of(runs, 1.0)),
-        "all_panels": lambda: all_panels(runs, AXES, panels=list(PANELS)),
-        "crossing facets": lambda: phase_diagram(both, AXES | {"task.rank": [2, 4]}, "crossing-time"),
-    }[draw]()
-    figure.draw_without_rendering()
-    drawn, page = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(drawn.x0, drawn.y0) > -0.01
-    assert (drawn.x1, drawn.y1) < tuple(page + 0.01)
-    titles = [ax.title.get_window_extent() for ax in figure.axes if ax.get_title()]
-    assert not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
-
-
-# ------------------------------------------------------------------------------------------------------ files
-
-METADATA = {"linphase": "0.1.0", "config": "0123456789abcdef"}
-
-
-def test_a_png_tells_its_config_and_version_and_has_300_dpi(figure, tmp_path):
-    save(figure, tmp_path / "diagram.png", METADATA)
-    with Image.open(tmp_path / "diagram.png") as image:
-        assert image.info["config"] == METADATA["config"]
-        assert image.info["linphase"] == METADATA["linphase"]
-        assert image.width == round(3.4 * 300)
-
-
-def test_a_pdf_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
-    save(figure, tmp_path / "diagram.pdf", METADATA)
-    content = (tmp_path / "diagram.pdf").read_bytes()
-    assert b"config: 0123456789abcdef" in content
-    assert b"/CreationDate" not in content
-    streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
-    whole = content + b"".join(inflated(stream) for stream in streams)
-    assert b"/Type3" not in whole
-    assert b"/CIDFontType2" in whole or b"/TrueType" in whole
-
-
-def inflated(stream):
-    try:
-        return zlib.decompressobj().decompress(stream)
-    except zlib.error:
-        return b""
-
-
-def test_an_svg_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
-    save(figure, tmp_path / "diagram.svg", METADATA)
-    content = (tmp_path / "diagram.svg").read_text()
-    assert "linphase: 0.1.0; config: 0123456789abcdef" in content
-    assert "active | lazy</text>" in content
-    assert "lazy (" in "".join(re.findall(r"<text[^>]*>(.*?)</text>", content, re.DOTALL))
-    assert "DejaVuSans-" not in content  # the glyphs that text as paths would be made of
-    assert "<dc:date>" not in content
-
-
-@pytest.mark.parametrize("suffix", FORMATS)
-def test_the_same_runs_give_the_same_bytes_and_no_other_file(runs, tmp_path, suffix):
-    axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
-    paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
-    for path in paths:
-        save(phase_diagram(runs, axes, "regime"), path, METADATA)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert sorted(tmp_path.iterdir()) == paths
-
-
-def test_another_suffix_is_refused_before_anything_is_written(figure, tmp_path):
-    for name in ("diagram.jpg", "diagram"):
-        with pytest.raises(LinphaseError, match=r"must end in \.png, \.pdf or \.svg, found"):
-            save(figure, tmp_path / name)
-    assert check_format(tmp_path / "Diagram.PDF") == "pdf"
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_path_that_cannot_be_written_is_a_users_mistake(figure, tmp_path):
-    with pytest.raises(LinphaseError, match="cannot be written"):
-        save(figure, tmp_path / "absent" / "diagram.png")
-
-
-def test_drawing_leaves_the_style_of_the_session_alone(runs):
-    import matplotlib as mpl
-
-    before = dict(mpl.rcParams)
-    phase_diagram(runs, AXES, "regime")
-    assert dict(mpl.rcParams) == before

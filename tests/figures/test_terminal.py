@@ -1,35 +1,31 @@
 """`linphase plot --terminal`: the diagram as text, in colours where a terminal shows them, else in letters."""
 
+import io
 import os
 import pty
 import re
 import subprocess
 import sys
-import tomllib
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from rich.color import Color, ColorSystem
 
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.diagram.looks import LOOKS
-from linphase.diagram.panels import PANELS
+from linphase.diagram.panels import known_panels
 from linphase.figures.style import STYLES
-from linphase.figures.terminal import LETTERS, ansi_color, terminal_diagram
-from linphase.sweeps.sweeping import sweep
-from tests.figures.test_figures import AXES, GAMMA_SIGMA2, GAMMA_W, run, table
+from linphase.figures.terminal import LETTERS, terminal_diagram
+from tests.figures.made import AXES, GAMMA_SIGMA2, GAMMA_W, filled, run, table
 
-CONFIG = """
-name = "tiny"
-[task]
-dimension = 8
-rank = 2
-[grid]
-gamma_sigma2 = [-2.0, -1.0, 0.0]
-gamma_w = [0.0, 1.5, 2.5]
-"""
+CONFIG = {
+    "name": "tiny",
+    "task": {"dimension": 8, "rank": 2},
+    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5]},
+}
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -40,9 +36,7 @@ def runs():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    path = tmp_path_factory.mktemp("results") / "tiny"
-    sweep(parse_config(tomllib.loads(CONFIG)).predicted(), path, jobs=1)
-    return path
+    return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(CONFIG).predicted()).path
 
 
 def rows(text):
@@ -89,11 +83,11 @@ def test_the_diagram_keeps_within_the_width_and_says_when_cells_are_left_out():
 
 def test_colours_are_those_of_the_figures(runs):
     text = terminal_diagram(runs, AXES, color=True)
-    for name in ("lazy", "mixed", "balanced", "underparameterized"):
-        assert f"\x1b[48;5;{ansi_color(LOOKS[name].color)}m" in text
-    assert text.count("\x1b[0m") == text.count("\x1b[48;5;")
-    assert len({ansi_color(LOOKS[name].color) for name in ("lazy", "mixed", "balanced", "underparameterized")}) == 4
-    assert (ansi_color("#000000"), ansi_color("#FF0000"), ansi_color("#808080")) == (16, 196, 244)
+    regimes = ("lazy", "mixed", "balanced", "underparameterized")
+    colors = {Color.parse(LOOKS[name].color).downgrade(ColorSystem.EIGHT_BIT).number for name in regimes}
+    assert len(colors) == 4  # told apart
+    assert {int(number) for number in re.findall(r"48;5;(\d+)m", text)} == colors
+    assert text.count("\x1b[0m") == text.count("48;5;")
 
 
 def test_unconverged_missing_diverged_failed_and_tied_cells_have_marks_of_their_own(runs):
@@ -113,7 +107,7 @@ def test_unconverged_missing_diverged_failed_and_tied_cells_have_marks_of_their_
     assert "/: unconverged (1)" in colored
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@pytest.mark.parametrize("panel", known_panels())
 def test_every_panel_prints_with_and_without_colours(runs, panel):
     for color in (False, True):
         text = terminal_diagram(runs, AXES, panel, color=color)
@@ -145,14 +139,18 @@ def test_every_look_that_a_cell_can_have_has_a_letter_of_its_own():
 # ------------------------------------------------------------------------------------------------- the command
 
 
-def in_a_terminal(results, **environment):
-    """What the command writes to a terminal of 60 columns."""
+def in_a_terminal(results):
+    """What the command writes to a terminal of 60 columns, without matplotlib."""
     leader, follower = pty.openpty()
-    scripted = {**os.environ, "COLUMNS": "60", "TERM": "xterm-256color", **environment}
-    if "NO_COLOR" not in environment:
-        scripted.pop("NO_COLOR", None)
-    command = [sys.executable, "-m", "linphase", "plot", str(results), "--terminal"]
-    with subprocess.Popen(command, stdout=follower, stderr=follower, env=scripted) as process:
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm-256color"}
+    for name in ("NO_COLOR", "COLORTERM"):
+        environment.pop(name, None)
+    code = (
+        "import sys; from linphase.cli import main\n"
+        f"main(['plot', {str(results)!r}, '--terminal', '--panel', 'regime'], standalone_mode=False)\n"
+        "assert 'matplotlib' not in sys.modules"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=follower, stderr=follower, env=environment) as process:
         os.close(follower)
         written = b""
         while True:
@@ -168,12 +166,29 @@ def in_a_terminal(results, **environment):
     return written.decode()
 
 
-def test_a_terminal_gets_colours_unless_no_color_is_set(results):
+def test_a_terminal_gets_colours_and_no_matplotlib_is_imported(results):
     text = in_a_terminal(results)
-    assert "\x1b[48;5;" in text
+    assert "48;5;" in text
     assert max(len(ESCAPE.sub("", line)) for line in text.splitlines()) <= 60
-    assert "\x1b" not in in_a_terminal(results, NO_COLOR="1")
-    assert "\x1b" not in in_a_terminal(results, TERM="dumb")
+
+
+@pytest.mark.parametrize(
+    ("environment", "colored"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_no_color_and_terminals_that_show_none_are_heeded(runs, monkeypatch, environment, colored):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for name in ("NO_COLOR", "COLORTERM", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm-256color"} | environment).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    text = terminal_diagram(runs, AXES, color=None)
+    assert ("\x1b" in text) == colored
+    assert ("L lazy (" in text) != colored
 
 
 def test_a_pipe_gets_letters(results):
@@ -182,16 +197,6 @@ def test_a_pipe_gets_letters(results):
     assert "\x1b" not in done.output
     assert "L lazy (" in done.output
     assert not list(results.glob("*.png"))
-
-
-def test_no_matplotlib_is_imported(results):
-    code = (
-        "import sys; from linphase.cli import main\n"
-        f"main(['plot', {str(results)!r}, '--terminal', '--panel', 'test-error'], standalone_mode=False)\n"
-        "assert 'matplotlib' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

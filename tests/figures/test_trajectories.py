@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from linphase.figures.timelines import nearest_run, title_of, trajectory_figure
 from PIL import Image
 
 from linphase.cli import main
@@ -15,13 +14,14 @@ from linphase.config.config import parse_config
 from linphase.diagram.axes import select
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.outcomes import outcomes
+from linphase.diagram.sampling import _spreads, nearest_run, sampled_runs
 from linphase.errors import LinphaseError
-from linphase.figures.trajectory_map import _spreads, sampled_runs, trajectory_map
+from linphase.figures.evolution import title_of, trajectory_figure
+from linphase.figures.trajectory_map import trajectory_map
 from linphase.runs.predicting import crossings, theory_beside
-from linphase.store.results import load
-from linphase.store.rows import asked_for
-from linphase.sweeps.sweeping import sweep
+from linphase.store.rows import asked_for, task_of
 from linphase.theory.mode import mode_value
+from tests.figures.made import artists, filled
 
 CONFIG = """
 name = "tiny"
@@ -41,29 +41,30 @@ def linphase(*arguments):
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
+def results(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "tiny"
-    sweep(parse_config(tomllib.loads(CONFIG)).predicted(), path, jobs=1)
-    return path
+    return filled(path, parse_config(tomllib.loads(CONFIG)).predicted())
+
+
+@pytest.fixture(scope="module")
+def path(results):
+    return results.path
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    path = tmp_path_factory.mktemp("results") / "trained"
     config = tomllib.loads(CONFIG)
     config["grid"] = {"gamma_sigma2": [-2.0, 1.0], "gamma_w": [2.5]}
-    sweep(parse_config(config), path, jobs=1)
-    return load(path)
+    return filled(tmp_path_factory.mktemp("results") / "trained", parse_config(config))
 
 
 @pytest.fixture(scope="module")
-def one_facet(path):
-    results = load(path)
+def one_facet(results):
     return results, *select(results.runs, results.axes, {"noise": [1.0]})
 
 
-def artists(ax, gid):
-    return [artist for artist in ax.get_children() if artist.get_gid() == gid]
+def beside(run, trajectory):
+    return theory_beside(task_of(run), int(run["width"]), run["threshold"], trajectory)
 
 
 def figure_of(results, row):
@@ -74,16 +75,21 @@ def figure_of(results, row):
         threshold=run["threshold"],
         rank=int(run["rank"]),
         crossings=crossings(trajectory, run["threshold"]),
-        theory=theory_beside(run, trajectory),
+        theory=beside(run, trajectory),
         title=title_of(run, run["regime"]),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def active(trained):
+    return figure_of(trained, 0)
 
 
 # ------------------------------------------------------------------------------------------------------ one cell
 
 
-def test_the_singular_values_stand_in_two_scales_over_one_axis_of_time_and_both_errors_below(trained):
-    run, trajectory, figure = figure_of(trained, 0)
+def test_the_singular_values_stand_in_two_scales_over_one_axis_of_time_and_both_errors_below(active):
+    run, trajectory, figure = active
     log, linear, errors = figure.axes
     assert (log.get_yscale(), linear.get_yscale(), errors.get_yscale()) == ("log", "linear", "log")
     assert log.get_xscale() == "log"
@@ -99,8 +105,8 @@ def test_the_singular_values_stand_in_two_scales_over_one_axis_of_time_and_both_
         np.testing.assert_allclose(line.get_ydata(), getattr(trajectory, f"{name}_error")[1:])
 
 
-def test_crossings_are_marked_where_the_signal_passes_the_threshold(trained):
-    run, trajectory, figure = figure_of(trained, 0)
+def test_crossings_are_marked_where_the_signal_passes_the_threshold(active):
+    run, trajectory, figure = active
     for ax in figure.axes[:2]:
         (marks,) = artists(ax, "crossings of the signal")
         np.testing.assert_allclose(marks.get_xdata(), trajectory.mode_times.crossing)
@@ -111,8 +117,8 @@ def test_crossings_are_marked_where_the_signal_passes_the_threshold(trained):
     assert [line.get_xdata()[0] for line in artists(figure.axes[2], "moment of crossing")] == list(marks.get_xdata())
 
 
-def test_theory_lies_dashed_over_the_run_and_is_its_closed_form_from_zero(trained):
-    run, trajectory, figure = figure_of(trained, 0)
+def test_theory_lies_dashed_over_the_run_and_is_its_closed_form_from_zero(active):
+    run, trajectory, figure = active
     S, c = trajectory.final_modes.target, run["threshold"]
     (line,) = artists(figure.axes[0], "mode 1, theory")
     assert line.is_dashed()
@@ -122,15 +128,15 @@ def test_theory_lies_dashed_over_the_run_and_is_its_closed_form_from_zero(traine
         (line,) = artists(figure.axes[2], f"{name}, theory")
         assert line.is_dashed()
     # Without theory's own fault at a finite width, as of a run that theory made, the two are one curve.
-    errors = theory_beside(run, trajectory)
+    errors = beside(run, trajectory)
     assert errors.train_error[-1] == pytest.approx(trajectory.train_error[-1], rel=1)
 
 
 def test_theory_is_left_out_where_the_task_is_not_the_one_that_was_trained(trained):
     run = dict(trained.runs.iloc[0])
     trajectory = trained.trajectory(run["run_id"])
-    assert theory_beside(run | {"seed": 1}, trajectory) is None
-    assert theory_beside(run, trajectory) is not None
+    assert beside(run | {"seed": 1}, trajectory) is None
+    assert beside(run, trajectory) is not None
 
 
 def test_a_lazy_run_says_that_its_threshold_is_above_the_linear_axis(trained):
@@ -238,18 +244,26 @@ def test_missing_and_failed_cells_have_no_small_diagram(one_facet):
 # ------------------------------------------------------------------------------------------------- the command
 
 
-def test_the_command_draws_one_cell_and_the_map(path, tmp_path):
+def test_the_command_draws_one_cell(path, tmp_path):
     done = linphase("plot", path, "--panel", "trajectories", "--at", "-1.4,2.1", "--where", "noise=1", "-o",
                     tmp_path / "one.png")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "Nearest cell: gamma_sigma2 = -1.5, gamma_w = 2 (width 100), " in done.output
+    assert "Theory is left out" not in done.output
+    with Image.open(tmp_path / "one.png") as image:
+        assert image.width > 900
+        assert "tiny" in image.info["Title"]
+
+
+def test_the_command_names_its_file_by_what_is_not_the_default(path, monkeypatch):
+    saved = []
+    monkeypatch.setattr("linphase.cli.plots.save_figure", lambda *given: saved.append(given))
+    monkeypatch.setattr("linphase.figures.drawing.draw", lambda *_, **options: options)
     done = linphase("plot", path, "--panel", "trajectories", "--where", "noise=1", "--where", "replicate=1")
     assert done.exit_code == 0, done.output
-    file = path / "trajectories-where-noise=1,replicate=1.png"
-    for each in (tmp_path / "one.png", file):
-        with Image.open(each) as image:
-            assert image.width > 900
-            assert "tiny" in image.info["Title"]
+    assert [given[:2] for given in saved] == [
+        ({"against": None, "at": None, "style": "paper"}, path / "trajectories-where-noise=1,replicate=1.png")
+    ]
 
 
 @pytest.mark.parametrize(

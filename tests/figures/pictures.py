@@ -1,0 +1,122 @@
+"""The figures of the golden images, each made once: other tests read them, too, and put back what they change."""
+
+from functools import lru_cache
+
+import pandas as pd
+
+from linphase.diagram.measured import measured_boundaries
+from linphase.figures.collapse import collapse
+from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
+from linphase.figures.evolution import run_figure, title_of, trajectory_figure
+from linphase.figures.trajectory_map import trajectory_map
+from linphase.model.network import Initialization
+from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.predicting import crossings, predict, theory_beside
+from linphase.runs.recorder import RecordConfig
+from linphase.runs.stopping import Converged
+from tests.figures.made import AXES, GAMMA_SIGMA2, GAMMA_W, modes_of, run, table
+
+TASK = TaskConfig(dimension=12, rank=2)
+
+
+@lru_cache
+def plain():
+    """The made-up table as theory has it."""
+    return table(*(run(x, y) for y in GAMMA_W for x in GAMMA_SIGMA2))
+
+
+@lru_cache
+def spoiled():
+    """A made-up table with every outcome in it."""
+    made = plain().drop(index=3)
+    made.loc[[0, 24], ["status", "converged"]] = ["step_limit", False]
+    made.loc[40, ["status", "converged", "signal_active"]] = ["diverged", False, None]
+    made.loc[39, ["status", "converged"]] = ["failed", False]
+    made.loc[28, "evidence_agreement"] = 0.5
+    tie = run(GAMMA_SIGMA2[1], GAMMA_W[4], replicate=1, signal_active=0.0, bulk_active=0.0)
+    return pd.concat([made, table(tie)], ignore_index=True)
+
+
+def one_each():
+    return spoiled().drop_duplicates("run_id", ignore_index=True)
+
+
+@lru_cache
+def predicted_run(gamma_sigma2, gamma_w):
+    """A run that theory makes, which hangs only on the draw of a task of d = 12: its row and its trajectory."""
+    start = Initialization.at(TASK.dimension, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
+    made = predict(draw_task(TASK), start, stop=Converged(), record=RecordConfig())
+    row = run(gamma_sigma2, gamma_w)
+    row |= {
+        "dimension": TASK.dimension,
+        "rank": TASK.rank,
+        "width": start.width,
+        "threshold": start.threshold,
+        "seed": 0,
+    }
+    shares = made.order_parameters["threshold"]
+    return row | {"signal_active": shares.signal_active, "bulk_active": shares.bulk_active}, made.trajectory
+
+
+def one_cell(style="paper"):
+    row, trajectory = predicted_run(-0.5, 1.0)
+    return trajectory_figure(
+        trajectory,
+        threshold=row["threshold"],
+        rank=TASK.rank,
+        crossings=crossings(trajectory, row["threshold"]),
+        theory=theory_beside(draw_task(TASK), row["width"], row["threshold"], trajectory),
+        title=title_of(row, "mixed"),
+        style=style,
+    )
+
+
+def small_diagrams():
+    axes = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.0, 1.5, 2.0]}
+    made = {
+        (i, j): predicted_run(x, y) for i, y in enumerate(axes["gamma_w"]) for j, x in enumerate(axes["gamma_sigma2"])
+    }
+    rows = table(*(row for row, _ in made.values()))
+    return trajectory_map(rows, axes, {cell: trajectory for cell, (_, trajectory) in made.items()})
+
+
+def facets():
+    both = pd.concat([spoiled(), spoiled().assign(rank=2)], ignore_index=True)
+    return phase_diagram(both, AXES | {"task.rank": [2, 4]}, "test-error")
+
+
+def raw_axes():
+    some = spoiled()[lambda rows: rows["gamma_w"] > 0.5]
+    axes = {"init_variance": sorted(set(some["init_variance"])), "width": sorted(set(some["width"]))}
+    return phase_diagram(some, axes, "regime")
+
+
+def single_run():
+    _, trajectory = predicted_run(-1.0, 1.5)
+    return run_figure(trajectory, threshold=3.0, rank=TASK.rank, theory=trajectory)
+
+
+# Of panels those that differ in kind: outcomes, logarithms, the natural one with levels, shares, times that may be
+# missing, a number at the smallest test error, the kernel.
+PANELS = ("regime", "test-error", "distance", "signal-active", "crossing-time", "stable-rank", "kernel-change")
+FIGURES = {
+    "evidence": lambda: evidence(spoiled(), AXES),
+    "collapse": lambda: collapse(one_each(), modes_of(one_each(), 1.02)),
+    "all": lambda: all_panels(spoiled(), AXES),
+    "trajectories": small_diagrams,
+    "trajectories-at": one_cell,
+    "trajectories-at-talk": lambda: one_cell("talk"),
+    "against-theory": lambda: against(spoiled(), spoiled().iloc[1:].assign(kind="modes"), AXES, "regime"),
+    "boundaries": lambda: phase_diagram(spoiled(), AXES, "regime", measured=measured_boundaries(spoiled())),
+    "facets": facets,
+    "raw-axes": raw_axes,
+    "run": single_run,
+    "talk": lambda: phase_diagram(spoiled(), AXES, "regime", style="talk"),
+}
+NAMES = (*PANELS, *FIGURES)
+
+
+@lru_cache
+def picture(name):
+    """A figure by the name of its image."""
+    return FIGURES[name]() if name in FIGURES else phase_diagram(spoiled(), AXES, name)

@@ -1,0 +1,86 @@
+"""One run over time."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from linphase.figures.evolution import _name_times, run_figure
+from tests.figures.made import artist, legend_labels, trajectory
+
+
+def test_a_run_shows_every_mode_against_the_threshold():
+    figure = run_figure(trajectory(), threshold=5.0, rank=2, title="one run")
+    errors, modes = figure.axes
+    assert errors.get_xscale() == modes.get_xscale() == "log"
+    assert len([line for line in modes.lines if str(line.get_gid()).startswith("mode")]) == 6
+    assert artist(modes, "threshold").get_ydata()[0] == 5.0
+    assert artist(modes, "mode 1").get_linewidth() > artist(modes, "mode 6").get_linewidth()
+    texts = [text.get_text() for text in modes.get_legend().get_texts()]
+    assert texts == ["signal (2)", "bulk (4)", "threshold $c$ = 5"]
+    assert artist(errors, "train").get_xdata()[0] == pytest.approx(1e-3)  # the first moment after 0
+
+
+def test_a_run_of_gradient_descent_shows_steps_from_the_start():
+    errors, modes = run_figure(trajectory(), threshold=1e9, rank=2, time_label="step").axes
+    assert errors.get_xscale() == "linear"
+    assert artist(errors, "test").get_xdata()[0] == 0
+    low, high = modes.get_ylim()
+    assert low < 20 < 1e9 < high  # a far threshold stays in view with the modes
+
+
+@pytest.fixture(scope="module")
+def over_time():
+    """A figure laid out, whose axis of time the tests move."""
+    figure = run_figure(trajectory(), threshold=5.0, rank=2)
+    figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+@pytest.mark.parametrize("decades", [0.05, 0.2, 0.5, 0.69, 0.71, 0.9, 1.2, 1.5, 1.95, 4.0])
+@pytest.mark.parametrize("first", [1.2e-10, 2.1e-10, 0.3])
+def test_the_times_of_a_run_are_told_by_several_numbers_that_do_not_meet(over_time, first, decades):
+    time = np.geomspace(first, first * 10**decades, 29)
+    over_time.set_xlim(time[0], time[-1])
+    _name_times(over_time, time)
+    assert not any(text.get_text() for text in over_time.get_xticklabels(minor=True))
+    labels = [text for text in over_time.get_xticklabels() if time[0] <= text.get_position()[0] <= time[-1]]
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    assert len(boxes) >= 2
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+def test_the_errors_of_a_run_are_in_view_to_their_end():
+    error = np.geomspace(1e6, 1e-9, 30)
+    low, high = run_figure(trajectory(train_error=error), threshold=5.0, rank=2).axes[0].get_ylim()
+    assert low < error[-1] < error[1] < high
+
+
+@pytest.mark.parametrize("errors", [np.zeros(30), np.r_[np.ones(28), np.inf, np.nan]])
+def test_zero_and_exploded_values_do_not_break_a_run_figure(errors):
+    odd = trajectory(train_error=errors, test_error=errors)
+    odd.singular_values[:] = 0
+    run_figure(odd, threshold=3.0, rank=2).draw_without_rendering()
+
+
+def test_a_run_that_ended_at_its_start_still_draws():
+    whole = trajectory(n=2)
+    arrays = ("time", "step", "train_error", "test_error", "distance", "singular_values", "mode_balance")
+    first = replace(whole, **{name: getattr(whole, name)[:1] for name in arrays})
+    run_figure(first, threshold=3.0, rank=2).draw_without_rendering()
+
+
+def test_a_run_beside_theory_is_dashed_over_solid_lines_in_the_same_steps():
+    n = 30
+    descent = trajectory(n, time=np.arange(n) / 100)
+    errors, modes = (figure := run_figure(descent, threshold=5.0, rank=2, time_label="step", theory=trajectory())).axes
+    for ax, gid in ((errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 6")):
+        run, solid = artist(ax, gid), artist(ax, f"{gid}, theory")
+        assert run.is_dashed()
+        assert not solid.is_dashed()
+        assert solid.get_zorder() < run.get_zorder()
+    x = artist(errors, "train, theory").get_xdata()
+    np.testing.assert_allclose(x, 100 * trajectory().time[: len(x)])  # 100 steps are one unit of time
+    assert errors.get_xlim() == modes.get_xlim() == (0, n - 1)
+    assert legend_labels(figure) == ["gradient descent", "self-consistent"]
