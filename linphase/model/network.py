@@ -115,7 +115,7 @@ def is_normal(value: float) -> bool:
 Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Weights:
     """W1 (width, d_in) and W2 (d_out, width)."""
 
@@ -128,6 +128,9 @@ class Weights:
                 "weights: W1 must be (width, d_in) and W2 (d_out, width) with the same width, "
                 f"found W1 {self.W1.shape} and W2 {self.W2.shape}"
             )
+
+    def __repr__(self) -> str:
+        return f"Weights(W1 {self.W1.shape}, W2 {self.W2.shape}, {self.W1.dtype})"
 
     @property
     def width(self) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ _FINAL_MODES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """All that a results directory held when it was loaded.
 
@@ -47,6 +48,18 @@ class Results:
     failures: pd.DataFrame = field(repr=False)
     columns: dict[str, Column] = field(default_factory=dict, repr=False)  # of runs, declared here or not
     _places: dict[str, tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
+
+    def __repr__(self) -> str:
+        axes = " x ".join(f"{len(values)} {key}" for key, values in self.axes.items())
+        return f"Results({self.path}: {len(self.runs)} runs of {axes}; {self._regimes()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: where it lies, how its runs ended, and the first of them."""
+        return f"<p>{escape(repr(self))}</p>{self.runs.head(5).to_html()}"
+
+    def _regimes(self) -> str:
+        counts = self.runs["regime"].value_counts() if "regime" in self.runs else {}
+        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "no regime"
 
     def trajectory(self, run_id: str) -> Trajectory:
         """One run over time, read from disk.

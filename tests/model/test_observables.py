@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from linphase.model.kernel import Kernel, kernel_norm, kernel_product
+from linphase.model.kernel import Kernel, kernel_norm
 from linphase.model.moment import Moment
 from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
 from linphase.model.observables import (
@@ -30,6 +30,13 @@ from linphase.runs.training import train
 from linphase.theory.matrix import SelfConsistentSolution
 from linphase.theory.mode import mode_time, mode_value
 from tests.naive import gradient_descent, gradient_flow, random_task, random_weights
+
+
+def kernel_product(first: Kernel, second: Kernel) -> float:
+    """<Theta, Theta'> = d_out <C1, C1'> + d_in <C2, C2'> + tr C1 tr C2' + tr C2 tr C1', the Frobenius product."""
+    d_in, d_out = first.C1.shape[0], first.C2.shape[0]
+    traces = np.trace(first.C1) * np.trace(second.C2) + np.trace(first.C2) * np.trace(second.C1)
+    return float(d_out * np.vdot(first.C1, second.C1) + d_in * np.vdot(first.C2, second.C2) + traces)
 
 
 def moment(weights, c=1.0, start=None):
