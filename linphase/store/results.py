@@ -58,7 +58,7 @@ class Results:
         return f"<p>{escape(repr(self))}</p>{self.runs.head(5).to_html()}"
 
     def _regimes(self) -> str:
-        counts = self.runs["regime"].value_counts() if "regime" in self.runs else {}
+        counts: Mapping[str, int] = dict(self.runs["regime"].value_counts()) if "regime" in self.runs else {}
         return ", ".join(f"{name} {count}" for name, count in counts.items()) or "no regime"
 
     def trajectory(self, run_id: str) -> Trajectory:

@@ -12,6 +12,7 @@ skipped, which .ci/run counts as failed: there the images are to be drawn anew a
 """
 
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from linphase.figures.drawing import FIGURES
-from linphase.figures.style import save
 from tests.figures.pictures import NAMES, picture
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,34 +29,38 @@ TOLERANCE = 2.0
 DPI = 72
 
 
+def drawn(figure):
+    """A figure as an image, in as few colours as tell them apart: a third of the size."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DPI)
+    with Image.open(file) as image:
+        return image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+
+
 def save_golden(figure, file):
-    """With the FreeType that set the text, and as few colours as tell them apart: a third of the size."""
-    save(figure, file, dpi=DPI)
+    """With the FreeType that set the text."""
     told = PngInfo()
     told.add_text("FreeType", __freetype_version__)
-    with Image.open(file) as image:
-        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True, pnginfo=told)
+    drawn(figure).save(file, optimize=True, pnginfo=told)
 
 
 def golden(name):
-    """The file, where it can be compared with what is drawn here."""
+    """The image, where it can be compared with what is drawn here."""
     with Image.open(GOLDEN / f"{name}.png") as image:
         made = image.info["FreeType"]
-    if made != __freetype_version__:
-        pytest.skip(
-            f"drawn with FreeType {made}, found {__freetype_version__}: "
-            "python -m tests.figures.test_golden draws all anew, "
-            "look at each"
-        )
-    return GOLDEN / f"{name}.png"
+        if made != __freetype_version__:
+            pytest.skip(
+                f"drawn with FreeType {made}, found {__freetype_version__}: "
+                "python -m tests.figures.test_golden draws all anew, look at each"
+            )
+        return image.convert("RGB")
 
 
 def difference(one, two):
     """Root of the mean squared difference of two images of one size, averaged over 4 x 4 pixels; of 255."""
     arrays = []
-    for file in (one, two):
-        with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"), np.float64)
+    for image in (one, two):
+        pixels = np.asarray(image.convert("RGB"), np.float64)
         rows, columns = (size // 4 * 4 for size in pixels.shape[:2])
         arrays.append(pixels[:rows, :columns].reshape(rows // 4, 4, columns // 4, 4, 3).mean(axis=(1, 3)))
     assert arrays[0].shape == arrays[1].shape, "the figure has another size"
@@ -64,10 +68,8 @@ def difference(one, two):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_figure_looks_as_it_did(name, tmp_path):
-    before = golden(name)
-    save_golden(picture(name), tmp_path / "now.png")
-    found = difference(tmp_path / "now.png", before)
+def test_every_figure_looks_as_it_did(name):
+    found = difference(drawn(picture(name)), golden(name))
     assert found <= TOLERANCE, f"{name} differs by {found:.1f}: if that is meant, draw it anew and look"
 
 
@@ -104,11 +106,10 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_the_tolerance_is_below_what_a_defect_makes(defect, tmp_path):
-    before, figure = golden("regime"), picture("regime")
+def test_the_tolerance_is_below_what_a_defect_makes(defect):
+    figure = picture("regime")
     with DEFECTS[defect](figure):
-        save_golden(figure, tmp_path / "now.png")
-    assert difference(tmp_path / "now.png", before) > 1.2 * TOLERANCE
+        assert difference(drawn(figure), golden("regime")) > 1.2 * TOLERANCE
 
 
 def test_there_is_an_image_of_every_figure_and_no_other_and_all_are_small():

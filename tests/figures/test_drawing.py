@@ -1,0 +1,92 @@
+"""One way to every figure: its name."""
+
+from dataclasses import replace
+
+import pytest
+
+from linphase.config.config import parse_config
+from linphase.errors import LinphaseError
+from linphase.figures import drawing
+from linphase.figures.drawing import FIGURES, draw, figure
+from linphase.model.regime import Cuts
+from linphase.model.registry import forget
+from linphase.store.columns import Column
+from tests.figures.made import artists, filled
+
+CONFIG = {
+    "name": "tiny",
+    "task": {"dimension": 8, "rank": 2},
+    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5], "replicates": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(CONFIG).predicted())
+
+
+@pytest.fixture(autouse=True)
+def _unfinished(monkeypatch):
+    monkeypatch.setattr("linphase.figures.layout.settle", lambda figure: None)
+    monkeypatch.setattr("linphase.figures.layout.label_lines", lambda *_: None)
+
+
+def test_a_panel_a_figure_and_a_panel_that_only_the_files_tell_of_are_found_by_name(results):
+    assert draw(results, "final-time").axes[0].get_title() == "final time"
+    assert artists(draw(results, "boundaries").axes[0], "active | lazy, measured")
+    told = Column("spent", "float64", "s", "seconds spent", None, "spent", "seconds", "", "log", "magma")
+    more = replace(results, runs=results.runs.assign(spent=1.0), columns=results.columns | {"spent": told})
+    assert draw(more, "spent").axes[0].get_title() == "seconds"
+
+
+@pytest.mark.parametrize("name", ["evidence", "collapse", "all"])
+def test_the_figures_that_are_more_than_a_panel_are_drawn_of_results(results, name):
+    assert len(draw(results, name).axes) > 2
+
+
+def test_a_run_over_time_is_chosen_by_its_place(results):
+    chosen = draw(results, "trajectories", at=(-1.9, 1.4))
+    assert chosen.get_suptitle().splitlines() == [
+        r"$\gamma_{\sigma^2}$ = " + "\N{MINUS SIGN}2" + r", $\gamma_w$ = 1.5, width 22", "balanced, replicate 0",
+    ]  # fmt: skip
+    with pytest.raises(LinphaseError, match="at: is for trajectories, found regime"):
+        draw(results, "regime", at=(-1.9, 1.4))
+
+
+def test_theory_and_other_results_stand_beside_each_other_replicate_by_replicate(results, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(drawing.diagrams, "against", lambda *given, **options: drawn.append((given, options)))
+    first = replace(results, runs=results.runs[results.runs["replicate"] == 0])
+    draw(first, "test-error", Cuts(bulk=0.3), against="theory")
+    draw(first, "status", against=results)
+    (_, predicted, _, name), options = drawn[0]
+    assert (name, options["names"], options["cuts"]) == ("test-error", ("measured", "predicted"), Cuts(bulk=0.3))
+    assert set(predicted["replicate"]) == {0}
+    assert sorted(predicted["min_test_error"]) == sorted(first.runs["min_test_error"])
+    assert drawn[1][0][1] is results.runs
+    assert drawn[1][1]["names"] == ("tiny", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("loss", "panel must be one of regime, status, .*, boundaries, evidence, collapse, trajectories or all, found"),
+        ("collapse", "panel collapse: cannot be set against theory, it is a figure of its own. Choose one of regime, "),
+        ("imbalance", "panel imbalance: cannot be set against theory, it belongs to the weights of the start. Choose"),
+    ],
+)
+def test_what_cannot_be_set_against_theory_is_told(results, name, message):
+    with pytest.raises(LinphaseError, match=message):
+        draw(results, name, against="theory")
+
+
+def test_a_figure_is_one_function(results):
+    @figure("mine")
+    def mine(results, cuts, *, style="paper"):
+        return results.path.name, cuts, style
+
+    try:
+        assert draw(results, "mine", style="talk") == ("tiny", Cuts(), "talk")
+    finally:
+        forget(__name__)
+    assert "mine" not in FIGURES
