@@ -14,6 +14,7 @@ class Registry(dict[str, T]):
     """
 
     every: ClassVar[list["Registry[object]"]] = []
+    revision: ClassVar[int] = 0  # of all declarations together: what follows from them is made once a revision
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -32,6 +33,7 @@ class Registry(dict[str, T]):
                 f"{self.what} {name!r}: a name of its own is required, found {place} and {earlier}. Rename one"
             )
         self[name], self.places[name] = thing, place
+        Registry.revision += 1
 
 
 def forget(module: str) -> None:
@@ -39,6 +41,7 @@ def forget(module: str) -> None:
     for registry in Registry.every:
         for name in [name for name, place in registry.places.items() if place.startswith(f"{module}.")]:
             del registry[name], registry.places[name]
+            Registry.revision += 1
 
 
 def modules() -> set[str]:

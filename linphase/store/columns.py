@@ -6,6 +6,7 @@ that a column repeats, so that an axis of the grid finds its column.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -15,6 +16,7 @@ from linphase.errors import LinphaseError
 from linphase.model.moment import LISTS, OBSERVABLES, Observable
 from linphase.model.network import Start
 from linphase.model.regime import CRITERIA, THRESHOLD
+from linphase.model.registry import Registry
 from linphase.runs.spec import FAMILIES, SECTIONS
 
 SCHEMA_VERSION = 1
@@ -55,6 +57,11 @@ def runs_columns() -> tuple[Column, ...]:
 
     Raises LinphaseError where two declarations claim one column.
     """
+    return _runs_columns(Registry.revision)
+
+
+@lru_cache(maxsize=8)
+def _runs_columns(revision: int) -> tuple[Column, ...]:
     columns = (
         Column("run_id", "string", "", "hash of everything that decides the run's numbers"),
         *(Column(name, *_START[name], f"grid.{name}") for name in Start.model_fields),
@@ -123,6 +130,11 @@ def runs_columns() -> tuple[Column, ...]:
 
 def trajectories_columns() -> tuple[Column, ...]:
     """The columns of the trajectories table, in their order."""
+    return _trajectories_columns(Registry.revision)
+
+
+@lru_cache(maxsize=8)
+def _trajectories_columns(revision: int) -> tuple[Column, ...]:
     columns = (
         Column("run_id", "string", "", "as in the runs table"),
         Column("recorded_modes", "int32", "", "r: modes kept over time; 2-d lists are (len(time), r), row-major"),

@@ -87,17 +87,21 @@ def merged(schemas: Iterable[pa.Schema], table: Table) -> pa.Schema:
 
     What the parts tell of the panels of their columns is kept.
     """
-    extra: dict[str, Column] = {}
-    panels: dict[str, dict[str, str]] = {}
-    for schema in schemas:
-        for column in undeclared(table, schema):
-            extra.setdefault(column.name, column)
-        for field in schema:
-            told = column_of(field)
-            if told is not None and told.panel:
-                panels.setdefault(told.name, {name: getattr(told, name) for name in _PANEL})
-    declared = (replace(column, **panels.get(column.name, {})) for column in table.columns)
-    return _schema((*declared, *(extra[name] for name in sorted(extra))))
+    return _merged(tuple(dict.fromkeys(schemas)), table.columns)
+
+
+@lru_cache(maxsize=64)
+def _merged(schemas: tuple[pa.Schema, ...], columns: tuple[Column, ...]) -> pa.Schema:
+    told = [column for schema in schemas for field in schema if (column := column_of(field)) is not None]
+    first = {column.name: column for column in reversed(told)}
+    panels = {column.name: column for column in reversed(told) if column.panel}
+    declared = [
+        replace(column, **{name: getattr(panels[column.name], name) for name in _PANEL})
+        if column.name in panels
+        else column
+        for column in columns
+    ]
+    return _schema((*declared, *(first[name] for name in sorted(first.keys() - {column.name for column in columns}))))
 
 
 def _type_name(kind: pa.DataType) -> str:
