@@ -6,7 +6,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from linphase.dynamics.kinds import from_config
 
 from linphase.config.config import SweepConfig, load_config
 from linphase.dynamics.base import Dynamics
@@ -61,7 +60,7 @@ def start(spec: RunSpec, task: Task) -> Weights:
 
 
 def wanted_train_error(spec: RunSpec, task: Task, weights: Weights) -> float:
-    """The train error at which a run has converged (theory.md section 4)."""
+    """The train error at which a run has converged (docs/theory.md, "Stop rules")."""
     return task.train_error_floor(min(*task.shape, weights.width)) + spec.stop.train_error * task.noise**2
 
 
@@ -82,7 +81,7 @@ def follow(spec: RunSpec, task: Task, weights: Weights, dynamics: Dynamics | Non
     Only the train error is measured: what it takes to know when to stop.
     """
     began = perf_counter()
-    dynamics = dynamics or from_config(spec.dynamics)
+    dynamics = dynamics or spec.dynamics
     bound = wanted_train_error(spec, task, weights)
     for state in dynamics.states(task, weights, spec.initialization):
         reached = mean_square(state.residual) <= bound

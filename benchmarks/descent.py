@@ -10,12 +10,12 @@ from linphase.dynamics.gradient_descent import GradientDescent, PaperRate
 from linphase.model.network import Initialization, gaussian_start
 from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
-from linphase.runs.stopping import StopConfig
+from linphase.runs.stopping import Converged
 from linphase.runs.training import train
 
 SHORT = 5  # steps of the shorter of two trainings
 _MOST = 2000  # steps
-_NEVER = StopConfig(train_error=1e-300)
+_NEVER = Converged(train_error=1e-300)
 _FEWEST = RecordConfig(snapshots=2)
 
 
@@ -43,7 +43,7 @@ def shorter_and_longer(
     weights = gaussian_start(start, task.shape).astype(dtype)
 
     def descend(length: int) -> None:
-        dynamics = GradientDescent(rate, update, max_steps=length)
+        dynamics = GradientDescent(learning_rate=rate, update=update, max_steps=length)
         run = train(task, weights, dynamics, stop=_NEVER, record=_FEWEST, initialization=start)
         assert run.updates == length, f"the training ended at step {run.updates} of {length}: {run.status}"
 

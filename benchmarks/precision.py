@@ -15,7 +15,7 @@ from linphase.model.task import Task
 from linphase.runs.spec import RunSpec
 from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
-from linphase.store.columns import RUNS
+from linphase.store.columns import runs_columns
 from linphase.store.provenance import versions
 from linphase.store.rows import summary_row
 
@@ -40,7 +40,11 @@ def timed_row(spec: RunSpec, task: Task) -> Row:
 def result_columns(spec: RunSpec) -> list[str]:
     """The numeric columns that the training decides, not the configuration, the clock or the machine."""
     given = {*spec.columns(), *versions(), "elapsed_s", "numerics_version"}
-    return [column.name for column in RUNS if column.type in ("float64", "int32", "int64") and column.name not in given]
+    return [
+        column.name
+        for column in runs_columns()
+        if column.type in ("float64", "int32", "int64") and column.name not in given
+    ]
 
 
 def numeric(table: pd.DataFrame, name: str) -> NDArray[np.float64]:

@@ -17,7 +17,6 @@ import click
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from linphase.dynamics.kinds import from_config
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
@@ -87,7 +86,7 @@ def curve(spec: RunSpec, draw: Draw | None = None) -> Curve:
     rule = PaperRule()
     noise = task.target - task.signal
     with threadpool_limits(1):
-        for state in from_config(spec.dynamics).states(task, weights, spec.initialization):
+        for state in spec.dynamics.states(task, weights, spec.initialization):
             if rule.status(mean_square(state.residual), mean_square(state.residual + noise)):
                 break
     return Curve(np.array(rule.train_errors), np.array(rule.test_errors))

@@ -61,7 +61,7 @@ def followed(spec: RunSpec, task: Task, weights: Weights) -> Bare:
 
 def descended(spec: RunSpec, task: Task, weights: Weights, flow: Bare) -> tuple[Bare, str]:
     """Gradient descent with the paper's step, run to the train error, or counted to the flow's time."""
-    descent = GradientDescent("paper", "alternating", max_steps=2 * REALLY_RUN)
+    descent = GradientDescent(learning_rate="paper", update="alternating", max_steps=2 * REALLY_RUN)
     expected = round(flow.time / descent.rate(task, spec.initialization))
     if expected < REALLY_RUN:
         run = follow(spec, task, weights, descent)
@@ -169,7 +169,7 @@ def against_scipy(method: str, d: int, cells: tuple[int, int], tables: Tables) -
         _ = task.target_svd
         start = spec.initialization
         exact, ours = (
-            train(task, weights, GradientFlow(tolerance), stop=spec.stop, initialization=start).minimum.test_error
+            train(task, weights, GradientFlow(tolerance=tolerance), stop=spec.stop, initialization=start).minimum.test_error
             for tolerance in (1e-6, GradientFlow().tolerance)
         )
         errors.append(abs(ours / exact - 1))

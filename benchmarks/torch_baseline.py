@@ -34,7 +34,7 @@ STEPS_RUN = ROOT / "results" / "paper_figure2" / "summary.csv"
 
 
 def published_loop(W1: Any, W2: Any, A_star: Any, Y: Any, eta: float) -> Iterator[tuple[float, str | None]]:
-    """The paper's training loop (theory.md section 2) on W1 (width, d) and W2 (d, width), which it moves in place.
+    """The paper's training loop (docs/theory.md, "The paper's protocol") on W1 (width, d) and W2 (d, width), which it moves in place.
 
     Each step measures both errors, moves W1, then W2 with the new W1 and the old residual, and asks the stop rule.
     Yields the train error and what the rule says, which the caller need not obey.
@@ -57,7 +57,7 @@ def started(torch: Any, task: Task, start: Initialization) -> tuple[Any, Any, It
         for shape in ((start.width, task.shape[1]), (task.shape[0], start.width))
     )
     A_star, Y = (torch.tensor(matrix, dtype=torch.float32) for matrix in (task.signal, task.target))
-    return W1, W2, published_loop(W1, W2, A_star, Y, GradientDescent("paper").rate(task, start))
+    return W1, W2, published_loop(W1, W2, A_star, Y, GradientDescent(learning_rate="paper").rate(task, start))
 
 
 def published_euler_step(torch: Any, A: Any, Y: Any, c: float, eta: float) -> Any:
@@ -88,7 +88,7 @@ def disagreement(torch: Any, task: Task, start: Initialization, steps: int = 30)
     W1, W2, loop = started(torch, task, start)
     weights = reduce_width(Weights(W1.double().numpy(), W2.double().numpy()))
     theirs = [train_error for train_error, _ in islice(loop, steps + 1)]
-    states = GradientDescent("paper", "alternating", max_steps=steps).states(task, weights, start)
+    states = GradientDescent(learning_rate="paper", update="alternating", max_steps=steps).states(task, weights, start)
     ours = [mean_square(state.residual) for state in states]
     return float(np.max(np.abs(np.array(theirs) / np.array(ours) - 1)))
 
@@ -123,7 +123,7 @@ def at_width(torch: Any, task: Task, start: Initialization, settings: Settings) 
 def euler_steps(torch: Any, task: Task, start: Initialization, settings: Settings) -> Floats:
     """Seconds a step of the Euler iteration, (repeats, 2): PyTorch float32 and linphase (always float64)."""
     steps, repeats = (3, 2) if settings.quick else (40, 7)
-    eta, c = GradientDescent("paper").rate(task, start), start.threshold
+    eta, c = GradientDescent(learning_rate="paper").rate(task, start), start.threshold
     Y = torch.tensor(task.target, dtype=torch.float32)
 
     def theirs() -> None:

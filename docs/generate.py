@@ -5,21 +5,22 @@
 A test holds the files equal to the code.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from linphase.store.columns import Column, FAILURES, RUNS, TRAJECTORIES
-from linphase.config.config import FACET_KEYS, REPLICATES, START_KEYS
-from linphase.runs.spec import SECTIONS
-from linphase.config.keys import Key, show
-from linphase.pages.markup import Table, markdown
+from pydantic.fields import FieldInfo
+
+from linphase.config.keys import REPLICATES, axis_keys, declared, fields_of, show
 from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, used_with
+from linphase.model.network import Start
 from linphase.model.section import Section
+from linphase.pages.markup import Table, markdown
+from linphase.runs.spec import SECTIONS
+from linphase.store.columns import Column, failures_columns, runs_columns, trajectories_columns
 
 ROOT = Path(__file__).parents[1]
-GENERATED = "<!-- made by python docs/generate.py: change linphase/spec.py or linphase/columns.py instead -->\n\n"
+GENERATED = "<!-- made by python docs/generate.py: change the declarations instead -->\n\n"
 
 
 _CONFIGURATION = f"""\
@@ -65,7 +66,7 @@ _COLUMNS = """\
 
 Every stored number, as `linphase columns` prints it. Results are plain Parquet:
 `pandas.read_parquet("results/NAME/runs")` reads them without linphase, and `linphase export` writes them as CSV. The
-observables are defined in [theory.md, section 9](theory.md#9-observables). Time is step times learning rate.
+observables are defined in [theory.md](theory.md#observables). Time is step times learning rate.
 
 ## `runs`: one row a finished run
 
@@ -84,16 +85,16 @@ What was asked for, in the same columns as in `runs`, and"""
 
 def configuration() -> str:
     """The configuration reference."""
-    starts = [(name, *_meaning(key)) for name, key in START_KEYS.items()]
+    starts = [(name, *_meaning(key)) for name, key in Start.model_fields.items()]
     parts = [
         _CONFIGURATION,
         table(("key", "what it means", "must be"), [*starts, ("replicates", *_meaning(REPLICATES))]),
-        _FACETS.format(facets=fill(", ".join(f"`{key}`" for key in FACET_KEYS), 118)),
+        _FACETS.format(facets=fill(", ".join(f"`{key}`" for key in axis_keys(declared()) if "." in key), 118)),
     ]
     for section, model in SECTIONS.items():
         parts += [f"## `[{section}]`", _purpose(model)]
         rows = []
-        for name, field in model.model_fields.items():
+        for name, field in fields_of(section, declared()).items():
             use = used_with(f"{section}.{name}")
             meaning = f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}"
             default = "not set" if field.default is None else show(field.default)
@@ -109,26 +110,25 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _purpose(model: type[Section]) -> str:
-    """The first line of a section's docstring, without what it refers a developer to."""
-    return fill(re.sub(r" \((theory\.md )?section \d+\)", "", (model.__doc__ or "").splitlines()[0]), 118)
+    """The first line of a section's docstring."""
+    return fill((model.__doc__ or "").splitlines()[0], 118)
 
 
-def _meaning(key: Key) -> tuple[str, str]:
-    schema = key.adapter.json_schema()
-    return f"{sentence(schema['title'])}.", schema["description"]
+def _meaning(field: FieldInfo) -> tuple[str, str]:
+    return f"{sentence(field.title or '')}.", field.description or ""
 
 
 def columns() -> str:
     """The columns reference."""
-    known = {column.name for column in RUNS}
+    known = {column.name for column in runs_columns()}
     names = ("column", "type", "unit", "meaning")
     parts = [
         _COLUMNS,
-        table((*names, "key"), [(*_column(column), column.key or "") for column in RUNS]),
+        table((*names, "key"), [(*_column(column), column.key or "") for column in runs_columns()]),
         _TRAJECTORIES,
-        table(names, [_column(column) for column in TRAJECTORIES]),
+        table(names, [_column(column) for column in trajectories_columns()]),
         _FAILURES,
-        table(names, [_column(column) for column in FAILURES if column.name not in known]),
+        table(names, [_column(column) for column in failures_columns() if column.name not in known]),
     ]
     return GENERATED + "\n\n".join(parts) + "\n"
 

@@ -4,6 +4,8 @@
 >>> run = linphase.train(task, weights)               # one network, from any start
 >>> results = linphase.sweep(linphase.load_config("configs/quickstart.toml"))
 >>> results.runs                                      # a pandas DataFrame, one row a run
+
+`observable`, `Dynamics` and `panel` declare what is your own: docs/extending.md.
 """
 
 from importlib import import_module
@@ -13,10 +15,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig, load_config, parse_config
+    from linphase.diagram.panels import panel
+    from linphase.dynamics.base import Dynamics, State
     from linphase.dynamics.gradient_descent import GradientDescent
     from linphase.dynamics.gradient_flow import GradientFlow
     from linphase.errors import LinphaseError
+    from linphase.model.moment import Moment, observable
     from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
+    from linphase.model.regime import Cuts
     from linphase.model.task import Task, draw_task
     from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
@@ -25,12 +31,16 @@ if TYPE_CHECKING:
     from linphase.sweeps.sweeping import iter_sweep, sweep
 
 __all__ = [
+    "Cuts",
+    "Dynamics",
     "GradientDescent",
     "GradientFlow",
     "Initialization",
     "LinphaseError",
+    "Moment",
     "Results",
     "RunSpec",
+    "State",
     "SweepConfig",
     "Task",
     "TrainedRun",
@@ -41,6 +51,8 @@ __all__ = [
     "iter_sweep",
     "load",
     "load_config",
+    "observable",
+    "panel",
     "parse_config",
     "reduce_width",
     "sweep",
@@ -50,10 +62,14 @@ __all__ = [
 
 _HOMES = {
     "config.config": ("SweepConfig", "load_config", "parse_config"),
+    "diagram.panels": ("panel",),
+    "dynamics.base": ("Dynamics", "State"),
     "dynamics.gradient_descent": ("GradientDescent",),
     "dynamics.gradient_flow": ("GradientFlow",),
     "errors": ("LinphaseError",),
     "model.network": ("Initialization", "Weights", "gaussian_start", "reduce_width"),
+    "model.observables": ("Moment", "observable"),  # with linphase's own observables declared
+    "model.regime": ("Cuts",),
     "model.task": ("Task", "draw_task"),
     "runs.records": ("TrainedRun",),
     "runs.spec": ("RunSpec",),

@@ -1,10 +1,46 @@
-"""Changes to the file system that last, and what its errors mean for the results."""
+"""Files written whole or not at all, changes to the file system that last, and drafts that go."""
 
 import errno
 import os
-from collections.abc import Collection
-from contextlib import suppress
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from linphase.errors import LinphaseError
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: the block writes the draft it is given, which then takes the file's name.
+
+    The draft lies beside the file. Where the block or the renaming fails, the draft goes and the file stays as it was.
+    Nothing is synced: what has to survive a power failure is written by `linphase.store`.
+
+    Raises
+    ------
+    LinphaseError
+        If the file system refuses.
+
+    Examples
+    --------
+    >>> with whole(Path("runs.csv")) as draft:
+    ...     runs.to_csv(draft)
+    """
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield draft
+        draft.replace(file)
+    except OSError as error:
+        raise LinphaseError(f"{file}: cannot be written: {error.strerror or error}. Choose another place") from error
+    finally:
+        remove([draft])
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a text, in UTF-8, or bytes as a whole file; see `whole`."""
+    with whole(file) as draft:
+        draft.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def sync(directory: Path) -> None:

@@ -1,11 +1,28 @@
 """One BLAS thread for every test, as in every sweep: the same bits, and no time lost in threads on small matrices."""
 
 import os
+import tomllib
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The results of `tests.processes.TINY`, for tests that only read them; to write, copy them."""
+    from linphase.config.config import parse_config
+    from tests.processes import TINY, train_here
+
+    path = tmp_path_factory.mktemp("tiny") / "tiny"
+    train_here(parse_config(tomllib.loads(TINY)), path)
+    return path
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,16 +1,29 @@
-"""Sweeps as processes of their own, for tests that kill them."""
+"""Sweeps as processes of their own, for tests that kill them; in this process where workers are not the subject."""
 
 import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pandas as pd
 
-from linphase.store.results import load
+from linphase.config.config import SweepConfig
+from linphase.store.results import Results, load
+from linphase.store.writing import create
+from linphase.sweeps.batch import assign, run_batch
 
 ROOT = Path(__file__).parents[1]
+TINY = """
+name = "tiny"
+[task]
+dimension = 8
+rank = 2
+[grid]
+gamma_sigma2 = [-2.0, -1.0, 0.0]
+gamma_w = [0.0, 1.5, 2.5]
+"""
 SLOWER = """
 name = "slower"
 [task]
@@ -22,6 +35,13 @@ gamma_w = { start = 0.0, stop = 2.8, num = 12 }
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 # Wall time differs from run to run; everything else is the run's own.
 NOT_SCIENTIFIC = ["elapsed_s"]
+
+
+def train_here(config: SweepConfig, path: Path) -> Results:
+    """All runs of a sweep, trained in this process as one batch: no worker has to be started."""
+    create(path, config)
+    run_batch(path, assign(config.expand(), sweep=uuid.uuid4().hex))
+    return load(path)
 
 
 def start_sweep(path: Path, *options: str, text: str = SLOWER) -> subprocess.Popen:

@@ -16,6 +16,7 @@ import pytest
 from linphase.config.config import parse_config
 from linphase.diagram.panels import known_panels
 from linphase.figures.drawing import FIGURES
+from tests.test_design import ROOMS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)
@@ -83,7 +84,16 @@ def test_the_readmes_commands_run_as_written(code, checkout):
     run(code, checkout)
 
 
-def test_the_readmes_python_runs_as_written(checkout):
+def test_the_readmes_python_runs_as_written(checkout, monkeypatch, capsys):
+    # In this process, for speed; every warning is an error here too.
+    (code,) = (b.code for b in blocks() if b.language == "python")
+    monkeypatch.chdir(checkout)
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    assert "(64, 64)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_readmes_python_runs_as_a_file_of_its_own(checkout):
     (code,) = (b.code for b in blocks() if b.language == "python")
     (checkout / "example.py").write_text(code)
     assert "(64, 64)" in run(f"{sys.executable} -W error example.py", checkout)
@@ -103,7 +113,7 @@ def test_the_readme_lists_every_panel():
 def test_every_block_of_the_docs_is_run_or_says_why_not(document):
     for block in blocks(document):
         assert block.note is None or block.note.startswith(("not run: ", "run "))
-        assert block.note or block.language in ("sh", "python", "toml", "math")
+        assert block.note or block.language in ("sh", "python", "toml", "math", "text")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -146,39 +156,35 @@ def test_every_link_of_the_docs_leads_somewhere(document):
             assert anchor in [re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles], target
 
 
-def extended(path: Path) -> Path:
-    """A copy of linphase with all that docs/extending.md adds to it."""
-    shutil.copytree(ROOT / "linphase", path / "linphase", ignore=shutil.ignore_patterns("__pycache__"))
-    for block in blocks("docs/extending.md"):
-        if block.language == "python" and block.note:
-            (path / "linphase" / "dynamics" / "momentum.py").write_text(block.code)
-        elif block.language == "diff":
-            subprocess.run(["git", "apply", "-C1", "-"], cwd=path, input=block.code, text=True, check=True)
-    return path
-
-
-def test_the_changes_of_extending_md_fit_the_code(tmp_path):
-    extended(tmp_path)
-    assert "heavy_ball" in (tmp_path / "linphase" / "spec.py").read_text()
-    assert "effective_rank" in (tmp_path / "linphase" / "figures" / "panels.py").read_text()
+def test_the_plugin_of_extending_md_is_the_one_that_is_tested():
+    (code,) = (b.code for b in blocks("docs/extending.md") if b.language == "python" and b.note)
+    assert code == (ROOT / "tests/data/outside.py").read_text()
 
 
 @pytest.mark.slow
 def test_the_examples_of_extending_md_are_swept_and_drawn(tmp_path):
-    package = extended(tmp_path)
-    (code,) = (b.code for b in blocks("docs/extending.md") if b.language == "toml" and "heavy_ball" in b.code)
-    (tmp_path / "sweep.toml").write_text(code)
-    swept = run("linphase sweep --config sweep.toml --jobs 2", tmp_path, package)
-    assert "18 runs by regime and status" in swept
-    run("linphase plot results/heavy_ball --panel effective-rank -o rank.png", tmp_path, package)
-    run("linphase plot results/heavy_ball --panel effective-rank --against theory -o against.png", tmp_path, package)
-    run("linphase export results/heavy_ball -o runs.csv", tmp_path, package)
+    shutil.copy(ROOT / "tests/data/outside.py", tmp_path / "my_declarations.py")
+    config, commands = (
+        next(b.code for b in blocks("docs/extending.md") if b.language == language and b.note)
+        for language in ("toml", "sh")
+    )
+    (tmp_path / "heavy_ball.toml").write_text(config)
+    assert "18 runs by regime and status" in run(commands, tmp_path)
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert set(runs["momentum"]) == {0.0, 0.9}
     assert set(runs["status"]) == {"converged"}
     assert runs["effective_rank"].between(1, 16).all()
     steps = runs.groupby("momentum")["final_step"].median()
     assert steps[0.9] < steps[0.0] / 3  # the heavy ball is ten times as fast where it does not oscillate
+
+
+def test_the_modules_that_architecture_md_names_are_there():
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = set(re.findall(r"`(linphase/[\w/]+(?:\.py|/))`", text)) - {"linphase/"}
+    assert len(named) > 20
+    assert not [name for name in named if not (ROOT / name).exists()]
+    drawn = re.findall(r"^ +([a-z]+(?:, [a-z]+)*) {3,}\S", text, re.MULTILINE)
+    assert [room for line in drawn for room in line.split(", ")] == list(ROOMS)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

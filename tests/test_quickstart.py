@@ -7,7 +7,7 @@ import pytest
 
 from linphase.config.config import load_config
 from linphase.diagram.outcomes import outcomes
-from linphase.model.regime import MEASURES, Cuts
+from linphase.model.regime import CRITERIA, Cuts
 from linphase.sweeps.sweeping import sweep
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -47,10 +47,10 @@ def test_the_quickstart_converges_everywhere_over_the_whole_window(quickstart):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", MEASURES)
+@pytest.mark.parametrize("by", CRITERIA)
 def test_the_regimes_lie_between_the_predicted_lines(quickstart, by):
     config, results = quickstart
-    # The threshold is derived for wide networks: below width d the measures part (theory.md section 7).
+    # The threshold is derived for wide networks: below width d the measures part (docs/theory.md, "Observables").
     runs = results.runs[results.runs["width"] > config.task.dimension]
     measured = outcomes(runs, cuts=Cuts(criterion=by)).to_numpy()
     expected, distance = predicted(runs, config)

@@ -8,6 +8,7 @@ import click
 
 from linphase.cli.options import cuts_options, results_argument
 from linphase.errors import ConfigError
+from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
@@ -39,46 +40,46 @@ def report(results: Path, output: Path | None, panels: Sequence[str], cuts: Cuts
     loaded = load(results)
     blocks = contents(loaded, panels=panels or None, cuts=cuts)
     for file in files:
-        try:
-            _write(blocks, file)
-        except OSError as error:
-            raise ConfigError(
-                f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place"
-            ) from error
+        _write(blocks, file)
         click.echo(f"Report: {file}")
 
 
 def _files(output: Path) -> list[Path]:
     """The files to write: two in a directory, or the one that is named."""
     if output.suffix in _SUFFIXES and not output.is_dir():
-        if not output.parent.is_dir():
-            raise ConfigError(f"-o: an existing directory is required, found {str(output.parent)!r}. Make it first")
+        _check_directory(output)
         return [output]
     if output.is_file() or (output.suffix and not output.is_dir()):
         raise ConfigError(f"-o: a directory or a file name ending in .md or .html is required, found {str(output)!r}")
     return [output / f"report{suffix}" for suffix in _SUFFIXES]
 
 
+def _check_directory(file: Path) -> None:
+    if not file.parent.is_dir():
+        raise ConfigError(f"-o: an existing directory is required, found {str(file.parent)!r}. Make it first")
+
+
 def _write(blocks: "Sequence[Block]", file: Path) -> None:
-    """Write a report whole or not at all; the pictures of Markdown first."""
+    """Write a report; the pictures of Markdown first."""
     from linphase.pages.markup import Picture, html, markdown
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    _make(file.parent)
     if file.suffix == ".html":
-        text = html(blocks)
-    else:
-        pictures = file.with_name(f"{file.stem}_files")
-        pictures.mkdir(exist_ok=True)
-        for block in blocks:
-            if isinstance(block, Picture):
-                (pictures / f"{block.name}.png").write_bytes(block.png)
-        text = markdown(blocks, pictures.name)
-    draft = file.with_name(f".{file.name}.part")
+        write_whole(file, html(blocks))
+        return
+    pictures = file.with_name(f"{file.stem}_files")
+    _make(pictures)
+    for block in blocks:
+        if isinstance(block, Picture):
+            write_whole(pictures / f"{block.name}.png", block.png)
+    write_whole(file, markdown(blocks, pictures.name))
+
+
+def _make(directory: Path) -> None:
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{directory}: cannot be made: {error.strerror or error}. Choose another place") from error
 
 
 LIMIT = 25_000_000  # bytes; larger files are slow to open and refused by mail
@@ -104,21 +105,11 @@ def explore(results: Path, output: Path | None, cuts: Cuts) -> None:
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
-    loaded = load(results)
     file = output or results / "explorer.html"
+    _check_directory(file)  # before the work, not after
+    loaded = load(results)
     page = build(loaded, cuts).encode()
-    _write_page(page, file)
+    write_whole(file, page)
     click.echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")
     if len(page) > LIMIT:
         click.echo(f"warning: {len(loaded.runs)} runs make it larger than {LIMIT / 1e6:.0f} MB", err=True)
-
-
-def _write_page(page: bytes, file: Path) -> None:
-    """Whole or not at all."""
-    draft = file.with_name(f".{file.name}.part")
-    try:
-        draft.write_bytes(page)
-        draft.replace(file)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place") from error

@@ -8,6 +8,7 @@ import click
 
 from linphase import __version__
 from linphase.errors import ConfigError
+from linphase.files import whole
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
@@ -94,10 +95,5 @@ def check_csv(file: Path) -> None:
 def write_csv(table: "pd.DataFrame", file: Path) -> None:
     """Write a table whole or not at all."""
     check_csv(file)
-    draft = file.with_name(f".{file.name}.part")
-    try:
+    with whole(file) as draft:
         table.to_csv(draft, index=False)
-        draft.replace(file)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(f"-o: cannot write {str(file)!r}: {error.strerror or error}. Choose another place") from error

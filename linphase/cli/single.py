@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from linphase.runs.spec import RunSpec
 
 SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
+_NAMES = {"gd": "gradient descent", "flow": "gradient flow"}  # others go by their kind
 EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact solution
 
 
@@ -64,15 +65,16 @@ def run(
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
         click.echo(line)
-    theory = theory and spec.dynamics.kind != "self_consistent"
+    descent = spec.dynamics.fixed_step
+    theory = theory and spec.dynamics.moves_weights
     predicted, which = _self_consistent(spec, trained) if theory else (None, "")
     figure = run_figure(
         trained.trajectory,
         threshold=trained.initialization.threshold,
         rank=spec.task.rank,
-        time_label="step" if spec.dynamics.kind == "gd" else "time",
+        time_label="step" if descent else "time",
         theory=predicted,
-        names=("gradient descent" if spec.dynamics.kind == "gd" else "gradient flow", f"self-consistent ({which})"),
+        names=(_NAMES.get(spec.dynamics.kind, spec.dynamics.kind), f"self-consistent ({which})"),
         style=style,
     )
     save(
@@ -86,7 +88,7 @@ def run(
 def _self_consistent(spec: "RunSpec", trained: "TrainedRun") -> "tuple[OverTime, str]":
     """Equation (1) from the run's own start and how it is solved: for gd, as in the paper, by Euler's method."""
     short = trained.updates <= EULER_STEPS
-    if spec.dynamics.kind == "gd" and short and spec.record.compare != "self_consistent":
+    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent":
         return _euler(spec, trained), "Euler"
     return _exact(spec), "exact"
 
@@ -129,10 +131,13 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
     from dataclasses import replace
 
     from linphase.config.config import parse_config
+    from linphase.config.keys import declared, users_of
 
-    for option in ("learning_rate", "steps"):
-        if options[option] is not None and options["kind"] != "gd":
-            raise ConfigError(f"--{option.replace('_', '-')}: is for --kind gd, found --kind {options['kind']}")
+    for option, key in (("learning_rate", "dynamics.learning_rate"), ("steps", "dynamics.max_steps")):
+        users = users_of(key, declared())
+        if options[option] is not None and options["kind"] not in users:
+            given = f"found --kind {options['kind']}"
+            raise ConfigError(f"--{option.replace('_', '-')}: is for --kind {' or '.join(users)}, {given}")
     if not any(override.startswith("grid.") for override in overrides):
         _check_one_of(options, "--gamma-sigma2", "--init-variance", "--gamma-sigma2 -1.5")
         _check_one_of(options, "--gamma-w", "--width", "--gamma-w 1.8")

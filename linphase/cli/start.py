@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from linphase import __version__
 from linphase.errors import ConfigError
 
 
@@ -66,6 +67,7 @@ def cite() -> None:
     Example:
       linphase cite > linphase.bib
     """
-    from linphase.cli.citation import bibtex
+    from importlib.resources import files
 
-    click.echo(bibtex(), nl=False)
+    references = files("linphase.cli").joinpath("linphase.bib").read_text(encoding="utf-8")
+    click.echo(references.replace("{VERSION}", f"{{{__version__}}}"), nl=False)

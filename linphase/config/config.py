@@ -50,6 +50,7 @@ from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
 from linphase.runs.stopping import Stop
 
 MAX_RUNS = 10**7
+_Scalar = bool | int | float | str | dict[str, Any] | None  # what a key can hold in JSON; a list is an axis
 _Values = dict[str, tuple[Any, ...] | None]  # what each key is in the sweep; None where it is not as required
 
 
@@ -287,7 +288,9 @@ def _as_data(told: Mapping[str, Any]) -> Members:
 
 def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
     """A class that knows a kind's keys and id, and nothing else."""
-    keys: dict[str, Any] = {key: (Any, Field(default=None, title=key, description="a value")) for key in kind["keys"]}
+    keys: dict[str, Any] = {
+        key: (_Scalar, Field(default=None, title=key, description="a value")) for key in kind["keys"]
+    }
     member: Any = create_model(name, __base__=FAMILIES[section], **keys)
     setattr(member, FAMILIES[section].selector, name)
     member.version, member.predicts = kind["version"], kind["predicts"]
@@ -302,8 +305,10 @@ def _parse(mapping: Mapping[str, Any], problems: Problems, plugins: Sequence[Plu
         name = Key.of(NAME, str).check(mapping["name"], ("name",), problems)
     else:
         problems.add(("name",), 'is required, found none. Example: name = "quickstart"')
-    axes, replicates = _read_grid(mapping.get("grid", {}), problems, members)
+    of_grid = Problems(problems.source, problems.overridden)  # told behind those of the sections, as in the file
+    axes, replicates = _read_grid(mapping.get("grid", {}), of_grid, members)
     values = _section_values(mapping, axes, problems, members)
+    problems.lines += of_grid.lines
     facets = axis_keys(members).keys() - Start.model_fields.keys()
     for key in axes:
         path = tuple(key.split("."))

@@ -92,7 +92,7 @@ def cell_edges(positions: Array, *, logarithmic: bool = False) -> Array:
 def axis_column(key: str) -> str:
     """The column of an axis; its last part where a plugin that is not here has declared it."""
     dotted = key if "." in key else f"grid.{key}"
-    columns = {known: column for column, known in for_keys().items()}
+    columns = {known: column for column, (known, _) in for_keys().items()}
     return columns.get(dotted, dotted.rpartition(".")[2])
 
 

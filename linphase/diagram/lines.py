@@ -10,6 +10,7 @@ import pandas as pd
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.looks import Array
+from linphase.store.rows import is_null
 from linphase.theory.boundaries import Boundary, boundaries
 
 _POINTS = 400  # of a line
@@ -51,7 +52,7 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     d = int(dimension)
     bottom, top = _exponents(window.y, d)[[0, -1]]
     left, right = _exponents(window.x, d)[[0, -1]]
-    signal_norm = None if pd.isna(norm) else float(norm)
+    signal_norm = None if is_null(norm) else float(norm)
     found = boundaries(d, int(rank), float(noise), signal_norm, np.linspace(bottom, top, _POINTS))
     finite = {line.name: line for line in found if line.kind == "finite d"}
 

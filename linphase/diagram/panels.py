@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import floor, log
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -202,7 +202,7 @@ def known_panels(columns: Mapping[str, Column] | None = None) -> dict[str, Panel
         found[one.name] = one
     for told in (columns or {}).values():
         if told.panel and told.panel not in found:
-            scale: Any = told.scale or "log"
+            scale: Any = told.scale if told.scale in get_args(ScaleName) else "log"
             found[told.panel] = Panel(
                 told.panel, told.title, told.name, scale, told.colors or Panel.colors, told.unit, told.formula
             )

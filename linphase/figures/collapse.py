@@ -22,7 +22,7 @@ from linphase.errors import LinphaseError
 from linphase.figures.style import COLUMN_WIDTH, StyleName, inches, set_ticks, stroke, styled
 
 _TOLERANCE = 0.05
-_WIDE = 1.9  # exponent of d: from there on every mode is on the curve (theory.md section 6)
+_WIDE = 1.9  # exponent of d: from there on every mode is on the curve (docs/theory.md, "Observables")
 _ROWS = 6  # of widths in the table, at most
 _COLORS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.93, 256)))  # its end is too light on white
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -34,7 +35,8 @@ def scale_of(numbers: Array, panel: Panel) -> Scale | None:
     if span is None:
         return None
     norm = LogNorm if span.logarithmic else Normalize
-    return Scale(norm(span.low, span.high), panel.colors, span.extend)
+    colors = panel.colors if panel.colors in colormaps else Panel.colors  # a file may name others
+    return Scale(norm(span.low, span.high), colors, span.extend)
 
 
 def draw_colorbar(

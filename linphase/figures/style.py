@@ -7,7 +7,6 @@ drawn the style in use stands in matplotlib's settings, from where `inches`, `po
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 
 from linphase.errors import LinphaseError
+from linphase.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,12 +156,6 @@ def save(
         "pdf": {"Subject": line, "CreationDate": None},
         "svg": {"Description": line, "Date": None},
     }
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with context(["default", {"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}]):
-            figure.savefig(part, format=format, dpi=dpi, metadata=formats[format])
-        os.replace(part, path)
-    except OSError as error:
-        raise LinphaseError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    fonts: Any = {"svg.fonttype": "none", "svg.hashsalt": "linphase", "pdf.fonttype": 42}
+    with context(["default", fonts]), whole(path) as draft:
+        figure.savefig(draft, format=format, dpi=dpi, metadata=formats[format])

@@ -39,19 +39,12 @@ class Kernel:
         return Kernel(self.C1 / scale, self.C2 / scale)
 
 
-def kernel_product(first: Kernel, second: Kernel) -> float:
-    """<Theta, Theta'> = d_out <C1, C1'> + d_in <C2, C2'> + tr C1 tr C2' + tr C2 tr C1', the Frobenius product."""
-    d_in, d_out = first.C1.shape[0], first.C2.shape[0]
-    traces = np.trace(first.C1) * np.trace(second.C2) + np.trace(first.C2) * np.trace(second.C1)
-    return float(d_out * np.vdot(first.C1, second.C1) + d_in * np.vdot(first.C2, second.C2) + traces)
-
-
 def kernel_norm(kernel: Kernel) -> float:
     """||Theta||_F, as a sum of squares.
 
     ||Theta||^2 = d_out ||C1 - mean||^2 + d_in ||C2 - mean||^2 + (d_out tr C1 + d_in tr C2)^2/(d_in d_out), where mean
-    is tr C/d times the identity. For a difference of kernels, whose traces may have opposite signs, `kernel_product`
-    with itself would cancel.
+    is tr C/d times the identity. For a difference of kernels, whose traces may have opposite signs, the
+    Frobenius product with itself would cancel.
     """
     C1, C2 = kernel.C1, kernel.C2
     d_in, d_out = C1.shape[0], C2.shape[0]

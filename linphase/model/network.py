@@ -1,8 +1,9 @@
 """The two-layer linear network A = W2 W1: Gaussian starts of any width at the cost of width 2 d.
 
-Exact width reduction (docs/theory.md, same title): every update of W1 and W2^T lies in the column span of the start
+The reduction of the width is exact: every update of W1 and W2^T lies in the column span of the start
 X0 = [W1 | W2^T], (width, d_in + d_out). With the thin QR X0 = Q R, the network of width m = d_in + d_out whose
-[W1 | W2^T] is R has the same A = W2 W1, C1 = W1^T W1 and C2 = W2 W2^T, at the start and for ever.
+[W1 | W2^T] is R has the same A = W2 W1, C1 = W1^T W1 and C2 = W2 W2^T, at the start and for ever (docs/theory.md,
+"Exact width reduction").
 """
 
 import math
@@ -114,7 +115,7 @@ def is_normal(value: float) -> bool:
 Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Weights:
     """W1 (width, d_in) and W2 (d_out, width)."""
 
@@ -127,6 +128,9 @@ class Weights:
                 "weights: W1 must be (width, d_in) and W2 (d_out, width) with the same width, "
                 f"found W1 {self.W1.shape} and W2 {self.W2.shape}"
             )
+
+    def __repr__(self) -> str:
+        return f"Weights(W1 {self.W1.shape}, W2 {self.W2.shape}, {self.W1.dtype})"
 
     @property
     def width(self) -> int:

@@ -276,7 +276,7 @@ def escape_times(time: Array, singular_values: Array, target: Array, c: float) -
 
     time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
     log((p + c^2/P)/(P - p)), p = s + sqrt(s^2 + c^2) and P its value at S, is taken as linear in time: of a mode of
-    equation (1) it is (theory.md section 5), lazy or active.
+    equation (1) it is, lazy or active (docs/theory.md, "One mode").
     """
     s = np.asarray(singular_values, np.float64)
     S = np.asarray(target, np.float64)[: s.shape[1]]

@@ -1,4 +1,4 @@
-"""The MSE task: fit Y = A* + E, a low-rank signal under noise (theory.md section 1)."""
+"""The MSE task: fit Y = A* + E, a low-rank signal under noise (docs/theory.md, "Setting")."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,7 +53,7 @@ class TaskConfig(Section):
 Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """A signal A* (d_out, d_in) of rank k and the target Y = A* + E to be fitted.
 
@@ -77,6 +77,10 @@ class Task:
             raise LinphaseError(
                 f"task: rank must be from 1 to the smaller dimension, {min(self.signal.shape)}, found {self.rank}"
             )
+
+    def __repr__(self) -> str:
+        d_out, d_in = self.shape
+        return f"Task({d_out} x {d_in}, rank {self.rank}, noise {self.noise:.4g})"
 
     @cached_property
     def noise(self) -> float:

@@ -6,34 +6,43 @@ import html
 import json
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
 from linphase.pages.explorer_tables import tables
 from linphase.pages.explorer_trajectories import thin
-
-if TYPE_CHECKING:
-    from linphase.store.results import Results
+from linphase.store.results import Results
 
 
 def build(results: Results, cuts: Cuts = Cuts()) -> str:
     """The explorer of some results, one HTML document that asks for nothing else.
 
-    cuts: what it shows at first. Raises LinphaseError where plotly is not installed or the grid has fewer
-    than two axes.
+    Parameters
+    ----------
+    results
+        What is explored.
+    cuts
+        What the page shows at first.
+
+    Raises
+    ------
+    LinphaseError
+        If plotly is not installed or the grid has fewer than two axes.
     """
     plotly = _plotly()
     shown = tables(results, thin(results)) | {
         "criterion": cuts.criterion,
         "signal_cut": cuts.signal,
         "bulk_cut": cuts.bulk,
+        "usual_cuts": [Cuts().signal, Cuts().bulk],
     }
     parts = {
         "title": html.escape(shown["name"]),
         "style": _file("page.css"),
         "plotly": plotly,
         "data": as_json(shown),
+        "rules": _file("rules.js"),
         "script": _file("page.js"),
     }
     # One pass: what is put in is not searched for more places.

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm, to_hex
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
@@ -18,17 +22,13 @@ from linphase.diagram.cells import Cells, cells_of
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.outcomes import OUTCOMES
-from linphase.diagram.panels import Panel, find_panel, known_panels
+from linphase.diagram.panels import UNFINISHED, Panel, find_panel, known_panels
 from linphase.errors import LinphaseError
 from linphase.figures.scales import scale_of
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
+from linphase.pages.explorer_trajectories import Thinned
 from linphase.store.columns import trajectories_columns
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from linphase.pages.explorer_trajectories import Thinned
-    from linphase.store.results import Results
+from linphase.store.results import Results
 
 _AXIS_LABELS = {  # plotly's markup
     "gamma_sigma2": "<i>γ</i><sub><i>σ</i>²</sub> = log<sub><i>d</i></sub> <i>σ</i>²",
@@ -36,7 +36,11 @@ _AXIS_LABELS = {  # plotly's markup
     "init_variance": "initial variance <i>σ</i>²",
 }
 _STOPS = 17  # of a colour map
-_EXACT = ("rank", "noise", "width", "replicate", "dimension")  # regimes hang on them, like the order parameters
+_SHARES = ("signal_active", "bulk_active")  # the order parameters
+# Regimes hang on these, so that no digit of them may be lost.
+_EXACT = {"rank", "noise", "width", "replicate", "dimension"} | {
+    criterion.column(share) for criterion in CRITERIA.values() for share in _SHARES
+}
 
 
 def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
@@ -55,7 +59,12 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         ],
         "regimes": REGIMES,
         "outcomes": OUTCOMES,
-        "criteria": list(CRITERIA),
+        "unfinished": UNFINISHED,
+        "criteria": [
+            {"name": name, "definition": markup(criterion.definition)}
+            | {share.partition("_")[0]: criterion.column(share) for share in _SHARES}
+            for name, criterion in CRITERIA.items()
+        ],
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
         "panels": _panels(results, facets, window),
         "lines": [_lines(each, window) for each in facets],
@@ -110,7 +119,7 @@ def _written(value: Any) -> str:
 
 
 def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) -> list[dict[str, Any]]:
-    """The panels these results hold something of; the regime is left to the page, for it hangs on the cuts."""
+    """The panels these results hold something of; an outcome is left to the page, for it hangs on the cuts."""
     found = []
     for name, panel in known_panels(results.columns).items():
         drawn = {}
@@ -119,9 +128,9 @@ def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) ->
                 shown = find_panel(name, Cuts(by), results.runs, results.columns)
             except LinphaseError:
                 continue  # nothing to draw
-            if name != "regime":
+            if panel.column is not None:
                 drawn[by] = _drawn(shown, [cells_of(each, window, shown, Cuts(by)) for each in facets])
-        if drawn or name == "regime":
+        if drawn or panel.column is None:
             found.append({"name": name, "title": panel.title.replace("\n", " "), "column": panel.column,
                           "unit": "" if "$" in panel.unit else panel.unit, "symbol": markup(panel.unit),
                           "formula": markup(panel.formula), "null": panel.null, "by": drawn})  # fmt: skip
@@ -135,7 +144,8 @@ _SIGNS = {
 
 
 def markup(mathtext: str) -> str:
-    """The mathtext of a panel as the page and plotly read it: signs, and <sub> and <sup> for indices and powers."""
+    """Mathtext as the page and plotly read it: signs, <sub> and <sup> for indices and powers, all else escaped."""
+    mathtext = re.sub(r"\\sqrt{(.*?)}", r"√\1", escape(mathtext, quote=False))
     for sign, plain in _SIGNS.items():
         mathtext = mathtext.replace(sign, plain)
     for mark, name in (("_", "sub"), (r"\^", "sup")):
@@ -159,15 +169,15 @@ def _drawn(panel: Panel, facets: Sequence[Cells]) -> dict[str, Any]:
         ]
     }
     if scale is not None:
-        import matplotlib as mpl
-        from matplotlib.colors import LogNorm, to_hex
-
         stops = np.linspace(0, 1, _STOPS)
         drawn["scale"] = {
             "low": float(scale.norm.vmin or 0),
             "high": float(scale.norm.vmax or 0),
             "logarithmic": isinstance(scale.norm, LogNorm),
-            "colors": [[float(stop), to_hex(mpl.colormaps[scale.colormap](stop))] for stop in stops],
+            "colors": [
+                [float(stop), to_hex(color)]
+                for stop, color in zip(stops, mpl.colormaps[scale.colormap](stops), strict=True)
+            ],
         }
     return drawn
 
@@ -195,10 +205,7 @@ def _half(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _column(values: pd.Series[Any]) -> dict[str, Any]:
     """A column as the page reads it: {"all": value} where it is the same for all runs, else {"each": values}."""
-    import pandas as pd
-
-    exact = values.name in _EXACT or "_active" in str(values.name)
-    if pd.api.types.is_float_dtype(values.dtype) and not exact:
+    if pd.api.types.is_float_dtype(values.dtype) and values.name not in _EXACT:
         each = _rounded(values.to_numpy(dtype=np.float64, na_value=np.nan))
     else:
         each = [_given(value) for value in values.tolist()]

@@ -11,22 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.store.reading import row_groups, scan
+from linphase.store.results import Results
 from linphase.store.rows import task_config_of
 from linphase.store.tables import TRAJECTORIES
 from linphase.theory.mode import TargetModes, modes_from_zero
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-    from linphase.store.results import Results
 
 Array = NDArray[np.floating]
 
@@ -49,7 +46,7 @@ class Thinned:
 
 def thin(results: Results) -> Thinned:
     """The trajectories of a sweep, with as many moments and replicates as the budget allows."""
-    finished = results.runs[~results.runs["status"].isin(("failed",))]
+    finished = results.runs[results.runs["status"] != "failed"]
     chosen, moments = _plan(finished)
     records: Any = chosen[list(_TOLD)].to_dict("records")
     told: dict[str, Mapping[str, Any]] = {run["run_id"]: run for run in records}

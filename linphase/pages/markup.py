@@ -1,11 +1,17 @@
-"""A report as Markdown or HTML. Whatever stands in a block is shown as it is: every string is escaped here."""
+"""A report as Markdown, and its HTML made from that.
+
+Whatever stands in a block is shown as it is: every string is escaped here, once.
+"""
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 
 @dataclass(frozen=True)
@@ -51,75 +57,79 @@ class Picture:
 
 Block = Heading | Text | Table | Code | Picture
 
-# No script and nothing from elsewhere is ever loaded, even if an escape were forgotten.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2, h3 { line-height: 1.2; margin-top: 2em; }
-h1 { margin-top: 0; }
-.table { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-size: 0.875rem; }
-th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.75rem 0.25rem 0; text-align: left; vertical-align: top; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
-pre { background: #f6f6f6; padding: 0.75rem; overflow-x: auto; font-size: 0.8125rem; }
-figure { margin: 1.5rem 0; }
-figure img { max-width: 100%; height: auto; }
-figcaption { font-size: 0.875rem; color: #555; }
-nav li { display: inline; margin-right: 1em; }
-nav ul { padding: 0; }
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<!-- No script and nothing from elsewhere is ever loaded, even if an escape were forgotten. -->
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+h1, h2, h3 {{ line-height: 1.2; margin-top: 2em; }}
+h1 {{ margin-top: 0; }}
+table {{ display: block; overflow-x: auto; margin: 1rem 0; border-collapse: collapse; font-size: 0.875rem; }}
+th, td {{ border-bottom: 1px solid #ddd; padding: 0.25rem 0.75rem 0.25rem 0; text-align: left; vertical-align: top; }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+pre {{ background: #f6f6f6; padding: 0.75rem; overflow-x: auto; font-size: 0.8125rem; }}
+figure {{ margin: 1.5rem 0; }}
+figure img {{ display: block; max-width: 100%; height: auto; }}
+figcaption {{ font-size: 0.875rem; color: #555; }}
+nav a {{ margin-right: 1em; }}
+</style>
+</head>
+<body>
+<nav>{contents}</nav>
+{body}</body>
+</html>
 """
 
 
 def html(blocks: Sequence[Block]) -> str:
-    """One HTML page that needs no other file: the pictures are in it."""
-    title = next((block.text for block in blocks if isinstance(block, Heading)), "")
-    sections = [block.text for block in blocks if isinstance(block, Heading) and block.level == 2]
-    contents = "".join(f'<li><a href="#{_anchor(text)}">{escape(text)}</a></li>' for text in sections)
-    body = [_html_block(block) for block in blocks]
-    body.insert(1, f"<nav><ul>{contents}</ul></nav>")
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            *body,
-            "</body>\n</html>\n",
-        ]
+    """One HTML page that needs no other file, made from the Markdown: the pictures are in it."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    pictures = {f"{_PICTURES}/{block.name}.png": block.png for block in blocks if isinstance(block, Picture)}
+    tokens = parser.parse(markdown(blocks, _PICTURES))
+    for i, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", _anchor(_text_of(tokens[i + 1])))
+        elif token.type in ("th_open", "td_open") and token.attrs.pop("style", "") == "text-align:right":
+            token.attrSet("class", "number")
+        elif token.children and token.children[0].type == "image":
+            _make_figure(tokens[i - 1 : i + 2], pictures)
+    titles = [block for block in blocks if isinstance(block, Heading)]
+    return _PAGE.format(
+        title=escape(titles[0].text if titles else ""),
+        contents="\n".join(
+            f'<a href="#{_anchor(each.text)}">{escape(each.text)}</a>' for each in titles if each.level == 2
+        ),
+        body=parser.renderer.render(tokens, parser.options, {}),
     )
+
+
+_PICTURES = "pictures"  # where the Markdown says they are
+
+
+def _make_figure(paragraph: Sequence[Token], pictures: Mapping[str, bytes]) -> None:
+    """A paragraph (its opening, its content, its end) that is a picture becomes a figure with a caption."""
+    opening, content, end = paragraph
+    image, *_ = children = content.children or []
+    png = pictures[unquote(str(image.attrs["src"]))]
+    image.attrs |= {"src": f"data:image/png;base64,{base64.b64encode(png).decode()}", "loading": "lazy"}
+    caption = Token("figcaption_open", "figcaption", 1), Token("figcaption_close", "figcaption", -1)
+    children += [caption[0], *(image.children or ()), caption[1]]
+    opening.tag = end.tag = "figure"
+
+
+def _text_of(content: Token) -> str:
+    return "".join(child.content for child in content.children or ())
 
 
 def _anchor(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _html_block(block: Block) -> str:
-    match block:
-        case Heading(level, text):
-            return f'<h{level} id="{_anchor(text)}">{escape(text)}</h{level}>'
-        case Text(text):
-            return f"<p>{escape(text)}</p>"
-        case Code(_, text):
-            return f"<pre><code>{escape(text)}</code></pre>"
-        case Picture(_, caption, png):
-            source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-            return (
-                f'<figure><img src="{source}" alt="{escape(caption)}" loading="lazy">'
-                f"<figcaption>{escape(caption)}</figcaption></figure>"
-            )
-        case Table():
-            return _html_table(block)
-
-
-def _html_table(table: Table) -> str:
-    marks = [' class="number"' if name in table.numbers else "" for name in table.columns]
-    rows = [
-        "".join(f"<{tag}{mark}>{escape(cell)}</{tag}>" for mark, cell in zip(marks, row, strict=True))
-        for tag, row in (("th", table.columns), *(("td", row) for row in table.rows))
-    ]
-    head, *body = [f"<tr>{row}</tr>" for row in rows]
-    lines = "\n".join(body)
-    return f'<div class="table"><table>\n<thead>{head}</thead>\n<tbody>\n{lines}\n</tbody>\n</table></div>'
 
 
 def markdown(blocks: Sequence[Block], pictures: str) -> str:

@@ -1,4 +1,3 @@
-"use strict";
 // The explorer: what is chosen, what follows from it, and drawing both. The data is in the page, made by
 // linphase.pages; texts of the user's reach the page as textContent alone, never as HTML.
 (() => {
@@ -34,37 +33,21 @@
     if (x >= 0 && y >= 0 && facet >= 0) members[facet][y * columns + x].push(run);
   }
 
-  const unfinished = (run) => ["diverged", "failed"].includes(value("status", run));
+  const unfinished = (run) => data.unfinished.includes(value("status", run));
   const unconverged = (run) => !unfinished(run) && value("status", run) !== "converged";
 
-  // The rule of linphase.regime.classify.
-  function classify(signalActive, bulkActive, { width, rank, noise, signalCut, bulkCut }) {
-    if (signalActive === null || width < rank) return null;
-    if (signalActive < signalCut) return "lazy";
-    if (noise === 0) return "mixed";
-    return bulkActive === null || bulkActive >= bulkCut ? "balanced" : "mixed";
-  }
+  // A criterion's name, definition, and the columns of its order parameters.
+  const criterionOf = (name) => data.criteria.find((criterion) => criterion.name === name);
 
-  // The rule of linphase.outcomes.
   function outcome(run, criterion = state.criterion) {
-    if (unfinished(run)) return value("status", run);
-    const suffix = criterion === "threshold" ? "" : `_by_${criterion}`;
-    const [width, rank, noise] = [value("width", run), value("rank", run), value("noise", run)];
-    const { signalCut, bulkCut } = state;
-    const shares = [value(`signal_active${suffix}`, run), value(`bulk_active${suffix}`, run)];
-    const regime = classify(...shares, { width, rank, noise, signalCut, bulkCut });
-    return regime ?? (width < rank ? "underparameterized" : "undefined");
+    const { signal, bulk } = criterionOf(criterion);
+    const told = { status: value("status", run), signal: value(signal, run), bulk: value(bulk, run) };
+    const [width, rank, noise] = ["width", "rank", "noise"].map((name) => value(name, run));
+    return outcomeOf({ ...told, width, rank, noise }, { signal: state.signalCut, bulk: state.bulkCut });
   }
 
-  // The outcomes that most replicates share, several where they tie, in the order of their looks.
   const looks = Object.keys(data.looks);
-  function majority(words) {
-    const counts = new Map();
-    for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
-    const most = Math.max(...counts.values());
-    return [...counts.keys()].filter((word) => counts.get(word) === most)
-      .sort((a, b) => looks.indexOf(a) - looks.indexOf(b));
-  }
+  const majority = (words) => majorityOf(words, looks);
 
   const regimes = (facet) =>
     members[facet].map((runs) => (runs.length ? majority(runs.map((run) => outcome(run))) : ["missing"]));
@@ -103,14 +86,14 @@
   const typeset = (text) =>
     text.replaceAll("γ_σ²", "<i>γ</i><sub><i>σ</i>²</sub>").replaceAll("γ_w", "<i>γ<sub>w</sub></i>");
 
-  // Markup of <i>, <sub> and <sup>, as plotly reads it too, as nodes; anything else stays text.
+  // Markup of <i>, <sub> and <sup> with &lt; for <, as plotly reads it too, as nodes; anything else stays text.
   function showTypeset(node, markup) {
     node.replaceChildren();
     let into = node;
     for (const part of markup.split(/(<\/?(?:i|sub|sup)>)/)) {
       const [, end, name] = /^<(\/?)(i|sub|sup)>$/.exec(part) ?? [];
       if (!name) {
-        into.append(part);
+        into.append(part.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&"));
       } else if (!end) {
         into.append(tag(name));
         into = into.lastChild;
@@ -168,14 +151,13 @@
       const number = shown.numbers[cell];
       const panel = panelOf(state.panel);
       const said = number === null ? nameOf(shown.outcomes[cell]) : `${written(number)} ${panel.unit}`;
-      lines.push(`${panel.title}: ${said}`);
+      lines.push(escaped(`${panel.title}: ${said}`));
     }
     const mean = (name) => {
       const given = runs.map((run) => value(name, run)).filter((each) => each !== null);
       return given.length ? given.reduce((sum, each) => sum + each, 0) / given.length : null;
     };
-    const suffix = state.criterion === "threshold" ? "" : `_by_${state.criterion}`;
-    const [signal, bulk] = ["signal", "bulk"].map((which) => written(mean(`${which}_active${suffix}`), 3));
+    const [signal, bulk] = ["signal", "bulk"].map((which) => written(mean(criterionOf(state.criterion)[which]), 3));
     lines.push(`active: ${signal} of the signal, ${bulk} of the bulk`);
     if (state.panel !== "test-error") lines.push(`smallest test error: ${written(mean("min_test_error"))}`);
     const statuses = [...new Set(runs.map((run) => value("status", run)))].map(label).join(", ");
@@ -210,7 +192,7 @@
     drawKey(shown);
     const panel = panelOf(state.panel);
     const meaning = data.columns[panel.column]?.meaning;
-    const title = panel.formula ? `${panel.title}, ${panel.formula}` : panel.title;
+    const title = [escaped(panel.title), panel.formula].filter(Boolean).join(", ");
     showTypeset(element("panel-title"), state.panel === "regime" ? regimeTitle() : title);
     element("panel-title").title = meaning ?? "";
   }
@@ -218,10 +200,7 @@
   const config = {
     responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: false,
   };
-  const DEFINITIONS = {
-    threshold: "singular value > c", balance: "mode balance > 1/√2", speedup: "mode speed-up > √2",
-  };
-  const regimeTitle = () => `regime; a mode is active where its ${DEFINITIONS[state.criterion]}`;
+  const regimeTitle = () => `regime; a mode is active where ${criterionOf(state.criterion).definition}`;
 
   function axisLayout(axis) {
     const range = [axis.edges[0], axis.edges[axis.edges.length - 1]];
@@ -522,7 +501,7 @@
     const run = state.run;
     const where = coordinates(state.chosen);
     const start = `(width ${whole(value("width", run))}, c = ${written(value("threshold", run))})`;
-    showTypeset(element("cell-title"), typeset(run === null ? where : `${where} ${start}`));
+    showTypeset(element("cell-title"), typeset(escaped(run === null ? where : `${where} ${start}`)));
     const path = run === null ? null : trajectory(run);
     element("note").textContent = path ? "" : whyNothing(run);
     element("curves").hidden = !path;
@@ -578,7 +557,7 @@
       });
     };
     level(c, "y", `c = ${written(c)}`);
-    level(Math.SQRT1_2, "y2", "1/√2: active by balance");
+    level(Math.SQRT1_2, "y2", "1/√2: theory's where the singular value is c"); // s/√(s² + c²)
     const shownValues = [...path.values, ...(theory ? theory.values : [])].flat();
     const shownErrors = [path.train, path.test, ...(theory ? [theory.train, theory.test] : [])].flat();
     const axis = (title, domain, more) => ({
@@ -637,7 +616,7 @@
     const theory = data.theory[run];
     const ended = (error) => (path?.theory ? written(path.theory[error].at(-1)) : "");
     line("status", label(value("status", run)));
-    for (const each of data.criteria) line(`regime by ${each}`, label(outcome(run, each)));
+    for (const { name } of data.criteria) line(`regime by ${name}`, label(outcome(run, name)));
     line("smallest test error", written(value("min_test_error", run)), theory ? written(theory[0], 3) : "");
     line("at time", written(value("time_at_min", run)), theory ? written(theory[1], 2) : "");
     line("test error at the end", written(value("final_test_error", run)), ended("test"));
@@ -707,7 +686,7 @@
     const fill = (select, names, text = (name) => name) =>
       select.append(...names.map((name) => tag("option", text(name), { value: name })));
     fill(element("panel"), data.panels.map((panel) => panel.name), (name) => panelOf(name).title);
-    fill(element("criterion"), data.criteria);
+    fill(element("criterion"), data.criteria.map((criterion) => criterion.name));
     element("panel").value = state.panel;
     element("criterion").value = state.criterion;
     element("panel").addEventListener("change", (event) => {
@@ -720,7 +699,7 @@
     });
     const shows = [connectCut("signal-cut", "signalCut"), connectCut("bulk-cut", "bulkCut")];
     element("reset").addEventListener("click", () => {
-      [state.signalCut, state.bulkCut] = [0.5, 0.5];
+      [state.signalCut, state.bulkCut] = data.usual_cuts;
       shows.forEach((show) => show());
       draw();
     });

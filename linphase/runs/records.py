@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import TypeAlias
 
 import numpy as np
@@ -34,7 +35,7 @@ class TestErrorMinimum:
     observables: Mapping[str, Value]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trajectory:
     """One run over time; n moments, r recorded modes. time = learning rate x step under gradient descent."""
 
@@ -48,6 +49,10 @@ class Trajectory:
     final_modes: Modes
     mode_times: ModeTimes
     observables: Mapping[str, Array] = field(default_factory=dict)  # by column: (n,) snapshots, (k,) at crossings
+
+    def __repr__(self) -> str:
+        n, r = self.singular_values.shape
+        return f"Trajectory({n} moments of {r} modes, to time {self.time[-1]:.4g})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,11 @@ class TrainedRun:
     def order_parameters(self) -> Mapping[str, OrderParameters]:
         """The shares of active modes by each criterion; empty where the run diverged."""
         return self.classification.order_parameters
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the run in a line, and what was measured at its end."""
+        rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in self.observables.items())
+        return f"<p>{escape(repr(self))}</p><table>{rows}</table>"
 
     def __repr__(self) -> str:
         return (

@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from linphase.files import remove, sync
 from linphase.store.directory import configs, existing
@@ -18,9 +20,6 @@ from linphase.store.folding import marked, read_back
 from linphase.store.reading import Gone, Unreadable, explained, opened, row_groups, scan
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, merged
 from linphase.store.writing import new_name, publish, write_draft
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 TABLES = (RUNS, TRAJECTORIES, FAILURES)
 _DRAFT = re.compile(r"\.(part-[0-9a-f]{32}\.parquet|[0-9a-f]{32})")  # the names of drafts, of nothing else
@@ -111,16 +110,13 @@ def is_damaged(root: Path, name: str) -> bool:
 
 def _contradictory(root: Path, ids: Collection[str]) -> tuple[str, ...]:
     """Those of some runs whose copies differ in a number; what a copy of an older linphase lacks is no difference."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not ids:
         return ()
 
     names = [name for name in RUNS.names if name not in _CIRCUMSTANCES]
     chosen = pa.array(sorted(ids))
 
-    def copies(file: Path) -> "list[pa.Table]":
+    def copies(file: Path) -> list[pa.Table]:
         try:
             return [rows.filter(pc.is_in(rows.column("run_id"), chosen)) for rows in row_groups(file, RUNS, names)]
         except Unreadable:  # `check` has named it
@@ -221,7 +217,7 @@ def _set_rows_aside(root: Path, ids: Collection[str]) -> list[str]:
 def _publish_others(root: Path, name: str, ids: Collection[str]) -> None:
     """Write the rows of a part that are not of these runs into a new one."""
 
-    def others() -> "Iterator[pa.Table]":
+    def others() -> Iterator[pa.Table]:
         for rows in row_groups(root / RUNS.name / name, RUNS):
             kept = [run_id not in ids for run_id in rows.column("run_id").to_pylist()]
             if any(kept):

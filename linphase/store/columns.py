@@ -35,7 +35,7 @@ class Column:
     unit: str
     meaning: str
     key: str | None = None
-    panel: str = ""  # the panel that shows it, with its title, formula, scale and colours, for whoever reads the file
+    panel: str = ""  # the panel that shows it, as the file tells whoever reads it without the declaration
     title: str = ""
     formula: str = ""
     scale: str = ""
@@ -176,9 +176,9 @@ def for_key(key: str) -> Column:
     return next(column for column in runs_columns() if column.key == key)
 
 
-def for_keys() -> dict[str, str]:
-    """The configuration keys that columns of the runs table repeat, by column."""
-    return {column.name: column.key for column in runs_columns() if column.key is not None}
+def for_keys() -> dict[str, tuple[str, str]]:
+    """The configuration keys that columns of the runs table repeat, and their types, by column."""
+    return {column.name: (column.key, column.type) for column in runs_columns() if column.key is not None}
 
 
 def _key_columns(section: str, only: str = "") -> list[Column]:
@@ -237,7 +237,7 @@ def _order_parameters(criterion: Any) -> tuple[Column, Column]:
 def _observed(one: Observable, at: Any) -> Column:
     number = "int32" if one.is_integer else "float64"
     type_ = "list<float32>" if at in LISTS else number
-    return Column(one.column(at), type_, one.unit, one.told(at), None, one.panel, one.title, one.formula)
+    return Column(one.column(at), type_, one.unit, one.told(at))
 
 
 def _distinct(columns: tuple[Column, ...]) -> tuple[Column, ...]:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from linphase.config.config import parse_config
 from linphase.errors import ConfigError, ResultsError
 
 
@@ -50,8 +51,6 @@ def existing(path: str | Path) -> Path:
 
 def read_config(file: Path) -> dict[str, Any]:
     """A resolved configuration, which `linphase.config.parse_config` reads."""
-    from linphase.config.config import parse_config
-
     try:
         resolved = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

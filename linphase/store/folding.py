@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
@@ -27,9 +28,6 @@ from linphase.store.tables import (
     undeclared,
 )
 from linphase.store.writing import new_name, publish, write_draft
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PART_BYTES = 2**28  # size up to which parts are folded
 
@@ -83,7 +81,7 @@ def _content(file: Path, table: Table) -> _Content:
     return _Content(keys, size, whole)
 
 
-def _keys(rows: "pa.Table", table: Table) -> list[tuple[str, ...]]:
+def _keys(rows: pa.Table, table: Table) -> list[tuple[str, ...]]:
     return list(zip(*(rows.column(name).to_pylist() for name in table.key), strict=True))
 
 
@@ -146,7 +144,7 @@ def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
     return len(read)
 
 
-def marked(tables: Iterator["pa.Table"], marks: list[bytes]) -> Iterator["pa.Table"]:
+def marked(tables: Iterator[pa.Table], marks: list[bytes]) -> Iterator[pa.Table]:
     """The same tables; `marks` receives the fingerprint of each."""
     for rows in tables:
         marks.append(fingerprint(rows))
@@ -166,7 +164,7 @@ def read_back(drafts: Sequence[Path], table: Table, marks: Sequence[bytes]) -> N
 _NOTHING_LOST = "The old parts are kept. Check the disk and the memory of this machine"
 
 
-def _schemas(directory: Path, group: Sequence[str]) -> list["pa.Schema"]:
+def _schemas(directory: Path, group: Sequence[str]) -> list[pa.Schema]:
     """The schemas of some parts, as far as they are there."""
     found = []
     for name in group:
@@ -176,8 +174,8 @@ def _schemas(directory: Path, group: Sequence[str]) -> list["pa.Schema"]:
 
 
 def _distinct_rows(
-    directory: Path, table: Table, group: Sequence[str], schema: "pa.Schema", read: list[Path]
-) -> Iterator["pa.Table"]:
+    directory: Path, table: Table, group: Sequence[str], schema: pa.Schema, read: list[Path]
+) -> Iterator[pa.Table]:
     """The rows of some parts without copies; `read` receives the parts that were read to their end.
 
     Of copies the one with the most observables is kept: `linphase sweep --fill` makes such copies.
@@ -213,5 +211,5 @@ def _fullest(directory: Path, table: Table, group: Sequence[str]) -> dict[tuple[
     return most
 
 
-def _counts(rows: "pa.Table") -> list[int]:
+def _counts(rows: pa.Table) -> list[int]:
     return [len(names_in(text)) for text in rows.column("observables").to_pylist()]

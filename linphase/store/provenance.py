@@ -4,15 +4,17 @@ import platform
 from functools import lru_cache
 from pathlib import Path
 
+import numpy
+import scipy
+import scipy.linalg
+from threadpoolctl import threadpool_info
+
 from linphase import __version__
 
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Values of the provenance columns of this process; no host, user or path."""
-    import numpy
-    import scipy
-
     return {
         "linphase_version": __version__,
         "python_version": platform.python_version(),
@@ -24,9 +26,6 @@ def versions() -> dict[str, str]:
 
 
 def _blas() -> str:
-    import scipy.linalg  # noqa: F401 - numpy and scipy bring a BLAS each, found only when both are loaded
-    from threadpoolctl import threadpool_info
-
     libraries = {
         " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
         for pool in threadpool_info()

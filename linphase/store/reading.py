@@ -9,15 +9,15 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from linphase.errors import ResultsError
 from linphase.store.columns import SCHEMA_VERSION
 from linphase.store.directory import existing
 from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TRAJECTORIES, Table, conform, merged, schema_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _Value = TypeVar("_Value")
 MAX_ROWS = 10**7  # of a part; `linphase.config` allows no sweep more runs
@@ -59,13 +59,11 @@ def distinct(path: str | Path, column: str) -> list[Any]:
     return [value for value in rows.column(column).unique().to_pylist() if value is not None]
 
 
-def read_table(root: Path, table: Table, names: Sequence[str] | None = None) -> "pa.Table":
+def read_table(root: Path, table: Table, names: Sequence[str] | None = None) -> pa.Table:
     """Some columns of all rows, copies included, in the order of the names of the parts.
 
     names: by default every column, those that parts have and nobody declares here behind the declared ones.
     """
-    import pyarrow as pa
-
     parts = scan(root, table, lambda file: list(row_groups(file, table, names)))
     groups = list(itertools.chain.from_iterable(parts.values()))
     schema = schema_of(table) if names is not None else merged((each.schema for each in groups), table)
@@ -137,7 +135,7 @@ def warn_skipped(file: Path, error: Unreadable) -> None:
 
 def row_groups(
     file: Path, table: Table, names: Sequence[str] | None = None, only: Collection[int] | None = None
-) -> Iterator["pa.Table"]:
+) -> Iterator[pa.Table]:
     """Some columns of a part, one row group after the other, with the types declared.
 
     names: by default the declared ones, and behind them those that the part has besides and tells of.
@@ -158,9 +156,6 @@ def row_groups(
 @contextmanager
 def opened(file: Path) -> Iterator[Any]:
     """A part as a pyarrow ParquetFile; tells a part that is gone, a broken one and a newer one apart."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
             raise Unreadable("it is no file")
@@ -185,7 +180,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _check_version(file: Path, schema: "pa.Schema") -> None:
+def _check_version(file: Path, schema: pa.Schema) -> None:
     version = (schema.metadata or {}).get(SCHEMA_KEY, b"").decode("ascii", "replace")
     if not version.isdecimal() or "run_id" not in schema.names:
         raise Unreadable("not written by linphase")

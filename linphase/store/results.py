@@ -5,22 +5,24 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from linphase.config.config import parse_config
 from linphase.errors import ResultsError
+from linphase.runs.records import Trajectory
+from linphase.runs.spec import RunSpec
+from linphase.store.columns import Column
 from linphase.store.directory import configs, existing
 from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
 from linphase.store.rows import find_trajectories, read_trajectory
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, column_of, conform
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-    from linphase.runs.records import Trajectory
-    from linphase.runs.spec import RunSpec
-    from linphase.store.columns import Column
 
 _FINAL_MODES = {
     "singular_value": "final_singular_values",
@@ -30,7 +32,7 @@ _FINAL_MODES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """All that a results directory held when it was loaded.
 
@@ -42,12 +44,24 @@ class Results:
     path: Path
     configs: list[dict[str, Any]] = field(repr=False)
     axes: dict[str, list[Any]]  # the values of every axis of the grid, of all configurations together
-    runs: "pd.DataFrame" = field(repr=False)
-    failures: "pd.DataFrame" = field(repr=False)
-    columns: "dict[str, Column]" = field(default_factory=dict, repr=False)  # of runs, declared here or not
+    runs: pd.DataFrame = field(repr=False)
+    failures: pd.DataFrame = field(repr=False)
+    columns: dict[str, Column] = field(default_factory=dict, repr=False)  # of runs, declared here or not
     _places: dict[str, tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
 
-    def trajectory(self, run_id: str) -> "Trajectory":
+    def __repr__(self) -> str:
+        axes = " x ".join(f"{len(values)} {key}" for key, values in self.axes.items())
+        return f"Results({self.path}: {len(self.runs)} runs of {axes}; {self._regimes()})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: where it lies, how its runs ended, and the first of them."""
+        return f"<p>{escape(repr(self))}</p>{self.runs.head(5).to_html()}"
+
+    def _regimes(self) -> str:
+        counts: Mapping[str, int] = dict(self.runs["regime"].value_counts()) if "regime" in self.runs else {}
+        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "no regime"
+
+    def trajectory(self, run_id: str) -> Trajectory:
         """One run over time, read from disk.
 
         Raises
@@ -69,15 +83,12 @@ class Results:
                 return read_trajectory(self.path / TRAJECTORIES.name / name, row_group, run_id)
         raise ResultsError(f"{self.path}: the trajectory of run {run_id!r} cannot be opened. Try again")
 
-    def final_modes(self) -> "pd.DataFrame":
+    def final_modes(self) -> pd.DataFrame:
         """Every mode of every finished run at its end, in the order of `runs`, read from disk in one pass.
 
         Columns: run_id, mode (from 0), singular_value s_i(A), balance, speed_up, target s_i(Y); see
         `linphase.trajectory.Modes`. Numbers are single precision, as stored.
         """
-        import numpy as np
-        import pandas as pd
-
         rows = read_table(self.path, TRAJECTORIES, ("run_id", *_FINAL_MODES.values())).combine_chunks()
         ids = pd.Index(rows.column("run_id").to_numpy(zero_copy_only=False))
         places = pd.Series(np.arange(len(ids)), ids)[~ids.duplicated()]  # copies agree
@@ -90,21 +101,19 @@ class Results:
         values = {name: each.flatten().to_numpy(zero_copy_only=False) for name, each in lists.items()}
         return pd.DataFrame({"run_id": np.repeat(finished, count), "mode": modes, **values})
 
-    def expected(self) -> "Mapping[str, RunSpec]":
+    def expected(self) -> Mapping[str, RunSpec]:
         """Every run that the configurations ask for, by its id."""
         return self._expected
 
     @cached_property
-    def _expected(self) -> "dict[str, RunSpec]":
-        from linphase.config.config import parse_config
-
+    def _expected(self) -> dict[str, RunSpec]:
         return {
             spec.run_id: spec
             for resolved in self.configs
             for spec in parse_config(resolved, source=str(self.path / "configs"), stored=True).expand()
         }
 
-    def missing(self) -> "list[RunSpec]":
+    def missing(self) -> list[RunSpec]:
         """The expected runs that are not finished; failed ones are among them."""
         finished = set(self.runs.loc[self.runs["status"] != "failed", "run_id"])
         return [spec for run_id, spec in self.expected().items() if run_id not in finished]
@@ -139,17 +148,14 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
 _ALWAYS = ("run_id", "status", "converged", "observables")
 
 
-def _column(field: "pa.Field") -> "Column":
+def _column(field: pa.Field) -> Column:
     column = column_of(field)
     assert column is not None  # every field that is read is declared or tells what it is
     return column
 
 
-def _fullest_first(rows: "pa.Table") -> "pa.Table":
+def _fullest_first(rows: pa.Table) -> pa.Table:
     """Where a run has copies, the one with the most observables first."""
-    import numpy as np
-    import pyarrow.compute as pc
-
     if pc.count_distinct(rows.column("run_id")).as_py() == rows.num_rows:
         return rows
     counts = [len(names_in(text)) for text in rows.column("observables").to_pylist()]
@@ -175,11 +181,8 @@ def _axis_order(value: Any) -> tuple[bool, float, str]:
     return not is_number, value if is_number else 0.0, _text(value)
 
 
-def _with_failed(runs: "pa.Table", failures: "pa.Table") -> "pa.Table":
+def _with_failed(runs: pa.Table, failures: pa.Table) -> pa.Table:
     """The runs, and below them the failed ones that are not finished."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     unfinished = pc.invert(pc.is_in(failures.column("run_id"), value_set=runs.column("run_id")))
     failed = conform(failures.filter(unfinished), runs.schema, runs.column_names)
     for name, value in (("status", "failed"), ("converged", False)):
@@ -189,11 +192,8 @@ def _with_failed(runs: "pa.Table", failures: "pa.Table") -> "pa.Table":
     return pa.concat_tables([runs, failed])
 
 
-def _to_pandas(rows: "pa.Table") -> "pd.DataFrame":
+def _to_pandas(rows: pa.Table) -> pd.DataFrame:
     """A DataFrame whose types do not depend on its values: integers may be missing, as Int64 or Int32."""
-    import pandas as pd
-    import pyarrow as pa
-
     for index, column in enumerate(rows.schema):
         if pa.types.is_boolean(column.type):
             rows = rows.set_column(index, column, rows.column(index).fill_null(False))
@@ -202,7 +202,7 @@ def _to_pandas(rows: "pa.Table") -> "pd.DataFrame":
     return frame
 
 
-def _sorted(runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
+def _sorted(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     """Facets vary slowest, as in the expansion of a grid."""
     of_key = {column.key: column.name for column in RUNS.columns if column.key is not None}
     facets = [of_key[key] for key in axes if key in of_key]  # "task.rank" and the like, not "gamma_w"

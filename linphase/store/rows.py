@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
@@ -21,9 +23,6 @@ from linphase.store.columns import for_keys, runs_columns, trajectories_columns
 from linphase.store.provenance import versions
 from linphase.store.reading import Unreadable, names_in, row_groups, scan
 from linphase.store.tables import TRAJECTORIES
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Row = dict[str, Any]
 # The lists of a trajectory that are no observables, by column.
@@ -52,7 +51,7 @@ def summary_row(spec: RunSpec, run: TrainedRun) -> Row:
     """One row of the runs table (`linphase columns`)."""
     minimum, times = run.minimum, run.trajectory.mode_times
     row: Row = {
-        **_asked_for(spec),
+        **asked_for(spec),
         "learning_rate": run.learning_rate,
         "plugin": digest_of(type(spec.dynamics)),
         "status": run.status,
@@ -102,18 +101,23 @@ def trajectory_row(run_id: str, trajectory: Trajectory) -> Row:
 def failure_row(spec: RunSpec, error: str, trace: str) -> Row:
     """One row of the failures table."""
     return {
-        **_asked_for(spec),
+        **asked_for(spec),
         "error": error,
         "traceback": trace,
         "linphase_version": versions()["linphase_version"],
     }
 
 
-def _asked_for(spec: RunSpec) -> Row:
+def asked_for(spec: RunSpec) -> Row:
     """The columns that say what was asked for; keys that the run does not use are None."""
     values = spec.values()
-    keys = {name: values.get(key) for name, key in for_keys().items()}
+    keys = {name: _told(values.get(key), kind) for name, (key, kind) in for_keys().items()}
     return {"run_id": spec.run_id, "threshold": spec.initialization.threshold, **keys}
+
+
+def _told(value: Any, kind: str) -> Any:
+    """A key's value as its column holds it: where it may be a word or a number, as text."""
+    return repr(value).removesuffix(".0") if kind == "string" and isinstance(value, int | float) else value
 
 
 def _observables() -> str:
@@ -137,8 +141,13 @@ def task_config_of(row: Mapping[str, Any]) -> TaskConfig:
         dimension=int(row["dimension"]),
         rank=int(row["rank"]),
         noise=float(row["noise"]),
-        signal_norm=None if norm is None or norm != norm else float(norm),
+        signal_norm=None if is_null(norm) else float(norm),
     )
+
+
+def is_null(value: Any) -> bool:
+    """Whether a cell of a table holds nothing: None, nan or pandas' NA, of which every comparison is unknown."""
+    return value is None or (value != value) is not False
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
@@ -162,7 +171,7 @@ def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:
     return places
 
 
-def _measured(rows: "pa.Table") -> list[tuple[str, int]]:
+def _measured(rows: pa.Table) -> list[tuple[str, int]]:
     """Ids, and how many observables each has."""
     texts = rows.column("observables").to_pylist()
     return [(one, len(names_in(text))) for one, text in zip(rows.column("run_id").to_pylist(), texts, strict=True)]
@@ -170,8 +179,6 @@ def _measured(rows: "pa.Table") -> list[tuple[str, int]]:
 
 def read_trajectory(file: Path, row_group: int, run_id: str) -> Trajectory:
     """One trajectory from the row group that holds it."""
-    import pyarrow.compute as pc
-
     try:
         (rows,) = row_groups(file, TRAJECTORIES, only=[row_group])
         row = rows.filter(pc.equal(rows.column("run_id"), run_id)).slice(0, 1)
@@ -202,7 +209,7 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> Trajectory:
         raise ResultsError(f"{file}: the trajectory of run {run_id} cannot be read: {error}") from error
 
 
-def _lists(row: "pa.Table") -> Iterator[tuple[str, NDArray[Any]]]:
+def _lists(row: pa.Table) -> Iterator[tuple[str, NDArray[Any]]]:
     """The lists of one row, as arrays; one that is null (a column younger than the part) has no values."""
     for name in row.column_names:
         if str(row.schema.field(name).type).startswith("list<"):

@@ -7,15 +7,15 @@ no declaration. Columns that a part has and nobody declares here are kept and sh
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from linphase.store import columns
 from linphase.store.columns import SCHEMA_VERSION, Column
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SCHEMA_KEY = b"linphase_schema"  # a part's metadata holds the schema version under it
 ROW_GROUP_BYTES = 2**23  # what is read to show one trajectory, and held in memory to fold
@@ -47,27 +47,23 @@ TRAJECTORIES = Table("trajectories", columns.trajectories_columns, ("run_id",))
 FAILURES = Table("failures", columns.failures_columns, ("run_id", "error", "traceback", "linphase_version"))
 
 
-def schema_of(table: Table) -> "pa.Schema":
+def schema_of(table: Table) -> pa.Schema:
     """The Arrow schema of a table's parts as they are written now."""
     return _schema(table.columns)
 
 
 @lru_cache(maxsize=16)
-def _schema(declared: tuple[Column, ...]) -> "pa.Schema":
-    import pyarrow as pa
-
+def _schema(declared: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([field_of(column) for column in declared], metadata={SCHEMA_KEY: str(SCHEMA_VERSION)})
 
 
-def field_of(column: Column) -> "pa.Field":
+def field_of(column: Column) -> pa.Field:
     """A column as a field, with what it means as metadata."""
-    import pyarrow as pa
-
     told = {name: value for name in _TOLD if (value := getattr(column, name))}
     return pa.field(column.name, _arrow_type(column.type), metadata=told)
 
 
-def column_of(field: "pa.Field") -> Column | None:
+def column_of(field: pa.Field) -> Column | None:
     """The column that a stored field tells of; None where it tells of none, as a stranger's does."""
     told = {
         key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
@@ -79,23 +75,32 @@ def column_of(field: "pa.Field") -> Column | None:
     return Column(field.name, _type_name(field.type), **values | {"key": values["key"] or None})
 
 
-def undeclared(table: Table, schema: "pa.Schema") -> tuple[Column, ...]:
+def undeclared(table: Table, schema: pa.Schema) -> tuple[Column, ...]:
     """The columns of a part that are not declared here, and tell what they are."""
     declared = set(table.names)
     found = (column_of(field) for field in schema if field.name not in declared)
     return tuple(column for column in found if column is not None)
 
 
-def merged(schemas: Iterable["pa.Schema"], table: Table) -> "pa.Schema":
-    """The declared schema, and behind it what parts have besides, by name; a name keeps the type it has first."""
+def merged(schemas: Iterable[pa.Schema], table: Table) -> pa.Schema:
+    """The declared schema, and behind it what parts have besides, by name; a name keeps the type it has first.
+
+    What the parts tell of the panels of their columns is kept.
+    """
     extra: dict[str, Column] = {}
+    panels: dict[str, dict[str, str]] = {}
     for schema in schemas:
         for column in undeclared(table, schema):
             extra.setdefault(column.name, column)
-    return _schema((*table.columns, *(extra[name] for name in sorted(extra))))
+        for field in schema:
+            told = column_of(field)
+            if told is not None and told.panel:
+                panels.setdefault(told.name, {name: getattr(told, name) for name in _PANEL})
+    declared = (replace(column, **panels.get(column.name, {})) for column in table.columns)
+    return _schema((*declared, *(extra[name] for name in sorted(extra))))
 
 
-def _type_name(kind: "pa.DataType") -> str:
+def _type_name(kind: pa.DataType) -> str:
     """An Arrow type as `Column.type` writes it."""
     text = str(kind)
     found = re.fullmatch(r"list<\w+: (\w+)(?: not null)?>", text)
@@ -103,22 +108,19 @@ def _type_name(kind: "pa.DataType") -> str:
     return f"list<{names.get(found[1], found[1])}>" if found else names.get(text, text)
 
 
-_TOLD = ("meaning", "unit", "key", "panel", "title", "formula", "scale", "colors")
+_PANEL = ("panel", "title", "formula", "scale", "colors")
+_TOLD = ("meaning", "unit", "key", *_PANEL)
 _TYPES = ("string", "bool", "int32", "int64", "float64", "list<float64>", "list<float32>", "list<int64>")
 
 
-def _arrow_type(text: str) -> "pa.DataType":
-    import pyarrow as pa
-
+def _arrow_type(text: str) -> pa.DataType:
     if text.startswith("list<"):
         return pa.list_(_arrow_type(text.removeprefix("list<").removesuffix(">")))
     return pa.type_for_alias(text)
 
 
-def to_arrow(table: Table, rows: Sequence[Row]) -> "pa.Table":
+def to_arrow(table: Table, rows: Sequence[Row]) -> pa.Table:
     """The rows as an Arrow table with the types declared."""
-    import pyarrow as pa
-
     names = set(table.names)
     for row in rows:
         if row.keys() != names:
@@ -135,10 +137,8 @@ def to_arrow(table: Table, rows: Sequence[Row]) -> "pa.Table":
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def with_looks(rows: "pa.Table", looks: Looks) -> "pa.Table":
+def with_looks(rows: pa.Table, looks: Looks) -> pa.Table:
     """The same rows whose fields tell of the panels of their columns, too."""
-    import pyarrow as pa
-
     if not looks:
         return rows
     fields = [field.with_metadata({**(field.metadata or {}), **looks.get(field.name, {})}) for field in rows.schema]
@@ -146,8 +146,6 @@ def with_looks(rows: "pa.Table", looks: Looks) -> "pa.Table":
 
 
 def _check_lengths(row: Row) -> None:
-    import numpy as np
-
     n, r = len(row["time"]), row["recorded_modes"]
     lengths = dict.fromkeys(("step", "train_error", "test_error"), n)
     lengths |= dict.fromkeys(("singular_values", "mode_balance"), n * r)
@@ -156,11 +154,8 @@ def _check_lengths(row: Row) -> None:
             raise ValueError(f"{name} must have {length} values, found {np.size(row[name])}")
 
 
-def _list_array(values: Sequence[Any], kind: "pa.DataType") -> "pa.ListArray":
+def _list_array(values: Sequence[Any], kind: pa.DataType) -> pa.ListArray:
     """Numpy arrays as an Arrow list column, row-major, without a Python object for every number."""
-    import numpy as np
-    import pyarrow as pa
-
     with np.errstate(over="ignore"):  # what explodes in a diverged run may become inf
         flat = [np.ravel(value).astype(kind.value_type.to_pandas_dtype(), copy=False) for value in values]
     offsets = np.cumsum([0, *(array.size for array in flat)])
@@ -168,10 +163,8 @@ def _list_array(values: Sequence[Any], kind: "pa.DataType") -> "pa.ListArray":
     return pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(flat), kind.value_type), type=kind)
 
 
-def conform(rows: "pa.Table", schema: "pa.Schema", names: Sequence[str]) -> "pa.Table":
+def conform(rows: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
     """The columns named with the types of a schema; null where a part does not have them."""
-    import pyarrow as pa
-
     wanted = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
     if rows.schema.equals(wanted, check_metadata=True):
         return rows
@@ -184,10 +177,8 @@ def conform(rows: "pa.Table", schema: "pa.Schema", names: Sequence[str]) -> "pa.
     return pa.Table.from_arrays(arrays, schema=wanted)
 
 
-def in_row_groups(tables: Iterable["pa.Table"]) -> Iterator["pa.Table"]:
+def in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in tables of about ROW_GROUP_BYTES."""
-    import pyarrow as pa
-
     waiting: list[pa.Table] = []
     size = 0
     for rows in tables:
@@ -200,13 +191,13 @@ def in_row_groups(tables: Iterable["pa.Table"]) -> Iterator["pa.Table"]:
         yield from _slices(pa.concat_tables(waiting))
 
 
-def _slices(rows: "pa.Table") -> list["pa.Table"]:
+def _slices(rows: pa.Table) -> list[pa.Table]:
     """A table in row groups of about ROW_GROUP_BYTES."""
     length = max(1, rows.num_rows * ROW_GROUP_BYTES // max(1, rows.nbytes))
     return [rows.slice(start, length) for start in range(0, rows.num_rows, length)]
 
 
-def fingerprint(rows: "pa.Table") -> bytes:
+def fingerprint(rows: pa.Table) -> bytes:
     """A hash of every bit of some rows: of -0.0, of each nan, and of what is null; not of how they lie in memory."""
     digest = hashlib.sha256()
     for column in rows.itercolumns():
@@ -214,9 +205,7 @@ def fingerprint(rows: "pa.Table") -> bytes:
     return digest.digest()
 
 
-def _add_bits(digest: "hashlib._Hash", array: "pa.Array") -> None:
-    import pyarrow as pa
-
+def _add_bits(digest: "hashlib._Hash", array: pa.Array) -> None:
     digest.update(array.is_null().to_numpy(zero_copy_only=False))
     if pa.types.is_list(array.type):
         digest.update(array.value_lengths().drop_null().to_numpy())

@@ -1,28 +1,22 @@
 """New parts: batches of finished runs, and failures."""
 
 import json
+import math
 import os
 import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from linphase.config.config import SweepConfig, difference
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
 from linphase.store.directory import config_names, is_results, read_config
 from linphase.store.reading import explained
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Looks, with_looks
-
-if TYPE_CHECKING:
-    from linphase.config.config import SweepConfig
-
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-from linphase.store.tables import Row, Table, in_row_groups, to_arrow
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Looks, Row, Table, in_row_groups, to_arrow, with_looks
 
 
 def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row], looks: Looks = {}) -> str | None:  # noqa: B006 - read only
@@ -75,14 +69,12 @@ def new_name() -> str:
 
 
 def write_draft(
-    directory: Path, name: str, schema: "pa.Schema", row_groups: Iterable["pa.Table"], limit: float = math.inf
+    directory: Path, name: str, schema: pa.Schema, row_groups: Iterable[pa.Table], limit: float = math.inf
 ) -> Path:
     """Write a part under a name that begins with a dot, which no reader looks at.
 
     Row groups are taken until the file has `limit` bytes. Checksums of its pages let a reader notice rotten bits.
     """
-    import pyarrow.parquet as pq
-
     draft = directory / f".{name}"
     plain = [field.name for field in schema if not str(field.type).startswith("list<")]
     try:
@@ -118,7 +110,7 @@ _DIRECTORIES = ("configs", RUNS.name, TRAJECTORIES.name, FAILURES.name)
 _CLAIM = ".first.json"  # the first configuration: what all others have to agree with
 
 
-def create(path: str | Path, config: "SweepConfig") -> None:
+def create(path: str | Path, config: SweepConfig) -> None:
     """Make a results directory for a configuration, or add the configuration to an existing one.
 
     All configurations of a directory agree outside the grid's values and replicates. Any number of processes
@@ -164,8 +156,6 @@ def _visible_names(directory: Path) -> list[str]:
 
 
 def _refuse_difference(root: Path, earlier: dict[str, Any], resolved: dict[str, Any]) -> None:
-    from linphase.config.config import difference
-
     if lines := difference(earlier, resolved):
         raise ResultsError(
             f"{root}: holds results of another configuration; "

@@ -20,10 +20,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+import joblib
 
+from linphase.errors import LinphaseError
 from linphase.sweeps.batch import Assignment, Batch, one_line, run_batch
+
+try:  # no public API: a later joblib may not have it
+    from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+except ImportError:
+    ProcessPoolExecutor = None
 
 
 class NoWorkers:
@@ -55,12 +61,20 @@ class NoWorkers:
 
 
 class LocalWorkers:
-    """Processes with one BLAS thread each. The death of one ends all of them; they are then started anew."""
+    """Processes with one BLAS thread each. The death of one ends all of them; they are then started anew.
+
+    Raises LinphaseError where joblib has no loky of the form that is used here.
+    """
 
     deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
     strikes = 2  # a run whose worker dies this often, alone, has failed
 
     def __init__(self, count: int) -> None:
+        if ProcessPoolExecutor is None:
+            raise LinphaseError(
+                "joblib: joblib.externals.loky is required for worker processes, found joblib "
+                f"{joblib.__version__} without it. joblib 1.4 to 1.6 have it: pip install 'joblib>=1.4,<1.7'"
+            )
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
         self._crashes = TemporaryDirectory(prefix="linphase-")  # where the interpreter writes when it crashes

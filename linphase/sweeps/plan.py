@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapreplace
 
+import numpy as np
+
 from linphase.errors import ConfigError
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.spec import RunSpec
+from linphase.runs.threads import one_blas_thread
 
 
 def available_cores() -> int:
@@ -46,10 +49,6 @@ def estimated_bytes(spec: RunSpec) -> float:
 
 def flops_per_second() -> float:
     """Rate of one core here, from a matrix product of middling size."""
-    import numpy as np
-
-    from linphase.runs.threads import one_blas_thread
-
     a = np.ones((256, 256))
     best = math.inf  # of several: others use the machine too
     with one_blas_thread():

@@ -5,14 +5,12 @@ Y = A* + E, with A* of rank k and ||A*||_F^2 = signal_norm * d_out * d_in, and e
 Exponents are to the base d = sqrt(d_out d_in).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import hypot, log, sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
@@ -73,26 +71,6 @@ def balanced_threshold(width: ArrayLike, rank: int, noise: float, d_out: int, d_
     return np.where(held > 0, threshold, np.nan)
 
 
-def largest_start_value(init_variance: float, width: float, d_out: int, d_in: int) -> float:
-    """s_max(A0), the largest singular value of the network at the start, for large dimensions.
-
-    sigma2 sqrt(width d_in (1 + u)(1 + a u)(1 + b u)/u), a = d_out/width, b = d_out/d_in, u > 0 the root of
-    2 a b u^3 + (a + b + a b) u^2 = 1.
-    """
-    a, b = d_out / width, d_out / d_in
-    u = _root(lambda u: (2 * a * b * u + a + b + a * b) * u * u - 1, 0.0, (a + b + a * b) ** -0.5)
-    return init_variance * sqrt(width * d_in * (1 + u) * (1 + a * u) * (1 + b * u) / u)
-
-
-def all_start_lazy_width(d_out: int, d_in: int) -> float:
-    """Width above which every singular value of A0 is below c = sigma2 * width at the start, whatever sigma2.
-
-    4.73 d for a square network: the theory's picture of a lazy start holds for wider networks only.
-    """
-    largest = 100.0 * (d_out + d_in)
-    return _root(lambda w: largest_start_value(1.0, w, d_out, d_in) - w, 1e-3, largest)
-
-
 def _bulk_angle(share: ArrayLike, b: float) -> Array:
     """Angle below which a share of the Marchenko-Pastur law lies, `_bulk_share` inverted; b = sqrt(beta)."""
     share = np.asarray(share, dtype=np.float64)
@@ -110,10 +88,6 @@ def _bulk_share(angle: Array, b: float) -> Array:
         return (angle - np.sin(2 * angle) / 2 + 4 * b * np.sin(angle) ** 3 / 3) / np.pi
     turn = np.arctan2((1 + b) * np.sin(angle / 2), (1 - b) * np.cos(angle / 2))
     return (b * np.sin(angle) + (1 + b * b) * angle / 2 - (1 - b * b) * turn) / (np.pi * b * b)
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    return float(brentq(function, low, high, xtol=1e-15 * high, rtol=1e-14))
 
 
 # ------------------------------------------------------------------------------- lines of the phase diagram

@@ -96,7 +96,7 @@ class SelfConsistentSolution:
     sign (half of all square starts have the sign of their determinant wrong) or to rise from a rank-deficient start.
 
     Raises LinphaseError where shapes differ, an entry is not finite or c is not positive.
-    Source: theory.md section 5; the derivation is in docs/theory.md.
+    Source: docs/theory.md, "Its solution at any time".
     """
 
     target: Array

@@ -85,7 +85,7 @@ def _floats(*values: ArrayLike) -> list[Array]:
 def modes_from_zero(t: ArrayLike, targets: ArrayLike, c: float) -> Array:
     """Singular values of A(t) under equation (1) from A(0) = 0: those of Y are the targets, c > 0.
 
-    With E = e^(2Rt) - 1, R = sqrt(S^2 + c^2) and x = g E/(E + 1 + K), g and K those of theory.md section 5:
+    With E = e^(2Rt) - 1, R = sqrt(S^2 + c^2) and x = g E/(E + 1 + K), g and K those of one mode from 0:
     s(t) = c sinh(log(1 + x)) = c x (2 + x)/(2 (1 + x)). It is `theory.mode_value` with s0 = 0, at a quarter of its
     cost, to 1e-13 relative for c from 1e-14 to 1e12. t (...) and targets (n,); returns (..., n).
     """

@@ -5,7 +5,7 @@ from linphase.dynamics.gradient_descent import GradientDescent, PaperRate, paper
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
 from linphase.model.task import TaskConfig, draw_task
-from linphase.runs.stopping import PaperRule, StopConfig
+from linphase.runs.stopping import PaperRule, PaperStop
 from linphase.runs.training import train
 from tests import naive
 
@@ -15,7 +15,7 @@ def test_the_automatic_learning_rate_is_one_over_fifty_of_the_largest_rate():
     S = np.linalg.svd(task.target, compute_uv=False)
     for variance, largest in ((1e-6, S[0]), (10.0, 300.0)):
         start = Initialization.at(12, init_variance=variance, width=30)
-        assert GradientDescent("auto").rate(task, start) == pytest.approx(1 / (50 * largest))
+        assert GradientDescent(learning_rate="auto").rate(task, start) == pytest.approx(1 / (50 * largest))
 
 
 def test_the_papers_learning_rate_changes_where_the_exponents_sum_to_one():
@@ -23,17 +23,19 @@ def test_the_papers_learning_rate_changes_where_the_exponents_sum_to_one():
     op = np.linalg.norm(task.signal, 2)
     above = Initialization.at(12, gamma_sigma2=-1.0, gamma_w=2.1)
     on = Initialization.at(12, gamma_sigma2=-1.0, gamma_w=2.0)  # "greater than 1" excludes the line itself
-    assert GradientDescent("paper").rate(task, above) == pytest.approx(1 / (50 * above.threshold))
-    assert GradientDescent("paper").rate(task, on) == pytest.approx(1 / (50 * op))
-    assert GradientDescent(PaperRate(paper=5)).rate(task, above) == pytest.approx(1 / (5 * above.threshold))
-    assert paper_learning_rate(task, above) == GradientDescent("paper").rate(task, above)
+    assert GradientDescent(learning_rate="paper").rate(task, above) == pytest.approx(1 / (50 * above.threshold))
+    assert GradientDescent(learning_rate="paper").rate(task, on) == pytest.approx(1 / (50 * op))
+    assert GradientDescent(learning_rate=PaperRate(paper=5)).rate(task, above) == pytest.approx(
+        1 / (5 * above.threshold)
+    )
+    assert paper_learning_rate(task, above) == GradientDescent(learning_rate="paper").rate(task, above)
 
 
 def balance_drift(learning_rate: float, time: float) -> float:
     task = naive.random_task(6, 6, rank=2, seed=1)
     weights = naive.random_weights(5, 6, 6, 0.1, seed=2)
     steps = round(time / learning_rate)
-    descent = GradientDescent(learning_rate, max_steps=steps)
+    descent = GradientDescent(learning_rate=learning_rate, max_steps=steps)
     *_, last = descent.states(task, weights, estimated_initialization(weights))
     assert last.time == pytest.approx(time)
 
@@ -55,7 +57,7 @@ def test_gradient_descent_tends_to_the_flow_at_first_order():
     exact = naive.gradient_flow(task, weights, 1.0)(1.0).product()
     deviations = []
     for rate in (2e-3, 1e-3, 5e-4):
-        descent = GradientDescent(rate, max_steps=round(1 / rate))
+        descent = GradientDescent(learning_rate=rate, max_steps=round(1 / rate))
         *_, last = descent.states(task, weights, estimated_initialization(weights))
         deviations.append(np.linalg.norm(last.weights.product() - exact))
     slope = np.polyfit(np.log([2e-3, 1e-3, 5e-4]), np.log(deviations), 1)[0]
@@ -65,7 +67,7 @@ def test_gradient_descent_tends_to_the_flow_at_first_order():
 def test_a_learning_rate_too_large_diverges_and_keeps_the_trajectory():
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, gamma_sigma2=-1, gamma_w=1.5)
-    run = train(task, gaussian_start(start, task.shape), GradientDescent(0.5), initialization=start)
+    run = train(task, gaussian_start(start, task.shape), GradientDescent(learning_rate=0.5), initialization=start)
     assert run.status == "diverged"
     assert run.regime is None
     assert not run.converged
@@ -98,7 +100,7 @@ def test_the_smallest_test_error_of_descent_is_the_first_argmin_over_all_steps()
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
     weights = gaussian_start(start, task.shape)
-    descent = GradientDescent(0.002, max_steps=600)
+    descent = GradientDescent(learning_rate=0.002, max_steps=600)
     run = train(task, weights, descent, initialization=start)
     path = naive.gradient_descent(task, weights, 0.002, run.updates, "simultaneous")
     tests = [naive.errors(task, w.product())[1] for w in path]
@@ -106,8 +108,8 @@ def test_the_smallest_test_error_of_descent_is_the_first_argmin_over_all_steps()
     assert 0 < run.minimum.step < run.updates
     assert run.minimum.test_error == pytest.approx(min(tests), rel=1e-10)
     s = np.linalg.svd(path[run.minimum.step].product(), compute_uv=False)
-    assert run.minimum.stable_rank == pytest.approx(np.sum(s**2) / s[0] ** 2, rel=1e-8)
-    assert run.minimum.rank == np.count_nonzero(s > s[0] / 5)
+    assert run.minimum.observables["stable_rank_at_min"] == pytest.approx(np.sum(s**2) / s[0] ** 2, rel=1e-8)
+    assert run.minimum.observables["rank_at_min"] == np.count_nonzero(s > s[0] / 5)
 
 
 def stopped_at(train_errors, test_errors):
@@ -145,8 +147,8 @@ def test_the_papers_rule_counts_the_update_made_before_it_asked():
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
     weights = gaussian_start(start, task.shape)
-    descent = GradientDescent("paper", update="alternating")
-    run = train(task, weights, descent, stop=StopConfig(rule="paper"), initialization=start)
+    descent = GradientDescent(learning_rate="paper", update="alternating")
+    run = train(task, weights, descent, stop=PaperStop(), initialization=start)
     assert run.status == "stopped_early"
     assert run.updates == run.trajectory.step[-1] + 1
     rate = paper_learning_rate(task, start)
@@ -161,7 +163,7 @@ def test_what_a_run_out_of_steps_reports_is_one_network(update):
     # The budget ends the run, not the stop rule: nothing may move after the last measurement.
     task = draw_task(TaskConfig(dimension=12, rank=2))
     full = naive.random_weights(40, 12, 12, 0.05, seed=1)
-    run = train(task, full, GradientDescent(0.02, update=update, max_steps=7))
+    run = train(task, full, GradientDescent(learning_rate=0.02, update=update, max_steps=7))
     last = naive.gradient_descent(task, full, 0.02, 7, update)[-1]
     np.testing.assert_allclose(run.A, last.product(), atol=1e-12)
     for found, wanted in zip((run.C1, run.C2), last.gram(), strict=True):
@@ -174,8 +176,8 @@ def test_what_a_run_out_of_steps_reports_is_one_network(update):
 def test_the_papers_rule_out_of_budget_counts_only_the_updates_made():
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
-    descent = GradientDescent("paper", max_steps=10)
-    run = train(task, gaussian_start(start, task.shape), descent, stop=StopConfig(rule="paper"), initialization=start)
+    descent = GradientDescent(learning_rate="paper", max_steps=10)
+    run = train(task, gaussian_start(start, task.shape), descent, stop=PaperStop(), initialization=start)
     assert (run.status, run.updates) == ("step_limit", 10)
 
 

@@ -7,7 +7,7 @@ from linphase.dynamics.gradient_flow import GradientFlow, _ChebyshevStep
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
 from linphase.model.task import Task, TaskConfig, draw_task
-from linphase.runs.stopping import StopConfig
+from linphase.runs.stopping import PaperStop
 from linphase.runs.training import train
 from linphase.theory.mode import mode_value
 from tests import naive
@@ -27,7 +27,7 @@ def test_the_stability_polynomial_is_exp_to_second_order_and_bounded_up_to_the_s
     # exp(z) to z^2: the coefficient of z^3 lies between 0 and 1/6.
     assert abs(polynomial(np.array(z)) - np.exp(z)) < z**3 / 6 * (1 + z)
     assert np.abs(polynomial(np.linspace(-stability_bound(s), -1e-3, 5000))).max() < 1
-    assert stability_bound(s) == pytest.approx(0.653 * (s**2 - 1), rel=1e-3)  # theory.md section 4
+    assert stability_bound(s) == pytest.approx(0.653 * (s**2 - 1), rel=1e-3)  # Sommeijer et al. 1998
 
 
 def test_the_fewest_stable_stages_are_taken():
@@ -67,7 +67,7 @@ def test_the_error_of_a_run_is_of_the_order_of_its_tolerance(small):
     deviations = []
     tolerances = np.array([1e-3, 1e-4, 1e-5])
     for tolerance in tolerances:
-        states = GradientFlow(tolerance).states(task, weights, estimated_initialization(weights))
+        states = GradientFlow(tolerance=tolerance).states(task, weights, estimated_initialization(weights))
         worst = 0.0
         for state in states:
             if state.time > 3:
@@ -86,7 +86,7 @@ def test_the_flow_conserves_the_balance_as_well_as_its_tolerance_lets_it(small):
     task, weights = small
 
     def drift(tolerance):
-        run = GradientFlow(tolerance).states(task, weights, estimated_initialization(weights))
+        run = GradientFlow(tolerance=tolerance).states(task, weights, estimated_initialization(weights))
         for state in run:
             if state.time > 3:
                 break
@@ -107,7 +107,7 @@ def test_one_mode_follows_the_closed_form(c):
     task = Task(np.array([[target]]), np.array([[target]]), rank=1)
     assert weights.W2[0, 0] ** 2 - w1**2 == pytest.approx(2 * c, rel=1e-9)
     start = Initialization.at(2, init_variance=c, width=1)
-    for state in GradientFlow(1e-5, max_evaluations=5000).states(task, weights, start):
+    for state in GradientFlow(tolerance=1e-5, max_evaluations=5000).states(task, weights, start):
         s = state.residual[0, 0] + target
         assert s == pytest.approx(float(mode_value(state.time, s0, target, c)), abs=2e-3 * target)
     assert s == pytest.approx(target, rel=1e-3)
@@ -138,7 +138,7 @@ def test_every_corner_of_the_window_converges_to_the_best_its_width_can_reach(ga
 def test_the_smallest_test_error_is_found_between_steps(variance, width):
     task = draw_task(TaskConfig(dimension=12, rank=2))
     weights = naive.random_weights(width, 12, 12, variance, seed=4)
-    run = train(task, weights, GradientFlow(1e-4))
+    run = train(task, weights, GradientFlow(tolerance=1e-4))
     exact = naive.gradient_flow(task, weights, run.time)
     times = np.linspace(0, run.time, 4001)
     tests = np.array([naive.errors(task, exact(t).product())[1] for t in times])
@@ -154,12 +154,12 @@ def test_a_dip_inside_one_step_is_not_missed():
     start = Initialization.at(12, gamma_sigma2=-1.0, gamma_w=2.5)
     weights = gaussian_start(start, task.shape)
     at_steps = []
-    for state in GradientFlow(0.05).states(task, weights, start):
+    for state in GradientFlow(tolerance=0.05).states(task, weights, start):
         at_steps.append(naive.errors(task, state.residual + task.target)[1])
         if np.mean(state.residual**2) < 1e-3:
             break
-    coarse = train(task, weights, GradientFlow(0.05), initialization=start).minimum.test_error
-    fine = train(task, weights, GradientFlow(1e-6), initialization=start).minimum.test_error
+    coarse = train(task, weights, GradientFlow(tolerance=0.05), initialization=start).minimum.test_error
+    fine = train(task, weights, GradientFlow(tolerance=1e-6), initialization=start).minimum.test_error
     assert min(at_steps) > 1.003 * fine
     assert coarse == pytest.approx(fine, rel=0.3 * (min(at_steps) / fine - 1))
 
@@ -173,7 +173,7 @@ def test_escape_from_a_saddle_is_timed_to_a_percent():
 
     def escape(tolerance):
         before = s_before = 0.0
-        for state in GradientFlow(tolerance).states(task, weights, start):
+        for state in GradientFlow(tolerance=tolerance).states(task, weights, start):
             s = np.linalg.norm(state.residual + task.target, 2)
             if s > s_target / 2:
                 return before + (s_target / 2 - s_before) / (s - s_before) * (state.time - before)
@@ -206,7 +206,7 @@ def test_a_tolerance_below_rounding_is_refused_with_the_remedy():
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, init_variance=1.0, width=100)
     with pytest.raises(LinphaseError, match="or a larger tolerance"):
-        train(task, gaussian_start(start, task.shape), GradientFlow(1e-17), initialization=start)
+        train(task, gaussian_start(start, task.shape), GradientFlow(tolerance=1e-17), initialization=start)
 
 
 def test_single_precision_agrees_with_double_where_the_threshold_is_moderate():
@@ -260,8 +260,8 @@ def test_a_start_beyond_single_precision_is_refused_with_the_remedy(variance, me
 def test_the_papers_rule_is_refused_for_a_flow():
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, init_variance=0.1, width=10)
-    with pytest.raises(LinphaseError, match="for gradient descent only"):
-        train(task, gaussian_start(start, task.shape), stop=StopConfig(rule="paper"), initialization=start)
+    with pytest.raises(LinphaseError, match=r'stop.rule: "converged" is required with GradientFlow, found "paper"'):
+        train(task, gaussian_start(start, task.shape), stop=PaperStop(), initialization=start)
 
 
 def test_a_run_has_the_same_bits_with_any_number_of_blas_threads_around_it():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import ks_2samp
+from scipy.special import kolmogorov
 
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.errors import LinphaseError
@@ -29,10 +29,18 @@ def test_the_reduced_network_follows_the_full_one_under_gradient_descent(shape, 
         np.testing.assert_allclose(state.residual, expected.product() - task.target, atol=1e-10)
         for found, wanted in zip(state.weights.gram(), expected.gram(), strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-10)
-        values = np.linalg.svd(A, compute_uv=False), np.linalg.svd(expected.product(), compute_uv=False)
-        np.testing.assert_allclose(*values, atol=1e-10)
+    values = np.linalg.svd(A, compute_uv=False), np.linalg.svd(expected.product(), compute_uv=False)
+    np.testing.assert_allclose(*values, atol=1e-10)
     assert state.step == 150
     assert naive.errors(task, A)[0] < 0.5 * naive.errors(task, path[0].product())[0]  # it did train
+
+
+def same_distribution(a, b):
+    """The p-value of the Kolmogorov-Smirnov test, for many draws (importing scipy.stats takes a second)."""
+    a, b = np.sort(a), np.sort(b)
+    both = np.concatenate([a, b])
+    distance = np.abs(np.searchsorted(a, both, "right") / a.size - np.searchsorted(b, both, "right") / b.size).max()
+    return kolmogorov(distance * np.sqrt(a.size * b.size / (a.size + b.size)))
 
 
 # Bartlett draws against direct ones, by Kolmogorov-Smirnov tests: 5 statistics at 3 widths, each at a false-alarm rate
@@ -51,14 +59,14 @@ def test_bartlett_draws_have_the_distribution_of_direct_draws(width):
     drawn = np.array([statistics(gaussian_start(start, (d, d), replicate=i)) for i in range(draws)])
     direct = np.array([statistics(naive.random_weights(width, d, d, 0.5, seed=i)) for i in range(draws)])
     for column in range(drawn.shape[1]):
-        assert ks_2samp(drawn[:, column], direct[:, column]).pvalue > 1e-4
+        assert same_distribution(drawn[:, column], direct[:, column]) > 1e-4
 
 
 def test_the_layers_of_a_drawn_start_are_as_independent_as_those_of_a_direct_one():
     # <C1, W1^T W2^T W2 W1> mixes both layers: E ||A||_F^2 = sigma2^2 d^2 width, whatever the width.
     for width in (3, 8, 50, 10**12):
         start = Initialization.at(4, init_variance=1 / width, width=width)
-        squares = [np.sum(gaussian_start(start, (4, 4), replicate=i).product() ** 2) for i in range(2000)]
+        squares = [np.sum(gaussian_start(start, (4, 4), replicate=i).product() ** 2) for i in range(1000)]
         error = np.std(squares) / np.sqrt(len(squares))
         assert abs(np.mean(squares) - 16 / width) < 4.5 * error  # false alarm: 7e-6 each
 

@@ -17,57 +17,67 @@ from linphase.config.config import parse_config
 from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.panels import find_panel, known_panels
-from linphase.model.regime import Cuts
+from linphase.model.regime import CRITERIA, Cuts
 from linphase.model.task import draw_task
 from linphase.pages.explorer import as_json, build
 from linphase.pages.explorer_tables import markup
 from linphase.pages.explorer_trajectories import BUDGET, MOMENTS, chosen_modes, chosen_moments, encode, thin
+from linphase.store.columns import Column
 from linphase.store.results import Results, load
 from linphase.store.rows import failure_row
 from linphase.store.writing import create, write_failures
-from linphase.sweeps.sweeping import sweep
 from linphase.theory.mode import mode_value
+from tests.processes import train_here
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u2028&amp;"
 GRID = {
-    "gamma_sigma2": [-2.5, -1.8, -1.1, -0.4, 0.3],
-    "gamma_w": [0.0, 0.4, 1.1, 1.8, 2.5],
+    "gamma_sigma2": [-2.5, -1.1, 0.3],
+    "gamma_w": [0.0, 1.1, 1.8],
     "task.rank": [1, 2],
     "task.noise": [0.0, 1.0],
     "replicates": 2,
 }
-CONFIG = {
-    "name": "small",
-    "task": {"dimension": 8},
-    "grid": GRID,
-    "dynamics": {"max_evaluations": 300},  # some do not converge
-    "record": {"snapshots": 60},
-}
+UNDECLARED = Column(
+    "entropy", "float64", HOSTILE, HOSTILE, panel="entropy", title=f"entropy {HOSTILE}",
+    formula=f"$e_{{max}}$ {HOSTILE}", scale="strange", colors="no_such_map",
+)  # fmt: skip
 
 
-def small(path: Path) -> Results:
-    """A real sweep of 100 cells in four facets with two replicates, some of which miss, failed or diverged.
+def small(path: Path, grid: dict = GRID) -> Results:
+    """A real sweep of four facets with two replicates, in which some runs miss, failed or diverged.
 
-    Its directory's name, an error text and a few values are what an attacker would write.
+    Its directory's name, an error text, a few values and all that a stored column that nobody declares here tells of
+    itself are what an attacker would write.
     """
+    config = {
+        "name": "small",
+        "task": {"dimension": 8},
+        "grid": grid,
+        "dynamics": {"max_evaluations": 300},  # some do not converge
+        "record": {"snapshots": 60},
+    }
     directory = path / HOSTILE.replace("/", "")
-    sweep(parse_config(CONFIG), directory, jobs=2)
-    wider = parse_config({**CONFIG, "grid": {**GRID, "gamma_w": [*GRID["gamma_w"], 2.9]}})
+    train_here(parse_config(config), directory)
+    wider = parse_config({**config, "grid": {**grid, "gamma_w": [*grid["gamma_w"], 2.9]}})
     create(directory, wider)
     failed, *_ = load(directory).missing()
     write_failures(directory, [failure_row(failed, HOSTILE, "")])
     results = load(directory)
-    runs = results.runs.copy()
-    runs["cpu"] = HOSTILE
+    runs = results.runs.assign(cpu=HOSTILE, entropy=results.runs["width"] / 7)
     runs.loc[runs.index[0], "blas"] = HOSTILE
     diverged = runs.index[(runs["gamma_w"] == 1.8) & (runs["gamma_sigma2"] == 0.3) & (runs["replicate"] == 0)]
     runs.loc[diverged, "status"] = "diverged"
-    return replace(results, runs=runs)
+    return replace(results, runs=runs, columns={**results.columns, "entropy": UNDECLARED})
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return small(tmp_path_factory.mktemp("explore"))
+
+
+def one_facet(results: Results) -> Results:
+    """The same, as quickly made into a page as can be."""
+    return replace(results, axes=dict(list(results.axes.items())[:2]))
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +137,12 @@ def test_nothing_of_the_users_becomes_html(page, results):
 
 
 def test_a_name_that_looks_like_a_place_of_the_template_stays_a_name(results, tmp_path):
-    other = tmp_path / "{{data}}"
-    other.symlink_to(results.path)
-    page = build(replace(results, path=other.absolute()))
-    assert data_of(page)["name"] == results.path.name  # the directory itself is named
     renamed = results.path.rename(tmp_path / "{{script}}")
     try:
-        assert "<h1>{{script}}</h1>" in build(replace(results, path=renamed))
+        (tmp_path / "{{data}}").symlink_to(renamed)
+        page = build(replace(one_facet(results), path=tmp_path / "{{data}}"))
+        assert "<h1>{{script}}</h1>" in page  # the directory itself is named
+        assert data_of(page)["name"] == "{{script}}"
     finally:
         renamed.rename(results.path)
 
@@ -166,6 +175,31 @@ def test_panels_hold_the_numbers_that_the_figures_draw(page, results):
                 np.testing.assert_allclose(numbers, cells.numbers.ravel(), rtol=1e-3)
             outcomes = {int(cell): tuple(words) for cell, words in drawn["cells"][2]["outcomes"].items()}
             assert outcomes == {y * len(window.x.kept) + x: words for (y, x), words in cells.outcomes.items()}
+
+
+def test_a_stored_column_that_nobody_declares_here_is_shown_with_its_panel(page, results):
+    data = data_of(page)
+    assert data["columns"]["entropy"] == {"unit": HOSTILE, "meaning": HOSTILE}
+    assert data["runs"]["entropy"]["each"] == [float(f"{value:.4g}") for value in results.runs["entropy"]]
+    (panel,) = (each for each in data["panels"] if each["name"] == "entropy")
+    (drawn,) = panel["by"].values()
+    assert {number for cells in drawn["cells"] for number in cells["numbers"]} >= {0.1429, 6.0}
+    assert panel["title"].startswith("entropy ")
+    # Plotly reads these as markup.
+    assert panel["formula"].startswith("e<sub>max</sub> &lt;/script&gt;")
+    assert "<" not in panel["symbol"]
+
+
+def test_the_criteria_come_with_their_definitions_and_columns(page, results):
+    criteria = {each["name"]: each for each in data_of(page)["criteria"]}
+    assert list(criteria) == list(CRITERIA)
+    assert criteria["threshold"]["definition"] == "s<sub>i</sub> &gt; c"
+    assert criteria["balance"]["definition"] == "b<sub>i</sub> &gt; 1/√2"
+    for name, told in criteria.items():
+        assert [told["signal"], told["bulk"]] == [
+            CRITERIA[name].column(share) for share in ("signal_active", "bulk_active")
+        ]
+        assert {told["signal"], told["bulk"]} <= {*results.runs}
 
 
 def test_a_panel_without_numbers_is_left_out(page):
@@ -257,17 +291,17 @@ def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results)
     monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", size // 12)
     one_replicate = thin(results)
     assert one_replicate.left_out == (results.runs["replicate"] == 1).sum()
-    assert data_of(build(results))["left_out"] == one_replicate.left_out
+    assert data_of(build(one_facet(results)))["left_out"] == one_replicate.left_out
 
 
 def test_2500_cells_at_d_200_stay_under_25_mb(page):
-    # The budget bounds the trajectories; the rest grows with the cells. 100 cells here, in 200 runs.
+    # The budget bounds the trajectories; the runs grow, two a cell; the rest stays.
     data = data_of(page)
-    trajectories = len(json.dumps(data["trajectories"]))
-    script = len(page) - len(as_json(data))
-    rest = len(as_json(data)) - trajectories
-    assert script < 5.5e6
-    assert script + 25 * rest + BUDGET + 2500 * 60 < 25e6
+    sizes = {name: len(as_json(value)) for name, value in data.items()}
+    growing = sum(sizes[name] for name in ("place", "runs", "panels", "theory"))
+    staying = len(page) - growing - sizes["trajectories"]
+    assert staying < 5.5e6
+    assert staying + 5000 / data["count"] * growing + BUDGET + 2500 * 60 < 25e6
 
 
 def test_the_command_writes_the_file_beside_the_results_or_where_told(results, tmp_path):
@@ -284,7 +318,7 @@ def test_the_command_writes_the_file_beside_the_results_or_where_told(results, t
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["-o", "page.png"], "ending in .html is required, found 'page.png'"),
-    (["-o", "nowhere/page.html"], "cannot write 'nowhere/page.html'"),
+    (["-o", "nowhere/page.html"], "an existing directory is required, found 'nowhere'"),
 ])  # fmt: skip
 def test_mistakes_are_one_message_and_code_2(results, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -313,6 +347,6 @@ def test_formulas_and_symbols_of_panels_are_typeset_and_nothing_of_tex_is_left()
     assert markup(r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2$").startswith(
         "ln\u2009max<sub>t</sub>\u2009‖A−A<sub>sc</sub>‖"
     )
-    for panel in known_panels().values():
-        for text in (panel.formula, panel.unit):
-            assert not set(markup(text)) & set("\\${}_^"), text
+    formulas = [text for panel in known_panels().values() for text in (panel.formula, panel.unit)]
+    for text in (*formulas, *(each.definition for each in CRITERIA.values())):
+        assert not set(markup(text)) & set("\\${}_^"), text

@@ -8,24 +8,29 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
 
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
+from linphase.diagram.panels import known_panels
 from linphase.diagram.versus import deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
+from linphase.model.regime import Cuts
 from linphase.pages.markup import Code, Heading, Picture, Table, Text, html, markdown
 from linphase.pages.report import contents
+from linphase.pages.report_findings import panels_of, theory
+from linphase.store.columns import Column
 from linphase.store.results import load
 from linphase.store.rows import failure_row
 from linphase.store.writing import create, write_failures
-from linphase.sweeps.sweeping import sweep
+from tests.processes import train_here
 
 HOSTILE = "<script>alert('x')</script> | a `b` **c** _d_ [e](f) & \\ $g$ ```"
 CONFIG = {
     "name": "tiny",
     "task": {"dimension": 8, "rank": 2},
-    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5], "replicates": 2},
+    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.0], "replicates": 2},
 }
 
 
@@ -33,8 +38,7 @@ CONFIG = {
 def results(tmp_path_factory):
     """A small sweep in a directory of a hostile name, with a failed attempt of a hostile error."""
     path = tmp_path_factory.mktemp("results") / "<script>tiny|"
-    config = parse_config(CONFIG)
-    sweep(config, path, jobs=1)
+    train_here(parse_config(CONFIG), path)
     spec = next(parse_config({**CONFIG, "run": {"seed": 1}}).expand())
     write_failures(path, [failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}")])
     return load(path)
@@ -42,7 +46,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def blocks(results):
-    return contents(results, panels=["regime", "test-error", "distance"])
+    return contents(results, panels=["test-error", "distance"])
 
 
 def linphase(*arguments):
@@ -93,9 +97,7 @@ def test_a_report_has_a_section_for_everything_asked(blocks):
         "Panels",
     ]
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
-    assert pictures == [
-        "measured-boundaries", "regime-against-theory", "test-error-against-theory", "regime", "test-error",
-    ]  # fmt: skip
+    assert pictures == ["measured-boundaries", "test-error-against-theory", "test-error"]
     assert all(block.png.startswith(b"\x89PNG") for block in blocks if isinstance(block, Picture))
 
 
@@ -123,7 +125,7 @@ def test_regimes_and_statuses_are_counted(results, blocks):
 
 def test_boundaries_come_with_their_intervals(blocks):
     (table,) = tables_under(blocks, "Measured boundaries")
-    wide = [cells(table, i) for i in range(len(table.rows)) if table.rows[i][3] == "181"]
+    wide = [cells(table, i) for i in range(len(table.rows)) if table.rows[i][3] == "64"]
     assert {row["boundary"] for row in wide} == {"active | lazy", "mixed | balanced"}
     assert all(" to " in row["95 %"] or row["95 %"].endswith("grid") for row in wide)
 
@@ -146,10 +148,15 @@ def test_every_run_is_paired_with_its_own_prediction(results):
     assert not deviations(itself, "min_test_error", share=False).any()
 
 
-def test_predictions_deviate_from_themselves_in_nothing(tmp_path):
-    sweep(parse_config(CONFIG).predicted(), tmp_path / "r", jobs=1)
-    told = contents(load(tmp_path / "r"), panels=["regime"])
-    assert Text("None: these runs are theory's own.") in told
+def test_predictions_deviate_from_themselves_in_nothing(results):
+    for kind in ("modes", "self_consistent"):
+        of_theory = replace(results, runs=results.runs.assign(kind=kind))
+        assert list(theory(of_theory, ["regime"], Cuts()))[1:] == [Text("None: these runs are theory's own.")]
+
+
+def test_runs_of_a_kind_that_is_not_declared_here_count_as_trained(results):
+    strange = replace(results, runs=results.runs.assign(kind="heavy_ball"))
+    assert any(isinstance(block, Table) for block in theory(strange, [], Cuts()))
 
 
 def test_nothing_of_the_data_becomes_html(blocks):
@@ -169,6 +176,17 @@ def test_the_html_needs_no_other_file(blocks):
     assert {value[1:] for value in sources if value.startswith("#")} <= anchors
 
 
+def test_numbers_are_aligned_right_and_pictures_have_captions(blocks):
+    tags = Page(html(blocks)).tags
+    aligned = [attributes for tag, attributes in tags if tag == "td" and attributes == {"class": "number"}]
+    tables = [block for block in blocks if isinstance(block, Table)]
+    assert len(aligned) == sum(len(set(table.numbers)) * len(table.rows) for table in tables) > 0
+    pictures = [block for block in blocks if isinstance(block, Picture)]
+    names = [tag for tag, _ in tags]
+    assert names.count("figure") == names.count("figcaption") == names.count("img") == len(pictures) > 0
+    assert [attributes["alt"] for tag, attributes in tags if tag == "img"] == [block.caption for block in pictures]
+
+
 def test_nothing_of_the_data_becomes_markdown(blocks):
     """Read as Markdown with HTML allowed, every cell and heading is the text it was made from."""
     page = Page(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown(blocks, "a b")))
@@ -178,7 +196,7 @@ def test_nothing_of_the_data_becomes_markdown(blocks):
     assert "Sweep <script>tiny|" in page.text
     count = sum(len(block.columns) * len(block.rows) for block in blocks if isinstance(block, Table))
     assert [tag for tag, _ in page.tags].count("td") == count
-    assert "a%20b/regime.png" in [attributes.get("src") for tag, attributes in page.tags if tag == "img"]
+    assert "a%20b/test-error.png" in [attributes.get("src") for tag, attributes in page.tags if tag == "img"]
 
 
 @pytest.mark.parametrize(
@@ -188,16 +206,22 @@ def test_a_paragraph_reads_as_it_was_written(text):
     page = Page(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown([Text(text)], "")))
     assert [tag for tag, _ in page.tags] == ["p"]
     assert page.text.strip() == " ".join(text.split())
+    assert Page(html([Text(text)])).text.strip().endswith(page.text.strip())
 
 
-def test_the_command_writes_both_documents_with_their_pictures(results, tmp_path):
-    done = linphase("report", results.path, "-o", tmp_path / "out", "--panel", "regime")
+def test_the_command_writes_both_documents_with_their_pictures(results, blocks, tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("linphase.pages.report.contents", lambda _, **options: asked.update(options) or blocks)
+    options = ("--panel", "regime", "--panel", "rank", "--bulk-cut", "0.25")
+    done = linphase("report", results.path, "-o", tmp_path / "out", *options)
     assert done.exit_code == 0, done.output
+    assert asked == {"panels": ("regime", "rank"), "cuts": Cuts(bulk=0.25)}
     assert (tmp_path / "out" / "report.html").read_text().startswith("<!DOCTYPE html>")
     linked = {name.name for name in (tmp_path / "out" / "report_files").iterdir()}
-    assert linked == {"measured-boundaries.png", "regime-against-theory.png", "regime.png"}
+    assert linked == {f"{block.name}.png" for block in blocks if isinstance(block, Picture)}
     text = (tmp_path / "out" / "report.md").read_text()
     assert all(f"](report_files/{name})" in text for name in linked)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["report.html", "report.md", "report_files"]
 
 
 @pytest.mark.slow
@@ -209,13 +233,21 @@ def test_the_same_results_give_the_same_report(results, tmp_path):
 
 @pytest.mark.slow
 def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
-    from linphase.diagram.panels import known_panels
-
     blocks = contents(results)
     drawn = {block.name for block in blocks if isinstance(block, Picture)}
     (absent,) = tables_under(blocks, "Panels")
     assert {*known_panels(), "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
+    assert {"measured-boundaries", "regime-against-theory", "test-error-against-theory"} <= drawn
     assert all("sweep" in row[1] for row in absent.rows)
+
+
+def test_a_panel_that_only_the_files_tell_of_is_drawn_under_a_name_that_is_no_path(results, monkeypatch):
+    column = Column("entropy", "float64", "", "an entropy", panel="../entropy", title=HOSTILE)
+    told = replace(results, columns={**results.columns, "entropy": column})
+    monkeypatch.setattr("linphase.pages.report_findings.draw", lambda results, name, cuts: Figure())
+    _, picture = panels_of(told, ["../entropy"], Cuts())
+    assert isinstance(picture, Picture)
+    assert (picture.name, picture.caption) == ("-entropy", HOSTILE)
 
 
 def test_a_directory_without_a_finished_run_is_reported_too(tmp_path):
@@ -227,7 +259,7 @@ def test_a_directory_without_a_finished_run_is_reported_too(tmp_path):
 
 def test_a_sweep_of_which_all_runs_failed_is_reported_too(results):
     failed = replace(results, runs=results.runs[results.runs["status"] == "failed"])
-    told = contents(failed, panels=["regime"])
+    told = contents(failed, panels=["distance"])
     assert any(isinstance(block, Table) and HOSTILE in block.rows[0] for block in told)
 
 

@@ -13,7 +13,7 @@ from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square
 from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps
-from linphase.runs.stopping import Converged, PaperRule
+from linphase.runs.stopping import PaperRule, WithinExcess
 from linphase.runs.training import train_spec
 
 
@@ -40,8 +40,8 @@ def test_gradient_evaluations_of_a_flow_over_the_whole_window():
     "dynamics",
     [
         GradientFlow(),
-        GradientDescent("paper", update="simultaneous"),
-        GradientDescent("paper", update="alternating"),
+        GradientDescent(learning_rate="paper", update="simultaneous"),
+        GradientDescent(learning_rate="paper", update="alternating"),
     ],
     ids=["flow", "simultaneous", "alternating"],
 )
@@ -51,8 +51,8 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
     task = draw_task(TaskConfig(dimension=d, rank=4))
     start = Initialization.at(d, gamma_sigma2=-1.5, gamma_w=2.2)
     weights = gaussian_start(start, task.shape).astype(precision)
-    watch = (MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, d)
-    rule = Converged(1e-3, 0.0) if dynamics.continuous else PaperRule()
+    watch = (MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, start.threshold, d)
+    rule = WithinExcess(1e-3, 0.0) if dynamics.continuous else PaperRule()
     noise = (task.target - task.signal).astype(precision)
     deviation = np.empty_like(noise)
     peaks, held = [], 0

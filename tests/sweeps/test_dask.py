@@ -1,5 +1,6 @@
 """Sweeps on a real Dask cluster: a scheduler and worker processes on loopback, some of them killed."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -15,13 +16,15 @@ from pathlib import Path
 import pytest
 
 from linphase.config.config import parse_config
+from linphase.config.plugins import activate
 from linphase.errors import ConfigError, LinphaseError
 from linphase.store.results import load
 from linphase.sweeps import dask as dask_workers
 from linphase.sweeps.sweeping import iter_sweep
-from tests.processes import ENVIRONMENT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
+from tests.processes import ENVIRONMENT, ROOT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
 
-pytest.importorskip("distributed")
+if importlib.util.find_spec("distributed") is None:
+    pytest.skip("no Dask here", allow_module_level=True)
 
 _run_on_worker = dask_workers.run_on_worker
 
@@ -113,6 +116,33 @@ def test_a_killed_scheduler_ends_the_sweep_with_one_message_and_loses_nothing(sl
 
 
 @pytest.mark.slow
+def test_a_plugin_travels_to_workers_that_lack_it_past_a_scheduler_that_lacks_it(tmp_path, cluster):
+    # Scheduler and worker run elsewhere, without the file: the batch brings its bytes.
+    cluster.scheduler()
+    cluster.worker()
+    shutil.copy(ROOT / "tests/data/outside.py", tmp_path / "outside.py")
+    grid = {"gamma_sigma2": [-2.0, -1.0], "gamma_w": [1.0, 2.0]}
+    mapping = {
+        "name": "s",
+        "plugins": [str(tmp_path / "outside.py")],
+        "task": {"dimension": 8, "rank": 2},
+        "grid": grid,
+        "dynamics": {"kind": "heavy_ball", "eta": 0.004},
+    }
+    try:
+        config = parse_config(mapping)
+        (tmp_path / "outside.py").unlink()
+        rows = list(iter_sweep(config, tmp_path / "r", scheduler=cluster.address))
+        assert len(rows) == 4
+        assert all(row["effective_rank"] > 1 and row["momentum"] == 0.9 for row in rows)
+        there = list(iter_sweep(config, tmp_path / "here"))
+        by_id = {row["run_id"]: row for row in there}
+        assert all(by_id[row["run_id"]]["effective_rank"] == row["effective_rank"] for row in rows)
+    finally:
+        activate(())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_sweep_without_workers_says_so_waits_and_can_be_stopped(tmp_path, cluster, number):
     cluster.scheduler()
@@ -137,11 +167,11 @@ def test_without_a_scheduler_there_is_one_message(tmp_path, cluster):
     assert re.fullmatch(r"Error: --scheduler: a Dask scheduler is required at \S+, none was reached: [^\n]*\n", out)
 
 
-def deadly(directory, specs, sweep):
+def deadly(directory, assignment):
     """A batch that kills its worker at width 1."""
-    if any(spec.initialization.width == 1 for spec in specs):
+    if any(dict(spec["start"])["width"] == 1 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return _run_on_worker(directory, specs, sweep)
+    return _run_on_worker(directory, assignment)
 
 
 @pytest.mark.slow

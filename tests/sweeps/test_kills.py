@@ -48,7 +48,7 @@ def complete(slower: Path, path: Path) -> None:
     same_science(slower, path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
     kills = rounds = 0
     while kills < KILLS:
@@ -68,7 +68,7 @@ def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
     complete(slower, path)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_workers_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
     kills = rounds = 0
     while kills < KILLS:
@@ -88,7 +88,7 @@ def test_workers_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
         rounds += 1
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken(slower, tmp_path, dice):
     for _ in range(10):
         process = start_sweep(tmp_path)
@@ -117,7 +117,7 @@ def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken
     complete(slower, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("count", [2, 8])
 def test_sweeps_side_by_side_share_the_runs_and_train_few_of_them_twice(tmp_path, count):
     processes = [start_sweep(tmp_path, "--jobs", "1", text=MANY) for _ in range(count)]
@@ -169,27 +169,27 @@ def test_claims_of_the_living_are_heeded_and_those_of_the_dead_are_not(tmp_path)
 _run_batch = local.run_batch
 
 
-def crashing_batch(directory, specs):
+def crashing_batch(directory, assignment):
     """A batch whose interpreter crashes at width 2."""
-    if any(spec.initialization.width == 2 for spec in specs):
+    if any(dict(spec["start"])["width"] == 2 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return _run_batch(directory, specs)
+    return _run_batch(directory, assignment)
 
 
-def hungry_batch(directory, specs):
+def hungry_batch(directory, assignment):
     """A batch that asks for more memory than there is at width 2; the other runs of the batch go on."""
-    import linphase.runs.training
+    import linphase.sweeps.batch
 
-    train = linphase.runs.training.train_spec
+    train = linphase.sweeps.batch.train_spec
 
     def train_spec(spec, task):
         return bytearray(2**62) if spec.initialization.width == 2 else train(spec, task)
 
-    linphase.runs.training.train_spec = train_spec
+    linphase.sweeps.batch.train_spec = train_spec
     try:
-        return _run_batch(directory, specs)
+        return _run_batch(directory, assignment)
     finally:
-        linphase.runs.training.train_spec = train
+        linphase.sweeps.batch.train_spec = train
 
 
 @pytest.mark.slow
@@ -219,7 +219,7 @@ def test_a_run_beyond_its_time_ends_with_what_it_has(tmp_path):
     limited = parse_config({**base, "run": {"max_time": 1e-9}})
     assert [spec.run_id for spec in limited.expand()] == [spec.run_id for spec in parse_config(base).expand()]
     assert limited.digest == parse_config(base).digest
-    (row,) = iter_sweep(limited, tmp_path / "r", jobs=1)
+    (row,) = iter_sweep(limited, tmp_path / "r")
     assert (row["status"], row["converged"]) == ("step_limit", False)
     assert row["final_train_error"] > 0
 
@@ -228,7 +228,7 @@ def test_a_sweep_after_a_kill_does_not_wait_for_the_dead(slower_claims):
     """A claim file without a flock delays nothing."""
     path, config = slower_claims
     began = time.monotonic()
-    assert len(list(iter_sweep(config, path, jobs=1))) == config.runs
+    assert len(list(iter_sweep(config, path))) == config.runs
     assert time.monotonic() - began < 10
     assert not (path / ".claims").exists()
 

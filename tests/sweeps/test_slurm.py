@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,8 +18,8 @@ from linphase.cli import main
 from linphase.errors import ConfigError
 from linphase.store.results import load
 from linphase.sweeps.slurm import Job, arrays, script, time_limit
-from tests.cli.test_cli import CONFIG
 from tests.processes import SLOWER
+from tests.processes import TINY as CONFIG
 
 ROOT = Path(__file__).parents[2]
 NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
@@ -178,10 +179,10 @@ def test_without_slurm_submit_says_so_and_writes_nothing(here, monkeypatch):
     assert [file.name for file in here.iterdir()] == ["tiny.toml"]
 
 
-def test_another_configuration_in_the_directory_is_refused_at_submission(here, monkeypatch):
+def test_another_configuration_in_the_directory_is_refused_at_submission(here, tiny, monkeypatch):
     monkeypatch.setattr("linphase.sweeps.slurm.largest_array", lambda: 1000)
     monkeypatch.setattr("linphase.sweeps.slurm.submit", lambda *_: pytest.fail("was submitted"))
-    assert linphase("sweep", "--config", "tiny.toml", "--jobs", "1", "--no-plot").exit_code == 0
+    shutil.copytree(tiny, "results/tiny")
     other = linphase("submit", "--config", "tiny.toml", "--array", "4", "--set", "task.noise=2.0")
     assert other.exit_code == 2
     assert "task.noise: 1.0 in the directory, 2.0 in the config" in other.output
@@ -331,7 +332,7 @@ def logs(path: Path, number: str) -> str:
     return "\n".join(file.read_text() for file in sorted((path / "slurm").glob(f"{number}_*.log")))
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_an_array_trains_every_run_once(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "tiny.toml", "--array", 4, "--time", 10, "--mem", "100M")
@@ -345,7 +346,7 @@ def test_an_array_trains_every_run_once(on_cluster):
     assert "runs by regime and status" in logs(out, number)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
     here, _ = on_cluster
     (here / NASTY).write_text(CONFIG)
@@ -363,7 +364,7 @@ def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
     assert len(stored_ids(here / out)) == len(set(stored_ids(here / out))) == 9
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 2)
@@ -388,7 +389,7 @@ def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluste
     assert not load(out).missing()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1)
@@ -403,7 +404,7 @@ def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster)
     assert 0 < len(load(out).runs) < 120
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1, "--no-requeue")
@@ -416,7 +417,7 @@ def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
     assert "To go on, run the same again" in logs(out, number)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_plain_array_is_sharded_by_its_task_ids_and_one_with_gaps_is_refused(on_cluster):
     here, submitted = on_cluster
     wrap = "--wrap=linphase sweep --config tiny.toml --no-plot"

@@ -4,18 +4,18 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from linphase.cli import main
 from linphase.cli.progress import _Received
 from linphase.config.config import parse_config
-from linphase.errors import ResultsError
+from linphase.errors import LinphaseError, ResultsError
 from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.training import train_spec
 from linphase.store.provenance import versions
@@ -23,9 +23,18 @@ from linphase.store.results import load
 from linphase.store.rows import summary_row
 from linphase.store.writing import create
 from linphase.sweeps import local
-from linphase.sweeps.batch import run_batch
+from linphase.sweeps.batch import assign, run_batch
 from linphase.sweeps.sweeping import iter_sweep, sweep
-from tests.processes import finish, members, same_science, science, start_sweep, wait_for_first_part, workers
+from tests.processes import (
+    finish,
+    members,
+    same_science,
+    science,
+    start_sweep,
+    train_here,
+    wait_for_first_part,
+    workers,
+)
 
 SMALL = {
     "name": "small",
@@ -41,7 +50,7 @@ def config(**changes):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     path = tmp_path_factory.mktemp("undisturbed") / "small"
-    sweep(config(), path, jobs=1)
+    train_here(config(), path)
     return path
 
 
@@ -75,8 +84,9 @@ def test_a_rows_times_are_the_medians_of_the_modes_with_never_at_infinity(rank, 
     assert len(run.trajectory.mode_times.escape) == rank
 
 
-def test_four_workers_give_the_bits_of_one(undisturbed, tmp_path):
-    rows = list(iter_sweep(config(), tmp_path / "r", jobs=4))
+@pytest.mark.parametrize("jobs", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_workers_give_the_bits_of_this_process(undisturbed, tmp_path, jobs):
+    rows = list(iter_sweep(config(), tmp_path / "r", jobs=jobs))
     assert sorted(row["run_id"] for row in rows) == sorted(science(undisturbed)["run_id"])
     same_science(undisturbed, tmp_path / "r")
 
@@ -85,7 +95,7 @@ def test_order_and_batches_do_not_change_a_bit(undisturbed, tmp_path):
     specs = list(config().expand())[::-1]
     create(tmp_path / "r", config())
     for i in range(0, len(specs), 5):
-        run_batch(tmp_path / "r", specs[i : i + 5])
+        run_batch(tmp_path / "r", assign(specs[i : i + 5]))
     same_science(undisturbed, tmp_path / "r")
 
 
@@ -98,9 +108,9 @@ def test_a_finished_sweep_runs_nothing_again(undisturbed):
 def test_added_cells_and_replicates_run_only_the_new_ones(tmp_path):
     first = config(grid={"gamma_sigma2": [-2.0, -1.0], "gamma_w": [1.5]})
     more = config(grid={"gamma_sigma2": [-2.0, -1.0, -0.5], "gamma_w": [1.5], "replicates": 2})
-    sweep(first, tmp_path / "r", jobs=1)
+    train_here(first, tmp_path / "r")
     before = science(tmp_path / "r")
-    rows = list(iter_sweep(more, tmp_path / "r", jobs=1))
+    rows = list(iter_sweep(more, tmp_path / "r"))
     assert len(rows) == 4
     after = science(tmp_path / "r")
     assert len(after) == 6
@@ -116,7 +126,7 @@ def test_another_configuration_is_refused_with_the_difference(undisturbed):
 def test_a_run_that_raises_is_recorded_with_its_traceback_and_the_others_complete(tmp_path):
     # A tolerance below rounding cannot be met by any step: the run raises, really.
     grid = {"gamma_sigma2": [-1.0], "gamma_w": [1.5], "dynamics.tolerance": [1e-3, 1e-17]}
-    rows = list(iter_sweep(config(grid=grid), tmp_path / "r", jobs=2))
+    rows = list(iter_sweep(config(grid=grid), tmp_path / "r"))
     assert len(rows) == 2
     results = load(tmp_path / "r")
     assert sorted(results.runs["status"]) == ["converged", "failed"]
@@ -125,19 +135,19 @@ def test_a_run_that_raises_is_recorded_with_its_traceback_and_the_others_complet
     assert "Traceback" in failure["traceback"]
     assert failure["tolerance"] == 1e-17
     # The next sweep leaves it alone, unless it is asked to try again.
-    assert list(iter_sweep(config(grid=grid), tmp_path / "r", jobs=1)) == []
-    assert len(list(iter_sweep(config(grid=grid), tmp_path / "r", jobs=1, retry_failed=True))) == 1
+    assert list(iter_sweep(config(grid=grid), tmp_path / "r")) == []
+    assert len(list(iter_sweep(config(grid=grid), tmp_path / "r", retry_failed=True))) == 1
     assert len(load(tmp_path / "r").runs) == 2
 
 
 _run_batch = run_batch
 
 
-def deadly_batch(directory, specs):
+def deadly_batch(directory, assignment):
     """A batch whose worker is killed by the system at replicate 1 of width 2, as for want of memory."""
-    if any(spec.replicate == 1 and spec.initialization.width == 2 for spec in specs):
+    if any(spec["replicate"] == 1 and dict(spec["start"])["width"] == 2 for spec in assignment["specs"]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return _run_batch(directory, specs)
+    return _run_batch(directory, assignment)
 
 
 @pytest.mark.slow
@@ -156,6 +166,12 @@ def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_compl
     same_science(undisturbed, tmp_path / "r")
 
 
+def test_a_joblib_without_loky_is_one_message_that_names_those_that_have_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "ProcessPoolExecutor", None)
+    with pytest.raises(LinphaseError, match=r"joblib 1\.4 to 1\.6 have it: pip install 'joblib>=1\.4,<1\.7'"):
+        list(iter_sweep(config(), tmp_path / "r", jobs=2))
+
+
 # --- From outside: the command in a process of its own ---------------------------------------------------------------
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to count processes")
@@ -170,7 +186,7 @@ def slower(tmp_path_factory):
     return path / "r"
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, number, code):
     process = start_sweep(tmp_path)
@@ -190,7 +206,7 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, 
     same_science(slower, tmp_path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @needs_proc
 def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower, tmp_path):
     process = start_sweep(tmp_path)
@@ -207,7 +223,7 @@ def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower
     same_science(slower, tmp_path / "r")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @needs_proc
 def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
     process = start_sweep(tmp_path)
@@ -218,8 +234,8 @@ def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
 
 
 def test_status_in_the_middle_counts_what_is_missing(undisturbed):
-    command = [sys.executable, "-m", "linphase", "status", str(undisturbed), "--json"]
-    facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    shown = CliRunner().invoke(main, ["status", str(undisturbed), "--json"], catch_exceptions=False)
+    facts = json.loads(shown.output)
     assert (facts["expected"], facts["done"], facts["missing"]) == (18, 18, 0)
 
 
@@ -248,7 +264,7 @@ def test_no_time_left_ends_a_sweep_with_batches_in_flight(tmp_path):
     began = time.monotonic()
     assert list(iter_sweep(config(), tmp_path / "r", jobs=1, time_left=lambda: next(times))) == []
     assert time.monotonic() - began < 30
-    sweep(config(), tmp_path / "r", jobs=1)
+    sweep(config(), tmp_path / "r")
     assert len(load(tmp_path / "r").runs) == config().runs
 
 

@@ -1,10 +1,13 @@
-"""The closed form of one mode, and the boundaries against random matrices and theory.md's numbers."""
+"""The closed form of one mode, and the boundaries against random matrices."""
 
+from collections.abc import Callable
 from decimal import Decimal, getcontext
+from math import sqrt
 
 import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
 
 from linphase.theory.boundaries import (
     ACTIVE_LAZY,
@@ -12,15 +15,38 @@ from linphase.theory.boundaries import (
     MIXED_BALANCED,
     UNDERPARAMETERIZED,
     _bulk_share,
-    all_start_lazy_width,
     balanced_threshold,
     boundaries,
-    largest_start_value,
     lazy_threshold,
     signal_singular_value,
     signal_spread,
 )
 from linphase.theory.mode import mode_time, mode_value
+
+
+def largest_start_value(init_variance: float, width: float, d_out: int, d_in: int) -> float:
+    """s_max(A0), the largest singular value of the network at the start, for large dimensions.
+
+    sigma2 sqrt(width d_in (1 + u)(1 + a u)(1 + b u)/u), a = d_out/width, b = d_out/d_in, u > 0 the root of
+    2 a b u^3 + (a + b + a b) u^2 = 1.
+    """
+    a, b = d_out / width, d_out / d_in
+    u = _root(lambda u: (2 * a * b * u + a + b + a * b) * u * u - 1, 0.0, (a + b + a * b) ** -0.5)
+    return init_variance * sqrt(width * d_in * (1 + u) * (1 + a * u) * (1 + b * u) / u)
+
+
+def all_start_lazy_width(d_out: int, d_in: int) -> float:
+    """Width above which every singular value of A0 is below c = sigma2 * width at the start, whatever sigma2.
+
+    4.73 d for a square network: the theory's picture of a lazy start holds for wider networks only.
+    """
+    largest = 100.0 * (d_out + d_in)
+    return _root(lambda w: largest_start_value(1.0, w, d_out, d_in) - w, 1e-3, largest)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    return float(brentq(function, low, high, xtol=1e-15 * high, rtol=1e-14))
+
 
 FINITE = {ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE, UNDERPARAMETERIZED}
 

@@ -1,0 +1,161 @@
+"""What came out of a sweep, for its report: regimes, measured boundaries, deviations from theory, and the figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from linphase import __version__
+from linphase.config.config import parse_config
+from linphase.diagram.measured import COLUMNS, boundaries_of, table_row
+from linphase.diagram.outcomes import OUTCOMES, outcomes
+from linphase.diagram.panels import Panel, known_panels, made_by_theory
+from linphase.diagram.versus import deviations, differing, paired, predicted_runs
+from linphase.errors import LinphaseError
+from linphase.figures.diagrams import against
+from linphase.figures.drawing import FIGURES, draw
+from linphase.model.regime import CRITERIA, Cuts
+from linphase.pages.markup import Block, Heading, Picture, Table, Text
+from linphase.runs.records import STATUSES
+from linphase.store.results import Results
+
+AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
+_DPI = 200
+
+
+def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
+    """How many runs came to which regime by each criterion, and ended in which status."""
+    counts = {by: outcomes(results.runs, replace(cuts, criterion=by)).value_counts() for by in CRITERIA}
+    rows = [
+        (name, *(str(int(count.get(name, 0))) for count in counts.values()))
+        for name in OUTCOMES
+        if any(name in count for count in counts.values())
+    ]
+    by_each = [f"by {by}" for by in CRITERIA]
+    yield Heading(2, "Regimes")
+    yield Text(
+        f"Runs in every regime by each measure of active; a run is lazy with less than {cuts.signal:g} of its "
+        f"signal modes active, balanced with {cuts.bulk:g} or more of its bulk modes active, else mixed. "
+        f"Elsewhere in this report: by {cuts.criterion}."
+    )
+    yield Table(("regime", *by_each), rows, numbers=by_each)
+    statuses = results.runs["status"].value_counts()
+    rows = [(name, str(int(statuses[name])), what) for name, what in STATUSES.items() if name in statuses]
+    yield Table(("status", "runs", "what it means"), rows, numbers=("runs",))
+
+
+def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
+    """Where the active shares cross their cuts, as a table and over the diagram."""
+    yield Heading(2, "Measured boundaries")
+    yield Text(
+        "The gamma_sigma2 at which the active share of the signal (active | lazy) or of the bulk (mixed | balanced) "
+        "crosses its cut, for every width. The interval is the central 95 % of a bootstrap over replicates; the grid's "
+        "step limits the resolution besides. Theory at these d, rank and noise, and in the limit of large d."
+    )
+    rows = [table_row(crossing) for crossing in boundaries_of(results, cuts)]
+    yield Table(COLUMNS, rows, numbers=(*COLUMNS[2:5], *COLUMNS[6:]))
+    yield _picture(
+        "measured-boundaries",
+        "Regimes with the measured boundaries",
+        partial(draw, results, "boundaries", cuts),
+    )
+
+
+def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
+    """Every run beside its prediction, which is computed here; figures of those panels that are asked for."""
+    yield Heading(2, "Deviations from theory")
+    if made_by_theory(results.runs):
+        yield Text("None: these runs are theory's own.")
+        return
+    predicted = predicted_runs(parse_config(config, stored=True) for config in results.configs)
+    pairs = paired(results.runs, predicted)
+    covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
+    yield Text(
+        "Every run beside its prediction, the self-consistent dynamics from A = 0: shares as differences, all else "
+        "relative to the prediction. Covered are the cells of the paper's theorems, gamma_w > 1 and 2 gamma_sigma2 + "
+        "gamma_w < 0; elsewhere the start's own noise counts, which the prediction leaves out."
+    )
+    yield Text(
+        f"The regime is not the predicted one in {differing(pairs, cuts)} of {len(pairs)} runs, of those covered in "
+        f"{differing(covered, cuts)} of {len(covered)}."
+    )
+    yield _deviation_table(known_panels(results.columns).values(), pairs, covered)
+    for name in AGAINST_THEORY:
+        if name in names:
+            yield _picture(
+                f"{name}-against-theory",
+                f"{name}: measured, predicted and their difference",
+                partial(against, results.runs, predicted, results.axes, name, cuts=cuts, columns=results.columns),
+            )
+
+
+def _deviation_table(panels: Iterable[Panel], pairs: pd.DataFrame, covered: pd.DataFrame) -> Table:
+    """Median, 95 % quantile and largest deviation of every panel's column that theory predicts."""
+    columns = ["quantity"]
+    columns += [f"{what}, {where}" for where in ("all", "covered") for what in ("runs", "median", "95 %", "largest")]
+    rows = []
+    for panel in panels:
+        if panel.unpredicted or panel.scale in ("outcome", "ln") or f"{panel.column}_predicted" not in pairs:
+            continue
+        apart = [deviations(part, str(panel.column), panel.scale == "share") for part in (pairs, covered)]
+        if apart[0].size:
+            rows.append((_line(panel.title), *(cell for each in apart for cell in _spread(each))))
+    return Table(columns, rows, numbers=columns[1:])
+
+
+def _spread(apart: NDArray[np.float64]) -> tuple[str, ...]:
+    if apart.size == 0:
+        return "0", "-", "-", "-"
+    return str(apart.size), *map(_relative, np.quantile(apart, [0.5, 0.95, 1.0]))
+
+
+def _relative(value: float) -> str:
+    if value < 10:
+        return f"{100 * value:.0f} %" if value >= 0.1 else f"{100 * value:.2g} %"
+    return f"{value:,.0f} times" if value < 1e6 else f"{value:.0e} times"
+
+
+def panels_of(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
+    """The panels and figures of these names, and why some are not drawn."""
+    captions = {name: panel.title for name, panel in known_panels(results.columns).items()}
+    captions |= {name: (figure.__doc__ or name).partition("\n")[0] for name, figure in FIGURES.items()}
+    yield Heading(2, "Panels")
+    absent = []
+    for name in names:
+        try:
+            yield Picture(_file_name(name), _line(captions[name]), _png(draw(results, name, cuts)))
+        except LinphaseError as error:
+            absent.append((name, str(error)))
+    if absent:
+        yield Text("Not drawn:")
+        yield Table(("panel", "why"), absent)
+
+
+def _picture(name: str, caption: str, draw: Callable[[], Figure]) -> Picture | Text:
+    try:
+        return Picture(name, caption, _png(draw()))
+    except LinphaseError as error:
+        return Text(f"{caption}: not drawn. {error}.")
+
+
+def _png(figure: Figure) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": f"linphase {__version__}"})
+    return file.getvalue()
+
+
+def _line(title: str) -> str:
+    return " ".join(title.split())
+
+
+def _file_name(panel: str) -> str:
+    """The name of a panel, which a file may have told, as part of no path."""
+    return re.sub(r"[^\w-]+", "-", panel)
