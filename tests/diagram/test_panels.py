@@ -16,7 +16,7 @@ from linphase.diagram.panels import PANELS, Panel, find_panel, known_panels, loo
 from linphase.errors import LinphaseError
 from linphase.model.moment import OBSERVABLES, observable
 from linphase.model.regime import Cuts
-from linphase.model.registry import forget
+from linphase.model.registry import forget, modules
 from linphase.store.columns import Column, runs_columns
 
 GOLDEN = Path(__file__).parent / "panels.txt"
@@ -51,6 +51,7 @@ def test_a_panel_is_one_declaration_over_a_stored_column(declared):
     assert looks()["elapsed_s"]["panel"] == "spent"
     panel("spent", column="elapsed_s", title="wall time")  # a notebook's cell run again
     assert known_panels()["spent"].title == "wall time"
+    assert __name__ not in modules()  # a sweep's workers can do without
     runs = pd.DataFrame({"status": ["converged"], "elapsed_s": [1.0]})
     assert find_panel("spent", Cuts(), runs).column == "elapsed_s"
 
