@@ -43,7 +43,19 @@ class Plot:
 
 
 def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Cells:
-    """Average the replicates of every cell, or find what most of them came to."""
+    """Average the replicates of every cell, or find what most of them came to.
+
+    Parameters
+    ----------
+    runs
+        Rows of a runs table, of one facet.
+    window
+        The two axes.
+    panel
+        What is shown: of `find_panel`, so that its column is that of the criterion.
+    cuts
+        What turns shares into regimes.
+    """
     rows, columns = window.y.index(runs), window.x.index(runs)
     words = list(outcomes(runs, cuts)) if panel.name == "regime" else list(runs["status"])
     unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)

@@ -13,9 +13,20 @@ OUTCOMES = (*REGIMES, "underparameterized", "diverged", "failed", "undefined")
 
 
 def outcomes(runs: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.Series[str]:
-    """Classify stored runs again from their order parameters, without training; one of OUTCOMES for each row.
+    """Classify stored runs again from their order parameters, without training.
 
-    undefined: a finished run whose order parameters are null by this criterion.
+    Parameters
+    ----------
+    runs
+        Rows of a runs table.
+    cuts
+        The criterion of active, and what turns shares into regimes.
+
+    Returns
+    -------
+    pd.Series[str]
+        One of OUTCOMES for each row; undefined: the run is finished, and its order parameters are null by this
+        criterion.
     """
     signal, bulk = (runs[cuts.column(name)] for name in ("signal_active", "bulk_active"))
     columns = (runs["status"], signal, bulk, runs["width"], runs["rank"], runs["noise"])

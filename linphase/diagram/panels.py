@@ -56,7 +56,7 @@ class Panel:
         return self.column in OrderParameters.__dataclass_fields__
 
 
-PANELS: Registry[Panel] = Registry("panel")  # those of `panel`; `known_panels` has all
+PANELS: Registry[Panel] = Registry("panel", travels=False)  # those of `panel`; `known_panels` has all
 
 
 def panel(
@@ -109,57 +109,33 @@ def panel(
     return one
 
 
-_TIME, _STEPS, _MODES = "time", "steps", "share of modes"
 _NEVER = "never for half of the signal modes or more"
 _ZERO, _WEIGHTS = "it is 0 by construction", "it belongs to the weights of the start"
+_MAGMA: dict[str, Any] = {"colors": "magma"}
+_TIME: dict[str, Any] = {"unit": "time", "colors": "magma"}
+_MODES: dict[str, Any] = {"scale": "share", "unit": "share of modes", "colors": "cividis"}
 
 panel("regime", None, "regime", scale="outcome")
 panel("status", "status", "status", scale="outcome")
 panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$")
 panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$")
 panel("train-error", "final_train_error", "final train error", formula=r"$\|A-Y\|_F^2/d^2$")
-panel(
-    "iterations",
-    "iterations_at_min",
-    "smallest test error: iterations\nat the paper's learning rate",
-    colors="magma",
-    unit=_STEPS,
-)
-panel(
-    "distance",
-    "distance_to_self_consistent",
-    "ln of the largest distance to the\nself-consistent dynamics",
-    scale="ln",
-    unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$",
-    levels=(-7.0, -4.0, 0.0),  # of the published contours, Tu et al. 2024, Figure 2
-    remedy='sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"',
-    unpredicted=_ZERO,
-)
-panel("final-time", "final_time", "final time", colors="magma", unit=_TIME)
-panel("evaluations", "gradient_evaluations", "gradient evaluations", colors="magma")
-for _part in ("signal", "bulk"):
-    panel(
-        f"{_part}-active",
-        f"{_part}_active",
-        f"active share of the {_part}",
-        scale="share",
-        colors="cividis",
-        unit=_MODES,
-    )
-panel(
-    "agreement",
-    "evidence_agreement",
-    "modes on which\nall measures agree",
-    scale="share",
-    colors="cividis",
-    unit=_MODES,
-)
-for _name, _title, _formula in (
-    ("crossing", "time to cross the threshold", r"$s_i = c$"),
-    ("escape", "time to half of the target", r"$s_i = s_i(Y)/2$"),
-    ("convergence", "time to converge within 5 %", r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$"),
-):
-    panel(f"{_name}-time", f"{_name}_time", _title, colors="magma", unit=_TIME, formula=_formula, null=_NEVER)
+panel("iterations", "iterations_at_min", "smallest test error: iterations\nat the paper's learning rate", unit="steps",
+      **_MAGMA)  # fmt: skip
+panel("distance", "distance_to_self_consistent", "ln of the largest distance to the\nself-consistent dynamics",
+      scale="ln", unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$",
+      levels=(-7.0, -4.0, 0.0),  # of the published contours, Tu et al. 2024, Figure 2
+      remedy='sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"',
+      unpredicted=_ZERO)  # fmt: skip
+panel("final-time", "final_time", "final time", **_TIME)
+panel("evaluations", "gradient_evaluations", "gradient evaluations", **_MAGMA)
+panel("signal-active", "signal_active", "active share of the signal", **_MODES)
+panel("bulk-active", "bulk_active", "active share of the bulk", **_MODES)
+panel("agreement", "evidence_agreement", "modes on which\nall measures agree", **_MODES)
+panel("crossing-time", "crossing_time", "time to cross the threshold", formula=r"$s_i = c$", null=_NEVER, **_TIME)
+panel("escape-time", "escape_time", "time to half of the target", formula=r"$s_i = s_i(Y)/2$", null=_NEVER, **_TIME)
+panel("convergence-time", "convergence_time", "time to converge within 5 %",
+      formula=r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$", null=_NEVER, **_TIME)  # fmt: skip
 
 # What differs from the defaults in panels of observables: model/ knows no looks.
 _OVERLAP = {"colors": "cividis", "unit": r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"}

@@ -93,7 +93,15 @@ _SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed
 
 
 def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
-    """Every run that finished beside the prediction of its cell and replicate, whose columns end in _predicted."""
+    """Every run that finished beside the prediction of its cell and replicate.
+
+    Parameters
+    ----------
+    runs
+        A runs table.
+    predicted
+        That of `predicted_runs`, whose columns end in _predicted in the result.
+    """
     finished = runs[~runs["status"].isin(["failed", "diverged"])].copy()
     predicted = predicted.copy()
     for table in (finished, predicted):

@@ -42,11 +42,22 @@ class _Points:
 def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName = "paper") -> Figure:
     """Every mode of every converged run: its speed-up against s_i/c, and its ratio to sqrt(1 + s_i^2/c^2).
 
-    runs: rows with the columns of `linphase.columns.RUNS`; modes: of `linphase.store.Results.final_modes`. Colours
-    tell the width. A table gives the share of modes within 5 % of the curve, for each decade of the width, for widths
-    above d^1.9 and for all.
+    Colours tell the width. A table gives the share of modes within 5 % of the curve, for each decade of the width, for
+    widths above d^1.9 and for all.
 
-    Raises LinphaseError where no converged run has modes.
+    Parameters
+    ----------
+    runs
+        Rows of a runs table.
+    modes
+        Of `Results.final_modes`.
+    style
+        paper or talk.
+
+    Raises
+    ------
+    LinphaseError
+        If no converged run has modes.
     """
     cloud = _points(runs, modes)
     figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(1.1 * COLUMN_WIDTH)), layout="constrained")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Draw = Callable[..., Figure]  # (results, cuts, *, style), trajectories with `at` besides
-FIGURES: Registry[Draw] = Registry("figure")
+FIGURES: Registry[Draw] = Registry("figure", travels=False)
 
 
 def figure(name: str) -> Callable[[Draw], Draw]:

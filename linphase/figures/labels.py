@@ -6,6 +6,7 @@ All places are found in pixels, so the layout must be final, but for names at th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -106,13 +107,10 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
         if line.boundary.kind != "finite d" or len(curve) < 2:
             continue
         text, extent = _boxed(figure, ax, _name_of(line), size, "line label", pad=0.12, alpha=0.8)
-        others = [other for other in curves if other is not curve]
-        strangers = [
-            other for each, other in zip(lines, curves, strict=True) if each.boundary.name != line.boundary.name
-        ]
-        place = _best_place(
-            curve, extent + 2 * pixel, others, strangers, _tree(taken), box, 2.2 * pixel if len(occupied) else 0.0
-        )
+        strangers = (one for each, one in zip(lines, curves, strict=True) if each.boundary.name != line.boundary.name)
+        around = _Around(_tree(other for other in curves if other is not curve), _tree(taken), box)
+        spared = 2.2 * pixel if len(occupied) else 0.0
+        place = _best_place(curve, extent + 2 * pixel, _tree(strangers), around, spared)
         if place is None:
             text.remove()
             continue
@@ -204,16 +202,28 @@ def line_in(ax: Axes, line: Line) -> Array:
 Place = tuple[Array, Array, Array]  # centre (2,), direction (2,), points covered (m, 2)
 
 
-def _best_place(
-    curve: Array,
-    size: Array,
-    others: Sequence[Array],
-    strangers: Sequence[Array],
-    labels: cKDTree | None,
-    box: Bbox,
-    lift: float,
-) -> Place | None:
-    """The best place of a name beside its curve: along it, else level at its side, else along it across another line.
+@dataclass(frozen=True)
+class _Candidates:
+    """Where a name could stand: n places."""
+
+    centers: Array  # (n, 2)
+    along: Array  # (n, 2): the direction it is written in
+    penalty: Array  # (n,)
+    divided: NDArray[np.bool_]  # (n,): a line of another boundary is between the name and its own
+    untouched: cKDTree | None = None  # what it has to stay clear of besides
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What a name must not cover or leave."""
+
+    lines: cKDTree | None  # all but its own
+    names: cKDTree | None
+    box: Bbox  # the axes
+
+
+def _best_place(curve: Array, size: Array, strangers: cKDTree | None, around: _Around, lift: float) -> Place | None:
+    """The best place of a name of its line: along it, else level at its side, else along it across another line.
 
     Parameters
     ----------
@@ -221,75 +231,77 @@ def _best_place(
         Points (n, 2) of the line that is named.
     size
         Width and height of the name.
-    others, strangers
-        All other curves, and those of other boundaries: one between a name and its own is as bad as one across it.
-    labels
-        The points of names that stand already.
-    box
-        The axes, which it may not leave.
+    strangers
+        The lines of other boundaries.
+    around
+        What else there is.
     lift
         How much farther from the curve, to spare points on it.
     """
-    height = size[1]
-    reach = ceil(size[0] / 2 / _SAMPLING) + 1
-    at = np.arange(reach, len(curve) - reach, 3)
-    chord = curve[at + reach] - curve[at - reach]
-    along = chord / np.linalg.norm(chord, axis=1, keepdims=True) * np.where(chord[:, :1] >= 0, 1, -1)
-    normal = along[:, ::-1] * [-1, 1]
-    near = curve[at[:, None] + np.arange(-reach, reach + 1)] - curve[at][:, None]
-    bend = np.abs(np.einsum("nmi,ni->nm", near, normal)).max(axis=1)
-    away = np.multiply.outer([1, -1], height / 2 + 1.5 * _SAMPLING + lift + _LIFTS * height).ravel()
-    centers = curve[at][:, None] + normal[:, None] * away[:, None]
-    penalty = 2 * bend[:, None] + 2 * height * np.tile(_LIFTS, 2)
-    between = curve[at][:, None, None] + normal[:, None, None] * (away[:, None] * np.linspace(0, 1, 6))[..., None]
-    divided = _gaps(between, _tree(strangers), height).min(axis=-1) <= _SAMPLING
-    beside = _choose(centers.reshape(-1, 2), np.repeat(along, away.size, axis=0), penalty.ravel(), divided.ravel(),
-                     size, others, labels, box)  # fmt: skip
+    beside = _choose(_along(curve, size, strangers, lift), size, around)
     if beside is not None and beside[1]:
         return beside[0]
-    # For short pieces of steep lines.
-    aside = np.multiply.outer([1, -1], size[0] / 2 + _ASIDE * height).ravel()
-    centers = (curve[::3][:, None] + np.column_stack([aside, np.zeros(aside.size)])).reshape(-1, 2)
-    level = np.tile([1.0, 0.0], (len(centers), 1))
-    penalty = np.tile(2 * height * np.tile(_ASIDE, 2), len(curve[::3]))
-    at_side = _choose(centers, level, penalty, np.zeros(len(centers), dtype=bool), size, others, labels, box, curve)
-    if at_side is not None and at_side[1]:
-        return at_side[0]
+    level = _choose(_level(curve, size), size, around)
+    if level is not None and level[1]:
+        return level[0]
     return None if beside is None else beside[0]
 
 
-def _choose(
-    centers: Array,
-    along: Array,
-    penalty: Array,
-    divided: NDArray[np.bool_],
-    size: Array,
-    lines: Sequence[Array],
-    labels: cKDTree | None,
-    box: Bbox,
-    own: Array | None = None,
-) -> tuple[Place, bool] | None:
-    """The candidate (of n) with most room around it, and whether it is clear of all lines, as is any that can be.
+def _along(curve: Array, size: Array, strangers: cKDTree | None, lift: float) -> _Candidates:
+    """Along the curve, on either side, rather where it is straight and near to it."""
+    width, height = size
+    reach = ceil(width / 2 / _SAMPLING) + 1
+    at = np.arange(reach, len(curve) - reach, 3)
+    start = curve[at][:, None]
+    chord = curve[at + reach] - curve[at - reach]
+    along = chord / np.linalg.norm(chord, axis=1, keepdims=True) * np.where(chord[:, :1] >= 0, 1, -1)
+    normal = along[:, ::-1] * [-1, 1]
+    near = curve[at[:, None] + np.arange(-reach, reach + 1)] - start
+    bend = np.abs(np.einsum("nmi,ni->nm", near, normal)).max(axis=1)
+    away = np.multiply.outer([1, -1], height / 2 + 1.5 * _SAMPLING + lift + _LIFTS * height).reshape(-1, 1)
+    steps = away * np.linspace(0, 1, 6)  # from the curve to the name
+    between = start[:, None] + normal[:, None, None] * steps[..., None]
+    return _Candidates(
+        centers=(start + normal[:, None] * away).reshape(-1, 2),
+        along=np.repeat(along, len(away), axis=0),
+        penalty=np.add.outer(2 * bend, 2 * height * np.tile(_LIFTS, 2)).ravel(),
+        divided=(_gaps(between, strangers, height).min(axis=-1) <= _SAMPLING).ravel(),
+    )
+
+
+def _level(curve: Array, size: Array) -> _Candidates:
+    """Level, where the name begins or ends at the curve: for short pieces of steep lines."""
+    width, height = size
+    aside = np.multiply.outer([1, -1], width / 2 + _ASIDE * height).ravel()
+    centers = (curve[::3][:, None] + np.column_stack([aside, np.zeros(aside.size)])).reshape(-1, 2)
+    n = len(centers)
+    penalty = np.tile(2 * height * _ASIDE, n // len(_ASIDE))
+    return _Candidates(centers, np.tile([1.0, 0.0], (n, 1)), penalty, np.zeros(n, dtype=bool), _tree([curve]))
+
+
+def _choose(candidates: _Candidates, size: Array, around: _Around) -> tuple[Place, bool] | None:
+    """The candidate with most room around it, and whether it is clear of all lines, as is any that can be.
 
     None where every one would leave the axes or touch another name.
     """
     height = size[1]
+    centers, along = candidates.centers, candidates.along
     normal = along[:, ::-1] * [-1, 1]
     x, y = (_FOOTPRINT * size).T[..., None]
     covered = centers[:, None] + x * along[:, None] + y * normal[:, None]  # (n, m, 2)
-    room = _room(covered, box).min(axis=-1)
+    room = _room(covered, around.box).min(axis=-1)
     fits = np.flatnonzero(room >= _SAMPLING)
-    fits = fits[_gaps(covered[fits], labels, height).min(axis=-1) >= 0.3 * height]
+    fits = fits[_gaps(covered[fits], around.names, height).min(axis=-1) >= 0.3 * height]
     if not fits.size:
         return None
-    gaps = _gaps(covered[fits], _tree(lines), height)
-    nearest, beside = gaps.min(axis=-1), room[fits]
-    clear = (nearest > 0.15 * height) & ~divided[fits]
-    if own is None:
-        beside = np.minimum(beside, nearest)
-    else:  # a level name only has not to touch
-        clear &= _gaps(covered[fits], _tree([own]), height).min(axis=-1) > 0.15 * height
-    score = np.minimum(beside, height) + gaps.mean(axis=-1) - penalty[fits]
+    gaps = _gaps(covered[fits], around.lines, height)
+    nearest, room = gaps.min(axis=-1), room[fits]
+    clear = (nearest > 0.15 * height) & ~candidates.divided[fits]
+    if candidates.untouched is None:
+        room = np.minimum(room, nearest)
+    else:
+        clear &= _gaps(covered[fits], candidates.untouched, height).min(axis=-1) > 0.15 * height
+    score = np.minimum(room, height) + gaps.mean(axis=-1) - candidates.penalty[fits]
     # A name across another line is the last resort. Of equally good places the first, whatever rounding says.
     best = int(np.argmax(np.round(np.where(clear, score + 1e6, score), 6)))
     return (centers[fits[best]], along[fits[best]], covered[fits[best]]), bool(clear[best])

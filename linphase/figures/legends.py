@@ -35,9 +35,18 @@ def draw_legends(
     title: str | None = None,
     whose: str = "",
 ) -> None:
-    """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below; and more.
+    """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below.
 
-    title: of the figure, above everything. whose: the plots that may be unconverged, where there are others.
+    Parameters
+    ----------
+    figure, plots, lines
+        The figure, its diagrams, and theory's lines in each.
+    above, below
+        Further samples of the two legends.
+    title
+        Of the figure, above everything.
+    whose
+        The plots that may be unconverged, where there are others.
     """
     swatches = [*_swatches(plots, whose), *above]
     if swatches:

@@ -16,9 +16,10 @@ class Registry(dict[str, T]):
     every: ClassVar[list["Registry[object]"]] = []
     revision: ClassVar[int] = 0  # of all declarations together: what follows from them is made once a revision
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, travels: bool = True) -> None:
+        """what: as messages call it; travels: whether a worker needs the declarations, as it does not for looks."""
         super().__init__()
-        self.what = what
+        self.what, self.travels = what, travels
         self.places: dict[str, str] = {}
         Registry.every.append(self)  # type: ignore[arg-type]
 
@@ -45,6 +46,7 @@ def forget(module: str) -> None:
 
 
 def modules() -> set[str]:
-    """The modules that have declared something, linphase's own left out."""
-    found = {place.rpartition(".")[0] for registry in Registry.every for place in registry.places.values()}
+    """The modules that have declared something that workers need, linphase's own left out."""
+    registries = [registry for registry in Registry.every if registry.travels]
+    found = {place.rpartition(".")[0] for registry in registries for place in registry.places.values()}
     return {name for name in found if not name.startswith("linphase.")}

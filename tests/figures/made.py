@@ -1,9 +1,11 @@
 """What tests of figures share: a made-up table, results without workers, artists by their names."""
 
+from contextlib import contextmanager
 from itertools import product
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from linphase.model.observables import Modes, ModeTimes
 from linphase.runs.records import Trajectory
@@ -80,6 +82,15 @@ def filled(path, config):
     batch = run_batch(path, assign(config.expand()))
     assert not any("error" in row for row in batch.rows)
     return load(path)
+
+
+@contextmanager
+def unfinished():
+    """For a while figures are neither laid out nor are places for names looked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("linphase.figures.layout.settle", lambda figure: None)
+        patch.setattr("linphase.figures.layout.label_lines", lambda *_: None)
+        yield
 
 
 def artists(ax, gid):

@@ -11,7 +11,7 @@ from linphase.figures.drawing import FIGURES, draw, figure
 from linphase.model.regime import Cuts
 from linphase.model.registry import forget
 from linphase.store.columns import Column
-from tests.figures.made import artists, filled
+from tests.figures.made import artists, filled, unfinished
 
 CONFIG = {
     "name": "tiny",
@@ -25,10 +25,10 @@ def results(tmp_path_factory):
     return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(CONFIG).predicted())
 
 
-@pytest.fixture(autouse=True)
-def _unfinished(monkeypatch):
-    monkeypatch.setattr("linphase.figures.layout.settle", lambda figure: None)
-    monkeypatch.setattr("linphase.figures.layout.label_lines", lambda *_: None)
+@pytest.fixture(scope="module", autouse=True)
+def _unfinished():
+    with unfinished():
+        yield
 
 
 def test_a_panel_a_figure_and_a_panel_that_only_the_files_tell_of_are_found_by_name(results):

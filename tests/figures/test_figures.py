@@ -32,16 +32,17 @@ from tests.figures.made import (
     modes_of,
     run,
     table,
+    unfinished,
 )  # fmt: skip
 
 PANELS = known_panels()
 
 
-@pytest.fixture(autouse=True)
-def _unfinished(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _unfinished():
     """No layout, and no search for names' places: half of what a figure costs; see test_layout.py."""
-    monkeypatch.setattr("linphase.figures.layout.settle", lambda figure: None)
-    monkeypatch.setattr("linphase.figures.layout.label_lines", lambda *_: None)
+    with unfinished():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def runs():
     return table(*(run(x, y) for y in GAMMA_W for x in GAMMA_SIGMA2))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def figure(runs, _unfinished):
     return phase_diagram(runs, AXES, "regime")
 

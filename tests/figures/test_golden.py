@@ -67,7 +67,10 @@ def difference(one, two):
     return float(np.sqrt(np.mean((arrays[0] - arrays[1]) ** 2)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+SELDOM = ("facets", "raw-axes", "trajectories-at-talk")  # what others show, too
+
+
+@pytest.mark.parametrize("name", [pytest.param(each, marks=[pytest.mark.slow] * (each in SELDOM)) for each in NAMES])
 def test_every_figure_looks_as_it_did(name):
     found = difference(drawn(picture(name)), golden(name))
     assert found <= TOLERANCE, f"{name} differs by {found:.1f}: if that is meant, draw it anew and look"

@@ -89,7 +89,7 @@ def test_no_title_of_several_panels_is_wider_than_its_panel(runs):
             assert ax.title.get_window_extent().width <= ax.get_window_extent().width
 
 
-WHOLE = ("evidence", "against-theory", "collapse", "all", "facets", "boundaries", "trajectories")
+WHOLE = ("evidence", "against-theory", "collapse", "all", "boundaries", "trajectories")
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -105,6 +105,7 @@ def test_nothing_of_all_panels_is_cut_off_nor_of_facets_and_comparisons_with_lon
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     check_whole(all_panels(runs, AXES, panels=list(known_panels())))
     check_whole(against(runs, runs, AXES, "overlap"))
+    check_whole(picture("facets"))
     check_whole(phase_diagram(both, AXES | {"task.rank": [2, 4]}, "crossing-time"))
 
 

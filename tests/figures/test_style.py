@@ -16,7 +16,7 @@ from linphase.errors import LinphaseError
 from linphase.figures.diagrams import phase_diagram
 from linphase.figures.style import FORMATS, check_format, save
 from tests.figures.made import AXES
-from tests.figures.pictures import picture, spoiled
+from tests.figures.pictures import picture, plain
 
 OURS = {"font.size": 30, "axes.grid": True, "lines.linewidth": 9, "savefig.transparent": True}
 METADATA = {"linphase": "0.1.0", "config": "0123456789abcdef"}
@@ -29,16 +29,16 @@ def figure():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A figure in every format, and the same made under other settings, which stay as they are."""
+    """A small figure in every format, and the same made under other settings, which stay as they are."""
     path = tmp_path_factory.mktemp("figures")
-    with mpl.rc_context(OURS):
-        before = dict(mpl.rcParams)
-        again = phase_diagram(spoiled(), AXES, "regime")
-        for suffix in FORMATS:
-            save(again, path / f"b.{suffix}", METADATA)
-        assert dict(mpl.rcParams) == before
-    for suffix in FORMATS:
-        save(picture("regime"), path / f"a.{suffix}", METADATA)
+    axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
+    for name, settings in (("a", {}), ("b", OURS)):
+        with mpl.rc_context(settings):
+            before = dict(mpl.rcParams)
+            small = phase_diagram(plain(), axes, "regime")
+            for suffix in FORMATS:
+                save(small, path / f"{name}.{suffix}", METADATA)
+            assert dict(mpl.rcParams) == before
     return path
 
 
@@ -72,8 +72,9 @@ def inflated(stream):
         return b""
 
 
-def test_an_svg_tells_its_config_and_keeps_text_as_text(written):
-    content = (written / "a.svg").read_text()
+def test_an_svg_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
+    save(figure, tmp_path / "diagram.svg", METADATA)
+    content = (tmp_path / "diagram.svg").read_text()
     assert "linphase: 0.1.0; config: 0123456789abcdef" in content
     assert "active | lazy</text>" in content
     assert "lazy (" in "".join(re.findall(r"<text[^>]*>(.*?)</text>", content, re.DOTALL))
@@ -127,4 +128,4 @@ def test_maps_of_numbers_are_perceptually_uniform(name):
 
 def test_an_unknown_style_is_refused():
     with pytest.raises(LinphaseError, match="style must be one of paper, talk, found 'poster'"):
-        phase_diagram(spoiled(), AXES, "regime", style="poster")
+        phase_diagram(plain(), AXES, "regime", style="poster")
