@@ -16,6 +16,7 @@ from pathlib import Path
 
 from linphase.config.config import SweepConfig
 from linphase.config.plugins import activate, homeless
+from linphase.diagram.panels import looks
 from linphase.errors import ConfigError
 from linphase.model.moment import OBSERVABLES
 from linphase.runs.spec import RunSpec
@@ -104,6 +105,7 @@ def iter_sweep(
     """
     activate(config.plugins)
     _refuse_homeless(config)
+    looks()  # panels that claim one name are refused now, not by every worker
     directory = Path(out or default_directory(config))
     create(directory, config)
     _warn_of_other_numerics(directory)

@@ -699,7 +699,7 @@ def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
     for spec in SPECS:
         write(path, [spec])
     before = load(path)
-    kill_at_random_moments(path, 40, rng)
+    kill_at_random_moments(path, 12, rng)
     after = load(path)
     pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
     checked = check(path)

@@ -20,7 +20,7 @@ from tests.processes import SLOWER, finish, members, same_science, start_sweep, 
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
 
-KILLS = 25  # of workers, and as many of parents
+KILLS = 8  # of workers, and as many of parents
 MANY = SLOWER.replace("dimension = 40", "dimension = 24").replace("num = 12", "num = 40")  # 400 runs
 
 
