@@ -169,7 +169,9 @@ def against_scipy(method: str, d: int, cells: tuple[int, int], tables: Tables) -
         _ = task.target_svd
         start = spec.initialization
         exact, ours = (
-            train(task, weights, GradientFlow(tolerance=tolerance), stop=spec.stop, initialization=start).minimum.test_error
+            train(
+                task, weights, GradientFlow(tolerance=tolerance), stop=spec.stop, initialization=start
+            ).minimum.test_error
             for tolerance in (1e-6, GradientFlow().tolerance)
         )
         errors.append(abs(ours / exact - 1))
