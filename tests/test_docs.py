@@ -1,5 +1,7 @@
 """Every code block of the README and of docs/, run as written; what is not run says why, and a test prints the list."""
 
+import ast
+import importlib
 import os
 import re
 import shutil
@@ -124,6 +126,17 @@ def test_every_configuration_in_the_docs_is_valid(document):
             parse_config(tomllib.loads(block.code))
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_the_docs_import_exists(document):
+    for block in blocks(document):
+        if block.language == "python":
+            imports = [node for node in ast.walk(ast.parse(block.code)) if isinstance(node, ast.ImportFrom)]
+            for node in imports:
+                if node.module and node.module.split(".")[0] == "linphase":
+                    module = importlib.import_module(node.module)
+                    assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
 def runnable(document: str) -> list[Block]:
     return [block for block in blocks(document) if block.language in ("sh", "python") and not block.note]
 
@@ -175,8 +188,9 @@ def test_the_examples_of_extending_md_are_swept_and_drawn(tmp_path):
     assert set(runs["momentum"]) == {0.0, 0.9}
     assert set(runs["status"]) == {"converged"}
     assert runs["effective_rank"].between(1, 16).all()
-    steps = runs.groupby("momentum")["final_step"].median()
-    assert steps[0.9] < steps[0.0] / 3  # the heavy ball is ten times as fast where it does not oscillate
+    # The heavy ball moves 1/(1 - 0.9) = 10 times as fast where it does not oscillate: where the kernel is small.
+    slow = runs[(runs["gamma_sigma2"] == -2) & (runs["gamma_w"] == 1)].set_index("momentum")["final_step"]
+    assert 7 < slow[0.0] / slow[0.9] < 10
 
 
 def test_the_modules_that_architecture_md_names_are_there():

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from linphase.config.config import load_config, parse_config
 from linphase.config.plugins import activate, read_plugin
 from linphase.dynamics.base import Dynamics
 from linphase.dynamics.gradient_descent import GradientDescent
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, LinphaseError
 from linphase.model.moment import OBSERVABLES
 from linphase.model.network import Initialization, gaussian_start
 from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.stopping import WithinExcess
 from linphase.runs.training import train
 from linphase.store.results import load
 from linphase.sweeps.sweeping import iter_sweep, sweep
@@ -114,6 +116,8 @@ def test_readers_need_no_plugin(results, tmp_path):
     assert all(word in page for word in ("effective-rank", "exp of the entropy", "heavy_ball"))
     for panel in ("effective-rank", "effective-rank-at-min", "steps"):
         linphase("plot", results, "--panel", panel, "-o", tmp_path / f"{panel}.svg")
+    # Theory has no momentum: all facets are set against the same prediction.
+    linphase("plot", results, "--panel", "test-error", "--against", "theory", "-o", tmp_path / "against.png")
     assert "effective rank" in (tmp_path / "effective-rank.svg").read_text()
     assert "steps to convergence" in (tmp_path / "steps.svg").read_text()
     assert "effective_rank" not in OBSERVABLES
@@ -183,8 +187,9 @@ def test_fill_trains_again_under_the_same_ids_what_lacks_an_observable(tmp_path)
          "observable 'rank': a name of its own is required"),
         ("import linphase\n@linphase.observable('x', panel='p', title='t', at=('now',))\ndef f(moment): return 1\n",
          "at must be some of end, minimum, largest, crossing, snapshots, found 'now'"),
-        ("import linphase\nclass F(linphase.Dynamics, kind='flow'): pass\n", "dynamics 'flow': a name of its own"),
-        ("import linphase\nclass F(linphase.Dynamics, kind='f'):\n    tolerance: int = 3\n",
+        ("import linphase\nclass F(linphase.Dynamics, kind='flow'):\n    def states(self, *_): ...\n",
+         "dynamics 'flow': a name of its own"),
+        ("import linphase\nclass F(linphase.Dynamics, kind='f'):\n    tolerance: int = 3\n    def states(self, *_): ...\n",
          "its key tolerance must have the type that it has in"),
     ],
 )  # fmt: skip
@@ -204,6 +209,25 @@ def test_what_is_no_plugin_is_refused(tmp_path, plugins):
     (tmp_path / "o.toml").write_text(CONFIG.replace('["outside.py"]', json.dumps(plugins)))
     with pytest.raises(ConfigError, match="plugins: "):
         load_config(tmp_path / "o.toml")
+
+
+def test_what_is_declared_or_measured_wrongly_is_told(monkeypatch):
+    with pytest.raises(LinphaseError, match="'nothing': a method `states` is required, found none"):
+        type("Nothing", (Dynamics,), {}, kind="nothing")
+    with pytest.raises(LinphaseError, match="'stepless': a method `rate` is required where fixed_step is True"):
+        type("Stepless", (Dynamics,), {"fixed_step": True, "states": lambda *_: iter(())}, kind="stepless")
+    assert not {"nothing", "stepless"} & set(Dynamics.members)
+    task = draw_task(TaskConfig(dimension=6, rank=1))
+    start = Initialization.at(6, gamma_sigma2=-1.0, gamma_w=1.0)
+    weights = gaussian_start(start, task.shape)
+    one = replace(OBSERVABLES["stable_rank"], measure=lambda moment: [1.0])
+    with monkeypatch.context() as patch:
+        patch.setitem(OBSERVABLES, "stable_rank", one)
+        with pytest.raises(LinphaseError, match=r"a number or None is required, found \[1\.0\]"):
+            train(task, weights, initialization=start)
+    monkeypatch.setattr(WithinExcess, "status", lambda *_: "happy")
+    with pytest.raises(LinphaseError, match=r"a status is required, one of converged, .* found 'happy'"):
+        train(task, weights, initialization=start)
 
 
 def test_a_notebooks_own_class_trains_but_does_not_sweep(tmp_path):

@@ -47,7 +47,9 @@ class Axis:
         return cls(column, tuple(kept), logarithmic, positions, cell_edges(positions, logarithmic=logarithmic))
 
     def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
-        """Place of each run on this axis; -1 for a run that is not on it."""
+        """Place of each run on this axis; -1 for a run that is not on it, as where theory lacks a plugin's key."""
+        if self.column not in runs:
+            return np.full(len(runs), -1, dtype=np.intp)
         places = {value: i for i, value in enumerate(self.kept)}
         return np.array([places.get(as_stored(value), -1) for value in runs[self.column]], dtype=np.intp)
 

@@ -105,7 +105,7 @@ def panel(
     >>> panel("drift", column="imbalance_drift", title="drift of the imbalance", colors="magma")
     """
     one = Panel(name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted)
-    PANELS.declare(name, one, f"{sys._getframe(1).f_globals['__name__']}.{name}")
+    PANELS.declare(name, one, f"{sys._getframe(1).f_globals['__name__']}:{name}")
     return one
 
 

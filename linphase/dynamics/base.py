@@ -81,6 +81,10 @@ class Dynamics(Choice):
     def __pydantic_init_subclass__(cls, kind: str | None = None, **others: Any) -> None:
         super().__pydantic_init_subclass__(**others)
         if kind is not None:  # cloudpickle builds a class again without keywords
+            for method, wanted in (("states", not cls.predicts), ("rate", cls.fixed_step)):
+                if wanted and getattr(cls, method) is getattr(Dynamics, method):
+                    why = " where fixed_step is True" if method == "rate" else ""
+                    raise LinphaseError(f"dynamics {kind!r}: a method `{method}` is required{why}, found none")
             cls.declare(kind)
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:

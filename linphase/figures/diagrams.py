@@ -213,7 +213,8 @@ def against(
     if not holds(predicted, shown):
         raise LinphaseError(
             f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to "
-            f"set the {names[0]} ones against"
+            f"set the {names[0]} ones against. Where a plugin declares it, linphase theory computes it, with the "
+            "configuration that names the plugin"
         )
     plots = []
     for facet, theory in zip(facets, split_facets(predicted, axes, predicted=True), strict=True):

@@ -20,7 +20,7 @@ from linphase.figures.evolution import title_of, trajectory_figure
 from linphase.figures.style import StyleName
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.regime import Cuts
-from linphase.model.registry import Registry
+from linphase.model.registry import Registry, place_of
 from linphase.runs.predicting import crossings, theory_beside
 from linphase.runs.threads import one_blas_thread
 from linphase.store.results import Results
@@ -44,7 +44,7 @@ def figure(name: str) -> Callable[[Draw], Draw]:
     """
 
     def declare(function: Draw) -> Draw:
-        FIGURES.declare(name, function, f"{function.__module__}.{function.__qualname__}")
+        FIGURES.declare(name, function, place_of(function))
         return function
 
     return declare

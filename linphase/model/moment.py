@@ -7,6 +7,7 @@ follow the stored column, the panel, its place in theory's prediction, the repor
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from linphase.errors import LinphaseError
 from linphase.model.kernel import Kernel
 from linphase.model.network import Weights
-from linphase.model.registry import Registry
+from linphase.model.registry import Registry, place_of
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
@@ -115,7 +116,10 @@ class Observable:
         """Its value; None where the moment lacks what it needs."""
         if any(getattr(moment, need) is None for need in self.needs):
             return None
-        return self.measure(moment)
+        value = self.measure(moment)
+        if value is not None and not isinstance(value, Real):
+            raise LinphaseError(f"observable {self.name!r}: a number or None is required, found {value!r:.60}")
+        return value
 
 
 OBSERVABLES: Registry[Observable] = Registry("observable")
@@ -163,7 +167,7 @@ def observable(
 
     def declare(measure: Measure) -> Measure:
         one = Observable(measure, meaning, unit, tuple(at), tuple(needs), panel, title, formula)
-        place = f"{measure.__module__}.{measure.__qualname__}"
+        place = place_of(measure)
         _check(one, place)
         OBSERVABLES.declare(one.name, one, place)
         return measure

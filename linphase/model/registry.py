@@ -1,6 +1,6 @@
 """What is declared by name: observables, dynamics, stop rules, panels; by linphase, by a plugin or in a notebook."""
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from linphase.errors import LinphaseError
 
@@ -37,10 +37,15 @@ class Registry(dict[str, T]):
         Registry.revision += 1
 
 
+def place_of(thing: Any) -> str:
+    """MODULE:NAME of a class or function."""
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
 def forget(module: str) -> None:
     """Take back whatever a module has declared."""
     for registry in Registry.every:
-        for name in [name for name, place in registry.places.items() if place.startswith(f"{module}.")]:
+        for name in [name for name, place in registry.places.items() if place.startswith(f"{module}:")]:
             del registry[name], registry.places[name]
             Registry.revision += 1
 
@@ -48,5 +53,5 @@ def forget(module: str) -> None:
 def modules() -> set[str]:
     """The modules that have declared something that workers need, linphase's own left out."""
     registries = [registry for registry in Registry.every if registry.travels]
-    found = {place.rpartition(".")[0] for registry in registries for place in registry.places.values()}
+    found = {place.partition(":")[0] for registry in registries for place in registry.places.values()}
     return {name for name in found if not name.startswith("linphase.")}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from linphase.errors import ConfigError, LinphaseError
-from linphase.model.registry import Registry
+from linphase.model.registry import Registry, place_of
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)  # true is no number, 3.0 no integer
 
@@ -85,7 +85,7 @@ class Choice(Section):
 
         Raises LinphaseError where another class has the name, or a key has another type in another member.
         """
-        place = f"{cls.__module__}.{cls.__qualname__}"
+        place = place_of(cls)
         for other, its_place in ((cls.members[each], cls.members.places[each]) for each in cls.members):
             for key in cls.model_fields.keys() & other.model_fields.keys():
                 mine, its = cls.model_fields[key].annotation, other.model_fields[key].annotation

@@ -17,7 +17,7 @@ class StopRule(Protocol):
     updates_before_asking: int
 
     def status(self, train_error: float, test_error: float) -> str | None:
-        """How the run ends here, or None where it goes on."""
+        """How the run ends here, a key of `linphase.runs.records.STATUSES`, or None where it goes on."""
         ...
 
 

@@ -31,7 +31,7 @@ from linphase.runs.comparison import COMPARISONS
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
 from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig, Recorder
-from linphase.runs.records import TrainedRun, largest
+from linphase.runs.records import STATUSES, TrainedRun, largest
 from linphase.runs.spec import RunSpec
 from linphase.runs.stopping import Converged, Stop, StopRule
 from linphase.runs.threads import one_blas_thread
@@ -189,6 +189,9 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
         watch.observe(state, deviation, test_error)
         status = rule.status(train_error, test_error)
         if status is not None:
+            if status not in STATUSES:
+                known = ", ".join(STATUSES)
+                raise LinphaseError(f"stop rule {rule!r}: a status is required, one of {known}, found {status!r}")
             measurements.updates += rule.updates_before_asking
             break
         if perf_counter() > deadline:

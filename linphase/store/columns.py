@@ -183,11 +183,6 @@ def failures_columns() -> tuple[Column, ...]:
     )
 
 
-def for_key(key: str) -> Column:
-    """The runs column that repeats a configuration key, such as `task.rank`."""
-    return next(column for column in runs_columns() if column.key == key)
-
-
 def for_keys() -> dict[str, tuple[str, str]]:
     """The configuration keys that columns of the runs table repeat, and their types, by column."""
     return {column.name: (column.key, column.type) for column in runs_columns() if column.key is not None}

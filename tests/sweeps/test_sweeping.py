@@ -17,6 +17,7 @@ from linphase.cli.progress import _Received
 from linphase.config.config import parse_config
 from linphase.errors import LinphaseError, ResultsError
 from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
 from linphase.store.provenance import versions
 from linphase.store.results import load
@@ -145,7 +146,8 @@ _run_batch = run_batch
 
 def deadly_batch(directory, assignment):
     """A batch whose worker is killed by the system at replicate 1 of width 2, as for want of memory."""
-    if any(spec["replicate"] == 1 and dict(spec["start"])["width"] == 2 for spec in assignment["specs"]):
+    specs = map(RunSpec.of, assignment["specs"])
+    if any(spec.replicate == 1 and spec.initialization.width == 2 for spec in specs):
         os.kill(os.getpid(), signal.SIGKILL)
     return _run_batch(directory, assignment)
 
