@@ -189,7 +189,8 @@ def test_fill_trains_again_under_the_same_ids_what_lacks_an_observable(tmp_path)
          "at must be some of end, minimum, largest, crossing, snapshots, found 'now'"),
         ("import linphase\nclass F(linphase.Dynamics, kind='flow'):\n    def states(self, *_): ...\n",
          "dynamics 'flow': a name of its own"),
-        ("import linphase\nclass F(linphase.Dynamics, kind='f'):\n    tolerance: int = 3\n    def states(self, *_): ...\n",
+        ("import linphase\nclass F(linphase.Dynamics, kind='f'):\n    tolerance: int = 3\n"
+         "    def states(self, *_): ...\n",
          "its key tolerance must have the type that it has in"),
     ],
 )  # fmt: skip
