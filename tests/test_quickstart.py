@@ -1,6 +1,11 @@
-"""The main job: the quickstart's phase diagram shows the regimes where theory has them, by all three measures."""
+"""The main job: the README's first command shows the regimes where theory has them, by all three criteria."""
 
+import os
+import re
+import subprocess
+import venv
 from pathlib import Path
+from site import getsitepackages
 
 import numpy as np
 import pytest
@@ -8,16 +13,53 @@ import pytest
 from linphase.config.config import load_config
 from linphase.diagram.outcomes import outcomes
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.sweeps.sweeping import sweep
+from linphase.store.results import load
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+from tests.test_docs import blocks
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
-    config = load_config(ROOT / "configs" / "quickstart.toml")
-    return config, sweep(config, tmp_path_factory.mktemp("quickstart") / "r")
+def first_command(tmp_path_factory):
+    """A clone, a new virtual environment, the README's first command in it: the clone, and what was printed."""
+    path = tmp_path_factory.mktemp("fresh")
+    checkout = path / "linphase"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
+    venv.create(path / "venv", with_pip=True)
+    # What linphase needs is taken from here: .ci/run has installed it for the test command, as declared.
+    (site,) = (path / "venv").glob("lib/python*/site-packages")
+    (site / "needed.pth").write_text("\n".join(getsitepackages()))
+    (command,) = (b.code for b in blocks() if "pip install . &&" in b.code)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment["PATH"] = f"{path / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment["PIP_NO_DEPS"] = "1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout
+    return checkout, done.stdout
+
+
+@pytest.fixture(scope="module")
+def quickstart(first_command):
+    checkout, _ = first_command
+    return load_config(checkout / "configs/quickstart.toml"), load(checkout / "results/quickstart")
+
+
+def test_the_first_command_works_in_a_fresh_environment(first_command):
+    checkout, printed = first_command
+    assert re.search(r"400 runs by regime and status", printed)
+    picture = checkout / "results/quickstart/phase_diagram.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert not subprocess.run(["git", "status", "--porcelain"], cwd=checkout, capture_output=True).stdout
 
 
 def predicted(runs, config):
@@ -34,7 +76,6 @@ def predicted(runs, config):
     return np.where(lazy, "lazy", np.where(balanced, "balanced", "mixed")), distance
 
 
-@pytest.mark.slow
 def test_the_quickstart_converges_everywhere_over_the_whole_window(quickstart):
     config, results = quickstart
     runs = results.runs
@@ -46,11 +87,10 @@ def test_the_quickstart_converges_everywhere_over_the_whole_window(quickstart):
     assert set(runs["status"]) == {"converged"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("by", CRITERIA)
 def test_the_regimes_lie_between_the_predicted_lines(quickstart, by):
     config, results = quickstart
-    # The threshold is derived for wide networks: below width d the measures part (docs/theory.md, "Observables").
+    # The threshold is derived for wide networks: below width d the criteria part (docs/theory.md, "Observables").
     runs = results.runs[results.runs["width"] > config.task.dimension]
     measured = outcomes(runs, cuts=Cuts(criterion=by)).to_numpy()
     expected, distance = predicted(runs, config)

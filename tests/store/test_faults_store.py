@@ -714,7 +714,7 @@ def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
 
 @pytest.mark.slow
 def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, undisturbed):
-    larger = ("--set", "grid.replicates=40", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
+    larger = ("--set", "grid.replicates=20", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
     assert in_process("sweep", "--config", config, "--out", alone, *larger)[0] == 0
     process = start("sweep", "--config", config, "--out", beside, *larger)

@@ -1,5 +1,6 @@
 """Batch jobs: the script by bash, and whole jobs by a real SLURM, where `.ci/start_slurm` has started one."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -284,7 +286,12 @@ def cluster():
 
 @pytest.fixture
 def on_cluster(cluster, here, monkeypatch):
-    """A directory of one's own, linphase in the PATH of the jobs; what is left of them is cancelled."""
+    """A directory of one's own, linphase in the PATH of the jobs; what is left of them is cancelled.
+
+    One test at a time: the jobs of one need all cores that SLURM has here.
+    """
+    turn = (Path(tempfile.gettempdir()) / "linphase-test-slurm").open("w")
+    fcntl.flock(turn, fcntl.LOCK_EX)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (here / "slower.toml").write_text(SLOWER)
@@ -292,6 +299,7 @@ def on_cluster(cluster, here, monkeypatch):
     yield here, submitted
     for number in submitted:
         subprocess.run(["scancel", number], check=False)
+    turn.close()
 
 
 def submit(on_cluster, *arguments) -> list[str]:
@@ -332,7 +340,7 @@ def logs(path: Path, number: str) -> str:
     return "\n".join(file.read_text() for file in sorted((path / "slurm").glob(f"{number}_*.log")))
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_an_array_trains_every_run_once(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "tiny.toml", "--array", 4, "--time", 10, "--mem", "100M")
@@ -346,7 +354,7 @@ def test_an_array_trains_every_run_once(on_cluster):
     assert "runs by regime and status" in logs(out, number)
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
     here, _ = on_cluster
     (here / NASTY).write_text(CONFIG)
@@ -364,7 +372,7 @@ def test_any_path_any_comment_and_more_tasks_than_one_array_holds(on_cluster):
     assert len(stored_ids(here / out)) == len(set(stored_ids(here / out))) == 9
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 2)
@@ -389,7 +397,7 @@ def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluste
     assert not load(out).missing()
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1)
@@ -404,7 +412,7 @@ def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster)
     assert 0 < len(load(out).runs) < 120
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1, "--no-requeue")
@@ -417,7 +425,7 @@ def test_without_requeue_a_signalled_task_exits_with_143(on_cluster):
     assert "To go on, run the same again" in logs(out, number)
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_a_plain_array_is_sharded_by_its_task_ids_and_one_with_gaps_is_refused(on_cluster):
     here, submitted = on_cluster
     wrap = "--wrap=linphase sweep --config tiny.toml --no-plot"

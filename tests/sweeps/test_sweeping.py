@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,13 +27,11 @@ from linphase.sweeps.batch import assign, run_batch
 from linphase.sweeps.sweeping import iter_sweep, sweep
 from tests.processes import (
     finish,
-    members,
     same_science,
     science,
     start_sweep,
     train_here,
     wait_for_first_part,
-    workers,
 )
 
 SMALL = {
@@ -176,17 +173,6 @@ def test_a_joblib_without_loky_is_one_message_that_names_those_that_have_it(tmp_
 
 # --- From outside: the command in a process of its own ---------------------------------------------------------------
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to count processes")
-
-
-@pytest.fixture(scope="module")
-def slower(tmp_path_factory):
-    """The undisturbed sweep that interrupted ones are compared with."""
-    path = tmp_path_factory.mktemp("slower")
-    process = start_sweep(path)
-    finish(process)
-    return path / "r"
-
 
 @pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -205,33 +191,6 @@ def test_an_interrupted_sweep_says_how_to_go_on_and_completes(slower, tmp_path, 
     again = start_sweep(tmp_path)
     out = finish(again)
     assert f"{kept} of 120 runs are in r already" in out
-    same_science(slower, tmp_path / "r")
-
-
-@pytest.mark.alone
-@needs_proc
-def test_after_a_kill_of_the_parent_no_worker_stays_and_the_sweep_resumes(slower, tmp_path):
-    process = start_sweep(tmp_path)
-    wait_for_first_part(tmp_path)
-    assert len(members(process.pid)) >= 3  # the parent and two workers
-    process.kill()
-    process.communicate()
-    deadline = time.monotonic() + 5
-    while members(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert members(process.pid) == []
-    again = start_sweep(tmp_path)
-    finish(again)
-    same_science(slower, tmp_path / "r")
-
-
-@pytest.mark.alone
-@needs_proc
-def test_after_a_kill_of_a_worker_the_same_sweep_completes(slower, tmp_path):
-    process = start_sweep(tmp_path)
-    wait_for_first_part(tmp_path)
-    os.kill(workers(process.pid)[0], signal.SIGKILL)
-    finish(process)
     same_science(slower, tmp_path / "r")
 
 
