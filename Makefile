@@ -13,7 +13,7 @@ fast:
 
 # Needs SLURM (.ci/start_slurm) and chromium; what is not there is skipped.
 slow:
-	pytest -m slow -n 2 --dist worksteal
+	pytest -m slow -n 3 --dist worksteal
 	pytest -m alone -n 0
 
 docs:

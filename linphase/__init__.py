@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from linphase.model.task import Task, draw_task
     from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
+    from linphase.runs.stopping import Stop
     from linphase.runs.training import train, train_spec
     from linphase.store.results import Results, load
     from linphase.sweeps.sweeping import iter_sweep, sweep
@@ -41,6 +42,7 @@ __all__ = [
     "Results",
     "RunSpec",
     "State",
+    "Stop",
     "SweepConfig",
     "Task",
     "TrainedRun",
@@ -73,6 +75,7 @@ _HOMES = {
     "model.task": ("Task", "draw_task"),
     "runs.records": ("TrainedRun",),
     "runs.spec": ("RunSpec",),
+    "runs.stopping": ("Stop",),
     "runs.training": ("train", "train_spec"),
     "store.results": ("Results", "load"),
     "sweeps.sweeping": ("iter_sweep", "sweep"),

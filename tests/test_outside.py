@@ -191,7 +191,7 @@ def test_fill_trains_again_under_the_same_ids_what_lacks_an_observable(tmp_path)
          "dynamics 'flow': a name of its own"),
         ("import linphase\nclass F(linphase.Dynamics, kind='f'):\n    tolerance: int = 3\n"
          "    def states(self, *_): ...\n",
-         "its key tolerance must have the type that it has in"),
+         "its key tolerance must be what it is in linphase.dynamics.gradient_flow:GradientFlow, a number above 0"),
     ],
 )  # fmt: skip
 def test_a_plugin_that_cannot_be_imported_is_one_message_and_nothing_is_written(tmp_path, text, message):
@@ -229,6 +229,64 @@ def test_what_is_declared_or_measured_wrongly_is_told(monkeypatch):
     monkeypatch.setattr(WithinExcess, "status", lambda *_: "happy")
     with pytest.raises(LinphaseError, match=r"a status is required, one of converged, .* found 'happy'"):
         train(task, weights, initialization=start)
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [("return None", "found that it returns None"), ("yield weights.W1", r"found array\(")],
+)
+def test_a_dynamics_that_yields_no_states_is_told(states, found):
+    namespace = {}
+    exec(f"def states(self, task, weights, initialization):\n    {states}", namespace)
+    stateless = type("Stateless", (Dynamics,), {"states": namespace["states"], "__module__": "elsewhere"})
+    stateless.kind = "stateless"
+    start = Initialization.at(6, gamma_sigma2=-1.0, gamma_w=1.0)
+    task = draw_task(TaskConfig(dimension=6, rank=1))
+    with pytest.raises(LinphaseError, match=f"'stateless': `states` must yield values of linphase.State, {found}"):
+        train(task, gaussian_start(start, task.shape), stateless(), initialization=start)
+
+
+KEYS = """
+import linphase
+class Still(linphase.Dynamics, kind="still"):
+    rank: int = 3
+    patience: int = 4
+    def states(self, task, weights, initialization):
+        yield linphase.State(0.0, 0, 1, weights, weights.product() - task.target)
+class AtOnce(linphase.Stop, rule="at_once"):
+    patience: int = 5
+    def begin(self, task, rank):
+        return First()
+class First:
+    updates_before_asking = 0
+    def status(self, train_error, test_error):
+        return "stopped_early"
+"""
+
+
+def test_a_key_whose_column_is_taken_is_stored_with_its_section(tmp_path):
+    (tmp_path / "keys.py").write_text(KEYS)
+    config = parse_config({
+        "name": "x", "plugins": [str(tmp_path / "keys.py")], "task": {"dimension": 6, "rank": 1},
+        "grid": {"gamma_sigma2": -1.0, "gamma_w": [1.0, 2.0], "stop.patience": [5, 6]},
+        "dynamics": {"kind": "still"}, "stop": {"rule": "at_once"},
+    })  # fmt: skip
+    results = sweep(config, tmp_path / "r")
+    assert set(results.runs["status"]) == {"stopped_early"}
+    for column, values in {"rank": {1}, "dynamics_rank": {3}, "patience": {4}, "stop_patience": {5, 6}}.items():
+        assert set(results.runs[column]) == values
+    linphase("plot", tmp_path / "r", "-o", tmp_path / "p.png")
+
+
+def test_a_panel_of_a_column_that_is_stored_nowhere_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "wrong.py").write_text("import linphase\nlinphase.panel('steps', column='final_stp', title='steps')\n")
+    config = parse_config(
+        {"name": "x", "plugins": [str(tmp_path / "wrong.py")], "grid": {"gamma_sigma2": -1.0, "gamma_w": 1.0}}
+    )
+    told = r"'steps' \(linphase_plugin_wrong:steps\): column must be one of the runs table, found 'final_stp'; did you "
+    with pytest.raises(LinphaseError, match=f"{told}mean final_step"):
+        sweep(config, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_notebooks_own_class_trains_but_does_not_sweep(tmp_path):

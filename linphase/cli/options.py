@@ -46,6 +46,17 @@ class _Share(click.FloatRange):
         return share
 
 
+class KindOption(click.Option):
+    """The kinds of dynamics, looked up when their list is printed: a command that does not print it starts sooner."""
+
+    def get_help_record(self, context: click.Context) -> tuple[str, str] | None:
+        from linphase.config.keys import declared
+
+        kinds = [name for name, each in declared()["dynamics"].items() if not getattr(each, "predicts", False)]
+        self.help = f"Dynamics: {', '.join(kinds)}, or one of a plugin."
+        return super().get_help_record(context)
+
+
 def cuts_options(command: Command) -> Command:
     """--criterion, --signal-cut and --bulk-cut, which reach the command as one value, `cuts`."""
 

@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linphase import __version__
-from linphase.cli.options import set_option, style_option
+from linphase.cli.options import KindOption, set_option, style_option
 from linphase.cli.output import check_figure
 from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
-    from linphase.figures.evolution import OverTime
     from linphase.figures.style import StyleName
-    from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
 
 SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
-_NAMES = {"gd": "gradient descent", "flow": "gradient flow"}  # others go by their kind
-EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact solution
 
 
 @click.command()
@@ -30,16 +26,14 @@ EULER_STEPS = 1000  # each costs an SVD: a longer run is compared with the exact
 @click.option("-d", "--dimension", type=int, default=200, show_default=True, help="Of the task.")
 @click.option("-k", "--rank", type=int, default=5, show_default=True, help="Of the signal.")
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
-@click.option(
-    "--kind", default="flow", show_default=True, help="Dynamics: flow, gd, self_consistent, or one of a plugin."
-)
-@click.option("--learning-rate", help='gd: "auto", "paper", a number, or { paper = DIVISOR }.')
-@click.option("--steps", type=int, help="gd: at most so many steps.")
+@click.option("--kind", cls=KindOption, default="flow", show_default=True)
+@click.option("--learning-rate", help='Of descent: "auto", "paper", a number, or { paper = DIVISOR }.')
+@click.option("--steps", type=int, help="Of descent: at most so many.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--theory/--no-theory", default=True, show_default=True,
-              help="Draw the self-consistent dynamics from the same start beside the run: for gd of at most "
-                   f"{EULER_STEPS} steps its Euler iteration at the same learning rate, else the exact solution; "
+              help="Draw the self-consistent dynamics from the same start beside the run: for descent of at most "
+                   "1000 steps its Euler iteration at the same learning rate, else the exact solution; "
                    "record.compare=self_consistent asks for the exact one.")  # fmt: skip
 @set_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
@@ -58,6 +52,7 @@ def run(
     """
     from linphase.figures.evolution import run_figure
     from linphase.figures.style import save
+    from linphase.runs.beside import from_the_same_start
     from linphase.runs.training import train_spec
 
     spec = _single_spec(options, overrides, replicate)
@@ -67,14 +62,14 @@ def run(
         click.echo(line)
     descent = spec.dynamics.fixed_step
     theory = theory and spec.dynamics.moves_weights
-    predicted, which = _self_consistent(spec, trained) if theory else (None, "")
+    predicted, which = from_the_same_start(spec, trained) if theory else (None, "")
     figure = run_figure(
         trained.trajectory,
         threshold=trained.initialization.threshold,
         rank=spec.task.rank,
         time_label="step" if descent else "time",
         theory=predicted,
-        names=(_NAMES.get(spec.dynamics.kind, spec.dynamics.kind), f"self-consistent ({which})"),
+        names=(spec.dynamics.title or spec.dynamics.kind, f"self-consistent ({which})"),
         style=style,
     )
     save(
@@ -85,53 +80,12 @@ def run(
     click.echo(f"Figure: {output}")
 
 
-def _self_consistent(spec: "RunSpec", trained: "TrainedRun") -> "tuple[OverTime, str]":
-    """Equation (1) from the run's own start and how it is solved: for gd, as in the paper, by Euler's method."""
-    short = trained.updates <= EULER_STEPS
-    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent":
-        return _euler(spec, trained), "Euler"
-    return _exact(spec), "exact"
-
-
-def _euler(spec: "RunSpec", trained: "TrainedRun") -> "OverTime":
-    """The Euler iteration at the run's own learning rate, at its own moments."""
-    from dataclasses import replace
-
-    from linphase.model.network import gaussian_start
-    from linphase.model.task import draw_task
-    from linphase.runs.threads import one_blas_thread
-    from linphase.theory.matrix import euler_path
-
-    seed, replicate, c = spec.run.seed, spec.replicate, spec.initialization.threshold
-    assert trained.learning_rate is not None
-    with one_blas_thread():
-        task = draw_task(spec.task, seed=seed, replicate=replicate)
-        A0 = gaussian_start(spec.initialization, task.shape, seed=seed, replicate=replicate).product()
-        path = euler_path(task, A0, c, trained.learning_rate, trained.trajectory.step)
-    modes = spec.record.singular_values
-    return path if modes == "all" else replace(path, singular_values=path.singular_values[:, :modes])
-
-
-def _exact(spec: "RunSpec") -> "OverTime":
-    """The exact solution, somewhat beyond convergence."""
-    from dataclasses import replace
-
-    from linphase.dynamics.self_consistent import SelfConsistent
-    from linphase.runs.spec import RunConfig
-    from linphase.runs.stopping import Converged
-    from linphase.runs.training import train_spec
-
-    run, record = RunConfig(seed=spec.run.seed), spec.record.model_copy(update={"compare": "none"})
-    stop = Converged(train_error=getattr(spec.stop, "train_error", 1e-3) / 10)
-    mixed = replace(spec, dynamics=SelfConsistent(), stop=stop, record=record, run=run)
-    return train_spec(mixed).trajectory
-
-
 def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: int) -> "RunSpec":
     from dataclasses import replace
 
     from linphase.config.config import parse_config
     from linphase.config.keys import declared, users_of
+    from linphase.config.toml import toml_value
 
     for option, key in (("learning_rate", "dynamics.learning_rate"), ("steps", "dynamics.max_steps")):
         users = users_of(key, declared())
@@ -142,7 +96,8 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
         _check_one_of(options, "--gamma-sigma2", "--init-variance", "--gamma-sigma2 -1.5")
         _check_one_of(options, "--gamma-w", "--width", "--gamma-w 1.8")
     grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
-    dynamics: dict[str, Any] = {"kind": options["kind"], "max_steps": options["steps"]}
+    rate = None if options["learning_rate"] is None else toml_value(options["learning_rate"])
+    dynamics: dict[str, Any] = {"kind": options["kind"], "learning_rate": rate, "max_steps": options["steps"]}
     mapping: dict[str, Any] = {
         "name": "run",
         "task": {key: options[key] for key in ("dimension", "rank", "noise")},
@@ -151,8 +106,6 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
         "record": {"snapshots": SNAPSHOTS},
         "run": {"seed": options["seed"]},
     }
-    if options["learning_rate"] is not None:
-        overrides = [f"dynamics.learning_rate={options['learning_rate']}", *overrides]
     config = parse_config(mapping, source="linphase run", overrides=overrides)
     if config.runs != 1:
         raise ConfigError(f"linphase run: one run is required, found {config.runs}; for many use linphase sweep")

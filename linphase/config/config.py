@@ -62,7 +62,7 @@ class GridConfig:
     replicates: int = 1
 
 
-_NOT_PREDICTED = ("dynamics", "stop", "run")  # axes of these sections mean nothing to theory
+TRAINING = ("dynamics", "stop", "record", "run")  # how a cell is trained: axes of these mean nothing to theory
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,9 @@ class SweepConfig:
         return hashlib.sha256(canonical_json(self.resolved()).encode()).hexdigest()[:16]
 
     def predicted(self) -> "SweepConfig":
-        """The same cells as theory predicts them: kind "modes", taken to convergence, under the name NAME-theory."""
+        """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory."""
         resolved = self.resolved()
-        grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in _NOT_PREDICTED}
+        grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in TRAINING}
         excess = self.values("stop.train_error")[:1]
         sections = {
             "task": resolved["task"],
@@ -181,7 +181,8 @@ class SweepConfig:
             "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed},
         }
-        predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": "modes"}, **sections})
+        kind = next(name for name, each in Dynamics.members.items() if each.predicts)
+        predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": kind}, **sections})
         return replace(predicted, plugins=self.plugins)
 
     def expand(self) -> Iterator[RunSpec]:

@@ -51,6 +51,10 @@ def read_axis(value: object, key: Key, path: Path, problems: Problems) -> Axis |
         return single
     if isinstance(value, Mapping) and key.takes_numbers:
         return _read_spaced(value, key, path, problems)
+    if isinstance(value, str) and key.takes_numbers:
+        shapes = "a list of such values or { start, stop, num }"
+        problems.add(path, f"must be {key.requirement}, {shapes}, found {show(value)}")
+        return None
     if not isinstance(value, list):
         key.check(value, path, problems)
         return None

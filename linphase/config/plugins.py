@@ -111,5 +111,6 @@ def _line(error: Exception, name: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    text = error.msg if isinstance(error, SyntaxError) else getattr(error, "message", str(error))
+    text = " ".join(text.split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -65,7 +65,7 @@ def override_with(config: dict[str, Any], override: str, problems: Problems) -> 
             where = ".".join(tables[:depth])
             problems.lines.append(f"--set {key.strip()}: {where} must be a table, found {show(table)}")
             return
-    table[name] = _toml_value(text)
+    table[name] = toml_value(text)
     problems.overridden.append(path)
 
 
@@ -83,7 +83,8 @@ def _key_path(key: str) -> tuple[str, ...]:
     return () if isinstance(table, dict) else tuple(path)
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A value as TOML reads it; text that is no TOML is taken as it is."""
     try:
         table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from linphase.config.config import TRAINING
 from linphase.diagram.looks import Array, plainly, written
 from linphase.errors import LinphaseError
 from linphase.store.columns import for_keys
 
 MAX_FACETS = 36
-_TRAINING = ("dynamics.", "stop.", "record.", "run.")
 _VARIANCES, _WIDTHS = ("gamma_sigma2", "init_variance"), ("gamma_w", "width")
 
 
@@ -146,7 +146,7 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predi
         )
     places = [axis.index(runs) for axis in further]
     if predicted:
-        trained = [key.startswith(_TRAINING) for key in list(axes)[2:]]
+        trained = [key.partition(".")[0] in TRAINING for key in list(axes)[2:]]
         ignored = [known and bool((place < 0).all()) for known, place in zip(trained, places, strict=True)]
     else:
         ignored = [False] * len(places)

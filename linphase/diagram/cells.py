@@ -57,7 +57,7 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
         What turns shares into regimes.
     """
     rows, columns = window.y.index(runs), window.x.index(runs)
-    words = list(outcomes(runs, cuts)) if panel.name == "regime" else list(runs["status"])
+    words = list(outcomes(runs, cuts)) if panel.shows_regime else list(runs["status"])
     unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
     strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
     values = None
@@ -87,7 +87,7 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
         with np.errstate(divide="ignore", invalid="ignore"):
             numbers = np.where(numbers > 0, np.log(numbers), np.nan)
         shown |= {cell: ("undefined",) for cell in np.ndindex(*shape) if cell not in shown and np.isnan(numbers[cell])}
-    unconverged = [] if panel.name == "status" else [cell for cell, here in members.items() if strayed[here].any()]
+    unconverged = [] if panel.column == "status" else [cell for cell, here in members.items() if strayed[here].any()]
     if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
         return Cells(shown, numbers, [], True)
     return Cells(shown, numbers, unconverged, False)

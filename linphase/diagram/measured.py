@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from linphase.diagram.axes import axis_column
-from linphase.diagram.looks import Array
+from linphase.diagram.looks import Array, plainly
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -191,7 +191,7 @@ def table_row(boundary: MeasuredBoundary) -> tuple[str, ...]:
         interval = _place(boundary.low)
     return (
         boundary.name,
-        ", ".join(f"{key} = {value}" for key, value in boundary.facet),
+        ", ".join(f"{key} = {plainly(value)}" for key, value in boundary.facet),
         f"{boundary.gamma_w:.3f}",
         str(boundary.width),
         _place(boundary.gamma_sigma2),

@@ -20,6 +20,7 @@ from linphase.errors import LinphaseError
 from linphase.model.moment import LISTS, OBSERVABLES
 from linphase.model.regime import CRITERIA, Cuts, OrderParameters
 from linphase.model.registry import Registry
+from linphase.runs.comparison import COMPARISONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 UNFINISHED = ("diverged", "failed")
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
 _OLDER = "they were made before linphase measured it: sweep into another directory"
-_COMPARED = {"self_consistent": "exact solution", "self_consistent_euler": "Euler iteration"}
 
 ScaleName = Literal["outcome", "linear", "log", "ln", "share", "difference"]
 
@@ -49,6 +49,11 @@ class Panel:
     null: str | None = None
     remedy: str = _OLDER
     unpredicted: str = ""
+
+    @property
+    def shows_regime(self) -> bool:
+        """Whether it shows how each run trained, by the criterion and the cuts, and no stored column."""
+        return self.column is None
 
     @property
     def measured(self) -> bool:
@@ -98,12 +103,14 @@ def panel(
     Raises
     ------
     LinphaseError
-        If another panel has the name.
+        If another panel has the name, or the scale is none of these.
 
     Examples
     --------
     >>> panel("drift", column="imbalance_drift", title="drift of the imbalance", colors="magma")
     """
+    if scale not in get_args(ScaleName):
+        raise LinphaseError(f"panel {name!r}: scale must be one of {', '.join(get_args(ScaleName))}, found {scale!r}")
     one = Panel(name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted)
     PANELS.declare(name, one, f"{sys._getframe(1).f_globals['__name__']}:{name}")
     return one
@@ -253,7 +260,7 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
         )
     if panel.column == "distance_to_self_consistent" and "compare" in runs:
         compared = set(runs["compare"].dropna())
-        to = " or ".join(_COMPARED[which] for which in _COMPARED if which in compared)
+        to = " or ".join(one.title for which, one in COMPARISONS.items() if which in compared and one.title)
         panel = replace(panel, title=panel.title.replace("dynamics", to or "dynamics"))
     return panel
 

@@ -67,6 +67,7 @@ class Dynamics(Choice):
     default: ClassVar[str] = "flow"
     members: ClassVar[Registry[type["Dynamics"]]] = Registry("dynamics")
     kind: ClassVar[str]
+    title: ClassVar[str] = ""  # what figures call it; empty: its kind
 
     continuous: ClassVar[bool] = False  # the network exists between two states (a flow), too
     moves_weights: ClassVar[bool] = True  # the states' weights are the start's own, moved

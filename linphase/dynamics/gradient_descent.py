@@ -51,6 +51,7 @@ class GradientDescent(Dynamics, kind="gd"):
     paper's code, moves W2 with the new W1 and the old residual. Source: docs/theory.md, "The paper's protocol".
     """
 
+    title: ClassVar[str] = "gradient descent"
     fixed_step: ClassVar[bool] = True
     allows_paper_rule: ClassVar[bool] = True
 

@@ -38,6 +38,7 @@ class GradientFlow(Dynamics, kind="flow"):
     gradient evaluations.
     """
 
+    title: ClassVar[str] = "gradient flow"
     continuous: ClassVar[bool] = True
 
     tolerance: float = Field(

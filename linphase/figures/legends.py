@@ -76,7 +76,7 @@ def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
     for plot in plots:
         for shown, count in plot.cells.counts().items():
             counts[shown] = counts.get(shown, 0) + count
-    regime_shown = any(plot.panel.name == "regime" for plot in plots)
+    regime_shown = any(plot.panel.shows_regime for plot in plots)
     counted = len(plots) == 1 and plots[0].panel.scale == "outcome"
     swatches = []
     nulls = {plot.panel.null or LOOKS["undefined"].label for plot in plots if plot.panel.scale != "outcome"}

@@ -156,7 +156,7 @@ class _Canvas:
         counts = cells.counts()
         for name, look in LOOKS.items():
             count = counts.get((name,), 0)
-            if count or (panel.name == "regime" and name in REGIMES):
+            if count or (panel.shows_regime and name in REGIMES):
                 label = panel.null if name == "undefined" and panel.null else look.label
                 entries.append((LETTERS.get(name, "?"), look.color, f"{label} ({count})", name in _MARKS))
         if ties := sum(count for shown, count in counts.items() if len(shown) > 1):

@@ -130,10 +130,10 @@ def observable(
     *,
     panel: str,
     title: str,
-    at: tuple[At, ...] = ("end",),
+    at: At | tuple[At, ...] = "end",
     formula: str = "",
     unit: str = "",
-    needs: tuple[str, ...] = (),
+    needs: str | tuple[str, ...] = (),
 ) -> Callable[[Measure], Measure]:
     """Declare a function of a `Moment` as an observable; it stays the function that it is.
 
@@ -145,8 +145,9 @@ def observable(
         The name of its panel (the first of `at` bears it) and the panel's title; `formula` is the title's second
         line, in mathtext.
     at
-        When it is stored: at the "end", at the smallest test error ("minimum"), its "largest" value over the moments
-        kept, a list with one value a signal mode at its "crossing" of c, or a list over all "snapshots".
+        When it is stored, one moment or several: at the "end", at the smallest test error ("minimum"), its "largest"
+        value over the moments kept, a list with one value a signal mode at its "crossing" of c, or a list over all
+        "snapshots".
     unit
         Its unit, empty for a plain number.
     needs
@@ -160,13 +161,14 @@ def observable(
 
     Examples
     --------
-    >>> @observable("||A||_F", at=("end",), panel="norm", title="norm of A")
+    >>> @observable("||A||_F", at="end", panel="norm", title="norm of A")
     ... def norm(moment: Moment) -> float:
     ...     return float(np.linalg.norm(moment.A))
     """
 
     def declare(measure: Measure) -> Measure:
-        one = Observable(measure, meaning, unit, tuple(at), tuple(needs), panel, title, formula)
+        moments, required = ((each,) if isinstance(each, str) else tuple(each) for each in (at, needs))
+        one = Observable(measure, meaning, unit, moments, required, panel, title, formula)  # type: ignore[arg-type]
         place = place_of(measure)
         _check(one, place)
         OBSERVABLES.declare(one.name, one, place)

@@ -88,11 +88,11 @@ class Choice(Section):
         place = place_of(cls)
         for other, its_place in ((cls.members[each], cls.members.places[each]) for each in cls.members):
             for key in cls.model_fields.keys() & other.model_fields.keys():
-                mine, its = cls.model_fields[key].annotation, other.model_fields[key].annotation
-                if its_place != place and mine != its:
+                mine, its = cls.model_fields[key], other.model_fields[key]
+                if its_place != place and mine.annotation != its.annotation:
                     raise LinphaseError(
-                        f"{cls.selector} {name!r}: its key {key} must have the type that it has in {its_place}, {its}, "
-                        f"found {mine} in {place}. Rename the key, or give it that type"
+                        f"{cls.selector} {name!r}: its key {key} must be what it is in {its_place}, {its.description}, "
+                        f"found {mine.description} in {place}. Rename the key, or give it the type that it has there"
                     )
         cls.members.declare(name, cls, place)
         setattr(cls, cls.selector, name)

@@ -36,6 +36,7 @@ class Comparison(Protocol):
 class NoComparison:
     """The run is compared with nothing."""
 
+    title = ""
     decomposes_each_step = False
     largest: float | None = None
 
@@ -57,6 +58,7 @@ class NoComparison:
 class ExactComparison:
     """Against the exact solution of equation (1), evaluated at the kept states."""
 
+    title = "exact solution"
     decomposes_each_step = False
 
     @staticmethod
@@ -80,6 +82,7 @@ class ExactComparison:
 class EulerComparison:
     """Against the Euler iteration of equation (1), a step for each of the run's: A_sc += eta dA_sc/dt."""
 
+    title = "Euler iteration"
     decomposes_each_step = True
 
     @staticmethod

@@ -5,7 +5,6 @@ replicate. What the start itself contributes is left out: the noise of A0 (beyon
 that do not begin lazy (at small width).
 """
 
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from linphase.dynamics.gradient_descent import paper_learning_rate
 from linphase.model.moment import Moment, measured
 from linphase.model.network import Initialization
-from linphase.model.observables import Modes, ModeTimes, crossing_times
+from linphase.model.observables import Modes, ModeTimes
 from linphase.model.regime import Classification
 from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
@@ -111,47 +110,3 @@ def _trajectory(
         observables=over_time(values, time[kept], times.crossing),
     )
     return trajectory, values
-
-
-_MOMENTS = 400
-
-
-@dataclass(frozen=True, eq=False)
-class Evolution:
-    """Equation (1) from A = 0 at n moments, r = min(d, width) modes."""
-
-    time: Array  # (n,)
-    step: NDArray[np.int64]  # (n,): all 0
-    train_error: Array  # (n,): ||A - Y||_F^2/d^2
-    test_error: Array  # (n,): ||A - A*||_F^2/d^2
-    singular_values: Array  # (n, r): s_i(A), descending
-
-
-def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory) -> Evolution | None:
-    """The closed form from A = 0 over the time of a run of this task, width and threshold c.
-
-    None where the task is not the one trained, as where an older linphase drew another, and where no time passed.
-    Source: docs/theory.md, "One mode".
-    """
-    modes = TargetModes.of(task, min(width, *task.shape))
-    stored = trajectory.final_modes.target
-    same = len(stored) == len(modes.values) and np.allclose(
-        stored, modes.values, rtol=1e-4, atol=1e-5 * modes.values[0]
-    )
-    time = trajectory.time[np.isfinite(trajectory.time) & (trajectory.time > 0)]
-    if not same or not time.size or not 0 < c < np.inf:
-        return None
-    moments = np.geomspace(time[0], time[-1], _MOMENTS)
-    s = modes_from_zero(moments, modes.values, c)
-    return Evolution(moments, np.zeros(_MOMENTS, np.int64), modes.train_error(s), modes.test_error(s), s)
-
-
-def crossings(trajectory: Trajectory, threshold: float) -> Array:
-    """When each recorded mode crosses the threshold for good; 0: always above, nan: not above at the end.
-
-    The signal modes' are those measured during the run, the others' are interpolated between the moments kept.
-    """
-    found = crossing_times(trajectory.time, trajectory.singular_values, threshold)
-    signal = trajectory.mode_times.crossing[: len(found)]
-    found[: len(signal)] = signal
-    return found

@@ -1,15 +1,16 @@
 """One run: a dynamics, a stop rule and a recorder, from a task and a start to a classified result."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linphase.dynamics.base import Dynamics, State
 from linphase.dynamics.gradient_descent import paper_learning_rate
-from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.errors import LinphaseError
 from linphase.model.moment import Moment, columns_at, measured
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
@@ -33,7 +34,7 @@ from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig, Recorder
 from linphase.runs.records import STATUSES, TrainedRun, largest
 from linphase.runs.spec import RunSpec
-from linphase.runs.stopping import Converged, Stop, StopRule
+from linphase.runs.stopping import Stop, StopRule
 from linphase.runs.threads import one_blas_thread
 
 Array = NDArray[np.floating]
@@ -82,7 +83,7 @@ def train(
         The start, W1 (width, d_in) and W2 (d_out, width). It is first reduced to width at most d_in + d_out, which
         changes none of A, C1, C2, errors and singular values at any time. Its dtype is the precision of the training.
     dynamics
-        How the network moves; by default `GradientFlow()`.
+        How the network moves; by default gradient flow.
     stop, record
         When the run ends, and what is kept over time; by default `Converged()` and `RecordConfig()`.
     initialization
@@ -96,7 +97,8 @@ def train(
         If shapes do not fit, the start is not finite, or the stop rule or the comparison does not fit the dynamics.
     """
     began = perf_counter()
-    dynamics, stop, record = dynamics or GradientFlow(), stop or Converged(), record or RecordConfig()
+    dynamics = dynamics or Dynamics.members[Dynamics.default]()
+    stop, record = stop or Stop.members[Stop.default](), record or RecordConfig()
     _check_shapes(task, weights)
     _check_fit(dynamics, stop, record)
     initialization = initialization or estimated_initialization(weights)
@@ -176,7 +178,7 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
     if not explosion < np.inf:
         raise LinphaseError(f"the start overflows in {weights.W1.dtype}; lower sigma2 or the width")
     status = None
-    for state in setting.dynamics.states(task, weights, setting.initialization):
+    for state in _states(setting):
         train_error = mean_square(state.residual)
         np.add(state.residual, noise, out=deviation)  # A - A* = G + E
         test_error = mean_square(deviation)
@@ -198,6 +200,18 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             break
     recorder.finish(state, train_error, test_error)
     return status or "step_limit", state
+
+
+def _states(setting: _Setting) -> Iterator[State]:
+    """The states of the dynamics, which a plugin may have written."""
+    states: Any = setting.dynamics.states(setting.task, setting.weights, setting.initialization)
+    required = f"dynamics {setting.dynamics.kind!r}: `states` must yield values of linphase.State, found"
+    if not isinstance(states, Iterable):
+        raise LinphaseError(f"{required} that it returns {states!r:.60}")
+    for state in states:
+        if not isinstance(state, State):
+            raise LinphaseError(f"{required} {state!r:.60}")
+        yield state
 
 
 def _finished(setting: _Setting, measurements: _Measurements, status: str, state: State, began: float) -> TrainedRun:

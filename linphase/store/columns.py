@@ -5,7 +5,8 @@ configuration keys, regimes and observables follow from the declarations of thos
 that a column repeats, so that an axis of the grid finds its column.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -20,12 +21,11 @@ from linphase.model.registry import Registry
 from linphase.runs.spec import FAMILIES, SECTIONS
 
 SCHEMA_VERSION = 1
-# Columns of keys that have another name than the key's last part: it means something else already.
+# A key's column is its last part and, where that means something else already, SECTION_KEY; but for these.
 _NAMES = {
     "dynamics.learning_rate": "learning_rate_rule",
     "stop.rule": "stop_rule",
     "stop.train_error": "stop_train_error",
-    "grid.replicates": "replicate",
 }
 _NOT_STORED = ("record.singular_values", "run.max_time")
 
@@ -62,7 +62,7 @@ def runs_columns() -> tuple[Column, ...]:
 
 @lru_cache(maxsize=8)
 def _runs_columns(revision: int) -> tuple[Column, ...]:
-    columns = (
+    columns = [
         Column("run_id", "string", "", "hash of everything that decides the run's numbers"),
         *(Column(name, *_START[name], f"grid.{name}") for name in Start.model_fields),
         Column("threshold", "float64", "singular value", "c = sigma2 * width: modes above it are active"),
@@ -124,8 +124,8 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         Column("scipy_version", "string", "", "version of scipy"),
         Column("blas", "string", "", "BLAS library, version and kernel"),
         Column("cpu", "string", "", "CPU model"),
-    )
-    return _distinct(columns)
+    ]
+    return _distinct(_apart(columns))
 
 
 def trajectories_columns() -> tuple[Column, ...]:
@@ -135,7 +135,7 @@ def trajectories_columns() -> tuple[Column, ...]:
 
 @lru_cache(maxsize=8)
 def _trajectories_columns(revision: int) -> tuple[Column, ...]:
-    columns = (
+    columns = [
         Column("run_id", "string", "", "as in the runs table"),
         Column("recorded_modes", "int32", "", "r: modes kept over time; 2-d lists are (len(time), r), row-major"),
         Column("time", "list<float64>", "time", "moments kept"),
@@ -169,7 +169,7 @@ def _trajectories_columns(revision: int) -> tuple[Column, ...]:
         ),
         *(_observed(one, at) for one in OBSERVABLES.values() for at in one.at if at in LISTS),
         Column("observables", "string", "", "as in the runs table"),
-    )
+    ]
     return _distinct(columns)
 
 
@@ -247,7 +247,26 @@ def _observed(one: Observable, at: Any) -> Column:
     return Column(one.column(at), type_, one.unit, one.told(at))
 
 
-def _distinct(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+def _apart(columns: Sequence[Column]) -> list[Column]:
+    """The key of a dynamics or a stop rule makes way for a column of linphase's own, or of an earlier section."""
+    own = {column.name for column in columns if _family(column) is None}
+    first: dict[str, str] = {}  # the family to whose key a name went
+    found = []
+    for column in columns:
+        family = _family(column)
+        if family and (column.name in own or first.setdefault(column.name, family) != family):
+            column = replace(column, name=f"{family}_{column.name}")
+        found.append(column)
+    return found
+
+
+def _family(column: Column) -> str | None:
+    """The section of a column that repeats a key of a family, to which plugins may add keys."""
+    section = (column.key or "").partition(".")[0]
+    return section if section in FAMILIES else None
+
+
+def _distinct(columns: Sequence[Column]) -> tuple[Column, ...]:
     seen: dict[str, Column] = {}
     for column in columns:
         if column.name in seen:
@@ -256,4 +275,4 @@ def _distinct(columns: tuple[Column, ...]) -> tuple[Column, ...]:
                 f"column {column.name}: one declaration is required, found two: {first}; and {second}. Rename one"
             )
         seen[column.name] = column
-    return columns
+    return tuple(columns)

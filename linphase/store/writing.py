@@ -126,7 +126,7 @@ def create(path: str | Path, config: SweepConfig) -> None:
     with explained(root):
         _refuse_foreign(root)
         for name in _DIRECTORIES:
-            (root / name).mkdir(parents=True, exist_ok=True)
+            _make(root, name)
         for earlier in config_names(root):
             _refuse_difference(root, read_config(root / "configs" / earlier), resolved)
         text = json.dumps(resolved, indent=1, allow_nan=False) + "\n"
@@ -134,6 +134,13 @@ def create(path: str | Path, config: SweepConfig) -> None:
         _create_file(root / "configs" / _CLAIM, text)
         _refuse_difference(root, read_config(root / "configs" / _CLAIM), resolved)
         _create_file(root / "configs" / f"{config.digest}.json", text)
+
+
+def _make(root: Path, name: str) -> None:
+    try:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # not even its parents can be made, as in /proc
+        raise ResultsError(f"{root}: no directory can be made here. Give another one with --out") from error
 
 
 def _refuse_foreign(root: Path) -> None:

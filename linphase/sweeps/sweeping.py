@@ -4,6 +4,7 @@ Each worker commits its own batches; the sweeping process only hands out work, s
 the disk. Any number of sweeps may fill one directory at once, and all of them and their workers may die at any moment.
 """
 
+import difflib
 import os
 import random
 import uuid
@@ -16,10 +17,11 @@ from pathlib import Path
 
 from linphase.config.config import SweepConfig
 from linphase.config.plugins import activate, homeless
-from linphase.diagram.panels import looks
-from linphase.errors import ConfigError
+from linphase.diagram.panels import PANELS, known_panels
+from linphase.errors import ConfigError, LinphaseError
 from linphase.model.moment import OBSERVABLES
 from linphase.runs.spec import RunSpec
+from linphase.store.columns import runs_columns
 from linphase.store.folding import compact
 from linphase.store.provenance import versions
 from linphase.store.reading import complete_ids, distinct, failed_ids, finished_ids
@@ -105,7 +107,7 @@ def iter_sweep(
     """
     activate(config.plugins)
     _refuse_homeless(config)
-    looks()  # panels that claim one name are refused now, not by every worker
+    _refuse_panels()
     directory = Path(out or default_directory(config))
     create(directory, config)
     _warn_of_other_numerics(directory)
@@ -175,6 +177,19 @@ def _refuse_homeless(config: SweepConfig) -> None:
         )
 
 
+def _refuse_panels() -> None:
+    """Refuse panels that claim one name, or show what is stored nowhere: now, not by every worker."""
+    stored = [column.name for column in runs_columns()]
+    for one in known_panels().values():
+        if one.column is not None and one.column not in stored:
+            close = difflib.get_close_matches(one.column, stored, n=1)
+            meant = f"; did you mean {close[0]}?" if close else "; linphase columns lists them"
+            raise LinphaseError(
+                f"panel {one.name!r} ({PANELS.places[one.name]}): column must be one of the runs table, "
+                f"found {one.column!r}{meant}"
+            )
+
+
 def _warn_of_other_plugins(directory: Path, config: SweepConfig) -> None:
     """A kind's id does not hash the file that declares it, so that a mended docstring trains nothing again."""
     here = {plugin.digest for plugin in config.plugins}
@@ -182,8 +197,8 @@ def _warn_of_other_plugins(directory: Path, config: SweepConfig) -> None:
     if others and here:
         warnings.warn(
             f"{directory}: holds runs of another version of a plugin, digest {', '.join(others)}, here it is "
-            f"{', '.join(sorted(here))}; they are not trained again. If its numbers have changed, raise `version` in "
-            "its class",
+            f"{', '.join(sorted(here))}; they are not trained again. If the numbers of a dynamics have changed, raise "
+            "`version` in its class; a new observable is measured in them by --fill",
             stacklevel=3,
         )
 

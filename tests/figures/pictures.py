@@ -11,7 +11,8 @@ from linphase.figures.evolution import run_figure, title_of, trajectory_figure
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.network import Initialization
 from linphase.model.task import TaskConfig, draw_task
-from linphase.runs.predicting import crossings, predict, theory_beside
+from linphase.runs.beside import crossings, theory_beside
+from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Converged
 from tests.figures.made import AXES, GAMMA_SIGMA2, GAMMA_W, modes_of, run, table

@@ -14,7 +14,7 @@ from linphase.diagram.looks import LOOKS
 from linphase.diagram.sampling import sampled_runs
 from linphase.figures.evolution import title_of, trajectory_figure
 from linphase.figures.trajectory_map import trajectory_map
-from linphase.runs.predicting import crossings, theory_beside
+from linphase.runs.beside import crossings, theory_beside
 from linphase.store.rows import task_of
 from linphase.theory.mode import mode_value
 from tests.figures.made import artists, filled
