@@ -1,33 +1,35 @@
-"""Gradient flow to convergence by a stabilized explicit method (docs/theory.md, "The integrator of the flow").
+"""Gradient flow to convergence by explicit methods (docs/theory.md, "The integrator of the flow").
 
 dW1/dt = -W2^T G, dW2/dt = -G W1^T with G = W2 W1 - Y. The flow is stiff, with real rates up to about 2 c or 2 s_1(Y):
-Runge-Kutta-Chebyshev steps of order 2 take as many stages as their length asks for.
+Runge-Kutta-Chebyshev steps of order 2 take as many stages as their length asks for. Where accuracy and not stability
+limits the steps, the Adams predictor-corrector of order 4 goes farther per evaluation. Each step is of the method that
+goes farther.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
+from math import sqrt
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 from pydantic import Field
-from scipy.linalg import get_blas_funcs
 
+from linphase.dynamics.adams import STABLE, adams_error, adams_step
 from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
-from linphase.dynamics.chebyshev import stages, stages_for
+from linphase.dynamics.chebyshev import chebyshev_error, chebyshev_step, error_gain, stages_for
+from linphase.dynamics.workspace import Array, Workspace
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights
+from linphase.model.section import Younger
 from linphase.model.task import Task
 
-Array = NDArray[np.floating]
-
 # At a saddle the waiting modes grow at up to ||G||_op, unseen by the error control, and a stabilized step damps what
-# it cannot see: with steps of at most 0.5/||G||_op escape times are right to about 1 %.
-_SADDLE_STEP = 0.5
+# it cannot see. These bounds on h ||G||_op, at a tolerance of 1e-3, make escape times right to about 1 %.
+_CHEBYSHEV_SADDLE = 0.5
+_ADAMS_SADDLE = 1.0
+_FIRST = 0.2  # of that bound, until there is a history to tell the error from
 _SAFETY = 0.8
-_GROWTH = (0.1, 10.0)
-# ||dA||_F from the images of random vectors costs a tenth of the product itself. The norm is right to 1/sqrt(2 * 16),
-# a step length to a third of that.
-_PROBES = 16
+_SHORTEST = 0.1  # a step follows one of at least a tenth of its length
 
 
 class GradientFlow(Dynamics, kind="flow"):
@@ -42,13 +44,18 @@ class GradientFlow(Dynamics, kind="flow"):
     continuous: ClassVar[bool] = True
 
     tolerance: float = Field(
-        default=1e-3,
+        default=3e-4,
         gt=0,
         le=0.1,
         title="relative error of a step, in A and in the weights",
         description="a number above 0 and at most 0.1",
     )
     max_evaluations: int = MAX_EVALUATIONS
+    stages: Annotated[Literal["float32", "float64"], Younger] = Field(
+        default="float32",
+        title='precision of the stages within a step: "float32" where that is safe, or "float64"',
+        description='"float32" or "float64"',
+    )
 
     def evaluations(self, spec: Planned) -> float:
         return min(200, self.max_evaluations)
@@ -58,183 +65,157 @@ class GradientFlow(Dynamics, kind="flow"):
 
         Raises LinphaseError where the precision of the weights cannot resolve the wanted accuracy of A.
         """
-        step = _ChebyshevStep(task, weights)
+        self._check(weights)
+        space = Workspace(task, weights, self._stage_precision(task, weights))
         time, accepted = 0.0, 0
-        step.begin()
-        yield State(time, accepted, step.evaluations, step.start, step.start_residual)
+        yield State(time, accepted, space.evaluations, space.weights, space.G_start)
 
-        rho, stretch = step.spectral_radius()
-        h = min(1 / rho, _SADDLE_STEP / stretch)
-        controller = _StepController()
-        while step.evaluations < self.max_evaluations:
-            error = step.attempt(h, rho, self.tolerance)
+        chebyshev, adams = _Chebyshev(self.tolerance), _Adams(self.tolerance)
+        rho, stretch = self._rates(space)
+        method: _Chebyshev | _Adams = chebyshev
+        h = min(1 / rho, chebyshev.longest(rho, stretch, 1 / rho, first=True))
+        while space.evaluations < self.max_evaluations:
+            z = method.step(space, h, rho, time)
+            space.finish(z)
+            adams.measure(space, h, rho, time, own=method is adams)
+            chebyshev.measure(space, z, h)
+            error = method.error
             if error <= 1:
-                time, accepted = time + h, accepted + 1
-                step.accept()
-                yield State(time, accepted, step.evaluations, step.start, step.start_residual)
+                accepted += 1
+                space.accept()
+                adams.remember(time)
+                time += h
+                yield State(time, accepted, space.evaluations, space.weights, space.G_start)
+                rho, stretch = self._rates(space)
+                if space.mixed and not space.resolved():
+                    space = Workspace(task, space.weights, weights.W1.dtype, space.evaluations)
+                    chebyshev, adams, method = _Chebyshev(self.tolerance), _Adams(self.tolerance), chebyshev
+                    h = min(1 / rho, chebyshev.longest(rho, stretch, 1 / rho, first=True))
+                    continue
             elif h < 1e-12 / rho:
                 raise LinphaseError(
                     f"flow: no step is small enough for a tolerance of {self.tolerance} at c = "
                     f"{initialization.threshold:.3g} in {weights.W1.dtype}: A = W2 W1 is lost in rounding. "
                     'Use run.precision = "float64" or a larger tolerance'
                 )
-            h *= controller.factor(h, error)
-            rho, stretch = step.spectral_radius()
-            h = min(h, _SADDLE_STEP / stretch)
+            if not np.isfinite(error):
+                space.forget()
+                chebyshev.previous = adams.previous = None
+                method, h = chebyshev, _SHORTEST * h
+                continue
+            by_chebyshev = chebyshev.lengthened(h, error <= 1) * (_SAFETY if method is adams else 1)
+            by_chebyshev = min(by_chebyshev, chebyshev.longest(rho, stretch, by_chebyshev, first=not adams.ready))
+            by_adams = adams.next(h, rho, stretch, accepted=error <= 1)
+            longer, at_cost = by_chebyshev / stages_for(by_chebyshev * rho), 1.0 if method is adams else 1.05
+            following, shorter = (adams, by_adams) if by_adams / 2 > at_cost * longer else (chebyshev, by_chebyshev)
+            if error > 1 and shorter >= 0.95 * h:
+                shorter = h / 2
+            method, h = following, shorter
 
+    def _check(self, weights: Weights) -> None:
+        smallest = float(np.finfo(weights.W1.dtype).eps)
+        if self.tolerance < smallest:
+            raise LinphaseError(
+                f"flow: a tolerance of at least {smallest:.2g} is required in {weights.W1.dtype}, found "
+                f"{self.tolerance}. Use a larger one"
+            )
 
-class _StepController:
-    """Step lengths from local errors of order h^3 (RKC, section 3.2): like the last change, unless a step failed."""
+    def _stage_precision(self, task: Task, weights: Weights) -> DTypeLike:
+        """float32, unless a square of the weights or the target leaves its range."""
+        squares = [float(np.sum(np.square(each))) for each in (weights.W1, weights.W2, task.target)]
+        in_range = min(squares[:2]) > 1e-30 and max(squares) < 1e30
+        return np.dtype(np.float32) if self.stages == "float32" and in_range else weights.W1.dtype
 
-    def __init__(self) -> None:
-        self.previous: tuple[float, float] | None = None  # length and error of the last accepted step
-
-    def factor(self, h: float, error: float) -> float:
-        """By how much to change h after a step of length h with this error (accepted where error <= 1)."""
-        if not np.isfinite(error):
-            self.previous = None
-            return _GROWTH[0]
-        error = max(error, 1e-9)
-        factor: float = _SAFETY * error ** (-1 / 3)
-        if error > 1:
-            self.previous = None
-            return float(np.clip(factor, _GROWTH[0], 0.9))
-        if self.previous is not None:
-            h_before, error_before = self.previous
-            factor *= min(1.0, (error_before / error) ** (1 / 3) * h / h_before)
-        self.previous = h, error
-        return float(np.clip(factor, *_GROWTH))
-
-
-class _ChebyshevStep:
-    """The workspace of one flow: the vector (W1, W2) at the stages of a step, as columns of one array.
-
-    Columns: P and Q alternate as the stages Y_{j-1} and Y_{j-2}; between them stand Y_0 and F_0, so that a stage is
-    one product of three neighbouring columns with their coefficients, and the gradient is accumulated onto it. The
-    last column is F_1, for the local error is a combination of them too.
-    """
-
-    def __init__(self, task: Task, weights: Weights) -> None:
-        W1, W2 = weights.W1, weights.W2
-        self.width, self.d_in, self.d_out = W1.shape[0], W1.shape[1], W2.shape[0]
-        n = W1.size + W2.size
-        self.columns = np.zeros((n, 5), dtype=W1.dtype, order="F")
-        self.P, self.Y0, self.F0, self.Q, self.F1 = self.columns.T
-        self.error = np.empty(n, dtype=W1.dtype)
-        self.target = task.target.astype(W1.dtype)
-        self.target_norm = float(np.linalg.norm(self.target))
-        self.G = np.empty_like(self.target)
-        self.G0 = np.empty_like(self.target)
-        self.A = np.empty_like(self.target)
-        self.gemm, self.gemv = get_blas_funcs(["gemm", "gemv"], [W1, W2])
-        for view, values in zip(self.split(self.Y0), (W1, W2), strict=True):
-            np.copyto(view, values)
-        self.start = Weights(*self.split(self.Y0))
-        self.start_residual = self.G0
-        self.evaluations = 0
-        # Power iterations start from the last leading vectors, shaken: a fixed stream, so runs repeat bit for bit.
-        self.random = np.random.Generator(np.random.PCG64(0))
-        self.leading = {
-            name: np.asarray(self.random.standard_normal(size), dtype=W1.dtype)
-            for name, size in (("W1", self.d_in), ("W2", self.width), ("G", self.d_in))
-        }
-        probes = self.random.standard_normal((self.d_in, _PROBES)) / np.sqrt(_PROBES)
-        self.probes = probes.astype(W1.dtype)  # E ||M probes||_F^2 = ||M||_F^2
-
-    def split(self, vector: Array) -> tuple[Array, Array]:
-        """The views W1 (width, d_in) and W2 (d_out, width) of a vector of weights."""
-        cut = self.width * self.d_in
-        return vector[:cut].reshape(self.width, self.d_in), vector[cut:].reshape(self.d_out, self.width)
-
-    def residual(self, vector: Array, G: Array) -> None:
-        """G = W2 W1 - Y."""
-        W1, W2 = self.split(vector)
-        np.copyto(G, self.target)
-        self.gemm(1, W1.T, W2.T, -1, G.T, overwrite_c=1)
-
-    def add_gradient(self, scale: float, vector: Array, G: Array, out: Array, keep: float = 1) -> None:
-        """out = keep out - scale (W2^T G, G W1^T), the gradient of 1/2 ||G||_F^2 at `vector`."""
-        W1, W2 = self.split(vector)
-        out1, out2 = self.split(out)
-        self.gemm(-scale, G.T, W2.T, keep, out1.T, trans_b=1, overwrite_c=1)
-        self.gemm(-scale, W1.T, G.T, keep, out2.T, trans_a=1, overwrite_c=1)
-        self.evaluations += 1
-
-    def begin(self) -> None:
-        """F_0 and G_0 at the start."""
-        self.residual(self.Y0, self.G0)
-        self.add_gradient(1, self.Y0, self.G0, self.F0, keep=0)
-
-    def attempt(self, h: float, rho: float, tolerance: float) -> float:
-        """A step of length h from Y_0; returns its error over the allowed one (accept at 1 or below)."""
-        s = stages_for(h * rho)
-        coefficients = stages(s)
-        before, last = self.P, self.Q  # Y_{j-2}, Y_{j-1}
-        self.gemv(1, self.columns[:, 1:3], (1, coefficients.mu_tilde[1] * h), 0, last, overwrite_y=1)
-        for j in range(2, s + 1):
-            mu, nu, gamma_tilde = coefficients.mu[j], coefficients.nu[j], coefficients.gamma_tilde[j]
-            self.residual(last, self.G)
-            if j == 2:  # Y_{j-2} is Y_0, and `before` not yet anything
-                nu = 0.0
-            if before is self.P:  # Y_0, F_0, Q
-                columns, weights = self.columns[:, 1:4], (1 - mu - nu, gamma_tilde * h, mu)
-            else:  # P, Y_0, F_0
-                columns, weights = self.columns[:, :3], (mu, 1 - mu - nu, gamma_tilde * h)
-            self.gemv(1, columns, weights, nu, before, overwrite_y=1)
-            self.add_gradient(coefficients.mu_tilde[j] * h, last, self.G, before)
-            before, last = last, before
-        self.end = last
-        self.residual(last, self.G)
-        self.add_gradient(1, last, self.G, self.F1, keep=0)
-        return self.local_error(h) / tolerance
-
-    def local_error(self, h: float) -> float:
-        """Estimate 0.8 (y_n - y_{n+1}) + 0.4 h (F_n + F_{n+1}) (RKC, section 3.1), relative, in A and in W."""
-        at_P, at_Q = (-0.8, 0.0) if self.end is self.P else (0.0, -0.8)
-        self.gemv(1, self.columns, (at_P, 0.8, 0.4 * h, at_Q, 0.4 * h), 0, self.error, overwrite_y=1)
-        in_weights = norm(self.error) / norm(self.end)
-        (W1, W2), (dW1, dW2) = self.split(self.end), self.split(self.error)
-        in_product = norm(W2 @ (dW1 @ self.probes) + dW2 @ (W1 @ self.probes))
-        np.add(self.G, self.target, out=self.A)
-        in_product /= max(norm(self.A), self.target_norm)
-        error = max(in_weights, in_product)
-        return error if np.isfinite(in_weights + in_product) else np.inf
-
-    def accept(self) -> None:
-        """Make the end of the last attempt the start of the next."""
-        np.copyto(self.Y0, self.end)
-        np.copyto(self.F0, self.F1)
-        np.copyto(self.G0, self.G)
-
-    def spectral_radius(self) -> tuple[float, float]:
-        """Upper bounds, by power iterations: of the Jacobian, ||W1||_op^2 + ||W2||_op^2 + ||G||_op, and of ||G||_op."""
-        W1, W2 = self.split(self.Y0)
-        stretch = float(np.sqrt(self.leading_square("G", self.G0)))  # numpy scalars would upcast single precision
-        rho = self.leading_square("W1", W1) + self.leading_square("W2", W2) + stretch
+    def _rates(self, space: Workspace) -> tuple[float, float]:
+        rho, stretch = space.spectral_radius()
         if not np.isfinite(rho):
             raise LinphaseError(
-                f'flow: the weights overflow in {W1.dtype}. Use run.precision = "float64" or a smaller sigma2'
+                f'flow: the weights overflow in {space.y.dtype}. Use run.precision = "float64" or a smaller sigma2'
             )
-        return 1.1 * rho, max(1.1 * stretch, float(np.finfo(np.float64).tiny))
-
-    def leading_square(self, name: str, matrix: Array, iterations: int = 2) -> float:
-        """||matrix||_op^2 from below, starting near the last leading right singular vector.
-
-        The shake of relative size 0.1 frees an iteration locked on a vector that has ceased to lead.
-        """
-        x = self.leading[name]
-        shake = self.random.standard_normal(x.size).astype(x.dtype)
-        x = x + 0.1 * norm(x) / norm(shake) * shake
-        for _ in range(iterations):
-            x /= norm(x)
-            self.leading[name] = x
-            x = matrix.T @ (matrix @ x)
-            if not x.any():  # a residual of zero
-                return 0.0
-        return norm(x)
+        return rho, stretch
 
 
-def norm(x: Array) -> float:
-    """Frobenius norm, by BLAS and without a copy."""
-    flat = x.reshape(-1)
-    return float(np.sqrt(np.dot(flat, flat)))
+class _StepControl:
+    """The length of a method's next step from the error of the last, of order h^order (RKC, section 3.2).
+
+    It changes like the last time, unless a step failed.
+    """
+
+    order: ClassVar[int]
+    growth: ClassVar[float]
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.error = np.inf  # of the last step over the allowed one: accepted at 1 or below
+        self.previous: tuple[float, float] | None = None  # length and error of the last accepted step
+
+    def lengthened(self, h: float, accepted: bool) -> float:
+        """The length after one of h with the error just measured."""
+        error = max(self.error, 1e-9)
+        factor: float = _SAFETY * error ** (-1 / self.order)
+        if error > 1 or not accepted:
+            self.previous = None
+            return h * max(_SHORTEST, min(factor, 0.9 if error > 1 else self.growth))
+        if self.previous is not None:
+            h_before, error_before = self.previous
+            factor *= min(1.0, (error_before / error) ** (1 / self.order) * h / h_before)
+        self.previous = h, error
+        return h * max(_SHORTEST, min(factor, self.growth))
+
+
+class _Chebyshev(_StepControl):
+    order: ClassVar[int] = 3
+    growth: ClassVar[float] = 10.0
+
+    def step(self, space: Workspace, h: float, rho: float, time: float) -> Array:
+        return chebyshev_step(space, h, stages_for(h * rho))
+
+    def measure(self, space: Workspace, z: Array, h: float) -> None:
+        self.error = space.relative(chebyshev_error(space, z, h)) / self.tolerance
+
+    def longest(self, rho: float, stretch: float, h: float, *, first: bool) -> float:
+        """The longest step at a saddle, where h is wanted: the error of a mode there goes as h^2."""
+        bound = _CHEBYSHEV_SADDLE * sqrt(self.tolerance / 1e-3) / stretch
+        return bound * error_gain(stages_for(min(h, 1.6 * bound) * rho)) * (_FIRST if first else 1)
+
+
+class _Adams(_StepControl):
+    order: ClassVar[int] = 4
+    growth: ClassVar[float] = 2.0
+
+    def __init__(self, tolerance: float) -> None:
+        super().__init__(tolerance)
+        self.times: list[float] = []  # of the last two states before the current one
+
+    def remember(self, time: float) -> None:
+        """A step began here and was accepted."""
+        self.times = [*self.times[-1:], time]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it knows the slopes at three states."""
+        return len(self.times) == 2
+
+    def _past(self, time: float) -> tuple[float, float]:
+        earlier, last = self.times
+        return last - time, earlier - time
+
+    def step(self, space: Workspace, h: float, rho: float, time: float) -> Array:
+        z = adams_step(space, h, *self._past(time))
+        adams_error(space, h, *self._past(time))  # with the slope at the predicted point
+        return z
+
+    def measure(self, space: Workspace, h: float, rho: float, time: float, *, own: bool) -> None:
+        """The error of its own step, or what it would have been; out of reach of its stability it is not asked for."""
+        if own:
+            self.error = space.relative(space.error) / self.tolerance
+        elif self.ready and h * rho < 4 * STABLE:
+            self.error = space.relative(adams_error(space, h, *self._past(time))) / self.tolerance
+        else:
+            self.error, self.previous = np.inf, None
+
+    def next(self, h: float, rho: float, stretch: float, *, accepted: bool) -> float:
+        if not np.isfinite(self.error):
+            return 0.0
+        bound = _ADAMS_SADDLE * sqrt(sqrt(self.tolerance / 1e-3)) / stretch
+        return min(self.lengthened(h, accepted), STABLE / rho, bound)

@@ -230,9 +230,23 @@ def singular_values_and_balance(weights: Weights, modes: int) -> tuple[Array, Ar
         W2 = np.asarray(np.linalg.qr(weights.W2, mode="r"))
         W1 = np.asarray(np.linalg.qr(weights.W1.T, mode="r")).T
         weights = Weights(np.ascontiguousarray(W1), W2)
-    U, s, Vt = np.linalg.svd(weights.product(), full_matrices=False)
+    U, s, V = _singular_vectors(weights.product())
     n = min(modes, s.size, weights.width)
-    return s[:n], mode_balance(s[:n], mode_rates(weights, U[:, :n], Vt[:n].T))
+    return s[:n], mode_balance(s[:n], mode_rates(weights, U[:, :n], V[:, :n]))
+
+
+def _singular_vectors(A: Array) -> tuple[Array, Array, Array]:
+    """U, s, V of A = U diag(s) V^T, by A^T A = V diag(s^2) V^T: at d = 200 in 0.4 of the time of an SVD.
+
+    A square loses half of the digits of what is small: by an SVD where a value is below 3e-6 of the largest.
+    """
+    if A.dtype == np.float64 and A.shape[0] >= A.shape[1]:
+        squares, V = np.linalg.eigh(A.T @ A)
+        if squares[0] > 1e-11 * squares[-1]:
+            s, V = np.sqrt(squares[::-1]), V[:, ::-1]
+            return (A @ V) / s, s, V
+    U, s, Vt = np.linalg.svd(A, full_matrices=False)
+    return U, s, Vt.T
 
 
 def mode_balance(s: Array, rates: Array) -> Array:

@@ -18,6 +18,10 @@ from linphase.theory.matrix import SelfConsistentSolution, euler_step
 
 Array = NDArray[np.floating]
 
+# A kept state is near the peak where its distance is above this share of the largest, and below this multiple of that
+# at the kept state before.
+_NEAR, _FAST = 0.7, 2.0
+
 
 class Comparison(Protocol):
     """Follows a run; `advance` is called at every state, `distance` at those that are kept."""
@@ -56,7 +60,7 @@ class NoComparison:
 
 
 class ExactComparison:
-    """Against the exact solution of equation (1), evaluated at the kept states."""
+    """Against the exact solution of equation (1): at the kept states, and at every state near the largest distance."""
 
     title = "exact solution"
     decomposes_each_step = False
@@ -69,14 +73,27 @@ class ExactComparison:
         self.target = task.target
         self.solution = SelfConsistentSolution(task.target, weights.product().astype(np.float64), threshold)
         self.largest: float | None = 0.0
+        self.time = self.current = 0.0  # when it was measured last, and the distance then
+        self.kept = 0.0  # the distance at the last kept state
+        self.near = False
 
     def advance(self, state: State) -> None:
-        """Nothing to do: the solution is there at any time."""
+        """Measure where the distance may pass its peak, between kept states."""
+        if self.near:
+            self._measure(state)
 
     def distance(self, state: State) -> float | None:
-        distance = mean_square(state.residual + self.target - self.solution.A(state.time))
-        self.largest = max(self.largest or 0.0, distance)
-        return distance
+        self._measure(state)
+        # While it still grows fast, the next kept states will tell more.
+        self.near = _NEAR * (self.largest or 0.0) < self.current < _FAST * self.kept
+        self.kept = self.current
+        return self.current
+
+    def _measure(self, state: State) -> None:
+        if state.time > self.time:
+            self.time = state.time
+            self.current = mean_square(state.residual + self.target - self.solution.A(state.time))
+            self.largest = max(self.largest or 0.0, self.current)
 
 
 class EulerComparison:

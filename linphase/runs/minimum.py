@@ -8,7 +8,6 @@ degree 6 in the place theta in [0, 1], whose minimum is found exactly.
 from typing import Protocol
 
 import numpy as np
-from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
 from linphase.dynamics.base import State
@@ -20,13 +19,11 @@ from linphase.runs.records import TestErrorMinimum
 
 Array = NDArray[np.floating]
 
-# Cubic Hermite basis on [0, 1]: value and slope at 0, value and slope at 1.
-_HERMITE = (
-    Polynomial([1, 0, -3, 2]),
-    Polynomial([0, 1, -2, 1]),
-    Polynomial([0, 0, 3, -2]),
-    Polynomial([0, 0, -1, 1]),
-)
+# Cubic Hermite basis on [0, 1], ascending coefficients: value and slope at 0, value and slope at 1. And its products,
+# from which the squared length of a combination of the four points is a polynomial of degree 6.
+_HERMITE = np.array([[1, 0, -3, 2], [0, 1, -2, 1], [0, 0, 3, -2], [0, 0, -1, 1]], dtype=np.float64)
+_PRODUCTS = np.array([[np.convolve(p, q) for q in _HERMITE] for p in _HERMITE]).reshape(16, 7)
+_FAR = 64  # times the best: no step from there ends below it
 
 
 class TestErrorWatch(Protocol):
@@ -83,6 +80,10 @@ class MinimumBetweenSteps:
         self.spare: list[_End] = []
 
     def observe(self, state: State, deviation: Array, test_error: float) -> None:
+        if test_error > _FAR * self.best.test_error:
+            self.spare += self.last
+            self.last.clear()
+            return
         end = self.spare.pop() if self.spare else _End(state)
         end.copy(state, deviation, test_error)
         self.last.append(end)
@@ -98,34 +99,26 @@ class MinimumBetweenSteps:
 
     def result(self) -> TestErrorMinimum:
         """Search the last step too, where the test error may still be falling."""
-        if len(self.last) == 1:
+        if len(self.last) > 1:
+            self._search(*self.last[-2:])
+        elif self.last:
             only = self.last[0]
             self.best.offer(only.test_error, only.time, None, only.deviation)
-        else:
-            self._search(*self.last[-2:])
         return self.best.result()
 
     def _search(self, start: "_End", end: "_End") -> None:
         """Offer the smallest test error on the Hermite interpolant of A between two states."""
         h = end.time - start.time
-        points = [start.deviation, h * start.slope(), end.deviation, h * end.slope()]
-        curve = sum(
-            (
-                float(np.vdot(a, b)) / a.size * p * q
-                for a, p in zip(points, _HERMITE, strict=True)
-                for b, q in zip(points, _HERMITE, strict=True)
-            ),
-            start=Polynomial([0.0]),
-        )
-        stationary = np.asarray(curve.deriv().roots(), dtype=np.complex128)
+        four = [start.deviation, h * start.slope(), end.deviation, h * end.slope()]
+        points = np.stack(four, dtype=np.float64).reshape(4, -1)
+        gram = points @ points.T / points.shape[1]
+        curve = gram.reshape(16) @ _PRODUCTS
+        stationary = np.roots((curve[1:] * np.arange(1, 7))[::-1])
         real = stationary.real[np.abs(stationary.imag) < 1e-9]
-        inside = real[(real > 0) & (real < 1)].tolist()
-        for theta in (0.0, 1.0, *inside):
-            deviation = sum(
-                (float(p(theta)) * a for a, p in zip(points, _HERMITE, strict=True)),
-                start=np.zeros_like(points[0]),
-            )
-            self.best.offer(mean_square(deviation), start.time + theta * h, None, deviation)
+        places = np.array([0.0, 1.0, *real[(real > 0) & (real < 1)]])
+        theta = places[np.argmin(np.polyval(curve[::-1], places))]
+        deviation = (_HERMITE @ theta ** np.arange(4) @ points).reshape(start.deviation.shape)
+        self.best.offer(mean_square(deviation), start.time + theta * h, None, deviation)
 
 
 class _End:

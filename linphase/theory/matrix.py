@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dgeqrf
+from scipy.linalg.blas import dsyrk
+from scipy.linalg.lapack import dgeqrf, dpotrf, dpotrs
 
 from linphase.errors import LinphaseError
 from linphase.model.network import Weights
@@ -84,6 +85,9 @@ def _velocity(A: Array, G: Array, c: float) -> Array:
     return slope
 
 
+_SMALLEST_PIVOT = 1e-2
+
+
 @dataclass(frozen=True, eq=False)
 class SelfConsistentSolution:
     """Equation (1) from A(0) = start, exact at any time; target and start (d_out, d_in), threshold c > 0.
@@ -119,8 +123,50 @@ class SelfConsistentSolution:
         _ = self._spectrum  # the expensive part, here rather than at the first time asked for
 
     def A(self, t: float) -> Array:
-        """A(t) = W2(t) W1(t), (d_out, d_in)."""
-        return self.weights(t).product()
+        """A(t) = W2(t) W1(t), (d_out, d_in).
+
+        By the Cholesky factor of T^T T, faster than T itself by QR; where the squares would lose more than two digits,
+        T is taken.
+        """
+        factor, sound, Z = self._factor(t)
+        if not sound:
+            return self.weights(t).product()
+        lower, upper = self._ends(Z)
+        solved, _ = dpotrs(factor, lower.T, lower=1)
+        A: Array = self._spectrum.U @ (upper @ solved) @ self._spectrum.V.T
+        return A
+
+    def _factor(self, t: float) -> tuple[Array, bool, Array]:
+        """The lower Cholesky factor of T^T T at time t, whether it is as good as T, and decay Z growth."""
+        s = self._check(t)
+        growth, decay = np.exp(-s.positive * t), np.exp(-s.negative * t)
+        Z = s.Z * growth
+        squares = s.inverse_square * growth * growth[:, None]
+        scaled = np.sqrt(_elapsed(s.negative, t))[:, None] * Z
+        # LAPACK counts columns first, so the lower triangle of the transpose is filled: it is symmetric.
+        squares = dsyrk(1, scaled.T, beta=1, c=squares.T, lower=1, overwrite_c=1)
+        diagonal = squares.diagonal() + _elapsed(s.positive, t)
+        np.fill_diagonal(squares, diagonal)
+        factor, info = dpotrf(squares, lower=1, overwrite_a=1, clean=0)
+        # A pivot over its diagonal entry tells the condition, whatever the scales of rows and columns.
+        sound = info == 0 and bool((factor.diagonal() ** 2 > _SMALLEST_PIVOT * diagonal).all())
+        Z *= decay[:, None]
+        return factor, sound, Z
+
+    def _ends(self, Z: Array) -> tuple[Array, Array]:
+        """W1^T T and W2 T in the singular vectors of Y, from decay Z growth."""
+        s = self._spectrum
+        n = s.a.size
+        lower, upper = s.b_in[:, None] * Z, np.diag(s.b_out)
+        upper[:n] -= s.a[:, None] * Z[:n]
+        diagonal = np.arange(n)
+        lower[diagonal, diagonal] += s.a
+        return lower, upper
+
+    def _check(self, t: float) -> "_Spectrum":
+        if not t >= 0:
+            raise LinphaseError(f"self-consistent solution: time must be 0 or later, found {t}")
+        return self._spectrum
 
     def weights(self, t: float) -> Weights:
         """The 2c-balanced network of width d_out at time t: W2^T W2 - W1 W1^T = 2c I.
@@ -129,10 +175,7 @@ class SelfConsistentSolution:
         C2 = c I + sqrt(A A^T + c^2 I), C1 = -c I + sqrt(A^T A + c^2 I) and A are those of the flow.
         Raises LinphaseError for a negative time.
         """
-        if not t >= 0:
-            raise LinphaseError(f"self-consistent solution: time must be 0 or later, found {t}")
-        s = self._spectrum
-        n = s.a.size
+        s = self._check(t)
         growth, decay = np.exp(-s.positive * t), np.exp(-s.negative * t)
         # Q(t) = P [decay Z e; I] T^(-1) with e = diag(growth), T^T T the scaled I + Q0^T ... Q0, by QR: no squaring.
         Z = s.Z * growth
@@ -144,10 +187,7 @@ class SelfConsistentSolution:
         factored, *_ = dgeqrf(squares, lwork=64 * d_out, overwrite_a=True)
         T = factored[:d_out]  # upper triangular; below it stand the reflections
         Z *= decay[:, None]
-        lower, upper = s.b_in[:, None] * Z, np.diag(s.b_out)  # in the singular vectors of Y
-        upper[:n] -= s.a[:, None] * Z[:n]
-        diagonal = np.arange(n)
-        lower[diagonal, diagonal] += s.a
+        lower, upper = self._ends(Z)
         W1 = solve_triangular(T, lower.T, trans="T", check_finite=False) @ s.V.T
         W2 = s.U @ solve_triangular(T, upper.T, trans="T", check_finite=False).T
         return Weights(W1, W2)
@@ -176,6 +216,11 @@ class _Spectrum:
     negative: Array  # (d_in,): minus the negative ones
     Z: Array  # (d_in, d_out): q- q+^(-1)
     inverse: Array  # (d_out, d_out): q+^(-1)
+
+    @cached_property
+    def inverse_square(self) -> Array:
+        """q+^(-T) q+^(-1), (d_out, d_out)."""
+        return np.asarray(self.inverse.T @ self.inverse)
 
 
 def _decompose(Y: Array, A0: Array, c: float) -> _Spectrum:

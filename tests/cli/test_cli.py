@@ -105,7 +105,7 @@ def test_a_sweep_with_failed_runs_ends_with_code_1_and_says_why(here):
     done = linphase("sweep", "--config", "tiny.toml", "--no-plot", "--set", "dynamics.tolerance=1e-17")
     assert done.exit_code == 1
     assert "9 runs failed" in done.output
-    assert "or a larger tolerance" in done.output
+    assert "Use a larger one" in done.output
     assert "failed: 9" in linphase("status", "results/tiny").output
 
 

@@ -30,20 +30,21 @@ def test_gradient_evaluations_of_a_flow_over_the_whole_window():
         }
     )
     evaluations = np.array([train_spec(spec).gradient_evaluations for spec in config.expand()])
-    # Counted: 142 on average, 107 in the median, 1015 at most. A tenth more would be a loss of speed.
-    assert evaluations.mean() < 156
-    assert np.median(evaluations) < 118
-    assert evaluations.max() < 1117
+    # Counted: 141 on average, 91 in the median, 1221 at most. A tenth more would be a loss of speed.
+    assert evaluations.mean() < 155
+    assert np.median(evaluations) < 100
+    assert evaluations.max() < 1343
 
 
 @pytest.mark.parametrize(
     "dynamics",
     [
         GradientFlow(),
+        GradientFlow(stages="float64"),
         GradientDescent(learning_rate="paper", update="simultaneous"),
         GradientDescent(learning_rate="paper", update="alternating"),
     ],
-    ids=["flow", "simultaneous", "alternating"],
+    ids=["flow", "flow in double precision", "simultaneous", "alternating"],
 )
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
@@ -63,10 +64,12 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
             np.add(state.residual, noise, out=deviation)
             test_error = mean_square(deviation)
             watch.observe(state, deviation, test_error)
-            rule.status(mean_square(state.residual), test_error)
+            ended = rule.status(mean_square(state.residual), test_error)
             # The search for the smallest test error works on copies; it happens once or twice a run.
             tracemalloc.reset_peak()
             held = tracemalloc.get_traced_memory()[0]
+            if ended:
+                break
     finally:
         tracemalloc.stop()
     assert len(peaks) > 10

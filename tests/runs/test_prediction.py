@@ -37,8 +37,8 @@ def test_a_wide_network_trains_as_theory_predicts(c):
     assert ours["target_alignment"] == pytest.approx(theirs["target_alignment"], rel=0.03)
     assert ours["subspace_overlap"] == pytest.approx(theirs["subspace_overlap"], abs=0.03)
     final, expected = predicted.trajectory.final_modes, trained.trajectory.final_modes
-    # The last modes are still on their way when the train error is met: there the end's time shows.
-    np.testing.assert_allclose(final.speed_up, expected.speed_up, rtol=0.1)
+    # The last modes are still on their way when the train error is met, and the flow ends up to a step later.
+    np.testing.assert_allclose(final.speed_up, expected.speed_up, rtol=0.15)
 
 
 def test_self_consistent_dynamics_from_a_start_of_zero_is_the_prediction():
@@ -129,7 +129,8 @@ def test_the_distance_of_the_flow_to_the_exact_solution_falls_with_the_width():
         record = RecordConfig(compare="self_consistent")
         run = train(TASK, gaussian_start(start, TASK.shape), record=record, initialization=start)
         assert len(run.trajectory.distance) == len(run.trajectory.time)
-        assert run.distance_to_self_consistent == pytest.approx(run.trajectory.distance.max())
+        # The peak may lie between the moments kept.
+        assert 1 <= run.distance_to_self_consistent / run.trajectory.distance.max() < 1.2
         largest.append(run.distance_to_self_consistent)
     # C1 and C2 deviate from c I by 1/sqrt(width), so the squared distance falls as 1/width, down to the tolerance's.
     assert largest[1] < largest[0] / 30

@@ -1,0 +1,164 @@
+"""The weights of a flow as one vector, its right-hand side, and the vectors of a step.
+
+dW/dt = F(W) = -(W2^T G, G W1^T) with G = W2 W1 - Y. A step goes from y to y + z. Weights and residuals at the ends of
+steps have the precision of the weights; the stages between, and z, that of the stages: rounding is then lost only in
+what a step adds (docs/theory.md, "Precision").
+"""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import get_blas_funcs
+
+from linphase.model.network import Weights
+from linphase.model.task import Task
+
+Array = NDArray[np.floating]
+
+# ||dA||_F from the images of random vectors costs a tenth of the product itself. The norm is right to 1/sqrt(2 * 16),
+# a step length to a third of that.
+_PROBES = 16
+_RESOLVED = 30.0
+
+
+class Workspace:
+    """The vectors of a flow: allocated once, and its own.
+
+    The columns of one array are z, F_0, a second z, F_1, F_{-1}, F_{-2}: slopes at the start and the end of the step
+    and at the two states before, so that what methods combine lies side by side.
+    """
+
+    def __init__(self, task: Task, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> None:
+        W1, W2 = weights.W1, weights.W2
+        self.width, self.d_in, self.d_out = W1.shape[0], W1.shape[1], W2.shape[0]
+        n = W1.size + W2.size
+        self.columns = np.zeros((n, 6), dtype=stages, order="F")
+        self.z, self.F_start, self.z_before, self.F_end, self.F_last, self.F_earlier = self.columns.T
+        self.error, self.stage = np.empty((2, n), dtype=stages)
+        self.mixed = self.columns.dtype != W1.dtype
+        self.y, self.y_end = np.empty((2, n), dtype=W1.dtype)
+        for view, values in zip(self.split(self.y), (W1, W2), strict=True):
+            np.copyto(view, values)
+        self.start = self.y.astype(stages) if self.mixed else self.y
+        self.target = task.target.astype(W1.dtype)
+        self.stage_target = self.target.astype(stages)
+        self.target_norm = norm(self.stage_target)
+        self.G_start, self.G_end = np.empty((2, *task.shape), dtype=W1.dtype)
+        self.G = np.empty(task.shape, dtype=stages)
+        self.A = np.empty_like(self.G)
+        self.gemm, self.gemv = get_blas_funcs(["gemm", "gemv"], [self.columns])
+        (self.gemm_whole,) = get_blas_funcs(["gemm"], [self.y])
+        self.evaluations = evaluations  # gradient evaluations spent so far
+        # Power iterations start from the last leading vectors, shaken: a fixed stream, so runs repeat bit for bit.
+        self.random = np.random.Generator(np.random.PCG64(0))
+        self.leading = {
+            name: np.asarray(self.random.standard_normal(size), dtype=stages)
+            for name, size in (("W1", self.d_in), ("W2", self.width), ("G", self.d_in))
+        }
+        probes = self.random.standard_normal((self.d_in, _PROBES)) / np.sqrt(_PROBES)
+        self.probes = probes.astype(stages)  # E ||M probes||_F^2 = ||M||_F^2
+        self._residual(self.y, self.G_start, self.target, self.gemm_whole)
+        np.copyto(self.G, self.G_start)
+        self.add_slope(1, self.start, self.F_start, keep=0)
+
+    @property
+    def weights(self) -> Weights:
+        """The weights at the start of the step."""
+        return Weights(*self.split(self.y))
+
+    def split(self, vector: Array) -> tuple[Array, Array]:
+        """The views W1 (width, d_in) and W2 (d_out, width) of a vector of weights."""
+        cut = self.width * self.d_in
+        return vector[:cut].reshape(self.width, self.d_in), vector[cut:].reshape(self.d_out, self.width)
+
+    def _residual(self, vector: Array, G: Array, target: Array, gemm: object) -> None:
+        W1, W2 = self.split(vector)
+        np.copyto(G, target)
+        gemm(1, W1.T, W2.T, -1, G.T, overwrite_c=1)  # type: ignore[operator]
+
+    def add_slope(self, scale: float, vector: Array, out: Array, keep: float = 1) -> None:
+        """out = keep out + scale F(vector), from the residual G in hand."""
+        W1, W2 = self.split(vector)
+        out1, out2 = self.split(out)
+        self.gemm(-scale, self.G.T, W2.T, keep, out1.T, trans_b=1, overwrite_c=1)
+        self.gemm(-scale, W1.T, self.G.T, keep, out2.T, trans_a=1, overwrite_c=1)
+        self.evaluations += 1
+
+    def add_slope_at(self, z: Array, scale: float, out: Array, keep: float = 1) -> None:
+        """out = keep out + scale F(y + z), in the precision of the stages."""
+        np.add(self.start, z, out=self.stage)
+        self._residual(self.stage, self.G, self.stage_target, self.gemm)
+        self.add_slope(scale, self.stage, out, keep)
+
+    def finish(self, z: Array) -> None:
+        """The end of a step by z: y + z, its residual and its slope."""
+        np.add(self.y, z, out=self.y_end)
+        self._residual(self.y_end, self.G_end, self.target, self.gemm_whole)
+        np.copyto(self.G, self.G_end)
+        np.copyto(self.stage, self.y_end)
+        self.add_slope(1, self.stage, self.F_end, keep=0)
+        W1, _ = self.split(self.stage)
+        self.probed = W1 @ self.probes
+        np.add(self.G, self.stage_target, out=self.A)
+        self.sizes = norm(self.stage), max(norm(self.A), self.target_norm)
+
+    def relative(self, error: Array) -> float:
+        """The larger of ||dW||_F/||W||_F and ||dA||_F/max(||A||_F, ||Y||_F) at the step's end, dA = W2 dW1 + dW2 W1."""
+        _, W2 = self.split(self.stage)
+        dW1, dW2 = self.split(error)
+        in_weights, in_product = norm(error), norm(W2 @ (dW1 @ self.probes) + dW2 @ self.probed)
+        found = in_weights / self.sizes[0], in_product / self.sizes[1]
+        return max(found) if np.isfinite(sum(found)) else np.inf
+
+    def accept(self) -> None:
+        """Make the end of the step the start of the next."""
+        self.y, self.y_end = self.y_end, self.y
+        self.G_start, self.G_end = self.G_end, self.G_start
+        if self.mixed:
+            self.start, self.stage = self.stage, self.start
+        else:
+            self.start = self.y
+        for later, earlier in ((self.F_last, self.F_earlier), (self.F_start, self.F_last), (self.F_end, self.F_start)):
+            np.copyto(earlier, later)
+
+    def resolved(self) -> bool:
+        """Whether the slope at the start is well above what the rounding of A in the stages makes of it."""
+        W1, W2 = self.split(self.start)
+        in_product = float(np.finfo(self.columns.dtype).eps) * norm(W1) * norm(W2) / sqrt(self.width)
+        return norm(self.F_start) > _RESOLVED * norm(self.start) * in_product
+
+    def forget(self) -> None:
+        """Remove what an overflow left: 0 times infinity is not 0."""
+        for column in (self.z, self.z_before, self.F_end):
+            column.fill(0)
+
+    def spectral_radius(self) -> tuple[float, float]:
+        """Upper bounds, by power iterations: of the Jacobian, ||W1||_op^2 + ||W2||_op^2 + ||G||_op, and of ||G||_op."""
+        W1, W2 = self.split(self.start)
+        np.copyto(self.G, self.G_start)
+        stretch = float(np.sqrt(self._leading_square("G", self.G)))  # numpy scalars would upcast single precision
+        rho = self._leading_square("W1", W1) + self._leading_square("W2", W2) + stretch
+        return 1.1 * rho, max(1.1 * stretch, float(np.finfo(np.float64).tiny))
+
+    def _leading_square(self, name: str, matrix: Array, iterations: int = 2) -> float:
+        """||matrix||_op^2 from below, starting near the last leading right singular vector.
+
+        The shake of relative size 0.1 frees an iteration locked on a vector that has ceased to lead.
+        """
+        x = self.leading[name]
+        shake = self.random.standard_normal(x.size).astype(x.dtype)
+        x = x + 0.1 * norm(x) / norm(shake) * shake
+        for _ in range(iterations):
+            x /= norm(x)
+            self.leading[name] = x
+            x = matrix.T @ (matrix @ x)
+            if not x.any():  # a residual of zero
+                return 0.0
+        return norm(x)
+
+
+def norm(x: Array) -> float:
+    """Frobenius norm, by BLAS and without a copy."""
+    flat = x.reshape(-1)
+    return float(np.sqrt(np.dot(flat, flat)))
