@@ -7,42 +7,55 @@ taken as the distance to Adams-Moulton 3, which leaves out F_{-2}.
 Source: E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed. 1993, section III.5.
 """
 
-from collections.abc import Sequence
-
 from linphase.dynamics.workspace import Array, Workspace
 
 STABLE = 1.7  # the largest h rho that is used; on the negative real axis it is stable to 1.9
 
 
-def integrals(times: Sequence[float], h: float) -> list[float]:
-    """b with integral from 0 to h of p = sum of b_i p(times_i), for every polynomial p of degree below len(times)."""
-    found = []
-    for i, node in enumerate(times):
-        polynomial = [1.0]  # the Lagrange polynomial of this node, ascending
-        for j, other in enumerate(times):
-            if j != i:
-                scale = 1 / (node - other)
-                shifted = [0.0, *(scale * a for a in polynomial)]
-                for k, a in enumerate(polynomial):
-                    shifted[k] -= scale * other * a
-                polynomial = shifted
-        found.append(sum(a * h ** (k + 1) / (k + 1) for k, a in enumerate(polynomial)))
-    return found
+def of_parabola(h: float, *nodes: float) -> list[float]:
+    """b with integral from 0 to h of p = sum of b_i p(node_i), for every parabola p; three nodes."""
+    a, b, c = nodes
+    return [
+        _of_two(h, b, c) / ((a - b) * (a - c)),
+        _of_two(h, a, c) / ((b - a) * (b - c)),
+        _of_two(h, a, b) / ((c - a) * (c - b)),
+    ]
+
+
+def of_cubic(h: float, *nodes: float) -> list[float]:
+    """The same for every cubic; four nodes."""
+    a, b, c, d = nodes
+    return [
+        _of_three(h, b, c, d) / ((a - b) * (a - c) * (a - d)),
+        _of_three(h, a, c, d) / ((b - a) * (b - c) * (b - d)),
+        _of_three(h, a, b, d) / ((c - a) * (c - b) * (c - d)),
+        _of_three(h, a, b, c) / ((d - a) * (d - b) * (d - c)),
+    ]
+
+
+def _of_two(h: float, a: float, b: float) -> float:
+    """The integral from 0 to h of (x - a)(x - b) dx."""
+    return h * (h * (h / 3 - (a + b) / 2) + a * b)
+
+
+def _of_three(h: float, a: float, b: float, c: float) -> float:
+    """The integral from 0 to h of (x - a)(x - b)(x - c) dx."""
+    return h * (h * (h * (h / 4 - (a + b + c) / 3) + (a * b + a * c + b * c) / 2) - a * b * c)
 
 
 def adams_step(space: Workspace, h: float, t1: float, t2: float) -> Array:
     """z of a step of length h."""
-    now, last, earlier = integrals((0, t1, t2), h)
+    now, last, earlier = of_parabola(h, 0, t1, t2)
     space.gemv(1, space.columns[:, 1:], (now, 0, 0, last, earlier), 0, space.z, overwrite_y=1)
     space.add_slope_at(space.z, 1, space.F_end, keep=0)
-    there, now, last, earlier = integrals((h, 0, t1, t2), h)
+    there, now, last, earlier = of_cubic(h, h, 0, t1, t2)
     space.gemv(1, space.columns[:, 1:], (now, 0, there, last, earlier), 0, space.z, overwrite_y=1)
     return space.z
 
 
 def adams_error(space: Workspace, h: float, t1: float, t2: float) -> Array:
     """z by Adams-Moulton 4 less z by Adams-Moulton 3, of a step of length h with the slope F_end."""
-    fourth, third = integrals((h, 0, t1, t2), h), [*integrals((h, 0, t1), h), 0.0]
+    fourth, third = of_cubic(h, h, 0, t1, t2), [*of_parabola(h, h, 0, t1), 0.0]
     there, now, last, earlier = (a - b for a, b in zip(fourth, third, strict=True))
     space.gemv(1, space.columns[:, 1:], (now, 0, there, last, earlier), 0, space.error, overwrite_y=1)
     return space.error

@@ -20,6 +20,7 @@ Array = NDArray[np.floating]
 # a step length to a third of that.
 _PROBES = 16
 _RESOLVED = 30.0
+_QUICK = 16  # up to this size eigenvalues are quicker than power iterations
 
 
 class Workspace:
@@ -142,10 +143,13 @@ class Workspace:
         return 1.1 * rho, max(1.1 * stretch, float(np.finfo(np.float64).tiny))
 
     def _leading_square(self, name: str, matrix: Array, iterations: int = 2) -> float:
-        """||matrix||_op^2 from below, starting near the last leading right singular vector.
+        """||matrix||_op^2 from below, starting near the last leading right singular vector; exact where that is quick.
 
         The shake of relative size 0.1 frees an iteration locked on a vector that has ceased to lead.
         """
+        if min(matrix.shape) <= _QUICK:
+            square = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
+            return float(np.linalg.eigvalsh(square)[-1]) if np.isfinite(square).all() else np.inf
         x = self.leading[name]
         shake = self.random.standard_normal(x.size).astype(x.dtype)
         x = x + 0.1 * norm(x) / norm(shake) * shake
@@ -161,4 +165,4 @@ class Workspace:
 def norm(x: Array) -> float:
     """Frobenius norm, by BLAS and without a copy."""
     flat = x.reshape(-1)
-    return float(np.sqrt(np.dot(flat, flat)))
+    return sqrt(np.dot(flat, flat))

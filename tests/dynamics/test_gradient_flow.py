@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from linphase.dynamics.adams import STABLE, adams_step, integrals
+from linphase.dynamics.adams import STABLE, adams_step, of_cubic, of_parabola
 from linphase.dynamics.chebyshev import chebyshev_step, error_gain, stability_bound, stages, stages_for
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.dynamics.workspace import Workspace
@@ -89,18 +89,20 @@ def test_adams_steps_of_unequal_length_converge_at_fourth_order(small):
 
 
 def test_integrals_are_exact_for_polynomials():
-    times, h = (0.7, 0.0, -0.4, -1.3), 0.7
-    weights = integrals(times, h)
-    for power in range(4):
-        assert sum(b * t**power for b, t in zip(weights, times, strict=True)) == pytest.approx(
-            h ** (power + 1) / (power + 1)
-        )
+    h = 0.7
+    for times, weights in (
+        ((0.7, 0.0, -0.4, -1.3), of_cubic(h, 0.7, 0.0, -0.4, -1.3)),
+        ((0.0, -0.4, -1.3), of_parabola(h, 0.0, -0.4, -1.3)),
+    ):
+        for power in range(len(times)):
+            found = sum(b * t**power for b, t in zip(weights, times, strict=True))
+            assert found == pytest.approx(h ** (power + 1) / (power + 1))
 
 
 def test_adams_steps_are_stable_as_far_as_they_are_used():
     # y' = z y/h with slopes at 0, -h, -2h: the companion matrix of one PECE step on (y_0, F_0, F_-1, F_-2).
     def radius(z):
-        b, c = integrals((0, -1, -2), 1.0), integrals((1, 0, -1, -2), 1.0)
+        b, c = of_parabola(1, 0, -1, -2), of_cubic(1, 1, 0, -1, -2)
         predicted = np.array([1, *b])  # of y_0, h F_0, h F_-1, h F_-2
         end = np.array([1, *c[1:]]) + c[0] * z * predicted
         return np.abs(np.linalg.eigvals([end, z * end, [0, 1, 0, 0], [0, 0, 1, 0]])).max()
@@ -240,7 +242,7 @@ def test_the_budget_of_evaluations_ends_a_run():
     start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)
     run = train(task, gaussian_start(start, task.shape), GradientFlow(max_evaluations=40), initialization=start)
     assert (run.status, run.converged) == ("step_limit", False)
-    assert 40 <= run.gradient_evaluations < 80
+    assert 30 <= run.gradient_evaluations < 80  # up to the last step that was accepted
     assert run.regime is not None
 
 
