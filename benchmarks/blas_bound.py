@@ -14,7 +14,7 @@ from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import Work, alternating, extremes, number
 from linphase.model.network import Initialization
 from linphase.model.task import TaskConfig, draw_task
-from linphase.runs.threads import one_blas_thread
+from linphase.model.threads import one_blas_thread
 
 Array = NDArray[Any]
 BARS = {500: 0.90, 200: 0.80}

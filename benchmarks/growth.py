@@ -13,8 +13,8 @@ from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
 from linphase.config.config import parse_config
 from linphase.model.task import Task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
 
 GAMMA_SIGMA2, GAMMA_W = -1.4, 2.0  # mixed at every d: c = d^0.6

@@ -12,8 +12,8 @@ from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import number, quartiles, seconds
 from linphase.errors import LinphaseError
 from linphase.model.task import Task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.store.columns import runs_columns
 from linphase.store.provenance import versions

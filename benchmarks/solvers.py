@@ -18,8 +18,8 @@ from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.model.network import Weights
 from linphase.model.observables import mean_square
 from linphase.model.task import Task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train
 
 Floats = NDArray[np.float64]

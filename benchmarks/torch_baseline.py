@@ -20,8 +20,8 @@ from linphase.dynamics.gradient_descent import GradientDescent, PaperRate
 from linphase.model.network import Initialization, Weights, reduce_width
 from linphase.model.observables import mean_square
 from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.stopping import PaperRule
-from linphase.runs.threads import one_blas_thread
 from linphase.theory.matrix import euler_step
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
 from linphase.model.network import Initialization, gaussian_start
 from linphase.model.task import TaskConfig, draw_task
-from linphase.runs.threads import one_blas_thread
+from linphase.model.threads import one_blas_thread
 
 WIDTHS = (10**12, 10**4)
 TOLERANCE = 0.05

@@ -14,8 +14,8 @@ from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number, seconds
 from linphase.config.config import SweepConfig
 from linphase.model.task import Task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.store.results import load
 from linphase.store.writing import create

@@ -10,8 +10,8 @@ from benchmarks.cells import configuration, draw, follow, grid, small
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
 from linphase.config.config import SweepConfig
+from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.sweeps.sweeping import iter_sweep
 

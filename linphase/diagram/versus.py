@@ -17,7 +17,7 @@ from linphase.diagram.panels import Panel
 from linphase.dynamics.base import Dynamics
 from linphase.model.regime import Cuts
 from linphase.model.task import draw_task
-from linphase.runs.threads import one_blas_thread
+from linphase.model.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.store.rows import summary_row
 

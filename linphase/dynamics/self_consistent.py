@@ -42,7 +42,7 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the state at time 0 and at moments after it."""
         Y = task.target
-        solution = SelfConsistentSolution(Y, weights.product().astype(np.float64), initialization.threshold)
+        solution = SelfConsistentSolution.of(task, weights.product(), initialization.threshold)
         largest_rate = 2 * float(np.hypot(np.linalg.norm(Y, 2), initialization.threshold))
         time = 0.0
         for moment in range(self.max_evaluations):

@@ -21,8 +21,8 @@ from linphase.figures.style import StyleName
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.regime import Cuts
 from linphase.model.registry import Registry, place_of
+from linphase.model.threads import one_blas_thread
 from linphase.runs.beside import crossings, theory_beside
-from linphase.runs.threads import one_blas_thread
 from linphase.store.results import Results
 from linphase.store.rows import task_of
 

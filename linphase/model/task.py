@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from linphase.errors import LinphaseError
 from linphase.model.section import Section
 from linphase.model.streams import stream
+from linphase.model.threads import one_blas_thread
 
 
 class TaskConfig(Section):
@@ -104,13 +105,15 @@ class Task:
     @cached_property
     def target_svd(self) -> tuple[Array, Array, Array]:
         """U (d_out, n), S (n,), V (d_in, n) with Y = U diag(S) V^T, n = min(d_out, d_in)."""
-        U, S, Vt = np.linalg.svd(self.target, full_matrices=False)
+        with one_blas_thread():  # with two, other bits from d = 400 on
+            U, S, Vt = np.linalg.svd(self.target, full_matrices=False)
         return U, S, np.ascontiguousarray(Vt.T)
 
     @cached_property
     def signal_svd(self) -> tuple[Array, Array, Array]:
         """U* (d_out, k), S* (k,), V* (d_in, k) with A* = U* diag(S*) V*^T."""
-        U, S, Vt = np.linalg.svd(self.signal, full_matrices=False)
+        with one_blas_thread():
+            U, S, Vt = np.linalg.svd(self.signal, full_matrices=False)
         k = self.rank
         return U[:, :k], S[:k], np.ascontiguousarray(Vt[:k].T)
 

@@ -9,10 +9,10 @@ from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.model.network import gaussian_start
 from linphase.model.observables import crossing_times
 from linphase.model.task import Task, draw_task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.records import TrainedRun, Trajectory
 from linphase.runs.spec import RunConfig, RunSpec
 from linphase.runs.stopping import Converged
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.theory.matrix import EulerPath, euler_path
 from linphase.theory.mode import TargetModes, modes_from_zero

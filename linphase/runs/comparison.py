@@ -71,7 +71,7 @@ class ExactComparison:
 
     def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
         self.target = task.target
-        self.solution = SelfConsistentSolution(task.target, weights.product().astype(np.float64), threshold)
+        self.solution = SelfConsistentSolution.of(task, weights.product(), threshold)
         self.largest: float | None = 0.0
         self.time = self.current = 0.0  # when it was measured last, and the distance then
         self.kept = 0.0  # the distance at the last kept state

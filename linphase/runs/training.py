@@ -28,6 +28,7 @@ from linphase.model.observables import (
 )
 from linphase.model.regime import Classification
 from linphase.model.task import Task, draw_task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
 from linphase.runs.predicting import predict
@@ -35,7 +36,6 @@ from linphase.runs.recorder import RecordConfig, Recorder
 from linphase.runs.records import STATUSES, TrainedRun, largest
 from linphase.runs.spec import RunSpec
 from linphase.runs.stopping import Stop, StopRule
-from linphase.runs.threads import one_blas_thread
 
 Array = NDArray[np.floating]
 

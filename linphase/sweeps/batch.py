@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypedDict
 from linphase.config.plugins import Plugin, activate
 from linphase.diagram.panels import looks
 from linphase.model.task import draw_task
+from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.store.reading import Ids
 from linphase.store.rows import Row, failure_row, summary_row, trajectory_row

@@ -11,9 +11,9 @@ from heapq import heapreplace
 import numpy as np
 
 from linphase.errors import ConfigError
+from linphase.model.threads import one_blas_thread
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.spec import RunSpec
-from linphase.runs.threads import one_blas_thread
 
 
 def available_cores() -> int:

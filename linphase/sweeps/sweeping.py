@@ -37,6 +37,7 @@ from linphase.sweeps.slurm import cpus_per_task
 
 BATCH_SECONDS = (0.25, 5.0)  # estimated; a crash loses at most a batch per worker, and a part costs its time too
 ALONE_SECONDS = 2.0  # estimated; less is done in the process itself, before a worker would be there
+PREDICTIONS_ALONE = 2000  # so many runs of theory, milliseconds each, are one batch in the process itself
 
 
 def default_directory(config: SweepConfig) -> Path:
@@ -139,8 +140,11 @@ def _run_all(
     rate = flops_per_second()
     costs = [estimated_flops(spec) / rate for spec in specs]
     assigned = partial(assign, plugins=config.plugins, observables=observables, sweep=uuid.uuid4().hex)
-    with _workers(jobs, len(specs), sum(costs), scheduler) as workers, Claims(directory) as claims:
-        shortest, longest = BATCH_SECONDS
+    here = jobs is None and scheduler is None
+    quick = here and len(specs) <= PREDICTIONS_ALONE and all(spec.dynamics.predicts for spec in specs)
+    alone = quick or (here and sum(costs) < ALONE_SECONDS)
+    with _workers(alone, jobs, len(specs), scheduler) as workers, Claims(directory) as claims:
+        shortest, longest = (inf, inf) if quick else BATCH_SECONDS
         seconds = min(longest, max(shortest, sum(costs) / (16 * max(1, workers.capacity()))))
         cut = batches(specs, seconds, rate)
         # Sweeps that begin at different places meet late; and what is done after a while is a sample of the whole.
@@ -157,15 +161,13 @@ def _run_all(
 
 
 def _workers(
-    jobs: int | None, runs: int, seconds: float, scheduler: str | None
+    alone: bool, jobs: int | None, runs: int, scheduler: str | None
 ) -> AbstractContextManager[schedule.Workers]:
     if scheduler is not None:
         from linphase.sweeps.dask import DaskWorkers
 
         return DaskWorkers(scheduler)
-    if jobs is None and seconds < ALONE_SECONDS:
-        return NoWorkers()
-    return LocalWorkers(min(jobs or default_jobs(), runs))
+    return NoWorkers() if alone else LocalWorkers(min(jobs or default_jobs(), runs))
 
 
 def _refuse_homeless(config: SweepConfig) -> None:

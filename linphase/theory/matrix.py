@@ -106,6 +106,13 @@ class SelfConsistentSolution:
     target: Array
     start: Array
     threshold: float
+    factors: tuple[Array, Array, Array] | None = None  # U (d_out, d_out), S (n,), V (d_in, d_in) of Y, where known
+
+    @classmethod
+    def of(cls, task: Task, start: Array, threshold: float) -> "SelfConsistentSolution":
+        """From A(0) = start towards the target of a task, which is decomposed once for all its runs."""
+        square = task.target.shape[0] == task.target.shape[1]
+        return cls(task.target, start.astype(np.float64), threshold, task.target_svd if square else None)
 
     def __post_init__(self) -> None:
         if self.target.ndim != 2 or self.target.shape != self.start.shape:
@@ -195,7 +202,10 @@ class SelfConsistentSolution:
     @cached_property
     def _spectrum(self) -> "_Spectrum":
         return _decompose(
-            np.asarray(self.target, np.float64), np.asarray(self.start, np.float64), float(self.threshold)
+            np.asarray(self.target, np.float64),
+            np.asarray(self.start, np.float64),
+            float(self.threshold),
+            self.factors,
         )
 
 
@@ -223,10 +233,14 @@ class _Spectrum:
         return np.asarray(self.inverse.T @ self.inverse)
 
 
-def _decompose(Y: Array, A0: Array, c: float) -> _Spectrum:
+def _decompose(Y: Array, A0: Array, c: float, factors: tuple[Array, Array, Array] | None) -> _Spectrum:
     d_out, d_in = Y.shape
     n = min(d_out, d_in)
-    U, S, Vt = np.linalg.svd(Y)
+    if factors is None:
+        U, S, Vt = np.linalg.svd(Y)
+        V = np.ascontiguousarray(Vt.T)
+    else:
+        U, S, V = factors
     R = np.hypot(S, c)
     a, b = S / np.sqrt(2 * R) / np.sqrt(R + c), np.sqrt((R + c) / (2 * R))
     b_out, b_in = _pad(b, d_out, 1.0), _pad(b, d_in, 1.0)
@@ -236,7 +250,7 @@ def _decompose(Y: Array, A0: Array, c: float) -> _Spectrum:
     U0, s0, V0t = np.linalg.svd(A0, full_matrices=True)
     w2 = c + np.hypot(s0, c)
     from_W1 = np.zeros((d_in, d_out))
-    from_W1[:, :n] = Vt @ (V0t[:n].T * (s0 / w2))
+    from_W1[:, :n] = V.T @ (V0t[:n].T * (s0 / w2))
     from_W2 = U.T @ U0
     plus, minus = b_out[:, None] * from_W2, b_in[:, None] * from_W1
     plus[:n] += a[:, None] * from_W1[:n]
@@ -246,7 +260,7 @@ def _decompose(Y: Array, A0: Array, c: float) -> _Spectrum:
     inverse = np.linalg.inv(plus)
     return _Spectrum(
         U=U,
-        V=np.ascontiguousarray(Vt.T),
+        V=V,
         a=a,
         b_out=b_out,
         b_in=b_in,

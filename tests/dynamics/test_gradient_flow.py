@@ -273,6 +273,29 @@ def test_single_precision_agrees_with_double_where_the_threshold_is_moderate():
     assert single.regimes == reference.regimes
 
 
+@pytest.mark.parametrize(("gamma_sigma2", "gamma_w"), [(-6.0, 5.2), (-3.0, 2.8), (0.0, 4.0)])
+def test_single_stages_give_way_where_rounding_would_hold_a_run_up(gamma_sigma2, gamma_w):
+    # To converge the residual has to fall to 3e-8 of the target: below what a product in single precision resolves.
+    task = draw_task(TaskConfig(dimension=16, rank=2, noise=1e-6))
+    start = Initialization.at(16, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
+    weights = gaussian_start(start, task.shape)
+    assert train(task, weights, GradientFlow(max_evaluations=5000), initialization=start).converged
+
+
+def test_single_stages_agree_with_double_ones_to_less_than_the_tolerance():
+    task = draw_task(TaskConfig(dimension=32, rank=3))
+    for gamma_sigma2, gamma_w in ((-3.0, 0.5), (-2.0, 1.5), (-1.5, 2.5), (0.0, 2.0)):
+        start = Initialization.at(32, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
+        weights = gaussian_start(start, task.shape)
+        single, double = (
+            train(task, weights, GradientFlow(stages=stages), initialization=start) for stages in ("float32", "float64")
+        )
+        assert single.minimum.test_error == pytest.approx(double.minimum.test_error, rel=3e-5)
+        assert single.time == pytest.approx(double.time, rel=1e-3)
+        assert single.regimes == double.regimes
+        assert single.trajectory.final_modes.singular_value.dtype == np.float64
+
+
 def test_noise_zero_converges_relative_to_the_signal():
     task = draw_task(TaskConfig(dimension=16, rank=2, noise=0.0, signal_norm=4.0))
     start = Initialization.at(16, gamma_sigma2=-2, gamma_w=1.5)

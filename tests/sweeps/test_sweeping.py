@@ -22,7 +22,7 @@ from linphase.store.provenance import versions
 from linphase.store.results import load
 from linphase.store.rows import summary_row
 from linphase.store.writing import create
-from linphase.sweeps import local
+from linphase.sweeps import local, sweeping
 from linphase.sweeps.batch import assign, run_batch
 from linphase.sweeps.sweeping import iter_sweep, sweep
 from tests.processes import (
@@ -163,6 +163,14 @@ def test_a_run_that_kills_its_worker_twice_alone_has_failed_and_all_others_compl
     monkeypatch.undo()
     assert len(list(iter_sweep(config(), tmp_path / "r", jobs=2, retry_failed=True))) == 3
     same_science(undisturbed, tmp_path / "r")
+
+
+def test_a_grid_of_predictions_is_made_without_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeping, "LocalWorkers", None)
+    grid = {"gamma_sigma2": {"start": -3.0, "stop": 0.0, "num": 31}, "gamma_w": {"start": 0.0, "stop": 2.0, "num": 20}}
+    task = {"dimension": 6, "rank": 1}
+    config = parse_config({"name": "t", "task": task, "grid": grid, "dynamics": {"kind": "modes"}})
+    assert len(list(iter_sweep(config, tmp_path / "r"))) == 620
 
 
 def test_a_joblib_without_loky_is_one_message_that_names_those_that_have_it(tmp_path, monkeypatch):
