@@ -60,7 +60,7 @@ class NoComparison:
 
 
 class ExactComparison:
-    """Against the exact solution of equation (1): at the kept states, and at every state near the largest distance."""
+    """Against the exact solution of equation (1), at the kept states and at every other one near the largest distance."""
 
     title = "exact solution"
     decomposes_each_step = False
@@ -75,11 +75,12 @@ class ExactComparison:
         self.largest: float | None = 0.0
         self.time = self.current = 0.0  # when it was measured last, and the distance then
         self.kept = 0.0  # the distance at the last kept state
-        self.near = False
+        self.near = self.other = False
 
     def advance(self, state: State) -> None:
-        """Measure where the distance may pass its peak, between kept states."""
-        if self.near:
+        """Measure at every other state where the distance may pass its peak, between kept ones."""
+        self.other = self.near and not self.other
+        if self.other:
             self._measure(state)
 
     def distance(self, state: State) -> float | None:
