@@ -60,7 +60,7 @@ class NoComparison:
 
 
 class ExactComparison:
-    """Against the exact solution of equation (1), at the kept states and at every other one near the largest distance."""
+    """Against the exact solution of equation (1): at the kept states, and every other one near the largest distance."""
 
     title = "exact solution"
     decomposes_each_step = False
