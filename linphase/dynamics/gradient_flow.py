@@ -70,10 +70,9 @@ class GradientFlow(Dynamics, kind="flow"):
         time, accepted = 0.0, 0
         yield State(time, accepted, space.evaluations, space.weights, space.G_start)
 
-        chebyshev, adams = _Chebyshev(self.tolerance), _Adams(self.tolerance)
         rho, stretch = self._rates(space)
+        chebyshev, adams, h = self._begin(rho, stretch)
         method: _Chebyshev | _Adams = chebyshev
-        h = min(1 / rho, chebyshev.longest(rho, stretch, 1 / rho, first=True))
         while space.evaluations < self.max_evaluations:
             z = method.step(space, h, rho, time)
             space.finish(z)
@@ -89,8 +88,8 @@ class GradientFlow(Dynamics, kind="flow"):
                 rho, stretch = self._rates(space)
                 if space.mixed and not space.resolved():
                     space = Workspace(task, space.weights, weights.W1.dtype, space.evaluations)
-                    chebyshev, adams, method = _Chebyshev(self.tolerance), _Adams(self.tolerance), chebyshev
-                    h = min(1 / rho, chebyshev.longest(rho, stretch, 1 / rho, first=True))
+                    chebyshev, adams, h = self._begin(rho, stretch)
+                    method = chebyshev
                     continue
             elif h < 1e-12 / rho:
                 raise LinphaseError(
@@ -106,11 +105,17 @@ class GradientFlow(Dynamics, kind="flow"):
             by_chebyshev = chebyshev.lengthened(h, error <= 1) * (_SAFETY if method is adams else 1)
             by_chebyshev = min(by_chebyshev, chebyshev.longest(rho, stretch, by_chebyshev, first=not adams.ready))
             by_adams = adams.next(h, rho, stretch, accepted=error <= 1)
-            longer, at_cost = by_chebyshev / stages_for(by_chebyshev * rho), 1.0 if method is adams else 1.05
-            following, shorter = (adams, by_adams) if by_adams / 2 > at_cost * longer else (chebyshev, by_chebyshev)
-            if error > 1 and shorter >= 0.95 * h:
-                shorter = h / 2
-            method, h = following, shorter
+            # A change of method is worth 5 % at least.
+            gain = by_adams / 2 / (by_chebyshev / stages_for(by_chebyshev * rho))
+            method, longest = (
+                (adams, by_adams) if gain > (1 if method is adams else 1.05) else (chebyshev, by_chebyshev)
+            )
+            h = h / 2 if error > 1 and longest >= 0.95 * h else longest
+
+    def _begin(self, rho: float, stretch: float) -> "tuple[_Chebyshev, _Adams, float]":
+        """Both methods without a history, and the length of the first step."""
+        chebyshev = _Chebyshev(self.tolerance)
+        return chebyshev, _Adams(self.tolerance), min(1 / rho, chebyshev.longest(rho, stretch, 1 / rho, first=True))
 
     def _check(self, weights: Weights) -> None:
         smallest = float(np.finfo(weights.W1.dtype).eps)
