@@ -68,7 +68,7 @@ def predicted(runs, config):
     lines = {
         line.name: line.gamma_sigma2
         for line in boundaries(task.dimension, task.rank, task.noise, task.signal_norm, runs["gamma_w"].to_numpy())
-        if line.kind == "finite d"
+        if not line.asymptotic
     }
     x = runs["gamma_sigma2"].to_numpy()
     lazy, balanced = x > lines[ACTIVE_LAZY], x < lines[MIXED_BALANCED]

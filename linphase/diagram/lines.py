@@ -54,14 +54,14 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     left, right = _exponents(window.x, d)[[0, -1]]
     signal_norm = None if is_null(norm) else float(norm)
     found = boundaries(d, int(rank), float(noise), signal_norm, np.linspace(bottom, top, _POINTS))
-    finite = {line.name: line for line in found if line.kind == "finite d"}
+    finite = {line.name: line for line in found if not line.asymptotic}
 
     def across(gamma_sigma2: Array) -> Array:
         return _data(np.clip(gamma_sigma2, left - 1, right + 1), window.x, d)
 
     lines = []
     for one in found:
-        if one.kind == "asymptotic" and _meet(one, finite[one.name], _TOUCHING * (right - left)):
+        if one.asymptotic and _meet(one, finite[one.name], _TOUCHING * (right - left)):
             continue  # the solid line says it all
         band, seen = None, False
         if banded and one.band is not None:

@@ -18,6 +18,7 @@ import numpy as np
 from linphase.diagram.axes import axis_column
 from linphase.diagram.looks import Array, plainly
 from linphase.model.regime import Cuts
+from linphase.store.rows import is_null
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
 if TYPE_CHECKING:
@@ -170,10 +171,10 @@ def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     """Finite-d and asymptotic gamma_sigma2 of a boundary; nan where theory has none."""
     task = row.iloc[0]
     gamma_w = np.log(float(task["width"])) / np.log(float(task["dimension"]))  # of the truncated width
-    signal_norm = None if task["signal_norm"] != task["signal_norm"] else task["signal_norm"]
+    signal_norm = None if is_null(task["signal_norm"]) else task["signal_norm"]
     lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, [gamma_w])
-    places = {line.kind: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
-    return places.get("finite d", np.nan), places.get("asymptotic", np.nan)
+    places = {line.asymptotic: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
+    return places.get(False, np.nan), places.get(True, np.nan)
 
 
 # --- As a table ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 dW/dt = F(W) = -(W2^T G, G W1^T) with G = W2 W1 - Y. A step goes from y to y + z. Weights and residuals at the ends of
 steps have the precision of the weights; the stages between, and z, that of the stages: rounding is then lost only in
-what a step adds (docs/theory.md, "Precision").
+what a step adds (docs/theory.md, "The integrator of the flow").
 """
 
 from math import sqrt
@@ -19,7 +19,7 @@ Array = NDArray[np.floating]
 # ||dA||_F from the images of random vectors costs a tenth of the product itself. The norm is right to 1/sqrt(2 * 16),
 # a step length to a third of that.
 _PROBES = 16
-_RESOLVED = 30.0
+_RESOLVED = 30.0  # times the rounding of A: above it the slope is the flow's own
 _QUICK = 16  # up to this size eigenvalues are quicker than power iterations
 
 

@@ -104,7 +104,7 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
     curves = [line_in(ax, line) for line in lines]
     taken = [occupied]
     for line, curve in zip(lines, curves, strict=True):
-        if line.boundary.kind != "finite d" or len(curve) < 2:
+        if line.boundary.asymptotic or len(curve) < 2:
             continue
         text, extent = _boxed(figure, ax, _name_of(line), size, "line label", pad=0.12, alpha=0.8)
         strangers = (one for each, one in zip(lines, curves, strict=True) if each.boundary.name != line.boundary.name)
@@ -151,7 +151,7 @@ def name_at_edges(ax: Axes, lines: Sequence[Line]) -> list[Text]:
     names: list[Text] = []
     for line in lines:
         curve = line_in(ax, line)
-        if line.boundary.kind != "finite d" or len(curve) < 2:
+        if line.boundary.asymptotic or len(curve) < 2:
             continue
         at_top = [end for end in (curve[0], curve[-1]) if box.y1 - end[1] < 2 * _SAMPLING]
         x, y = back.transform(at_top[0] if at_top else max((curve[0], curve[-1]), key=lambda point: float(point[0])))

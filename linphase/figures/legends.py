@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -55,13 +55,12 @@ def draw_legends(
         figure.suptitle(title, fontsize=points(8))
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
-    for kind in ("finite d", "asymptotic"):
-        kin = [line for line in drawn if line.boundary.kind == kind]
-        if kin:
-            dimensions = {line.dimension for line in kin}
+    for asymptotic, style in LINE_STYLES.items():
+        alike = [line for line in drawn if line.boundary.asymptotic == asymptotic]
+        if alike:
+            dimensions = {line.dimension for line in alike}
             finite = f"$d = {dimensions.pop()}$" if len(dimensions) == 1 else "finite $d$"
-            label = f"theory, {finite}" if kind == "finite d" else r"$d \to \infty$"
-            style: Any = LINE_STYLES[kind]
+            label = r"$d \to \infty$" if asymptotic else f"theory, {finite}"
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
     if any(line.banded for line in drawn):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from linphase.diagram.measured import MeasuredBoundary
 
-LINE_STYLES: dict[str, Any] = {"finite d": "-", "asymptotic": (0, (4, 2))}
+LINE_STYLES: dict[bool, Any] = {False: "-", True: (0, (4, 2))}  # whether asymptotic
 
 
 def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
     """Draw theory's lines: solid at finite d, dashed in the limit; with the spread of one draw where they have it."""
     for line in lines:
-        asymptotic = line.boundary.kind == "asymptotic"
+        asymptotic = line.boundary.asymptotic
         if line.band is not None:
             ax.fill_betweenx(line.y, *line.band, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
         width = stroke(0.8 if asymptotic else 1.1)
@@ -39,7 +39,7 @@ def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
             line.y,
             color="black",
             linewidth=width,
-            linestyle=LINE_STYLES[line.boundary.kind],
+            linestyle=LINE_STYLES[asymptotic],
             path_effects=[withStroke(linewidth=width + stroke(1.2), foreground="white", alpha=0.75)],
             solid_capstyle="butt",
             gid=f"{line.boundary.name}, {line.boundary.kind}",

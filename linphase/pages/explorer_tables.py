@@ -187,7 +187,7 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
     return [
         {
             "name": line.boundary.name,
-            "kind": line.boundary.kind,
+            "asymptotic": line.boundary.asymptotic,
             "dimension": line.dimension,
             "x": _rounded(_half(line.x), 6),
             "y": _rounded(_half(line.y), 6),

@@ -306,12 +306,12 @@
 
   function lineTraces() {
     return data.lines[state.facet].flatMap((line) => {
-      const dash = line.kind === "asymptotic" ? "6px,4px" : "solid";
-      const width = line.kind === "asymptotic" ? 1.4 : 1.9;
+      const dash = line.asymptotic ? "6px,4px" : "solid";
+      const width = line.asymptotic ? 1.4 : 1.9;
       const drawn = { type: "scatter", mode: "lines", x: line.x, y: line.y, hoverinfo: "skip" };
       return [
         { ...drawn, line: { color: "rgba(255,255,255,0.8)", width: width + 2 }, name: "halo" },
-        { ...drawn, line: { color: "#000", width, dash }, name: `${line.name}, ${line.kind}` },
+        { ...drawn, line: { color: "#000", width, dash }, name: `${line.name}, ${line.asymptotic ? "asymptotic" : "finite d"}` },
       ];
     });
   }
@@ -342,7 +342,7 @@
     const curves = data.lines[state.facet].map((line) => inPixels(line, xaxis, yaxis));
     const taken = [];
     return data.lines[state.facet].flatMap((line, i) => {
-      if (line.kind !== "finite d") return [];
+      if (line.asymptotic) return [];
       const others = curves.filter((_, j) => j !== i).flat();
       const gap = (place, points) => Math.min(1e4, ...points.map(([x, y]) => Math.hypot(x - place[0], y - place[1])));
       const candidates = curves[i].map((_, k) => nameAt(curves[i], k)).filter(
@@ -407,10 +407,10 @@
     if (strayed.length) entry(swatch("unconverged"), `unconverged (${strayed.length})`);
     if (all) entry("no cell converged");
     if (shown.outcomes.some((each) => each && each.length > 1)) entry("◥ tie");
-    const kinds = new Set(data.lines[state.facet].map((line) => line.kind));
+    const drawn = new Set(data.lines[state.facet].map((line) => line.asymptotic));
     const dimension = data.lines[state.facet][0]?.dimension;
-    if (kinds.has("finite d")) entry(tag("span", "", { class: "stroke" }), `theory, d = ${dimension}`);
-    if (kinds.has("asymptotic")) entry(tag("span", "", { class: "stroke dashed" }), "theory, d → ∞");
+    if (drawn.has(false)) entry(tag("span", "", { class: "stroke" }), `theory, d = ${dimension}`);
+    if (drawn.has(true)) entry(tag("span", "", { class: "stroke dashed" }), "theory, d → ∞");
   }
 
   // ------------------------------------------------------------------------------------------------ the counts

@@ -23,7 +23,7 @@ Array = NDArray[np.floating]
 # from which the squared length of a combination of the four points is a polynomial of degree 6.
 _HERMITE = np.array([[1, 0, -3, 2], [0, 1, -2, 1], [0, 0, 3, -2], [0, 0, -1, 1]], dtype=np.float64)
 _PRODUCTS = np.array([[np.convolve(p, q) for q in _HERMITE] for p in _HERMITE]).reshape(16, 7)
-_FAR = 64  # times the best: no step from there ends below it
+_FAR = 64  # times the best: the step from there to below it, should there be one, is not searched
 
 
 class TestErrorWatch(Protocol):

@@ -7,7 +7,6 @@ Exponents are to the base d = sqrt(d_out d_in).
 
 from dataclasses import dataclass
 from math import hypot, log, sqrt
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,10 +97,15 @@ class Boundary:
     """A line of the phase diagram; points where gamma_sigma2 is nan are not on it."""
 
     name: str  # ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE or UNDERPARAMETERIZED
-    kind: Literal["finite d", "asymptotic"]
+    asymptotic: bool  # the limit of large d, else at the task's own
     gamma_w: Array  # (n,)
     gamma_sigma2: Array  # (n,); spans -inf, inf for UNDERPARAMETERIZED, which is a width alone
     band: tuple[Array, Array] | None = None  # gamma_sigma2 of its edges: the spread of one draw's modes
+
+    @property
+    def kind(self) -> str:
+        """The same in words."""
+        return "asymptotic" if self.asymptotic else "finite d"
 
 
 def boundaries(
@@ -134,32 +138,32 @@ def boundaries(
     lines = [
         Boundary(
             ACTIVE_LAZY,
-            "finite d",
+            False,
             gamma_w,
             at(lazy_threshold(signal, noise, *square)),
             (at(low), at(high)),
         ),
-        Boundary(ACTIVE_LAZY, "asymptotic", gamma_w, 1 - gamma_w),
+        Boundary(ACTIVE_LAZY, True, gamma_w, 1 - gamma_w),
     ]
     if noise > 0 and rank < dimension:
         width = np.exp(np.minimum(gamma_w * base, 700.0))
         lines += [
             Boundary(
                 MIXED_BALANCED,
-                "finite d",
+                False,
                 gamma_w,
                 at(balanced_threshold(width, rank, noise, *square)),
             ),
-            Boundary(MIXED_BALANCED, "asymptotic", gamma_w, 0.5 - gamma_w),
+            Boundary(MIXED_BALANCED, True, gamma_w, 0.5 - gamma_w),
         ]
     scale = 0.0 if signal_norm is None else log(signal_norm) / base
     return [
         *lines,
-        Boundary(INFINITE_NOISE, "finite d", gamma_w, (scale - gamma_w) / 2),
-        Boundary(INFINITE_NOISE, "asymptotic", gamma_w, -gamma_w / 2),
+        Boundary(INFINITE_NOISE, False, gamma_w, (scale - gamma_w) / 2),
+        Boundary(INFINITE_NOISE, True, gamma_w, -gamma_w / 2),
         Boundary(
             UNDERPARAMETERIZED,
-            "finite d",
+            False,
             np.full(2, log(rank) / base),
             np.array([-np.inf, np.inf]),
         ),
