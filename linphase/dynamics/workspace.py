@@ -5,11 +5,12 @@ steps have the precision of the weights; the stages between, and z, that of the 
 what a step adds (docs/theory.md, "The integrator of the flow").
 """
 
+from itertools import cycle
 from math import sqrt
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import get_blas_funcs
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from linphase.model.network import Weights
 from linphase.model.task import Task
@@ -20,6 +21,7 @@ Array = NDArray[np.floating]
 # a step length to a third of that.
 _PROBES = 16
 _RESOLVED = 30.0  # times the rounding of A: above it the slope is the flow's own
+_SHAKES = 16
 _QUICK = 16  # up to this size eigenvalues are quicker than power iterations
 
 
@@ -38,10 +40,15 @@ class Workspace:
         self.z, self.F_start, self.z_before, self.F_end, self.F_last, self.F_earlier = self.columns.T
         self.error, self.stage = np.empty((2, n), dtype=stages)
         self.mixed = self.columns.dtype != W1.dtype
+        self.rounding = float(np.finfo(self.columns.dtype).eps)
         self.y, self.y_end = np.empty((2, n), dtype=W1.dtype)
-        for view, values in zip(self.split(self.y), (W1, W2), strict=True):
-            np.copyto(view, values)
-        self.start = self.y.astype(stages) if self.mixed else self.y
+        self.start = np.empty(n, dtype=stages) if self.mixed else self.y
+        # Every vector as two layers, by its identity: cut once, for at d = 4 a step's cost is that of its calls.
+        vectors = (self.z, self.F_start, self.z_before, self.F_end, self.error, self.stage, self.start)
+        self.layers = {id(vector): self._cut(vector) for vector in (*vectors, self.y, self.y_end)}
+        for layer, values in zip(self.split(self.y), (W1, W2), strict=True):
+            np.copyto(layer, values)
+        np.copyto(self.start, self.y)
         self.target = task.target.astype(W1.dtype)
         self.stage_target = self.target.astype(stages)
         self.target_norm = norm(self.stage_target)
@@ -49,15 +56,17 @@ class Workspace:
         self.G = np.empty(task.shape, dtype=stages)
         self.A = np.empty_like(self.G)
         self.gemm, self.gemv = get_blas_funcs(["gemm", "gemv"], [self.columns])
+        (self.syev,) = get_lapack_funcs(["syev"], [self.columns])
         (self.gemm_whole,) = get_blas_funcs(["gemm"], [self.y])
         self.evaluations = evaluations  # gradient evaluations spent so far
         # Power iterations start from the last leading vectors, shaken: a fixed stream, so runs repeat bit for bit.
-        self.random = np.random.Generator(np.random.PCG64(0))
-        self.leading = {
-            name: np.asarray(self.random.standard_normal(size), dtype=stages)
-            for name, size in (("W1", self.d_in), ("W2", self.width), ("G", self.d_in))
-        }
-        probes = self.random.standard_normal((self.d_in, _PROBES)) / np.sqrt(_PROBES)
+        random = np.random.Generator(np.random.PCG64(0))
+        self.leading, self.shakes = {}, {}
+        for name, size in (("W1", self.d_in), ("W2", self.width), ("G", self.d_in)):
+            directions = random.standard_normal((_SHAKES + 1, size)).astype(stages)
+            directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+            self.leading[name], self.shakes[name] = directions[0], cycle(0.1 * directions[1:])
+        probes = random.standard_normal((self.d_in, _PROBES)) / np.sqrt(_PROBES)
         self.probes = probes.astype(stages)  # E ||M probes||_F^2 = ||M||_F^2
         self._residual(self.y, self.G_start, self.target, self.gemm_whole)
         np.copyto(self.G, self.G_start)
@@ -69,7 +78,10 @@ class Workspace:
         return Weights(*self.split(self.y))
 
     def split(self, vector: Array) -> tuple[Array, Array]:
-        """The views W1 (width, d_in) and W2 (d_out, width) of a vector of weights."""
+        """The views W1 (width, d_in) and W2 (d_out, width) of one of the vectors."""
+        return self.layers[id(vector)]
+
+    def _cut(self, vector: Array) -> tuple[Array, Array]:
         cut = self.width * self.d_in
         return vector[:cut].reshape(self.width, self.d_in), vector[cut:].reshape(self.d_out, self.width)
 
@@ -125,9 +137,9 @@ class Workspace:
 
     def resolved(self) -> bool:
         """Whether the slope at the start is well above what the rounding of A in the stages makes of it."""
-        W1, W2 = self.split(self.start)
-        in_product = float(np.finfo(self.columns.dtype).eps) * norm(W1) * norm(W2) / sqrt(self.width)
-        return norm(self.F_start) > _RESOLVED * norm(self.start) * in_product
+        size = norm(self.start)
+        in_product = self.rounding * size**2 / 2 / sqrt(self.width)  # ||W1|| ||W2|| is at most half of size^2
+        return norm(self.F_start) > _RESOLVED * size * in_product
 
     def forget(self) -> None:
         """Remove what an overflow left: 0 times infinity is not 0."""
@@ -138,7 +150,7 @@ class Workspace:
         """Upper bounds, by power iterations: of the Jacobian, ||W1||_op^2 + ||W2||_op^2 + ||G||_op, and of ||G||_op."""
         W1, W2 = self.split(self.start)
         np.copyto(self.G, self.G_start)
-        stretch = float(np.sqrt(self._leading_square("G", self.G)))  # numpy scalars would upcast single precision
+        stretch = sqrt(self._leading_square("G", self.G))
         rho = self._leading_square("W1", W1) + self._leading_square("W2", W2) + stretch
         return 1.1 * rho, max(1.1 * stretch, float(np.finfo(np.float64).tiny))
 
@@ -149,20 +161,17 @@ class Workspace:
         """
         if min(matrix.shape) <= _QUICK:
             square = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
-            return float(np.linalg.eigvalsh(square)[-1]) if np.isfinite(square).all() else np.inf
-        x = self.leading[name]
-        shake = self.random.standard_normal(x.size).astype(x.dtype)
-        x = x + 0.1 * norm(x) / norm(shake) * shake
+            return float(self.syev(square, compute_v=0)[0][-1]) if np.isfinite(square).all() else np.inf
+        x = self.leading[name] + next(self.shakes[name])
         for _ in range(iterations):
-            x /= norm(x)
-            self.leading[name] = x
+            self.leading[name] = x = x / norm(x)
             x = matrix.T @ (matrix @ x)
-            if not x.any():  # a residual of zero
-                return 0.0
-        return norm(x)
+            square = norm(x)
+            if square == 0:  # a residual of zero
+                break
+        return square
 
 
 def norm(x: Array) -> float:
     """Frobenius norm, by BLAS and without a copy."""
-    flat = x.reshape(-1)
-    return sqrt(np.dot(flat, flat))
+    return sqrt(np.vdot(x, x))

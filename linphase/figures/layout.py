@@ -131,7 +131,7 @@ def settle(figure: Figure) -> None:
     layout = figure.get_layout_engine()
     assert layout is not None
     layout.execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # "none" would stay an engine, for which each saving draws twice
 
 
 _AXIS_LABELS = {

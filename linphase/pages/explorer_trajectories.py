@@ -101,7 +101,8 @@ def _thin(row: Mapping[str, Any], run: Mapping[str, Any], moments: int) -> dict[
     train error, test error and s_i from A = 0 at the same moments.
     """
     modes = chosen_modes(int(run["rank"]), row["singular_values"].shape[1])
-    kept = chosen_moments(row["test_error"], moments)
+    balanced = np.flatnonzero(np.isfinite(row["mode_balance"]).any(axis=1))  # few of the moments tell it
+    kept = chosen_moments(row["test_error"], moments, balanced.tolist())
     time = row["time"][kept]
     series = [time, row["train_error"][kept], row["test_error"][kept]]
     series += [*row["singular_values"][kept][:, modes].T, *row["mode_balance"][kept][:, modes].T]
@@ -125,16 +126,20 @@ def chosen_modes(rank: int, recorded: int) -> list[int]:
     return signal + _spread(rank, recorded - 1, _BULK)
 
 
-def chosen_moments(test_error: Array, count: int) -> list[int]:
-    """Places of at most so many moments, evenly among those recorded, and the one of the smallest test error."""
+def chosen_moments(test_error: Array, count: int, wanted: Sequence[int] = ()) -> list[int]:
+    """Places of at most so many moments, evenly among those recorded; the smallest test error's and wanted ones first.
+
+    Each of these takes the place of the nearest of the even ones, but never that of the first or the last moment.
+    """
     last = len(test_error) - 1
     kept = set(_spread(0, last, count))
-    if len(kept) <= last and np.isfinite(test_error).any():
-        smallest = int(np.nanargmin(test_error))
-        inner = kept - {0, last, smallest}
-        if smallest not in kept and inner:
-            kept.remove(min(inner, key=lambda place: abs(place - smallest)))
-        kept.add(smallest)
+    smallest = [int(np.nanargmin(test_error))] if np.isfinite(test_error).any() else []
+    fixed = {0, last}
+    for place in [*smallest, *wanted]:
+        if place not in kept and (free := kept - fixed):
+            kept.remove(min(free, key=lambda each: abs(each - place)))
+            kept.add(place)
+        fixed.add(place)
     return sorted(kept)
 
 

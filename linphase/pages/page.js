@@ -521,9 +521,11 @@
     const c = value("threshold", run);
     const theory = element("show-theory").checked ? path.theory : null;
     const traces = [];
+    // Mode balance is measured at few of the moments: those are marked, and straight lines join them.
+    const marks = (y) => (path.time.length < 2 ? "markers" : y.some(Number.isNaN) ? "lines+markers" : "lines");
     const curve = (y, name, group, line, yaxis, first) => traces.push({
-      type: "scatter", mode: path.time.length > 1 ? "lines" : "markers", x: path.time, y, name: first ? group : name,
-      legendgroup: group, showlegend: first, legendrank: RANKS.indexOf(group), line, yaxis,
+      type: "scatter", mode: marks(y), connectgaps: true, marker: { size: 5 }, x: path.time, y,
+      name: first ? group : name, legendgroup: group, showlegend: first, legendrank: RANKS.indexOf(group), line, yaxis,
       hovertemplate: `${name}: %{y:.4~g} at time %{x:.3~g}<extra></extra>`,
     });
     const groups = new Set();

@@ -18,9 +18,8 @@ from linphase.theory.matrix import SelfConsistentSolution, euler_step
 
 Array = NDArray[np.floating]
 
-# A kept state is near the peak where its distance is above this share of the largest, and below this multiple of that
-# at the kept state before.
-_NEAR, _FAST = 0.7, 2.0
+_BETWEEN = 16  # states remembered between two kept ones, at least half as many; evenly fewer of more
+_NEAR = 0.7  # of the largest distance: a kept state below it is no peak worth a search
 
 
 class Comparison(Protocol):
@@ -60,7 +59,7 @@ class NoComparison:
 
 
 class ExactComparison:
-    """Against the exact solution of equation (1): at the kept states, and every other one near the largest distance."""
+    """Against the exact solution of equation (1): at the kept states, and at those beside a peak of these."""
 
     title = "exact solution"
     decomposes_each_step = False
@@ -72,29 +71,84 @@ class ExactComparison:
     def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
         self.target = task.target
         self.solution = SelfConsistentSolution.of(task, weights.product(), threshold)
-        self.largest: float | None = 0.0
-        self.time = self.current = 0.0  # when it was measured last, and the distance then
-        self.kept = 0.0  # the distance at the last kept state
-        self.near = self.other = False
+        self.known = 0.0  # the largest distance measured so far
+        self.time = 0.0  # of the last kept state
+        self.kept = [0.0]  # distances at the last two kept states
+        self.before, self.after = _States(), _States()  # between these two, and after the last
 
     def advance(self, state: State) -> None:
-        """Measure at every other state where the distance may pass its peak, between kept ones."""
-        self.other = self.near and not self.other
-        if self.other:
-            self._measure(state)
+        """Remember the state until it is clear whether a peak is near."""
+        self.after.add(state)
 
     def distance(self, state: State) -> float | None:
-        self._measure(state)
-        # While it still grows fast, the next kept states will tell more.
-        self.near = _NEAR * (self.largest or 0.0) < self.current < _FAST * self.kept
-        self.kept = self.current
-        return self.current
+        self.after.drop(state.time)
+        if state.time == self.time:
+            return self.kept[-1]
+        self.time = state.time
+        distance = self._measured(state.time, state.residual)
+        if len(self.kept) == 2 and self.kept[0] < self.kept[1] >= distance:
+            self._search(self.kept[1])
+        self.kept = [self.kept[-1], distance]
+        self.before, self.after = self.after, self.before
+        self.after.clear()
+        return distance
 
-    def _measure(self, state: State) -> None:
-        if state.time > self.time:
-            self.time = state.time
-            self.current = mean_square(state.residual + self.target - self.solution.A(state.time))
-            self.largest = max(self.largest or 0.0, self.current)
+    @property
+    def largest(self) -> float | None:
+        """The largest distance, the peak at the end of the run included."""
+        if len(self.kept) == 2 and self.kept[0] < self.kept[1]:
+            self._search(self.kept[1])
+        return self.known
+
+    def _search(self, peak: float) -> None:
+        """Uphill from the kept state between `before` and `after`, at which the distance is `peak`."""
+        if peak < _NEAR * self.known:
+            return
+        for side in (reversed(self.before.states), self.after.states):
+            height = peak
+            for time, residual in side:
+                found = self._measured(time, residual)
+                if found < height:
+                    break
+                height = found
+
+    def _measured(self, time: float, residual: Array) -> float:
+        distance = mean_square(residual + self.target - self.solution.A(time))
+        self.known = max(self.known, distance)
+        return distance
+
+
+class _States:
+    """Times and residuals of at most _BETWEEN states, evenly among those added."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[float, Array]] = []
+        self.spare: list[Array] = []
+        self.every, self.added = 1, 0
+
+    def add(self, state: State) -> None:
+        self.added += 1
+        if self.added % self.every:
+            return
+        if len(self.states) == _BETWEEN:
+            self.spare += [residual for _, residual in self.states[::2]]
+            self.states = self.states[1::2]
+            self.every *= 2
+            if self.added % self.every:
+                return
+        residual = self.spare.pop() if self.spare else np.empty_like(state.residual)
+        np.copyto(residual, state.residual)
+        self.states.append((state.time, residual))
+
+    def drop(self, time: float) -> None:
+        """Forget the last state, should it be of this time."""
+        if self.states and self.states[-1][0] == time:
+            self.spare.append(self.states.pop()[1])
+
+    def clear(self) -> None:
+        self.spare += [residual for _, residual in self.states]
+        self.states.clear()
+        self.every, self.added = 1, 0
 
 
 class EulerComparison:

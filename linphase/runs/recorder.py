@@ -11,7 +11,7 @@ from pydantic import Field
 
 from linphase.dynamics.base import State
 from linphase.model.moment import Moment
-from linphase.model.observables import Modes, ModeTimes, singular_values_and_balance
+from linphase.model.observables import Modes, ModeTimes, leading_singular_values, singular_values_and_balance
 from linphase.model.section import Section
 from linphase.runs.comparison import Comparison
 from linphase.runs.records import Trajectory, Value, anything_watched, over_time, watched
@@ -43,6 +43,7 @@ class RecordConfig(Section):
 # Path length that the snapshots cover before their spacing has to double, which throws half of them away: that of most
 # runs to convergence, each of time, train and test error passing some decades.
 _USUAL_LENGTH = 24.0
+_BALANCED = 8  # of the moments kept, about so many tell the mode balance: it takes singular vectors
 _TINY = 1e-300
 
 
@@ -54,7 +55,7 @@ class _Snapshot:
     test_error: float
     distance: float | None
     singular_values: NDArray[np.floating]
-    balance: NDArray[np.floating]
+    balance: NDArray[np.floating]  # NaN where it is not measured
     observables: dict[str, Value]
 
 
@@ -63,7 +64,8 @@ class Recorder:
 
     Length of the path: |d log t| + |d log train error| + |d log test error|. So saddles (where only the time
     passes), steep descents and the slow end all get their share, whatever the time scale. When the memory is full
-    every second snapshot is dropped and the spacing doubled; the first and the last state are always kept.
+    every second snapshot is dropped and the spacing doubled; the first and the last state are always kept. At these
+    two and at about six between them the mode balance is measured too.
     """
 
     def __init__(self, snapshots: int, modes: int, comparison: Comparison, moment: Callable[[State], Moment]) -> None:
@@ -94,13 +96,18 @@ class Recorder:
         self.point = point
 
     def finish(self, state: State, train_error: float, test_error: float) -> None:
-        """Keep the last state, if it is not kept yet."""
-        if self.kept[-1].step != state.step:
-            self.keep(state, train_error, test_error)
+        """Keep the last state, with its mode balance."""
+        if self.kept[-1].step == state.step:
+            self.kept.pop()
+        self.keep(state, train_error, test_error, last=True)
 
-    def keep(self, state: State, train_error: float, test_error: float) -> None:
+    def keep(self, state: State, train_error: float, test_error: float, *, last: bool = False) -> None:
         """Keep this state."""
-        s, balance = singular_values_and_balance(state.weights, self.modes)
+        if last or len(self.kept) % max(1, self.capacity // _BALANCED) == 0:
+            s, balance = singular_values_and_balance(state.weights, self.modes)
+        else:
+            s = leading_singular_values(state.weights, self.modes)
+            balance = np.full_like(s, np.nan)
         distance = self.comparison.distance(state)
         values = {} if self.moment is None else watched(self.moment(state))
         self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance, values))

@@ -45,7 +45,7 @@ class Trajectory:
     test_error: Array  # (n,): ||A - A*||_F^2/(d_out d_in)
     distance: Array  # (n,): ||A - A_sc||_F^2/(d_out d_in) to the self-consistent dynamics; (0,) where not compared
     singular_values: Array  # (n, r): s_i(A), descending
-    mode_balance: Array  # (n, r)
+    mode_balance: Array  # (n, r); NaN at the moments where it was not measured
     final_modes: Modes
     mode_times: ModeTimes
     observables: Mapping[str, Array] = field(default_factory=dict)  # by column: (n,) snapshots, (k,) at crossings

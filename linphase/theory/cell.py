@@ -5,20 +5,18 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from linphase.errors import LinphaseError
 from linphase.model.kernel import Kernel
 from linphase.model.moment import Moment
 from linphase.model.task import Task
 from linphase.theory.mode import TargetModes, mode_time, modes_from_zero
+from linphase.theory.roots import roots
 
 Array = NDArray[np.floating]
 
 # Moments at which `predict_modes` looks for dips of the test error, besides one in the rise of every mode.
 _SCAN = 150
-
-_TINY = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +42,7 @@ def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
     """Predict a run from A = 0 under equation (1) until its train error is within `excess` of its floor.
 
     The smallest test error over continuous time: the sign changes of its exact slope on a dense grid of times, each
-    refined to a relative error of 1e-13 in time. Milliseconds at 200 modes: the cost is that of the scan.
+    refined to rounding. Milliseconds at 200 modes: the cost is that of the scan.
     Raises LinphaseError unless c and excess are positive.
     """
     if not (0 < c < np.inf and excess > 0):
@@ -80,35 +78,38 @@ def convergence_time(target: TargetModes, c: float, excess: float) -> float:
     """
     S, bound = target.values, excess * target.size
 
-    def above(t: float) -> float:
-        return float(target.excess(modes_from_zero(t, S, c))) - excess
+    def above(t: Array) -> Array:
+        return target.excess(modes_from_zero(t, S, c)) - excess
 
     # Within the bound all modes are within sqrt(bound) of their targets; with all within sqrt(bound/n) it is met.
     gaps = np.sqrt([[bound], [bound / S.size]])
-    early, late = mode_time(np.maximum(S - gaps, 0), 0.0, S, c).max(axis=1).tolist()
+    bracket = mode_time(np.maximum(S - gaps, 0), 0.0, S, c).max(axis=1)
+    early, late = bracket.tolist()
     if not late < np.inf:
         raise LinphaseError(f"prediction: an excess of {excess} is lost in rounding; raise it")
-    if above(early) <= 0:
+    if not early < late:
         return float(early)
-    return float(brentq(above, early, late, xtol=_TINY, rtol=1e-13)) if above(late) < 0 else float(late)
+    at_early, at_late = above(bracket).tolist()
+    if at_early <= 0:
+        return float(early)
+    return float(roots(above, bracket[:1], bracket[1:])[0]) if at_late < 0 else float(late)
 
 
 def _time_of_smallest_test_error(target: TargetModes, c: float, end: float) -> float:
     """The time in [0, end]: the best of both ends and all roots of the slope."""
     S = target.values
 
-    def slope(t: float) -> float:
-        return float(target.test_error_slope(modes_from_zero(t, S, c), c))
+    def slope(t: Array) -> Array:
+        return target.test_error_slope(modes_from_zero(t, S, c), c)
 
     if end == 0:
         return 0.0
     scan = np.geomspace(min(1e-4 / (2 * np.hypot(S[0], c)), end / 2), end, _SCAN)
     halfway = mode_time(S / 2, 0.0, S, c)
     times = np.unique(np.concatenate([[0.0], scan, halfway[halfway < end]]))
-    slopes = target.test_error_slope(modes_from_zero(times, S, c), c)
+    slopes = slope(times)
     dips = np.flatnonzero((slopes[:-1] < 0) & (slopes[1:] > 0))
-    roots = [brentq(slope, times[i], times[i + 1], xtol=_TINY, rtol=1e-13) for i in dips]
-    candidates = np.array([0.0, end, *roots])
+    candidates = np.array([0.0, end, *(roots(slope, times[dips], times[dips + 1]) if dips.size else ())])
     return float(candidates[np.argmin(target.test_error(modes_from_zero(candidates, S, c)))])
 
 

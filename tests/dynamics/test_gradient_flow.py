@@ -182,7 +182,12 @@ def test_every_corner_of_the_window_converges_to_the_best_its_width_can_reach(ga
     errors = run.trajectory.train_error
     assert (np.diff(errors) <= 1e-2 * errors[:-1]).all()
     assert run.minimum.test_error <= run.trajectory.test_error.min() * (1 + 1e-12)
-    assert ((run.trajectory.mode_balance >= 0) & (run.trajectory.mode_balance <= 1)).all()
+    balance = run.trajectory.mode_balance
+    known = np.isfinite(balance).all(axis=1)  # it takes singular vectors, so few of the moments tell it
+    assert known[[0, -1]].all()
+    assert np.isnan(balance[~known]).all()
+    assert known.sum() >= len(known) / 6
+    assert ((balance[known] >= 0) & (balance[known] <= 1)).all()
     assert 2 <= len(run.trajectory.time) <= 48
     assert (np.diff(run.trajectory.time) > 0).all()
 

@@ -17,6 +17,7 @@ from linphase.model.observables import (
     imbalance_drift,
     kernel_change,
     kernel_distance,
+    leading_singular_values,
     mode_speed_up,
     rank,
     self_consistency_residual,
@@ -227,6 +228,8 @@ def test_mode_balance_and_speed_up_are_the_definitions(shape, width):
     found, b = singular_values_and_balance(weights, 99)
     np.testing.assert_allclose(found, s[:n], rtol=1e-12)
     np.testing.assert_allclose(b, balance, rtol=1e-12)
+    np.testing.assert_allclose(leading_singular_values(weights, 99), s[:n], rtol=1e-12)
+    assert len(leading_singular_values(weights, 1)) == 1
 
     U, _, Vt = np.linalg.svd(task.target)
     rate = np.trace(C1) / shape[1] + np.trace(C2) / shape[0]

@@ -277,6 +277,9 @@ def test_many_modes_and_moments_are_thinned_evenly_and_keep_the_smallest_error()
     assert len(moments) == 10
     assert {0, 17, 99} <= set(moments)
     assert chosen_moments(np.full(3, np.nan), 10) == [0, 1, 2]
+    moments = chosen_moments(error, 10, wanted=[0, 12, 30, 31, 99])
+    assert len(moments) == 10
+    assert {0, 12, 17, 30, 31, 99} <= set(moments)
 
 
 def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results):
