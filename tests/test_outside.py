@@ -259,6 +259,7 @@ class AtOnce(linphase.Stop, rule="at_once"):
         return First()
 class First:
     updates_before_asking = 0
+    ends_at = None
     def status(self, train_error, test_error):
         return "stopped_early"
 """

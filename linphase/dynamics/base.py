@@ -1,6 +1,6 @@
 """What every dynamics is: from a task and a start it yields the states of training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -24,6 +24,8 @@ class State:
     evaluations: int  # gradient evaluations spent so far
     weights: Weights
     residual: NDArray[np.floating]  # G = W2 W1 - Y
+    # The state at a time within the step that led here; None where there is none between (descent).
+    earlier: "Callable[[float], State] | None" = None
 
 
 # A key that the kinds without steps of their own share.

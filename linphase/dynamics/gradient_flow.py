@@ -7,6 +7,7 @@ goes farther.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from math import sqrt
 from typing import Annotated, ClassVar, Literal
 
@@ -83,8 +84,9 @@ class GradientFlow(Dynamics, kind="flow"):
                 accepted += 1
                 space.accept()
                 adams.remember(time)
+                earlier = partial(_within, space, time, h, accepted)
                 time += h
-                yield State(time, accepted, space.evaluations, space.weights, space.G_start)
+                yield State(time, accepted, space.evaluations, space.weights, space.G_start, earlier)
                 rho, stretch = self._rates(space)
                 if space.mixed and not space.resolved():
                     space = Workspace(task, space.weights, weights.W1.dtype, space.evaluations)
@@ -138,6 +140,12 @@ class GradientFlow(Dynamics, kind="flow"):
                 f'flow: the weights overflow in {space.y.dtype}. Use run.precision = "float64" or a smaller sigma2'
             )
         return rho, stretch
+
+
+def _within(space: Workspace, begin: float, h: float, step: int, time: float) -> State:
+    """The state at a time of the step of length h from `begin` that was accepted last."""
+    weights = space.within((time - begin) / h, h)
+    return State(time, step, space.evaluations, weights, weights.product() - space.target)
 
 
 class _StepControl:

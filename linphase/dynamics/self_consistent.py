@@ -46,10 +46,14 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
         largest_rate = 2 * float(np.hypot(np.linalg.norm(Y, 2), initialization.threshold))
         time = 0.0
         for moment in range(self.max_evaluations):
-            mixed = solution.weights(time)
-            G = mixed.product() - Y
-            yield State(time, moment, moment + 1, mixed, G)
-            size = max(float(np.linalg.norm(Y)), float(np.linalg.norm(G + Y)))
-            speed = float(np.linalg.norm(mixed.velocity(G)))
+
+            def at(time: float, moment: int = moment) -> State:
+                mixed = solution.weights(time)
+                return State(time, moment, moment + 1, mixed, mixed.product() - Y, at)
+
+            state = at(time)
+            yield state
+            size = max(float(np.linalg.norm(Y)), float(np.linalg.norm(state.residual + Y)))
+            speed = float(np.linalg.norm(state.weights.velocity(state.residual)))
             longest: float = (_GROWTH - 1) * time if time else 0.01 / largest_rate
             time += min(longest, _MOVE * size / max(speed, np.finfo(float).tiny))

@@ -135,6 +135,14 @@ class Workspace:
         for later, earlier in ((self.F_last, self.F_earlier), (self.F_start, self.F_last), (self.F_end, self.F_start)):
             np.copyto(earlier, later)
 
+    def within(self, share: float, h: float) -> Weights:
+        """The weights at a share of the step of length h accepted last, a copy: cubic Hermite, of order 4."""
+        x = share
+        rise, slopes = x * x * (3 - 2 * x), (h * x * (1 - x) ** 2, h * x * x * (x - 1))
+        # In y and z, so that what the single precision of slopes loses is a part of the step.
+        between = self.y_end + rise * (self.y - self.y_end) + slopes[0] * self.F_last + slopes[1] * self.F_start
+        return Weights(*self._cut(between))
+
     def resolved(self) -> bool:
         """Whether the slope at the start is well above what the rounding of A in the stages makes of it."""
         size = norm(self.start)
@@ -164,12 +172,12 @@ class Workspace:
             return float(self.syev(square, compute_v=0)[0][-1]) if np.isfinite(square).all() else np.inf
         x = self.leading[name] + next(self.shakes[name])
         for _ in range(iterations):
-            self.leading[name] = x = x / norm(x)
+            size = norm(x)
+            if size == 0:  # a residual of zero
+                return 0.0
+            self.leading[name] = x = x / size
             x = matrix.T @ (matrix @ x)
-            square = norm(x)
-            if square == 0:  # a residual of zero
-                break
-        return square
+        return norm(x)
 
 
 def norm(x: Array) -> float:

@@ -55,6 +55,14 @@ class Moment:
         gram = self.gram if self.weights is None else self.weights.gram()
         return None if gram is None else Kernel(*(each.astype(np.float64) for each in gram))
 
+    @cached_property
+    def conserved(self) -> Array | None:
+        """D = W1 W1^T - W2^T W2, (width, width), which gradient flow conserves; None where weights are not known."""
+        if self.weights is None:
+            return None
+        W1, W2 = self.weights.W1, self.weights.W2
+        return np.asarray(W1 @ W1.T - W2.T @ W2)
+
     @property
     def C1(self) -> Array | None:
         """W1^T W1, (d_in, d_in)."""

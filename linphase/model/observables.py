@@ -105,8 +105,8 @@ def imbalance(moment: Moment) -> float:
     From the weights themselves: ||C1||^2 + ||C2||^2 - 2 ||A||^2 equals the square of the numerator but loses all
     digits near balance.
     """
-    assert moment.weights is not None
-    return float(np.linalg.norm(conserved(moment.weights))) / _layer_norms(moment.weights)
+    assert moment.conserved is not None
+    return float(np.linalg.norm(moment.conserved)) / _layer_norms(moment)
 
 
 @observable(
@@ -122,11 +122,10 @@ def imbalance_drift(moment: Moment) -> float:
     The error of the integration, or what the learning rate of gradient descent breaks. Relative to the layers at the
     start, not to D_0, which is 0 for a balanced one.
     """
-    assert moment.weights is not None
+    assert moment.conserved is not None
     assert moment.start is not None
-    assert moment.start.weights is not None
-    then = moment.start.weights
-    return float(np.linalg.norm(conserved(moment.weights) - conserved(then))) / _layer_norms(then)
+    assert moment.start.conserved is not None
+    return float(np.linalg.norm(moment.conserved - moment.start.conserved)) / _layer_norms(moment.start)
 
 
 @observable(
@@ -168,15 +167,10 @@ def self_consistency_residual(moment: Moment) -> float:
     return float(np.linalg.norm(deviation)) / float(np.linalg.norm(C2))
 
 
-def conserved(weights: Weights) -> Array:
-    """W1 W1^T - W2^T W2, (width, width), which gradient flow conserves."""
-    difference: Array = weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2
-    return difference
-
-
-def _layer_norms(weights: Weights) -> float:
-    C1, C2 = weights.gram()
-    return float(np.linalg.norm(C1)) + float(np.linalg.norm(C2))
+def _layer_norms(moment: Moment) -> float:
+    """||C1||_F + ||C2||_F."""
+    assert moment.kernel is not None
+    return float(np.linalg.norm(moment.kernel.C1)) + float(np.linalg.norm(moment.kernel.C2))
 
 
 def _kernels(moment: Moment) -> tuple[Kernel, Kernel]:

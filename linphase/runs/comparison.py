@@ -25,7 +25,10 @@ _NEAR = 0.7  # of the largest distance: a kept state below it is no peak worth a
 class Comparison(Protocol):
     """Follows a run; `advance` is called at every state, `distance` at those that are kept."""
 
-    largest: float | None
+    @property
+    def largest(self) -> float | None:
+        """The largest distance of the run, once it is over; None where nothing is compared."""
+        ...
 
     def advance(self, state: State) -> None:
         """Go on to this state."""

@@ -16,6 +16,11 @@ class StopRule(Protocol):
 
     updates_before_asking: int
 
+    @property
+    def ends_at(self) -> float | None:
+        """The train error at which alone it ends a run: a flow then ends there, within its last step. Or None."""
+        ...
+
     def status(self, train_error: float, test_error: float) -> str | None:
         """How the run ends here, a key of `linphase.runs.records.STATUSES`, or None where it goes on."""
         ...
@@ -96,10 +101,10 @@ class WithinExcess:
     updates_before_asking = 0
 
     def __init__(self, excess: float, floor: float) -> None:
-        self.bound = floor + excess
+        self.ends_at = floor + excess
 
     def status(self, train_error: float, test_error: float) -> str | None:
-        return "converged" if train_error <= self.bound else None
+        return "converged" if train_error <= self.ends_at else None
 
 
 class PaperRule:
@@ -110,6 +115,7 @@ class PaperRule:
     """
 
     updates_before_asking = 1
+    ends_at: float | None = None
     max_steps = 750
 
     def __init__(self) -> None:

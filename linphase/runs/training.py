@@ -1,6 +1,6 @@
 """One run: a dynamics, a stop rule and a recorder, from a task and a start to a classified result."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
@@ -36,6 +36,7 @@ from linphase.runs.recorder import RecordConfig, Recorder
 from linphase.runs.records import STATUSES, TrainedRun, largest
 from linphase.runs.spec import RunSpec
 from linphase.runs.stopping import Stop, StopRule
+from linphase.theory.roots import roots
 
 Array = NDArray[np.floating]
 
@@ -178,18 +179,24 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
     if not explosion < np.inf:
         raise LinphaseError(f"the start overflows in {weights.W1.dtype}; lower sigma2 or the width")
     status = None
-    for state in _states(setting):
-        train_error = mean_square(state.residual)
+
+    def errors(state: State) -> tuple[float, float]:
         np.add(state.residual, noise, out=deviation)  # A - A* = G + E
-        test_error = mean_square(deviation)
+        return mean_square(state.residual), mean_square(deviation)
+
+    for state in _states(setting):
+        train_error, test_error = errors(state)
         if not train_error + test_error < explosion:  # true where either is NaN
             measurements.updates = state.step
             return "diverged", state
+        status = rule.status(train_error, test_error)
+        if status is not None and rule.ends_at is not None and state.earlier is not None and state.time > 0:
+            state = _ended(state.earlier, measurements.time, state.time, rule.ends_at)
+            train_error, test_error = errors(state)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
         recorder.observe(state, train_error, test_error)
         watch.observe(state, deviation, test_error)
-        status = rule.status(train_error, test_error)
         if status is not None:
             if status not in STATUSES:
                 known = ", ".join(STATUSES)
@@ -200,6 +207,15 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             break
     recorder.finish(state, train_error, test_error)
     return status or "step_limit", state
+
+
+def _ended(within: Callable[[float], State], before: float, after: float, train_error: float) -> State:
+    """The state between two times at which the train error is this."""
+
+    def above(time: Array) -> Array:
+        return np.array([mean_square(within(float(time[0])).residual) - train_error])
+
+    return within(float(roots(above, np.array([before]), np.array([after]))[0]))
 
 
 def _states(setting: _Setting) -> Iterator[State]:

@@ -144,7 +144,7 @@ def _trajectories_columns(revision: int) -> tuple[Column, ...]:
         Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),
         Column("distance", "list<float32>", "", "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared"),
         Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d"),
-        Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i) over time, NaN: not measured; 2-d"),
+        Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), NaN: not measured; 2-d"),
         Column("final_singular_values", "list<float32>", "", "s_i(A) of every mode at the end"),
         Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),
         Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end"),

@@ -135,6 +135,25 @@ def test_the_error_of_a_run_is_of_the_order_of_its_tolerance(small):
         assert worst < 3 * tolerance
 
 
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
+def test_a_state_within_a_step_is_as_right_as_those_at_its_ends(small, tolerance):
+    task, start = small
+    exact = naive.gradient_flow(task, start, 3.0)
+    dynamics = GradientFlow(tolerance=tolerance, stages="float64")
+    at_ends, within, last = [0.0], [], None
+    for state in dynamics.states(task, start, estimated_initialization(start)):
+        if state.time > 3:
+            break
+        if last is not None:
+            for share in (0.25, 0.5, 0.75):
+                between = state.earlier(last + share * (state.time - last))
+                within.append(np.linalg.norm(between.residual + task.target - exact(between.time).product()))
+            np.testing.assert_allclose(state.earlier(state.time).residual, state.residual, rtol=1e-9, atol=1e-12)
+        at_ends.append(np.linalg.norm(state.residual + task.target - exact(state.time).product()))
+        last = state.time
+    assert max(within) < 1.5 * max(at_ends)
+
+
 def test_the_flow_conserves_the_balance_as_well_as_its_tolerance_lets_it(small):
     task, weights = small
 
@@ -177,7 +196,8 @@ def test_every_corner_of_the_window_converges_to_the_best_its_width_can_reach(ga
     assert run.status == "converged"
     S = np.linalg.svd(task.target, compute_uv=False)
     floor = np.sum(S[start.width :] ** 2) / 256
-    assert floor - 1e-12 <= run.train_error <= floor + 1e-3  # below the floor no matrix of this rank can be
+    # It ends where the train error is the wanted one, within a step, and does not overshoot.
+    assert run.train_error == pytest.approx(floor + 1e-3, rel=1e-7)
     # The flow descends: not even the error of a step may lift the train error visibly.
     errors = run.trajectory.train_error
     assert (np.diff(errors) <= 1e-2 * errors[:-1]).all()
@@ -207,19 +227,19 @@ def test_the_smallest_test_error_is_found_between_steps(variance, width):
 
 
 def test_a_dip_inside_one_step_is_not_missed():
-    # At a coarse tolerance the steps are long: the interpolated minimum lies well below the smallest error at a step.
-    task = draw_task(TaskConfig(dimension=12, rank=2))
-    start = Initialization.at(12, gamma_sigma2=-2.0, gamma_w=2.0)
+    # At a coarse tolerance the steps are long: the smallest error at a step lies well above the interpolated minimum.
+    task = draw_task(TaskConfig(dimension=24, rank=2))
+    start = Initialization.at(24, gamma_sigma2=-1.0, gamma_w=1.5)
     weights = gaussian_start(start, task.shape)
     at_steps = []
-    for state in GradientFlow(tolerance=0.05).states(task, weights, start):
+    for state in GradientFlow(tolerance=0.02).states(task, weights, start):
         at_steps.append(naive.errors(task, state.residual + task.target)[1])
         if np.mean(state.residual**2) < 1e-3:
             break
-    coarse = train(task, weights, GradientFlow(tolerance=0.05), initialization=start).minimum.test_error
+    coarse = train(task, weights, GradientFlow(tolerance=0.02), initialization=start).minimum.test_error
     fine = train(task, weights, GradientFlow(tolerance=1e-6), initialization=start).minimum.test_error
-    assert min(at_steps) > 1.05 * fine
-    assert coarse == pytest.approx(fine, rel=0.1 * (min(at_steps) / fine - 1))
+    assert min(at_steps) > 1.03 * fine
+    assert coarse == pytest.approx(fine, rel=0.2 * (min(at_steps) / fine - 1))
 
 
 def test_escape_from_a_saddle_is_timed_to_a_percent():

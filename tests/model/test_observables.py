@@ -9,7 +9,6 @@ from linphase.model.moment import Moment
 from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
 from linphase.model.observables import (
     average_mode_rate,
-    conserved,
     convergence_times,
     crossing_times,
     escape_times,
@@ -189,7 +188,8 @@ def test_the_imbalance_is_that_of_its_definition_and_of_the_identity_that_loses_
     by_identity = np.vdot(C1, C1) + np.vdot(C2, C2) - 2 * np.sum(weights.product() ** 2)
     expected = np.sqrt(by_identity) / (np.linalg.norm(C1) + np.linalg.norm(C2))
     assert imbalance(moment(weights)) == pytest.approx(expected, rel=1e-12)
-    np.testing.assert_allclose(conserved(weights), weights.W1 @ weights.W1.T - weights.W2.T @ weights.W2, atol=1e-14)
+    W1, W2 = weights.W1, weights.W2
+    np.testing.assert_allclose(moment(weights).conserved, W1 @ W1.T - W2.T @ W2, atol=1e-14)
 
 
 def test_imbalance_is_none_for_balanced_layers_and_one_without_a_layer():
