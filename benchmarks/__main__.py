@@ -13,6 +13,7 @@ from benchmarks import (
     blas_bound,
     closed_form,
     growth,
+    jax_cells,
     precision,
     report,
     solvers,
@@ -23,7 +24,7 @@ from benchmarks import (
     workers,
 )
 
-MODULES = (blas_bound, width, torch_baseline, solvers, window, workers, precision, growth, closed_form)
+MODULES = (blas_bound, width, torch_baseline, solvers, window, workers, precision, growth, closed_form, jax_cells)
 SECTIONS = {str(place): module.SECTION for place, module in enumerate(MODULES, start=1)}
 
 

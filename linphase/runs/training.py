@@ -1,8 +1,9 @@
 """One run: a dynamics, a stop rule and a recorder, from a task and a start to a classified result."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import log
 from time import perf_counter
 from typing import Any
 
@@ -36,13 +37,13 @@ from linphase.runs.recorder import RecordConfig, Recorder
 from linphase.runs.records import STATUSES, TrainedRun, largest
 from linphase.runs.spec import RunSpec
 from linphase.runs.stopping import Stop, StopRule
-from linphase.theory.roots import roots
 
 Array = NDArray[np.floating]
 
 # Under flow the train error never grows; under descent it may, for a while and by a few decades, before it falls
 # (the catapult). Beyond this factor of the larger of its start and that of A = 0 it grows doubly exponentially.
 _EXPLOSION = 1e8
+_TINY = 1e-300
 
 
 def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
@@ -191,7 +192,7 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             return "diverged", state
         status = rule.status(train_error, test_error)
         if status is not None and rule.ends_at is not None and state.earlier is not None and state.time > 0:
-            state = _ended(state.earlier, measurements.time, state.time, rule.ends_at)
+            state = _ended(state, measurements.time, measurements.train_error, rule.ends_at)
             train_error, test_error = errors(state)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
@@ -209,13 +210,29 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
     return status or "step_limit", state
 
 
-def _ended(within: Callable[[float], State], before: float, after: float, train_error: float) -> State:
-    """The state between two times at which the train error is this."""
+def _ended(last: State, before: float, error_before: float, wanted: float) -> State:
+    """The state in the last step, begun at `before`, whose train error is the wanted one or up to 1e-9 below it.
 
-    def above(time: Array) -> Array:
-        return np.array([mean_square(within(float(time[0])).residual) - train_error])
+    By regula falsi (Illinois) on the logarithm of the error, which is nearly linear: errors decay exponentially.
+    """
+    assert last.earlier is not None
+    aim = log(wanted) - 5e-10
 
-    return within(float(roots(above, np.array([before]), np.array([after]))[0]))
+    def above(error: float) -> float:
+        return log(max(error, _TINY)) - aim
+
+    low, high = before, last.time
+    at_low, at_high, kept = above(error_before), above(mean_square(last.residual)), ""
+    while high - low > 1e-12 * high:
+        between = last.earlier(low + (high - low) * at_low / (at_low - at_high))
+        found = above(mean_square(between.residual))
+        if abs(found) < 5e-10:
+            return between
+        if found > 0:
+            low, at_low, at_high, kept = between.time, found, at_high / (2 if kept == "high" else 1), "high"
+        else:
+            high, at_high, at_low, kept = between.time, found, at_low / (2 if kept == "low" else 1), "low"
+    return last.earlier(high)
 
 
 def _states(setting: _Setting) -> Iterator[State]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-_EPSILON = float(np.finfo(np.float64).eps)
+_ACCURACY = 1e-15
 _ITERATIONS = 200  # a bisection alone would need 60 from neighbours 1e3 apart
 
 
@@ -32,7 +32,7 @@ def roots(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
         nearer = np.abs(f1) < np.abs(f2)
         best, value = np.where(nearer, x1, x2), np.where(nearer, f1, f2)
         with np.errstate(divide="ignore", invalid="ignore"):
-            limit = 4 * _EPSILON * np.abs(best) / np.abs(x2 - x1)
+            limit = _ACCURACY * np.abs(best) / np.abs(x2 - x1)
             done = (value == 0) | ~(limit <= 0.5)
             if done.all():
                 break
