@@ -21,8 +21,8 @@ GAMMA_SIGMA2, GAMMA_W = -1.4, 2.0  # mixed at every d: c = d^0.6
 # Run in a fresh process; prints the largest memory it ever had, in kB (VmHWM: unlike ru_maxrss no parent's).
 _PROGRAM = """
 from benchmarks import cells, growth
-from linphase.running import train_spec
-from linphase.threads import one_blas_thread
+from linphase.runs.training import train_spec
+from linphase.model.threads import one_blas_thread
 with one_blas_thread():
     spec = growth.cell({d})
     {work}

@@ -17,7 +17,7 @@ from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
 from linphase.store.columns import runs_columns
 from linphase.store.provenance import versions
-from linphase.store.rows import summary_row
+from linphase.store.rows import asked_for, summary_row
 
 Row = dict[str, Any]
 PRECISIONS = ("float64", "float32")
@@ -39,7 +39,7 @@ def timed_row(spec: RunSpec, task: Task) -> Row:
 
 def result_columns(spec: RunSpec) -> list[str]:
     """The numeric columns that the training decides, not the configuration, the clock or the machine."""
-    given = {*spec.columns(), *versions(), "elapsed_s", "numerics_version"}
+    given = {*asked_for(spec), *versions(), "elapsed_s", "numerics_version"}
     return [
         column.name
         for column in runs_columns()

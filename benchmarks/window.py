@@ -19,7 +19,7 @@ from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
 from linphase.store.results import load
 from linphase.store.writing import create
-from linphase.sweeps.batch import run_batch
+from linphase.sweeps.batch import assign, run_batch
 
 SECONDS, SHARE = 240, 0.30
 WORKERS = 2
@@ -50,7 +50,7 @@ def written(config: SweepConfig) -> None:
     """The same runs as a worker does them, to the committed part."""
     with TemporaryDirectory() as directory:
         create(Path(directory) / "sample", config)
-        run_batch(Path(directory) / "sample", list(config.expand()))
+        run_batch(Path(directory) / "sample", assign(config.expand()))
 
 
 def measure(settings: Settings) -> Finding:

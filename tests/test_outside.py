@@ -246,6 +246,49 @@ def test_a_dynamics_that_yields_no_states_is_told(states, found):
         train(task, gaussian_start(start, task.shape), stateless(), initialization=start)
 
 
+class _Rule:
+    """A stop rule as a plugin may write it."""
+
+    updates_before_asking = 0
+
+    def __init__(self, status):
+        self.status = status
+
+
+def with_rule(rule, dtype=np.float64, gamma_sigma2=-1.0):
+    from linphase.runs.stopping import Stop
+
+    start = Initialization.at(16, gamma_sigma2=gamma_sigma2, gamma_w=1.5)
+    task = draw_task(TaskConfig(dimension=16, rank=1))
+    stop = type("Own", (Stop,), {"begin": lambda self, task, rank: rule, "__module__": "elsewhere"})
+    stop.rule = "own"
+    return train(task, gaussian_start(start, task.shape).astype(dtype), stop=stop(), initialization=start)
+
+
+def test_a_stop_rule_that_lacks_something_is_told_before_training():
+    with pytest.raises(LinphaseError, match=r"'own': what `begin` returns must have .* found none of the name ends_at"):
+        with_rule(_Rule(lambda train_error, test_error: None))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_stop_rule_with_two_reasons_ends_within_the_step_only_for_its_train_error(dtype):
+    seen = []
+
+    def flat(train_error, test_error):
+        seen.append(train_error)
+        still = len(seen) > 5 and seen[-6] / train_error - 1 < 0.01
+        return "converged" if train_error <= 0.1 else "stopped_early" if still else None
+
+    rule = _Rule(flat)
+    rule.ends_at = 0.1
+    early = with_rule(rule, dtype, gamma_sigma2=-6.0)  # at the saddle
+    assert (early.status, early.train_error) == ("stopped_early", seen[-1])
+    seen.clear()
+    run = with_rule(rule, dtype)
+    assert run.status == "converged"
+    assert run.train_error == pytest.approx(0.1, rel=1e-5)
+
+
 KEYS = """
 import linphase
 class Still(linphase.Dynamics, kind="still"):

@@ -82,6 +82,11 @@ def check_figure(file: Path) -> None:
     from linphase.figures.style import check_format
 
     check_format(file)
+    check_directory(file)
+
+
+def check_directory(file: Path) -> None:
+    """Refuse a file in a directory that is not there."""
     if not file.parent.is_dir():
         raise ConfigError(f"-o: an existing directory is required, found {str(file.parent)!r}. Make it first")
 

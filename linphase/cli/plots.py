@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from linphase.cli.options import cuts_options, results_argument, style_option
-from linphase.cli.output import check_figure, console, save_figure
+from linphase.cli.output import check_directory, check_figure, console, save_figure
 from linphase.errors import ConfigError
+from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
@@ -187,40 +188,54 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
 @results_argument
 @cuts_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg: drawn on the diagram.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="FILE.csv, .json, or .png, .pdf, .svg: on the diagram."
+)
 @style_option
 def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts) -> None:
-    """Where the measured boundaries lie: gamma_sigma2 at which an order parameter crosses its cut, for every width.
+    """Where the measured boundaries lie: gamma_sigma2 at which the modes change sides, for every width.
 
-    With replicates the interval is the central 95 % of a bootstrap over them. It covers the replicates only: the grid's
-    step around the crossing, given beside it, limits the resolution, and an interval may have no width. What crosses
-    before the first or behind the last cell is "below grid" or "above grid", in JSON null. Beside stand the share of
-    converged runs, and theory's values at the results' d, rank and noise, and in the limit of large d.
+    There the median over the signal modes (active | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what
+    stands for it by the criterion, passes 0 between two cells. Given are the mean over replicates and, from three on,
+    its 95 % interval by Student's t. "below grid" and "above grid" are beyond the first and the last cell. Without the
+    runs on both sides, or where only some replicates cross on the grid, there is no value, and the note says why.
+    Beside stand the grid's step, the share of converged runs, and theory's values at the results' d, rank and noise,
+    and in the limit of large d. Where the output is no terminal its columns are separated by tabs.
+
+    At the end of a run of width far above d all criteria are functions of the target and c: these boundaries then test
+    theory and the numerics, and tell nothing of the path that training took.
 
     \b
     Example:
       linphase boundary results/quickstart
       linphase boundary results/quickstart --criterion speedup --json
+      linphase boundary results/quickstart -o boundaries.csv
       linphase boundary results/quickstart -o boundaries.pdf
     """
-    from linphase.diagram.measured import boundaries_of
+    from linphase.diagram.measured import boundaries_of, untold
     from linphase.store.results import load
 
+    as_data = output is not None and output.suffix.lower() in (".csv", ".json")
     if output is not None:
-        check_figure(output)
+        (check_directory if as_data else check_figure)(output)
     loaded = load(results)
     found = boundaries_of(loaded, cuts)
     if as_json:
-        click.echo(json.dumps([_as_json(crossing) for crossing in found], indent=2))
+        click.echo(_as_json(found))
     else:
         _print_boundaries(found)
-    if warning := _unsettled(found):
-        click.echo(f"warning: {warning}", err=True)
-    if output is not None:
+    for warning in (untold(found), _unsettled(found)):
+        if warning:
+            click.echo(f"warning: {warning}", err=True)
+    if output is None:
+        return
+    if as_data:
+        write_whole(output, _as_json(found) + "\n" if output.suffix.lower() == ".json" else _as_csv(found))
+    else:
         from linphase.figures.drawing import draw
 
         save_figure(draw(loaded, "boundaries", cuts, style=style), output, loaded, "measured boundaries", cuts)
-        click.echo(f"Figure: {output}", err=as_json)
+    click.echo(f"{'Table' if as_data else 'Figure'}: {output}", err=as_json)
 
 
 def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:
@@ -237,7 +252,7 @@ def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:
     )
 
 
-def _as_json(crossing: "MeasuredBoundary") -> dict[str, Any]:
+def _facts(crossing: "MeasuredBoundary") -> dict[str, Any]:
     """Numbers that are not there or beyond the grid are null: JSON has neither nan nor infinity."""
     from dataclasses import asdict
 
@@ -245,12 +260,42 @@ def _as_json(crossing: "MeasuredBoundary") -> dict[str, Any]:
     return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in facts.items()}
 
 
+def _as_json(found: Sequence["MeasuredBoundary"]) -> str:
+    return json.dumps([_facts(crossing) for crossing in found], indent=2)
+
+
+def _as_csv(found: Sequence["MeasuredBoundary"]) -> str:
+    """A line a boundary; the facet as one column each."""
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for crossing in found:
+        facts = _facts(crossing)
+        facet: dict[str, Any] = facts.pop("facet")
+        lines.append({"boundary": facts.pop("name"), **facet, **facts})
+    text: str = pd.DataFrame(lines).to_csv(index=False)
+    return text
+
+
 def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
+    """A block for each boundary and facet; where nobody reads it on a terminal, lines with tabs."""
     from rich.table import Table
 
-    from linphase.diagram.measured import COLUMNS, table_row
+    from linphase.diagram.measured import COLUMNS, blocks, facet_text, filled, table_row
 
-    table = Table(*COLUMNS, title="gamma_sigma2 at the boundaries", title_justify="left")
-    for crossing in found:
-        table.add_row(*table_row(crossing))
-    console().print(table)
+    terminal = console()
+    if not found:
+        click.echo("no boundary: no width holds the signal, or the grid has no variance axis")
+    elif not terminal.is_terminal:
+        click.echo("\t".join(("boundary", "facet", *COLUMNS)))
+        for one in found:
+            click.echo("\t".join((one.name, facet_text(one.facet), *table_row(one))))
+    else:
+        for name, facet, block in blocks(found):
+            rows = [table_row(one) for one in block]
+            kept = filled(rows)
+            title = name + (f", {facet_text(facet)}" if facet else "")
+            table = Table(*(COLUMNS[i] for i in kept), title=f"gamma_sigma2 at {title}", title_justify="left")
+            for row in rows:
+                table.add_row(*(row[i] for i in kept))
+            terminal.print(table)

@@ -1,23 +1,29 @@
-"""Where the measured boundaries lie: the gamma_sigma2 at which an order parameter crosses its cut, for every width.
+"""Where the measured boundaries lie: the gamma_sigma2 at which the modes change sides, for every width.
 
-Both order parameters fall from 1 to 0 as sigma2 grows at fixed width, for the threshold c = sigma2 * width grows.
-Between the last cell at or above the cut and the next the crossing is interpolated linearly; its interval is that of a
-bootstrap over replicates. It tells how the draws differ and nothing of the grid, whose step limits the resolution:
-where the replicates have the same shares the interval has no width.
+Each criterion of active measures what stands for s_i/c (`linphase.model.regime`). Of every run its logarithm is taken,
+as a quantile over the signal modes or those of the bulk: the median with cuts at one half. It falls as sigma2 grows at
+fixed width, about linearly, and where it passes 0 the share of active modes passes its cut. Shares jump from mode to
+mode and would put the boundary on the middle between two cells; the logarithm does not.
+
+Every replicate crosses at a place of its own; stored are their mean and the interval of Student's t in gamma_sigma2,
+that is in log c at fixed width. Its coverage: results/boundary_coverage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, isinf, isnan
-from typing import TYPE_CHECKING
+from math import floor, inf, isfinite, isinf, isnan, log, nan, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from linphase.diagram.axes import axis_column
+from linphase.diagram.axes import Axis, axis_column
 from linphase.diagram.looks import Array, plainly
-from linphase.model.regime import Cuts
+from linphase.model.observables import Modes
+from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.rows import is_null
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -28,25 +34,30 @@ if TYPE_CHECKING:
 
 Facet = tuple[tuple[str, object], ...]  # values of the further axes by their columns
 
-_BOOTSTRAPS = 2000
-_LEVEL = 0.95
+LEVEL = 0.95
+FEWEST = 3  # replicates that an interval takes
+_TINY = 1e-300
+
+# The columns that `log_ratios` adds, and the boundary at which each passes 0.
+LOG_RATIOS = {"signal_log_ratio": ACTIVE_LAZY, "bulk_log_ratio": MIXED_BALANCED}
 
 
 @dataclass(frozen=True)
 class MeasuredBoundary:
-    """One crossing, beside theory's; gamma_sigma2 is -inf or inf where the order parameter crosses beyond the grid.
+    """One crossing, beside theory's; gamma_sigma2 is -inf or inf where the modes change sides beyond the grid.
 
-    low and high bound the central 95 % of the bootstrap over replicates, and may be infinite in the same sense; nan
-    with fewer than two replicates. A replicate that lacks a run of the width, or of which one diverged, counts for
-    nothing: neither for the place nor for the interval. Without a complete replicate all is nan.
+    It is nan, and `why` says why, where a run beside the crossing is missing, failed or diverged, or where only some
+    replicates cross on the grid. low and high bound the mean over draws at 95 %; nan with fewer than three replicates.
     """
 
     name: str  # "active | lazy" or "mixed | balanced"
     facet: Facet
     gamma_w: float
     width: int
-    replicates: int  # the complete ones
-    runs: int  # theirs
+    replicates: int  # counted: those with every run of the width, or all where there is none
+    runs: int  # theirs that ended well
+    cells: int  # in which all of them did
+    configured_cells: int
     converged: float  # share of these runs; only converged ones separate mixed from balanced
     gamma_sigma2: float
     low: float
@@ -54,61 +65,61 @@ class MeasuredBoundary:
     grid_step: float  # between the two cells around the crossing; nan where it is beyond the grid
     finite_d: float
     asymptotic: float
-
-
-def crossing(gamma_sigma2: Array, share: Array, cut: float) -> Array:
-    """Where shares (..., n) over ascending gamma_sigma2 (n,) fall below the cut for the last time.
-
-    A share below the cut everywhere crosses before the grid, at -inf; one not below it at the end behind it, at inf.
-    """
-    above = share >= cut
-    n = share.shape[-1]
-    last = n - 1 - np.argmax(above[..., ::-1], axis=-1)
-    inside = above.any(axis=-1) & (last < n - 1)
-    i = np.where(inside, last, 0)
-    j = np.minimum(i + 1, n - 1)
-    left, right = (np.take_along_axis(share, k[..., None], axis=-1)[..., 0] for k in (i, j))
-    drop = np.where(inside, left - right, 1.0)
-    place = gamma_sigma2[i] + (left - cut) / drop * (gamma_sigma2[j] - gamma_sigma2[i])
-    return np.where(inside, place, np.where(above.any(axis=-1), np.inf, -np.inf))
-
-
-def measured_boundaries(
-    runs: pd.DataFrame,
-    facets: Sequence[str] = (),
-    cuts: Cuts = Cuts(),
-    *,
-    seed: int = 0,
-) -> list[MeasuredBoundary]:
-    """Both boundaries for every facet and width of a runs table.
-
-    Parameters
-    ----------
-    runs
-        Rows of a runs table.
-    facets
-        Columns of further axes.
-    cuts
-        The criterion whose order parameters are read, and where these are cut.
-    seed
-        Where the bootstrap's random numbers begin.
-    """
-    finished = runs[~runs["status"].isin(["failed", "diverged"]) & (runs["width"] >= runs["rank"])]
-    found: list[MeasuredBoundary] = []
-    for facet, part in _groups(finished, list(facets)):
-        for column, cut, name in (
-            ("signal_active", cuts.signal, ACTIVE_LAZY),
-            ("bulk_active", cuts.bulk, MIXED_BALANCED),
-        ):
-            shares = part.dropna(subset=[cuts.column(column)])
-            for _, row in shares.groupby(["gamma_w", "width"], sort=True):
-                found.append(_measured(name, facet, row, cuts.column(column), cut, seed))
-    return found
+    why: str  # there is no gamma_sigma2
 
 
 def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
     """Both boundaries for every facet and width of some results."""
-    return measured_boundaries(results.runs, [axis_column(key) for key in list(results.axes) if "." in key], cuts)
+    replicates = max(int(config["grid"]["replicates"]) for config in results.configs)
+    return measured_boundaries(log_ratios(results.runs, results.final_modes(), cuts), results.axes, replicates)
+
+
+def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.DataFrame:
+    """A runs table with the columns LOG_RATIOS: log(s_i/c), or what stands for it by the criterion, at its cut.
+
+    At the cut q it is the quantile 1 - q over the modes: positive where more than q of them are active.
+    modes: of `Results.final_modes`.
+    """
+    indexed = runs.set_index("run_id")
+    c, rank = (indexed[name].reindex(modes["run_id"]).to_numpy(dtype=float) for name in ("threshold", "rank"))
+    ends = (modes[name].to_numpy(dtype=float) for name in ("singular_value", "balance", "speed_up", "target"))
+    ratio = CRITERIA[cuts.criterion].ratio(Modes(*ends), c)
+    heights = modes[["run_id"]].assign(height=np.log(np.maximum(ratio, _TINY)), signal=modes["mode"] < rank)
+    found = {}
+    for column, signal, cut in zip(LOG_RATIOS, (True, False), (cuts.signal, cuts.bulk), strict=True):
+        chosen = heights[heights["signal"] == signal].groupby("run_id", sort=False)["height"]
+        found[column] = chosen.quantile(1 - cut).reindex(runs["run_id"]).to_numpy()
+    return runs.assign(**found)
+
+
+def measured_boundaries(
+    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], replicates: int | None = None
+) -> list[MeasuredBoundary]:
+    """Both boundaries for every facet and width.
+
+    Parameters
+    ----------
+    runs
+        Of `log_ratios`.
+    axes
+        Of `Results`: its values of the variance are the cells that a width should have.
+    replicates
+        How many every cell should have; by default those that there are.
+    """
+    key = next((key for key in ("gamma_sigma2", "init_variance") if key in axes), None)
+    if key is None:
+        return []
+    variance = Axis.of(key, axes[key])
+    count = int(runs["replicate"].max()) + 1 if replicates is None else replicates
+    facets = [axis_column(key) for key in axes if "." in key]
+    able = runs[runs["width"] >= runs["rank"]]
+    return [
+        _measured(name, facet, row, column, variance, count)
+        for facet, part in _groups(able, facets)
+        for column, name in LOG_RATIOS.items()
+        for _, row in part.groupby(["gamma_w", "width"], sort=True)
+        if row[column].notna().any()
+    ]
 
 
 def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.DataFrame]]:
@@ -119,52 +130,84 @@ def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.D
         yield tuple(zip(facets, values, strict=True)), part
 
 
-def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str, cut: float, seed: int) -> MeasuredBoundary:
+def _measured(
+    name: str, facet: Facet, row: pd.DataFrame, column: str, variance: Axis, replicates: int
+) -> MeasuredBoundary:
     """The crossing of one column along the runs of one width."""
-    table = row.pivot_table(index="replicate", columns="gamma_sigma2", values=column).dropna()
-    used = row[row["replicate"].isin(table.index)]
-    x, values = table.columns.to_numpy(dtype=float), table.to_numpy(dtype=float)
-    place, low, high = _bootstrapped(x, values, cut, seed)
+    x = variance.positions
+    if variance.column == "init_variance":
+        x = np.log(x) / log(float(row["dimension"].iloc[0]))
+    heights, converged = np.full((replicates, len(x)), nan), np.zeros((replicates, len(x)), dtype=bool)
+    well = row[~row["status"].isin(["failed", "diverged"]) & (row["replicate"] < replicates)]
+    at = well["replicate"].to_numpy(dtype=int), variance.index(well)
+    heights[at], converged[at] = well[column].to_numpy(dtype=float), well["status"] == "converged"
+
+    counted = ~np.isnan(heights).any(axis=1)
+    if not counted.any():
+        counted[:] = True
+    heights, converged = heights[counted], converged[counted]
+    there = ~np.isnan(heights)
+    crossings = [crossing(x, each, there.all(axis=0)) for each in heights]
+    place, low, high, why = _estimated([found for found, _ in crossings], int(there.all(axis=0).sum()), len(x))
     finite_d, asymptotic = _theory(row, name)
     return MeasuredBoundary(
         name=name,
         facet=facet,
         gamma_w=float(row["gamma_w"].iloc[0]),
         width=int(row["width"].iloc[0]),
-        replicates=len(values),
-        runs=len(used),
-        converged=float((used["status"] == "converged").mean()),
+        replicates=len(heights),
+        runs=int(there.sum()),
+        cells=int(there.all(axis=0).sum()),
+        configured_cells=len(x),
+        converged=float(converged[there].mean()),
         gamma_sigma2=place,
         low=low,
         high=high,
-        grid_step=_step_at(x, place),
+        grid_step=float(np.mean([step for _, step in crossings])) if isfinite(place) else nan,
         finite_d=finite_d,
         asymptotic=asymptotic,
+        why=why,
     )
 
 
-def _bootstrapped(x: Array, values: Array, cut: float, seed: int) -> tuple[float, float, float]:
-    """Crossing of the mean over replicates (r, n), and the interval from means over replicates drawn with return."""
-    r = len(values)
-    if r == 0:
-        return np.nan, np.nan, np.nan
-    place = float(crossing(x, values.mean(axis=0), cut))
-    if r == 1:
-        return place, np.nan, np.nan
-    drawn = np.random.default_rng(seed).integers(r, size=(_BOOTSTRAPS, r))
-    places = crossing(x, values[drawn].mean(axis=1), cut)
-    # Of the places themselves, for between a finite and an infinite one there is nothing to interpolate.
-    low = np.quantile(places, (1 - _LEVEL) / 2, method="lower")
-    high = np.quantile(places, (1 + _LEVEL) / 2, method="higher")
-    return place, float(low), float(high)
+def crossing(x: Array, height: Array, there: NDArray[np.bool_]) -> tuple[float, float]:
+    """Where a height over ascending x (n,) falls below 0 for the last time, and the step between the cells around it.
+
+    Only cells that are there count, and a crossing only between two that are neighbours in x: else it is nan. Below 0
+    everywhere it is -inf, if the first cell is there; at or above 0 in the last cell inf.
+    """
+    n = len(x)
+    above = np.flatnonzero(there & (height >= 0))
+    if above.size == 0:
+        return (-inf if there[0] else nan), nan
+    i = int(above[-1])
+    if i == n - 1:
+        return inf, nan
+    if not there[i + 1]:
+        return nan, nan
+    step = float(x[i + 1] - x[i])
+    return float(x[i] + height[i] / (height[i] - height[i + 1]) * step), step
 
 
-def _step_at(x: Array, place: float) -> float:
-    """Distance of the two cells around a place."""
-    if not np.isfinite(place):
-        return np.nan
-    right = min(int(np.searchsorted(x, place, side="right")), len(x) - 1)
-    return float(x[right] - x[right - 1])
+def _estimated(places: Sequence[float], cells: int, configured: int) -> tuple[float, float, float, str]:
+    """The mean over replicates, its interval by Student's t, and why there is none."""
+    r = len(places)
+    if any(isnan(place) for place in places):
+        return nan, nan, nan, f"{cells} of {configured} cells"
+    if len(set(places)) == 1 and isinf(places[0]):
+        return places[0], nan, nan, ""
+    on_grid = sum(map(isfinite, places))
+    if on_grid < r:
+        return nan, nan, nan, f"{on_grid} of {r} replicates cross on the grid"
+    return *interval(places), ""
+
+
+def interval(places: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of r finite places and the ends of its interval by Student's t, nan for r < 3."""
+    r, mean, half = len(places), float(np.mean(places)), nan
+    if r >= FEWEST:
+        half = float(stdtrit(r - 1, (1 + LEVEL) / 2) * np.std(places, ddof=1) / sqrt(r))
+    return mean, mean - half, mean + half
 
 
 def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
@@ -174,33 +217,53 @@ def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     signal_norm = None if is_null(task["signal_norm"]) else task["signal_norm"]
     lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, [gamma_w])
     places = {line.asymptotic: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
-    return places.get(False, np.nan), places.get(True, np.nan)
+    return places.get(False, nan), places.get(True, nan)
 
 
-# --- As a table ------------------------------------------------------------------------------------------------------
+# --- As tables -------------------------------------------------------------------------------------------------------
 
-COLUMNS = ("boundary", "facet", "gamma_w", "width", "gamma_sigma2", "95 %", "grid step", "converged", "theory, d",
-           "d to infinity")  # fmt: skip
+INTERVAL = f"{LEVEL:.0%}".replace("%", " %")
+COLUMNS = ("gamma_w", "width", "gamma_sigma2", INTERVAL, "step", "converged", "theory", "d to infinity", "note")
+
+
+def blocks(found: Sequence[MeasuredBoundary]) -> Iterator[tuple[str, Facet, list[MeasuredBoundary]]]:
+    """The boundaries of one name and facet after another."""
+    for name, facet in dict.fromkeys((each.name, each.facet) for each in found):
+        yield name, facet, [each for each in found if (each.name, each.facet) == (name, facet)]
+
+
+def facet_text(facet: Facet) -> str:
+    return ", ".join(f"{key} = {plainly(value)}" for key, value in facet)
 
 
 def table_row(boundary: MeasuredBoundary) -> tuple[str, ...]:
     """A boundary as texts under COLUMNS: "below grid" or "above grid" where it is infinite, "-" where it is nan."""
-    interval = f"{_place(boundary.low)} to {_place(boundary.high)}"
-    if isnan(boundary.low):
-        interval = ""
-    elif isinf(boundary.low) and boundary.low == boundary.high:
-        interval = _place(boundary.low)
     return (
-        boundary.name,
-        ", ".join(f"{key} = {plainly(value)}" for key, value in boundary.facet),
         f"{boundary.gamma_w:.3f}",
         str(boundary.width),
         _place(boundary.gamma_sigma2),
-        interval,
-        _place(boundary.grid_step),
-        "-" if isnan(boundary.converged) else f"{floor(100 * boundary.converged)} %",
+        "" if isnan(boundary.low) else f"{_place(boundary.low)} to {_place(boundary.high)}",
+        "" if isnan(boundary.grid_step) else f"{boundary.grid_step:.3f}",
+        f"{floor(100 * boundary.converged)} %",
         _place(boundary.finite_d),
         _place(boundary.asymptotic),
+        boundary.why,
+    )
+
+
+def filled(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The places of the columns that tell something: not empty, not "-", and not all converged."""
+    return [i for i, column in enumerate(zip(*rows, strict=True)) if set(column) - {"", "-", "100 %"}]
+
+
+def untold(found: Sequence[MeasuredBoundary]) -> str | None:
+    """How many boundaries have no value because runs are not there; None where all have."""
+    without = [each for each in found if each.why and each.cells < each.configured_cells]
+    if not without:
+        return None
+    return (
+        f"{len(without)} of {len(found)} boundaries have no value: beside the crossing a run is missing, failed or "
+        "diverged. linphase status counts them, linphase sweep trains what is missing"
     )
 
 

@@ -5,6 +5,7 @@ sample the exact solution, close enough for every phase to be seen and interpola
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -46,14 +47,15 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
         largest_rate = 2 * float(np.hypot(np.linalg.norm(Y, 2), initialization.threshold))
         time = 0.0
         for moment in range(self.max_evaluations):
-
-            def at(time: float, moment: int = moment) -> State:
-                mixed = solution.weights(time)
-                return State(time, moment, moment + 1, mixed, mixed.product() - Y, at)
-
-            state = at(time)
+            state = _at(solution, moment, time)
             yield state
             size = max(float(np.linalg.norm(Y)), float(np.linalg.norm(state.residual + Y)))
             speed = float(np.linalg.norm(state.weights.velocity(state.residual)))
             longest: float = (_GROWTH - 1) * time if time else 0.01 / largest_rate
             time += min(longest, _MOVE * size / max(speed, np.finfo(float).tiny))
+
+
+def _at(solution: SelfConsistentSolution, moment: int, time: float) -> State:
+    """The state at any time, as the given one of the moments."""
+    mixed = solution.weights(time)
+    return State(time, moment, moment + 1, mixed, mixed.product() - solution.target, partial(_at, solution, moment))

@@ -78,7 +78,7 @@ class Workspace:
         return Weights(*self.split(self.y))
 
     def split(self, vector: Array) -> tuple[Array, Array]:
-        """The views W1 (width, d_in) and W2 (d_out, width) of one of the vectors."""
+        """The views W1 (width, d_in) and W2 (d_out, width) of one of the vectors, but F_last and F_earlier."""
         return self.layers[id(vector)]
 
     def _cut(self, vector: Array) -> tuple[Array, Array]:
@@ -136,12 +136,15 @@ class Workspace:
             np.copyto(earlier, later)
 
     def within(self, share: float, h: float) -> Weights:
-        """The weights at a share of the step of length h accepted last, a copy: cubic Hermite, of order 4."""
-        x = share
-        rise, slopes = x * x * (3 - 2 * x), (h * x * (1 - x) ** 2, h * x * x * (x - 1))
-        # In y and z, so that what the single precision of slopes loses is a part of the step.
-        between = self.y_end + rise * (self.y - self.y_end) + slopes[0] * self.F_last + slopes[1] * self.F_start
-        return Weights(*self._cut(between))
+        """The weights at a share of the step of length h accepted last, a copy: cubic Hermite, of order 4.
+
+        Before the next step is taken, which overwrites its begin.
+        """
+        x, dtype = share, self.y.dtype
+        change = x * x * (3 - 2 * x) * (self.y - self.y_end)
+        change += np.multiply(self.F_last, h * x * (1 - x) ** 2, dtype=dtype)
+        change += np.multiply(self.F_start, h * x * x * (x - 1), dtype=dtype)
+        return Weights(*self._cut(self.y_end + change))
 
     def resolved(self) -> bool:
         """Whether the slope at the start is well above what the rounding of A in the stages makes of it."""

@@ -226,7 +226,7 @@ def singular_values_and_balance(weights: Weights, modes: int) -> tuple[Array, Ar
 
 
 def leading_singular_values(weights: Weights, modes: int) -> Array:
-    """The leading singular values s_i of A = W2 W1 alone, (min(modes, d_in, d_out, width),): a third of the work."""
+    """The leading singular values s_i of A = W2 W1 alone, (min(modes, d_in, d_out, width),)."""
     weights = _narrowed(weights)
     A = weights.product()
     if _squares_well(A) and weights.width >= A.shape[1]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the command line reads the criteria's names, and must not wait for numpy
@@ -18,6 +17,8 @@ if TYPE_CHECKING:  # the command line reads the criteria's names, and must not w
     from numpy.typing import NDArray
 
     from linphase.model.observables import Modes
+
+_TINY = 1e-300
 
 REGIMES = ("lazy", "mixed", "balanced")
 
@@ -30,27 +31,32 @@ class Criterion:
     title: str  # what it looks at
     definition: str  # when a mode is active, as mathtext
     plain: str  # the same without mathematics' signs
-    active: Callable[[Modes, float], NDArray[np.bool_]]  # of the modes at the end and the threshold c
+    # What stands for s_i/c, of the modes at the end and the threshold c: the mode is active where it is above 1.
+    ratio: Callable[[Modes, Any], NDArray[np.floating]]
+
+    def active(self, modes: Modes, c: float) -> NDArray[np.bool_]:
+        """Whether each mode is active."""
+        return self.ratio(modes, c) > 1
 
     def column(self, name: str) -> str:
         """The runs column of a regime or order parameter by this criterion."""
         return name if self is THRESHOLD else f"{name}_by_{self.name}"
 
 
-THRESHOLD = Criterion("threshold", "threshold", r"$s_i > c$", "s_i > c", lambda modes, c: modes.singular_value > c)
+THRESHOLD = Criterion("threshold", "threshold", r"$s_i > c$", "s_i > c", lambda modes, c: modes.singular_value / c)
 BALANCE = Criterion(
     "balance",
     "mode balance",
     r"$b_i > 1/\sqrt{2}$",
     "mode balance > 1/sqrt(2)",
-    lambda modes, c: modes.balance > 1 / sqrt(2),
+    lambda modes, c: modes.balance / ((1 - modes.balance) * (1 + modes.balance)).clip(_TINY) ** 0.5,
 )
 SPEEDUP = Criterion(
     "speedup",
     "mode speed-up",
     r"$\kappa_i > \sqrt{2}$",
     "mode speed-up > sqrt(2)",
-    lambda modes, c: modes.speed_up > sqrt(2),
+    lambda modes, c: (modes.speed_up**2 - 1).clip(0) ** 0.5,
 )
 CRITERIA = {criterion.name: criterion for criterion in (THRESHOLD, BALANCE, SPEEDUP)}
 

@@ -102,7 +102,8 @@ def _thin(row: Mapping[str, Any], run: Mapping[str, Any], moments: int) -> dict[
     """
     modes = chosen_modes(int(run["rank"]), row["singular_values"].shape[1])
     balanced = np.flatnonzero(np.isfinite(row["mode_balance"]).any(axis=1))  # few of the moments tell it
-    kept = chosen_moments(row["test_error"], moments, balanced.tolist())
+    some = balanced[_spread(0, len(balanced) - 1, moments // 2)]
+    kept = chosen_moments(row["test_error"], moments, some.tolist())
     time = row["time"][kept]
     series = [time, row["train_error"][kept], row["test_error"][kept]]
     series += [*row["singular_values"][kept][:, modes].T, *row["mode_balance"][kept][:, modes].T]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from linphase import __version__
 from linphase.config.config import parse_config
-from linphase.diagram.measured import COLUMNS, boundaries_of, table_row
+from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
 from linphase.diagram.versus import deviations, differing, paired, predicted_runs
@@ -52,16 +52,29 @@ def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
     yield Table(("status", "runs", "what it means"), rows, numbers=("runs",))
 
 
+_NUMBERS = set(COLUMNS) - {"note"}
+
+
 def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     """Where the active shares cross their cuts, as a table and over the diagram."""
     yield Heading(2, "Measured boundaries")
     yield Text(
-        "The gamma_sigma2 at which the active share of the signal (active | lazy) or of the bulk (mixed | balanced) "
-        "crosses its cut, for every width. The interval is the central 95 % of a bootstrap over replicates; the grid's "
-        "step limits the resolution besides. Theory at these d, rank and noise, and in the limit of large d."
+        "The gamma_sigma2 at which the median over the signal modes (active | lazy) or those of the bulk "
+        "(mixed | balanced) of log(s_i/c), or of what stands for it by the criterion, passes 0, for every width: the "
+        "mean over replicates and, from three on, its 95 % interval by Student's t. There is none where a run beside "
+        "it is not there or did not end well. Theory at these d, rank and noise, and in the limit of large d. At the "
+        "end of a run of width far above d the criteria are functions of the target and c: these boundaries test "
+        "theory and the numerics, not the path of training."
     )
-    rows = [table_row(crossing) for crossing in boundaries_of(results, cuts)]
-    yield Table(COLUMNS, rows, numbers=(*COLUMNS[2:5], *COLUMNS[6:]))
+    found = boundaries_of(results, cuts)
+    if warning := untold(found):
+        yield Text(f"**Warning**: {warning}.")
+    for name, facet, block in blocks(found):
+        rows = [table_row(crossing) for crossing in block]
+        kept = filled(rows)
+        yield Text(name + (f", {facet_text(facet)}" if facet else ""))
+        shown = tuple(COLUMNS[i] for i in kept)
+        yield Table(shown, [tuple(row[i] for i in kept) for row in rows], numbers=tuple(set(shown) & set(_NUMBERS)))
     yield _picture(
         "measured-boundaries",
         "Regimes with the measured boundaries",

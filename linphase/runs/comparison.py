@@ -18,17 +18,12 @@ from linphase.theory.matrix import SelfConsistentSolution, euler_step
 
 Array = NDArray[np.floating]
 
-_BETWEEN = 16  # states remembered between two kept ones, at least half as many; evenly fewer of more
+_BETWEEN = 8  # states at most that are remembered between two kept ones, evenly fewer of more
 _NEAR = 0.7  # of the largest distance: a kept state below it is no peak worth a search
 
 
 class Comparison(Protocol):
-    """Follows a run; `advance` is called at every state, `distance` at those that are kept."""
-
-    @property
-    def largest(self) -> float | None:
-        """The largest distance of the run, once it is over; None where nothing is compared."""
-        ...
+    """Follows a run; `advance` is called at every state, `distance` at those that are kept, `over` after the last."""
 
     def advance(self, state: State) -> None:
         """Go on to this state."""
@@ -38,13 +33,16 @@ class Comparison(Protocol):
         """||A - A_sc||_F^2/(d_out d_in) at this state."""
         ...
 
+    def over(self) -> float | None:
+        """The largest distance of the run; None where nothing is compared."""
+        ...
+
 
 class NoComparison:
     """The run is compared with nothing."""
 
     title = ""
     decomposes_each_step = False
-    largest: float | None = None
 
     def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
         pass
@@ -58,6 +56,9 @@ class NoComparison:
         """Nothing to do."""
 
     def distance(self, state: State) -> float | None:
+        return None
+
+    def over(self) -> float | None:
         return None
 
 
@@ -96,9 +97,8 @@ class ExactComparison:
         self.after.clear()
         return distance
 
-    @property
-    def largest(self) -> float | None:
-        """The largest distance, the peak at the end of the run included."""
+    def over(self) -> float | None:
+        """The largest distance, a peak at the end of the run searched too."""
         if len(self.kept) == 2 and self.kept[0] < self.kept[1]:
             self._search(self.kept[1])
         return self.known
@@ -168,18 +168,20 @@ class EulerComparison:
         self.target, self.threshold = task.target, threshold
         self.A: Array = weights.product().astype(np.float64)
         self.time = 0.0
-        self.largest: float | None = 0.0
-        self.current = 0.0
+        self.largest = self.current = 0.0
 
     def advance(self, state: State) -> None:
         if state.time > self.time:
             self.A = euler_step(self.A, self.A - self.target, self.threshold, state.time - self.time)
             self.time = state.time
         self.current = mean_square(state.residual + self.target - self.A)
-        self.largest = max(self.largest or 0.0, self.current)
+        self.largest = max(self.largest, self.current)
 
     def distance(self, state: State) -> float | None:
         return self.current
+
+    def over(self) -> float | None:
+        return self.largest
 
 
 # What `record.compare` names.

@@ -43,7 +43,7 @@ class RecordConfig(Section):
 # Path length that the snapshots cover before their spacing has to double, which throws half of them away: that of most
 # runs to convergence, each of time, train and test error passing some decades.
 _USUAL_LENGTH = 24.0
-_BALANCED = 8  # of the moments kept, about so many tell the mode balance: it takes singular vectors
+_BALANCED = 8  # moments on that length tell the mode balance, too: it takes singular vectors
 _TINY = 1e-300
 
 
@@ -64,8 +64,9 @@ class Recorder:
 
     Length of the path: |d log t| + |d log train error| + |d log test error|. So saddles (where only the time
     passes), steep descents and the slow end all get their share, whatever the time scale. When the memory is full
-    every second snapshot is dropped and the spacing doubled; the first and the last state are always kept. At these
-    two and at about six between them the mode balance is measured too.
+    every second snapshot is dropped and the spacing doubled; the first and the last state are always kept. At the
+    first, the last and at every eighth of the usual length between them the mode balance is measured too, however many
+    snapshots there are.
     """
 
     def __init__(self, snapshots: int, modes: int, comparison: Comparison, moment: Callable[[State], Moment]) -> None:
@@ -74,6 +75,7 @@ class Recorder:
         self.kept: list[_Snapshot] = []
         self.spacing = _USUAL_LENGTH / snapshots
         self.length = 0.0  # of the path since the last snapshot
+        self.unbalanced = np.inf  # ... since the last mode balance
         self.first_time = 0.0
         self.point: tuple[float, float, float] | None = None
 
@@ -86,7 +88,9 @@ class Recorder:
         if self.point is None:
             self.keep(state, train_error, test_error)
         else:
-            self.length += sum(abs(a - b) for a, b in zip(point, self.point, strict=True))
+            step = sum(abs(a - b) for a, b in zip(point, self.point, strict=True))
+            self.length += step
+            self.unbalanced += step
             if self.length >= self.spacing:
                 if len(self.kept) >= self.capacity - 1:  # one place is for the last state
                     self.kept = self.kept[::2]
@@ -99,12 +103,14 @@ class Recorder:
         """Keep the last state, with its mode balance."""
         if self.kept[-1].step == state.step:
             self.kept.pop()
-        self.keep(state, train_error, test_error, last=True)
+        self.unbalanced = np.inf
+        self.keep(state, train_error, test_error)
 
-    def keep(self, state: State, train_error: float, test_error: float, *, last: bool = False) -> None:
+    def keep(self, state: State, train_error: float, test_error: float) -> None:
         """Keep this state."""
-        if last or len(self.kept) % max(1, self.capacity // _BALANCED) == 0:
+        if self.unbalanced >= _USUAL_LENGTH / _BALANCED:
             s, balance = singular_values_and_balance(state.weights, self.modes)
+            self.unbalanced = 0.0
         else:
             s = leading_singular_values(state.weights, self.modes)
             balance = np.full_like(s, np.nan)

@@ -18,7 +18,7 @@ class StopRule(Protocol):
 
     @property
     def ends_at(self) -> float | None:
-        """The train error at which alone it ends a run: a flow then ends there, within its last step. Or None."""
+        """A train error, above 0, that ends the run: a flow then ends there, within its last step. Or None."""
         ...
 
     def status(self, train_error: float, test_error: float) -> str | None:

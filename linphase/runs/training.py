@@ -113,7 +113,7 @@ def train(
         measurements = _Measurements(
             recorder=Recorder(record.snapshots, recorded, comparison, setting.moment),
             watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
-            rule=stop.begin(task, rank),
+            rule=_begun(stop, task, rank),
         )
         deadline = np.inf if max_time is None else began + max_time
         status, state = _follow(setting, measurements, deadline)
@@ -191,8 +191,9 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             measurements.updates = state.step
             return "diverged", state
         status = rule.status(train_error, test_error)
-        if status is not None and rule.ends_at is not None and state.earlier is not None and state.time > 0:
-            state = _ended(state, measurements.time, measurements.train_error, rule.ends_at)
+        wanted = rule.ends_at
+        if status is not None and wanted is not None and train_error < wanted and state.earlier and state.time > 0:
+            state = _ended(state, measurements.time, measurements.train_error, wanted)
             train_error, test_error = errors(state)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
@@ -210,13 +211,27 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
     return status or "step_limit", state
 
 
-def _ended(last: State, before: float, error_before: float, wanted: float) -> State:
-    """The state in the last step, begun at `before`, whose train error is the wanted one or up to 1e-9 below it.
+def _begun(stop: Stop, task: Task, rank: int) -> StopRule:
+    """The stop rule of a run, which a plugin may have written."""
+    rule = stop.begin(task, rank)
+    absent = [name for name in ("status", "updates_before_asking", "ends_at") if not hasattr(rule, name)]
+    if absent:
+        raise LinphaseError(
+            f"stop rule {stop.rule!r}: what `begin` returns must have status, updates_before_asking and ends_at, found "
+            f"none of the name {' or '.join(absent)} in {rule!r:.60}"
+        )
+    return rule
 
-    By regula falsi (Illinois) on the logarithm of the error, which is nearly linear: errors decay exponentially.
+
+def _ended(last: State, before: float, error_before: float, wanted: float) -> State:
+    """The state in the last step, begun at `before`, whose train error is the wanted one or less by rounding.
+
+    By regula falsi (Illinois) on the logarithm of the error, which is nearly linear: errors decay exponentially. To
+    1e-9 in double, to 4e-6 in single precision.
     """
     assert last.earlier is not None
-    aim = log(wanted) - 5e-10
+    near = max(5e-10, 16 * float(np.finfo(last.residual.dtype).eps))
+    aim = log(wanted) - near
 
     def above(error: float) -> float:
         return log(max(error, _TINY)) - aim
@@ -226,7 +241,7 @@ def _ended(last: State, before: float, error_before: float, wanted: float) -> St
     while high - low > 1e-12 * high:
         between = last.earlier(low + (high - low) * at_low / (at_low - at_high))
         found = above(mean_square(between.residual))
-        if abs(found) < 5e-10:
+        if abs(found) < near:
             return between
         if found > 0:
             low, at_low, at_high, kept = between.time, found, at_high / (2 if kept == "high" else 1), "high"
@@ -275,7 +290,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         elapsed=perf_counter() - began,
         classification=classification,
         observables={**at_end, **largest(recorder.observables())},
-        distance_to_self_consistent=recorder.comparison.largest,
+        distance_to_self_consistent=recorder.comparison.over(),
         A=state.residual.astype(np.float64) + task.target,
         C1=C1,
         C2=C2,

@@ -1,128 +1,162 @@
 import json
-from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from scipy.stats import t
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.measured import crossing, measured_boundaries
-from linphase.model.regime import Cuts
+from linphase.diagram.measured import LOG_RATIOS, boundaries_of, crossing, log_ratios, measured_boundaries
+from linphase.model.observables import Modes
+from linphase.model.regime import CRITERIA, Cuts
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 from tests.figures.made import filled
 
 X = np.array([-3.0, -2.0, -1.0, 0.0])
+ALL = np.ones(4, dtype=bool)
 
 
-def test_the_crossing_is_interpolated_after_the_last_cell_above_the_cut():
-    assert crossing(X, np.array([1.0, 0.75, 0.25, 0.0]), 0.5) == pytest.approx(-1.5)
-    assert crossing(X, np.array([1.0, 1.0, 0.5, 0.0]), 0.5) == pytest.approx(-1.0)
-    assert crossing(X, np.array([1.0, 0.2, 0.8, 0.2]), 0.5) == pytest.approx(-0.5)  # the last one counts
+def test_the_crossing_is_interpolated_after_the_last_cell_above_zero():
+    assert crossing(X, np.array([3.0, 1.0, -1.0, -3.0]), ALL) == pytest.approx((-1.5, 1))
+    assert crossing(X, np.array([1.0, 0.5, 0.0, -1.0]), ALL) == pytest.approx((-1, 1))
+    assert crossing(X, np.array([1.0, -1.0, 3.0, -1.0]), ALL) == pytest.approx((-0.25, 1))  # the last one counts
 
 
-def test_a_share_that_does_not_cross_on_the_grid_crosses_beyond_the_end_on_whose_side_it_lies():
-    rows = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    assert crossing(X, rows, 0.5).tolist() == [np.inf, -np.inf, np.inf]
+@pytest.mark.parametrize(("height", "missing", "place"), [
+    ([1, 1, 1, 1], [], np.inf),
+    ([-1, -1, -1, -1], [], -np.inf),
+    ([1, 1, 1, -1], [3], np.nan),  # a diverged last cell is not "above grid"
+    ([-1, -1, -1, -1], [0], np.nan),
+    ([1, 1, -1, -1], [0, 3], -1.5),  # what is missing elsewhere does not matter
+    ([1, 1, -1, -1], [1], np.nan),
+    ([1, 1, -1, -1], [2], np.nan),
+])  # fmt: skip
+def test_a_crossing_has_both_its_neighbours_and_lies_beyond_the_grid_only_past_its_end(height, missing, place):
+    there = ALL.copy()
+    there[missing] = False
+    found, _ = crossing(X, np.array(height, dtype=float), there)
+    assert found == place or (np.isnan(found) and np.isnan(place))
 
 
 # --- Tables made by hand, with what follows from them ----------------------------------------------------------------
 
 PLACES = [-3.0, -2.0, -1.5, 0.0]
-CUTS = Cuts(signal=0.7, bulk=0.3)
+AXES = {"gamma_sigma2": PLACES, "gamma_w": [2.0]}
 
 
-def table(*replicates):
-    """A runs table of one width; of each replicate the shares along PLACES, by column."""
+def table(*crossings):
+    """A runs table of one width, whose replicates cross at these places: signal, and bulk half a unit before."""
     common = {"gamma_w": 2.0, "width": 400, "status": "converged", "rank": 2, "noise": 1.0, "dimension": 20,
-              "signal_norm": None, "signal_active": 0.0, "bulk_active": 0.0}  # fmt: skip
+              "signal_norm": None}  # fmt: skip
     return pd.DataFrame([
-        common | {"gamma_sigma2": x, "replicate": r} | {name: share[i] for name, share in shares.items()}
-        for r, shares in enumerate(replicates)
-        for i, x in enumerate(PLACES)
+        common | {"gamma_sigma2": x, "replicate": r, "signal_log_ratio": 3 * (at - x), "bulk_log_ratio": at - 0.5 - x}
+        for r, at in enumerate(crossings)
+        for x in PLACES
     ])  # fmt: skip
 
 
-def three():
-    """Replicates that cross one behind the other; of the 27 draws of three one is thrice the first, one the last."""
-    return table(*(
-        {
-            "signal_active": [1, signal, 0, 0],
-            "bulk_active": [1, bulk, 0, 0],
-            "signal_active_by_speedup": [1, 1, signal, 0],
-            "bulk_active_by_speedup": [bulk, 0, 0, 0],
-        }
-        for signal, bulk in ((0.7, 0.3), (0.8, 0.4), (1.0, 0.5))
-    ))  # fmt: skip
+def test_boundary_and_interval_are_those_of_students_t():
+    crossings = np.array([-1.9, -1.7, -1.2, -0.4])
+    signal, bulk = measured_boundaries(table(*crossings), AXES)
+    half = t.ppf(0.975, 3) * crossings.std(ddof=1) / 2
+    assert (signal.name, bulk.name) == (ACTIVE_LAZY, MIXED_BALANCED)
+    for one, shift in ((signal, 0), (bulk, -0.5)):
+        assert one.gamma_sigma2 == pytest.approx(crossings.mean() + shift)
+        assert (one.low, one.high) == pytest.approx((one.gamma_sigma2 - half, one.gamma_sigma2 + half))
+        assert (one.replicates, one.runs, one.cells, one.configured_cells, one.why) == (4, 16, 4, 4, "")
+    assert signal.grid_step == pytest.approx((0.5 + 0.5 + 1.5 + 1.5) / 4)
 
 
-def places(runs, cuts=CUTS):
-    """Place, low, high and grid step of both boundaries."""
-    found = measured_boundaries(runs, cuts=cuts)
-    assert [b.name for b in found] == [ACTIVE_LAZY, MIXED_BALANCED]
-    return [(b.gamma_sigma2, b.low, b.high, b.grid_step) for b in found]
-
-
-BY_THRESHOLD = [
-    pytest.approx((-2 + 0.5 * 0.16, -2.0, -2 + 0.5 * 0.3, 0.5)),  # of the mean share 2.5/3
-    pytest.approx((-2 + 0.5 * 0.25, -2.0, -2 + 0.5 * 0.4, 0.5)),
-]
-
-
-def test_both_boundaries_and_their_intervals_are_those_of_their_own_cuts():
-    assert places(three()) == BY_THRESHOLD
-
-
-def test_another_measure_reads_its_own_columns():
-    assert places(three(), cuts=replace(CUTS, criterion="speedup")) == [
-        pytest.approx((-1.5 + 1.5 * 0.16, -1.5, -1.5 + 1.5 * 0.3, 1.5)),
-        pytest.approx((-3 + 0.25, -3.0, -3 + 0.4, 1.0)),
-    ]
+@pytest.mark.parametrize("replicates", [1, 2])
+def test_fewer_than_three_replicates_have_no_interval(replicates):
+    for one in measured_boundaries(table(*[-1.7, -1.2][:replicates]), AXES):
+        assert np.isfinite(one.gamma_sigma2)
+        assert np.isnan([one.low, one.high]).all()
 
 
 @pytest.mark.parametrize("lost", ["diverged", "failed", "missing"])
 def test_a_replicate_that_lacks_a_run_counts_neither_for_the_place_nor_for_the_interval(lost):
-    everywhere = {name: [1, 1, 1, 1] for name in ("signal_active", "bulk_active")}
-    runs = pd.concat([three(), table(everywhere).assign(replicate=3)], ignore_index=True)
+    runs = table(-1.7, -1.5, -1.2, 2.0)
     if lost == "missing":
         runs = runs.drop(index=14)
     else:
         runs.loc[14, "status"] = lost
-    assert places(runs) == BY_THRESHOLD
-    assert [(b.replicates, b.runs) for b in measured_boundaries(runs)] == [(3, 12), (3, 12)]
+    for one, complete in zip(measured_boundaries(runs, AXES), measured_boundaries(runs[:12], AXES, 3), strict=True):
+        assert one == complete
 
 
-def test_without_a_complete_replicate_nothing_is_measured():
-    runs = three().drop(index=[1, 6, 11])
-    for b in measured_boundaries(runs):
-        assert (b.replicates, b.runs) == (0, 0)
-        assert np.isnan([b.gamma_sigma2, b.low, b.high, b.grid_step, b.converged]).all()
+def test_an_unfinished_sweep_has_boundaries_only_between_cells_that_are_there():
+    axes = {"gamma_sigma2": np.linspace(-3, 0, 20).tolist(), "gamma_w": [2.0]}
+    there = [axes["gamma_sigma2"][i] for i in (4, 16, 19)]
+    runs = table(-1.94).iloc[:3].assign(gamma_sigma2=there, signal_log_ratio=[1.0, -3.0, -5.0])
+    signal, bulk = measured_boundaries(runs, axes)
+    assert np.isnan([signal.gamma_sigma2, bulk.gamma_sigma2, signal.low, signal.grid_step]).all()
+    assert signal.why == bulk.why == "3 of 20 cells"
+    assert (signal.cells, signal.configured_cells) == (3, 20)
 
 
-def test_what_has_no_bulk_or_cannot_hold_the_signal_has_no_boundary():
-    without_bulk = measured_boundaries(three().assign(bulk_active_by_speedup=None), cuts=Cuts("speedup"))
-    assert [b.name for b in without_bulk] == [ACTIVE_LAZY]
-    assert measured_boundaries(three().assign(width=1)) == []
-
-
-def test_an_interval_reaches_beyond_the_grid_where_replicates_do():
-    shares = ([0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1])
-    signal, bulk = places(table(*({"signal_active": share} for share in shares)), cuts=Cuts(signal=0.5, bulk=0.3))
-    assert signal == pytest.approx((-2 + 0.5 * 0.5, -np.inf, np.inf, 0.5))
-    assert bulk[:3] == (-np.inf, -np.inf, -np.inf)
+def test_replicates_that_cross_on_and_beyond_the_grid_have_no_mean():
+    signal, _ = measured_boundaries(table(-1.7, -1.2, 0.5), AXES)
+    assert np.isnan(signal.gamma_sigma2)
+    assert signal.why == "2 of 3 replicates cross on the grid"
+    signal, _ = measured_boundaries(table(0.7, 0.2, 0.5), AXES)
+    assert (signal.gamma_sigma2, signal.why) == (np.inf, "")
 
 
 def test_the_share_of_converged_runs_is_told():
-    runs = three()
+    runs = table(-1.7, -1.5, -1.2)
     runs.loc[[0, 5, 6], "status"] = ["step_limit", "stopped_early", "step_limit"]
-    assert [b.converged for b in measured_boundaries(runs)] == [0.75, 0.75]
+    assert [one.converged for one in measured_boundaries(runs, AXES)] == [0.75, 0.75]
 
 
-def test_one_replicate_has_no_interval():
-    (signal, bulk) = places(three()[:4])
-    assert signal[0] == bulk[0] == -2
-    assert np.isnan([signal[1:3], bulk[1:3]]).all()
+def test_what_has_no_bulk_or_cannot_hold_the_signal_has_no_boundary():
+    assert [one.name for one in measured_boundaries(table(-1.5).assign(bulk_log_ratio=np.nan), AXES)] == [ACTIVE_LAZY]
+    assert measured_boundaries(table(-1.5).assign(width=1), AXES) == []
+
+
+def test_places_on_an_axis_of_the_variance_itself_are_its_logarithms():
+    variances = (20.0 ** np.array(PLACES)).tolist()
+    runs = table(-1.7, -1.2, -1.0)
+    runs["init_variance"] = 20.0 ** runs["gamma_sigma2"]
+    for one, same in zip(
+        measured_boundaries(runs, {"init_variance": variances, "width": [400]}),
+        measured_boundaries(runs, AXES),
+        strict=True,
+    ):
+        assert (one.gamma_sigma2, one.low) == pytest.approx((same.gamma_sigma2, same.low))
+
+
+# --- The quantity that crosses ---------------------------------------------------------------------------------------
+
+
+def test_every_criterion_measures_what_stands_for_s_over_c():
+    s, c = np.geomspace(1e-6, 1e6, 40), 0.3
+    modes = Modes(s, s / np.hypot(s, c), np.hypot(1, s / c), s)
+    for criterion in CRITERIA.values():
+        # Near 0 and 1 balance and speed-up hold s/c only to the square root of rounding.
+        near = (s / c > 1e-3) & (s / c < 1e3)
+        np.testing.assert_allclose(criterion.ratio(modes, c)[near], (s / c)[near], rtol=1e-6)
+        np.testing.assert_array_equal(criterion.active(modes, c), s > c)
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.5, 0.75])
+def test_the_log_ratio_passes_zero_where_the_share_of_active_modes_passes_its_cut(cut):
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame({"run_id": [f"r{i}" for i in range(200)], "threshold": rng.lognormal(size=200), "rank": 5})
+    modes = pd.DataFrame({
+        "run_id": np.repeat(runs["run_id"], 26), "mode": np.tile(range(26), 200),
+        "singular_value": rng.lognormal(size=5200), "balance": 0.5, "speed_up": 1.5, "target": 1.0,
+    })  # fmt: skip
+    found = log_ratios(runs, modes, Cuts(signal=cut, bulk=cut))
+    active = modes["singular_value"].to_numpy().reshape(200, 26) > runs["threshold"].to_numpy()[:, None]
+    for column, of in zip(LOG_RATIOS, (active[:, :5], active[:, 5:]), strict=True):
+        # Between (n - 1) cut and (n - 1) cut + 1 active modes the quantile interpolates.
+        count, least = of.sum(axis=1), cut * (of.shape[1] - 1)
+        assert (found[column][count >= least + 1] > 0).all()
+        assert (found[column][count <= least] <= 0).all()
 
 
 # --- Theory's own runs ------------------------------------------------------------------------------------------------
@@ -130,67 +164,79 @@ def test_one_replicate_has_no_interval():
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    grid = {"gamma_sigma2": np.linspace(-3, 0, 16), "gamma_w": [0.6, 1.5, 2.2], "replicates": 2}
-    config = parse_config({"name": "b", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
+    grid = {"gamma_sigma2": np.linspace(-3, 0, 16), "gamma_w": [0.6, 1.5, 2.2], "replicates": 3}
+    stop = {"train_error": 1e-6}  # at 1e-3 the bulk is left 4 % short, and its boundary with it
+    config = parse_config({"name": "b", "task": {"dimension": 24, "rank": 2}, "grid": grid, "stop": stop}).predicted()
     return filled(tmp_path_factory.mktemp("b") / "r", config)
 
 
-def test_theorys_own_runs_cross_at_theorys_boundaries(results):
-    found = measured_boundaries(results.runs)
+@pytest.mark.parametrize("criterion", list(CRITERIA))
+def test_theorys_own_runs_cross_where_their_targets_say_and_not_on_the_middles_of_cells(results, criterion):
+    found = boundaries_of(results, Cuts(criterion))
     assert {(b.name, b.width) for b in found} == {
         (name, width) for name in (ACTIVE_LAZY, MIXED_BALANCED) for width in (6, 117, 1087)
     }
+    modes = results.final_modes().merge(results.runs[["run_id", "replicate", "width", "rank"]], on="run_id")
     for b in found:
-        assert (b.replicates, b.runs, b.converged) == (2, 32, 1.0)
+        assert (b.replicates, b.runs, b.converged) == (3, 48, 1.0)
         assert b.asymptotic == pytest.approx((1 if b.name == ACTIVE_LAZY else 0.5) - np.log(b.width) / np.log(24))
         if b.width == 6:  # theory has it at 0.35 and 0.09, and the grid ends at 0
-            assert b.gamma_sigma2 == b.low == b.high == np.inf
+            assert b.gamma_sigma2 == np.inf
             continue
-        assert b.low <= b.gamma_sigma2 <= b.high
-        # A cell is 0.2 wide, and the finite-d value is that of the average draw.
+        here = modes[(modes["width"] == b.width) & ((modes["mode"] < modes["rank"]) == (b.name == ACTIVE_LAZY))]
+        S = here.assign(log=np.log(here["target"])).groupby(["replicate", "run_id"])["log"].median()
+        exact = S.groupby("replicate").first().mean() / np.log(24) - np.log(b.width) / np.log(24)
+        # The runs end with a train error of 1e-6 left, by which A is short of Y.
+        assert b.gamma_sigma2 == pytest.approx(exact, abs=1e-3)
+        assert b.low < b.gamma_sigma2 < b.high
         assert b.grid_step == pytest.approx(0.2)
-        assert b.gamma_sigma2 == pytest.approx(b.finite_d, abs=0.2)
 
 
-def test_the_bootstrap_repeats(results):
-    first, again = ([(b.low, b.high) for b in measured_boundaries(results.runs)] for _ in range(2))
-    assert first == again
-    assert len(first) == 6
-    assert not np.isnan(first).any()
-
-
-def test_the_bootstrap_interval_narrows_as_replicates_agree():
-    def runs(spread):
-        rng = np.random.default_rng(0)
-        rows = [
-            {"gamma_sigma2": x, "gamma_w": 2.0, "width": 400, "replicate": r, "status": "converged", "rank": 2,
-             "noise": 1.0, "dimension": 20, "signal_norm": None, "signal_active": 1 / (1 + np.exp(4 * (x - shift))),
-             "bulk_active": 0.0}
-            for r, shift in enumerate(-1.3 + spread * rng.standard_normal(8))
-            for x in np.linspace(-3, 0, 31)
-        ]  # fmt: skip
-        (found,) = (b for b in measured_boundaries(pd.DataFrame(rows)) if b.name == ACTIVE_LAZY)
-        return found
-
-    wide, narrow = runs(0.2), runs(0.02)
-    assert wide.high - wide.low > 5 * (narrow.high - narrow.low) > 0
-    assert narrow.gamma_sigma2 == pytest.approx(-1.3, abs=0.03)
-
-
-def test_the_command_prints_a_table_and_json(results):
+def test_the_command_tells_on_a_terminal_in_80_columns_to_pipes_with_tabs_and_in_json(results, tmp_path):
     shown = CliRunner().invoke(main, ["boundary", str(results.path)])
     assert shown.exit_code == 0
-    assert "active | lazy" in shown.output
+    head, *lines = [line.split("\t") for line in shown.output.splitlines()]
+    assert head[:5] == ["boundary", "facet", "gamma_w", "width", "gamma_sigma2"]
+    assert {len(line) for line in lines} == {len(head)}
+    assert len(lines) == 6
+    assert "above grid" in shown.output
+    assert "not settled" not in shown.output
     facts = json.loads(CliRunner().invoke(main, ["boundary", str(results.path), "--json"]).output)
     assert len(facts) == 6
-    assert {"name", "gamma_w", "gamma_sigma2", "low", "high", "finite_d", "asymptotic"} <= set(facts[0])
+    assert {"name", "gamma_w", "gamma_sigma2", "low", "high", "finite_d", "asymptotic", "why"} <= set(facts[0])
     beyond, within = (next(f for f in facts if f["width"] == width) for width in (6, 117))
     assert (beyond["gamma_sigma2"], beyond["low"], beyond["high"], beyond["grid_step"]) == (None,) * 4
     assert within["grid_step"] == pytest.approx(0.2)
-    assert within["converged"] == 1.0
-    assert "above grid" in shown.output
-    assert "100 %" in shown.output
-    assert "not settled" not in shown.output
+    for suffix in ("csv", "json"):
+        done = CliRunner().invoke(main, ["boundary", str(results.path), "-o", str(tmp_path / f"b.{suffix}")])
+        assert done.exit_code == 0
+    assert json.loads((tmp_path / "b.json").read_text()) == facts
+    stored = pd.read_csv(tmp_path / "b.csv")
+    assert list(stored["boundary"]) == [fact["name"] for fact in facts]
+    np.testing.assert_array_equal(stored["gamma_sigma2"], [fact["gamma_sigma2"] or np.nan for fact in facts])
+
+
+def test_a_block_on_a_terminal_is_no_wider_than_80_columns(results, monkeypatch):
+    from rich.console import Console
+
+    console = Console(width=80, force_terminal=True, record=True, file=StringIO())
+    monkeypatch.setattr("linphase.cli.plots.console", lambda: console)
+    assert CliRunner().invoke(main, ["boundary", str(results.path)]).exit_code == 0
+    text = console.export_text()
+    assert text.count("gamma_sigma2 at") == 2
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "converged" not in text  # all did
+
+
+def test_the_command_warns_where_runs_beside_a_boundary_are_not_there(tmp_path):
+    grid = {"gamma_sigma2": [-2.5, -2.0, -1.5, -1.0, 0.0], "gamma_w": [2.0]}
+    config = parse_config({"name": "s", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
+    results = filled(tmp_path / "r", config, keep=lambda spec: spec.initialization.gamma_sigma2 not in (-1.5, -1.0))
+    assert [one.why for one in boundaries_of(results)] == ["3 of 5 cells"] * 2
+    done = CliRunner().invoke(main, ["boundary", str(tmp_path / "r")])
+    assert "warning: 2 of 2 boundaries have no value" in done.output
+    assert "3 of 5 cells" in done.output
 
 
 def test_the_command_says_that_without_convergence_mixed_and_balanced_are_not_settled(tmp_path, capsys):
@@ -208,3 +254,25 @@ def test_the_command_draws_the_boundaries_on_the_diagram(results, tmp_path):
     done = CliRunner().invoke(main, ["boundary", str(results.path), "-o", str(tmp_path / "b.png")])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("b.txt", "must end in .png, .pdf or .svg"),
+    ("nowhere/b.csv", "an existing directory is required"),
+])  # fmt: skip
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(results, tmp_path, name, message):
+    done = CliRunner().invoke(main, ["boundary", str(results.path), "-o", str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+@pytest.mark.slow
+def test_the_interval_holds_the_boundary_as_often_as_it_says():
+    from benchmarks.boundary_coverage import OUT, simulated
+
+    found = simulated(24, (1, 4), (3, 10), 400)
+    # Four standard errors of 400 repetitions: 0.95 +- 0.044.
+    assert found["coverage"].between(0.906, 0.994).all()
+    stored = pd.read_csv(OUT / "coverage.csv")  # 2,000 repetitions at d = 32
+    assert len(stored) == 24
+    assert stored["coverage"].between(0.93, 0.97).all()

@@ -9,6 +9,7 @@ from linphase.dynamics.workspace import Workspace
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
 from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import PaperStop
 from linphase.runs.training import train
 from linphase.theory.mode import mode_value
@@ -133,6 +134,17 @@ def test_the_error_of_a_run_is_of_the_order_of_its_tolerance(small):
             scale = max(np.linalg.norm(exact), np.linalg.norm(task.target))
             worst = max(worst, np.linalg.norm(state.residual + task.target - exact) / scale)
         assert worst < 3 * tolerance
+
+
+def test_denser_snapshots_tell_the_balance_at_as_many_moments():
+    task = draw_task(TaskConfig(dimension=12, rank=2))
+    start = Initialization.at(12, gamma_sigma2=-2.0, gamma_w=1.0)
+    known = []
+    for snapshots in (48, 400):
+        record = RecordConfig(snapshots=snapshots)
+        run = train(task, gaussian_start(start, task.shape), record=record, initialization=start)
+        known.append(np.isfinite(run.trajectory.mode_balance).all(axis=1).sum())
+    assert known[1] >= known[0] >= 4
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])

@@ -46,6 +46,8 @@ def run(gamma_sigma2, gamma_w, **changes):
         "imbalance_drift": 1e-4, "subspace_overlap_at_min": 0.95, "subspace_overlap": 0.9,
         "self_consistency_residual": 1e-3 * c, "escape_time": 1 / c, "convergence_time": 2 / c,
         "crossing_time": None if c > 30 else 0.0 if width < D else 0.1 / c,
+        "signal_log_ratio": np.log(np.median(signal) / c),
+        "bulk_log_ratio": np.log(np.median(bulk) / c) if bulk.size else np.nan,
     }  # fmt: skip
     return row | changes
 
@@ -76,10 +78,10 @@ def trajectory(n=30, modes=6, **changes):
     )
 
 
-def filled(path, config):
-    """The results of a config, trained in this process: workers are not the subject."""
+def filled(path, config, keep=lambda spec: True):
+    """The results of a config, or of some of its runs, trained in this process: workers are not the subject."""
     create(path, config)
-    batch = run_batch(path, assign(config.expand()))
+    batch = run_batch(path, assign([spec for spec in config.expand() if keep(spec)]))
     assert not any("error" in row for row in batch.rows)
     return load(path)
 

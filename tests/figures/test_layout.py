@@ -5,10 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from linphase.diagram.panels import known_panels
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
+from linphase.figures.layout import settle
 from linphase.figures.style import STYLES
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import ACTIVE_LAZY
@@ -143,3 +146,12 @@ def test_a_level_is_named_on_its_steps_and_in_the_colour_bar():
 def test_the_figure_of_all_panels_has_a_colour_bar_beside_each_panel_of_numbers():
     figure = picture("all")
     assert len(figure.axes) == 6 + 5
+
+
+@pytest.mark.parametrize("setting", ["figure.constrained_layout.use", "figure.autolayout"])
+def test_what_is_laid_out_stays_so_whatever_matplotlib_is_set_to(setting):
+    with rc_context({setting: True}):
+        figure = Figure(layout="constrained")
+        figure.subplots()
+        settle(figure)
+        assert figure.get_layout_engine() is None

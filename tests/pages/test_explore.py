@@ -21,7 +21,7 @@ from linphase.model.regime import CRITERIA, Cuts
 from linphase.model.task import draw_task
 from linphase.pages.explorer import as_json, build
 from linphase.pages.explorer_tables import markup
-from linphase.pages.explorer_trajectories import BUDGET, MOMENTS, chosen_modes, chosen_moments, encode, thin
+from linphase.pages.explorer_trajectories import BUDGET, MOMENTS, _thin, chosen_modes, chosen_moments, encode, thin
 from linphase.store.columns import Column
 from linphase.store.results import Results, load
 from linphase.store.rows import failure_row
@@ -280,6 +280,17 @@ def test_many_modes_and_moments_are_thinned_evenly_and_keep_the_smallest_error()
     moments = chosen_moments(error, 10, wanted=[0, 12, 30, 31, 99])
     assert len(moments) == 10
     assert {0, 12, 17, 30, 31, 99} <= set(moments)
+
+
+def test_moments_stay_spread_where_every_one_tells_the_balance(results):
+    run = results.runs.iloc[-1]
+    path, n = results.trajectory(run["run_id"]), 40
+    row = {"time": np.geomspace(1, 2, n), "train_error": np.ones(n), "test_error": np.linspace(2, 1, n),
+           "singular_values": np.ones((n, 8)), "mode_balance": np.ones((n, 8)),
+           "target_singular_values": path.final_modes.target + 1}  # fmt: skip
+    thinned = _thin(row, run, 12)
+    time = decode(thinned["numbers"]).reshape(-1, thinned["moments"])[0]
+    assert np.diff(time).max() < 0.3
 
 
 def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results):
