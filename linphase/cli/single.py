@@ -28,6 +28,7 @@ SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
 @click.option("--kind", cls=KindOption, default="flow", show_default=True)
 @click.option("--learning-rate", help='Of descent: "auto", "paper", a number, or { paper = DIVISOR }.')
+@click.option("--update", help='Of descent: "simultaneous", or "alternating" as in the paper.')
 @click.option("--steps", type=int, help="Of descent: at most so many.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
@@ -48,7 +49,8 @@ def run(
     Example:
       linphase run --gamma-sigma2 -1.5 --gamma-w 1.8
     The paper's Figure 1, by gradient descent:
-      linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100
+      linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100 \\
+        --update alternating
     """
     from linphase.figures.evolution import run_figure
     from linphase.figures.style import save
@@ -87,7 +89,9 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
     from linphase.config.keys import declared, users_of
     from linphase.config.toml import toml_value
 
-    for option, key in (("learning_rate", "dynamics.learning_rate"), ("steps", "dynamics.max_steps")):
+    of_descent = {"learning_rate": "learning_rate", "update": "update", "steps": "max_steps"}
+    for option, name in of_descent.items():
+        key = f"dynamics.{name}"
         users = users_of(key, declared())
         if options[option] is not None and options["kind"] not in users:
             given = f"found --kind {options['kind']}"
@@ -97,7 +101,9 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
         _check_one_of(options, "--gamma-w", "--width", "--gamma-w 1.8")
     grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
     rate = None if options["learning_rate"] is None else toml_value(options["learning_rate"])
-    dynamics: dict[str, Any] = {"kind": options["kind"], "learning_rate": rate, "max_steps": options["steps"]}
+    dynamics: dict[str, Any] = {
+        "kind": options["kind"], "learning_rate": rate, "update": options["update"], "max_steps": options["steps"]
+    }  # fmt: skip
     mapping: dict[str, Any] = {
         "name": "run",
         "task": {key: options[key] for key in ("dimension", "rank", "noise")},

@@ -259,7 +259,7 @@ def _overridden(
         override_with(config, override, problems)
     told = config.pop("plugins", [])
     if folder is None or isinstance(told, dict):
-        return _parse(config, problems, (), _as_data(told if isinstance(told, dict) else {}))
+        return _parse(config, problems, (), _as_data(told if isinstance(told, dict) else {}), strict=False)
     plugins = _plugins(told, problems, folder)
     load(plugins)
     return _parse(config, problems, plugins, declared())
@@ -299,8 +299,18 @@ def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
     return member  # type: ignore[no-any-return]
 
 
-def _parse(mapping: Mapping[str, Any], problems: Problems, plugins: Sequence[Plugin], members: Members) -> SweepConfig:
-    """Check everything, raise what is wrong, and only then build the configuration."""
+def _parse(
+    mapping: Mapping[str, Any],
+    problems: Problems,
+    plugins: Sequence[Plugin],
+    members: Members,
+    *,
+    strict: bool = True,
+) -> SweepConfig:
+    """Check everything, raise what is wrong, and only then build the configuration.
+
+    strict: a key that no run uses is wrong.
+    """
     _report_unknown(mapping, ("name", "grid", "plugins", *SECTIONS), (), problems, members)
     if "name" in mapping:
         name = Key.of(NAME, str).check(mapping["name"], ("name",), problems)
@@ -308,7 +318,7 @@ def _parse(mapping: Mapping[str, Any], problems: Problems, plugins: Sequence[Plu
         problems.add(("name",), 'is required, found none. Example: name = "quickstart"')
     of_grid = Problems(problems.source, problems.overridden)  # told behind those of the sections, as in the file
     axes, replicates = _read_grid(mapping.get("grid", {}), of_grid, members)
-    values = _section_values(mapping, axes, problems, members)
+    values = _section_values(mapping, axes, problems, members, strict=strict)
     problems.lines += of_grid.lines
     facets = axis_keys(members).keys() - Start.model_fields.keys()
     for key in axes:
@@ -325,11 +335,10 @@ def _parse(mapping: Mapping[str, Any], problems: Problems, plugins: Sequence[Plu
     return SweepConfig(name[0], grid, keys, tuple(plugins), members)
 
 
-def _section_values(mapping: Mapping[str, Any], axes: _Values, problems: Problems, members: Members) -> _Values:
-    """The one value of every key that some run uses, the default where it is not given.
-
-    A key that a section gives and no run uses is checked all the same, as far as anybody knows it.
-    """
+def _section_values(
+    mapping: Mapping[str, Any], axes: _Values, problems: Problems, members: Members, *, strict: bool
+) -> _Values:
+    """The one value of every key that some run uses, the default where it is not given."""
     values: _Values = {}
     for section in SECTIONS:
         table = mapping.get(section, {})
@@ -343,7 +352,9 @@ def _section_values(mapping: Mapping[str, Any], axes: _Values, problems: Problem
             users = _users(section, name, values, axes, members)
             checked = [Key.of(each) for each in (users or {"": field_}).values()]
             entry: tuple[Any, ...] | None = None
-            if name in table:
+            if strict and name in table and users is not None and not users:
+                problems.add(path, _unused(section, name, table[name], members))
+            elif name in table:
                 found = [each.check(table[name], path, problems) for each in checked]
                 entry = None if None in found else found[0]
             else:
@@ -351,6 +362,13 @@ def _section_values(mapping: Mapping[str, Any], axes: _Values, problems: Problem
             if users is None or users:
                 values[key] = entry
     return values
+
+
+def _unused(section: str, name: str, value: Any, members: Members) -> str:
+    """What is wrong with a key that none of the chosen kinds has."""
+    selector = f"{section}.{FAMILIES[section].selector}"
+    using = " or ".join(show(kind) for kind, member in members[section].items() if name in member.model_fields)
+    return f"has no effect, found {show(value)}; {selector} = {using} would use it. Remove it, or choose that"
 
 
 def _users(section: str, name: str, values: _Values, axes: _Values, members: Members) -> dict[str, FieldInfo] | None:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from scipy.linalg import get_blas_funcs
 
 from linphase.dynamics.base import Dynamics, Planned, State
-from linphase.model.network import Initialization, Weights
+from linphase.model.network import Initialization, Weights, power
 from linphase.model.section import STRICT
 from linphase.model.task import Task
 
@@ -35,9 +35,12 @@ _Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | Pap
 
 
 def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:
-    """The paper's learning rate: 1/(50 c) where gamma_w + gamma_sigma2 > 1, else 1/(50 ||A*||_op)."""
+    """The paper's learning rate: 1/(50 sigma2 d^gamma_w) where gamma_w + gamma_sigma2 > 1, else 1/(50 ||A*||_op).
+
+    As in the published code, d^gamma_w is not truncated to a width there.
+    """
     if initialization.gamma_w + initialization.gamma_sigma2 > 1:
-        return 1 / (divisor * initialization.threshold)
+        return 1 / (divisor * initialization.init_variance * power(task.scale, initialization.gamma_w))
     return 1 / (divisor * task.signal_op_norm)
 
 

@@ -117,10 +117,11 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Weights:
-    """W1 (width, d_in) and W2 (d_out, width)."""
+    """W1 (width, d_in) and W2 (d_out, width), and the cell of the phase diagram that they were drawn from, if any."""
 
     W1: Array
     W2: Array
+    initialization: Initialization | None = None  # its width is that before any reduction
 
     def __post_init__(self) -> None:
         if self.W1.ndim != 2 or self.W2.ndim != 2 or self.W1.shape[0] != self.W2.shape[1]:
@@ -151,7 +152,8 @@ class Weights:
 
     def astype(self, dtype: DTypeLike) -> "Weights":
         """A contiguous copy in another precision."""
-        return Weights(np.array(self.W1, dtype=dtype, order="C"), np.array(self.W2, dtype=dtype, order="C"))
+        W1, W2 = (np.array(layer, dtype=dtype, order="C") for layer in (self.W1, self.W2))
+        return Weights(W1, W2, self.initialization)
 
 
 def reduce_width(weights: Weights) -> Weights:
@@ -160,7 +162,7 @@ def reduce_width(weights: Weights) -> Weights:
     if weights.width <= d_in + d_out:
         return weights
     R: Array = np.asarray(np.linalg.qr(np.hstack([weights.W1, weights.W2.T]), mode="r"))
-    return Weights(np.ascontiguousarray(R[:, :d_in]), np.ascontiguousarray(R[:, d_in:].T))
+    return Weights(np.ascontiguousarray(R[:, :d_in]), np.ascontiguousarray(R[:, d_in:].T), weights.initialization)
 
 
 def gaussian_start(
@@ -184,18 +186,20 @@ def gaussian_start(
         chi2 = np.concatenate([first.chisquare(freedom[:d_in]), second.chisquare(freedom[d_in:])])
         X0 = np.triu(X0, 1) + np.diag(np.sqrt(chi2))
     X0 *= sigma
-    return Weights(np.ascontiguousarray(X0[:, :d_in]), np.ascontiguousarray(X0[:, d_in:].T))
+    return Weights(np.ascontiguousarray(X0[:, :d_in]), np.ascontiguousarray(X0[:, d_in:].T), initialization)
 
 
 def estimated_initialization(weights: Weights) -> Initialization:
-    """The cell of the phase diagram that given weights stand in, sigma2 being the mean square of their entries."""
+    """The cell of the phase diagram that given weights stand in.
+
+    c is half of their mean mode rate, (tr C1/d_in + tr C2/d_out)/2, and sigma2 is c/width: the mean of the two layers'
+    mean squares.
+    """
     d_in, d_out = weights.W1.shape[1], weights.W2.shape[0]
-    squares = float(np.sum(np.square(weights.W1, dtype=np.float64)))
-    squares += float(np.sum(np.square(weights.W2, dtype=np.float64)))
-    if not 0 < squares < np.inf:
+    variance = sum(float(np.mean(np.square(layer, dtype=np.float64))) for layer in (weights.W1, weights.W2)) / 2
+    if not 0 < variance < np.inf:
         raise LinphaseError(
-            f"weights: a start must be finite and not all zero (a saddle that no dynamics leaves), found a sum of "
-            f"squares of {squares}"
+            f"weights: a start must be finite and not all zero (a saddle that no dynamics leaves), found a mean square "
+            f"of {variance}"
         )
-    variance = squares / (weights.W1.size + weights.W2.size)
     return Initialization.at(np.sqrt(d_in * d_out), init_variance=variance, width=weights.width)

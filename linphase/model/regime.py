@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the command line reads the criteria's names, and must not w
 
     from linphase.model.observables import Modes
 
-_TINY = 1e-300
+_TINY = 1e-30  # a number in single precision, too
 
 REGIMES = ("lazy", "mixed", "balanced")
 

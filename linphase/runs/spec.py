@@ -14,7 +14,7 @@ from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Stop
 
-NUMERICS_VERSION = 3  # part of every run id: raised only when linphase's numbers change
+NUMERICS_VERSION = 4  # part of every run id: raised only when linphase's numbers change
 
 
 class RunConfig(Section):

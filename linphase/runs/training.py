@@ -89,7 +89,8 @@ def train(
     stop, record
         When the run ends, and what is kept over time; by default `Converged()` and `RecordConfig()`.
     initialization
-        The cell of the phase diagram; by default sigma2 is the mean square of the weights' entries.
+        The cell of the phase diagram; by default the one that the weights were drawn from, or is estimated from their
+        mean mode rate.
     max_time
         Seconds after which the run ends where it is, with status "step_limit".
 
@@ -103,7 +104,7 @@ def train(
     stop, record = stop or Stop.members[Stop.default](), record or RecordConfig()
     _check_shapes(task, weights)
     _check_fit(dynamics, stop, record)
-    initialization = initialization or estimated_initialization(weights)
+    initialization = initialization or weights.initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
         setting = _Setting(task, reduced, dynamics, initialization)

@@ -270,6 +270,8 @@ MISTAKES = {
     "run: no such place": (["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "-o", "no/x.png"], "existing directory"),
     "run: rate": (["run", *CELL, "--kind", "gd", "--learning-rate", "-1"], "learning_rate"),
     "run: steps of a flow": (["run", *CELL, "--steps", "5"], "--steps: is for --kind gd, found --kind flow"),
+    "run: update of a flow": (["run", *CELL, "--update", "alternating"], "--update: is for --kind gd"),
+    "run: update": (["run", *CELL, "--kind", "gd", "--update", "both"], 'must be "simultaneous" or "alternating"'),
     "run: rate of a flow": (["run", *CELL, "--learning-rate", "0.1"], "--learning-rate: is for --kind gd"),
     "plot: nan": (["plot", "RESULTS", "--bulk-cut", "nan"], "nan is not in the range"),
     "unknown command": (["sweeep"], "No such command"),

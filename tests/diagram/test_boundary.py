@@ -142,6 +142,12 @@ def test_every_criterion_measures_what_stands_for_s_over_c():
         np.testing.assert_array_equal(criterion.active(modes, c), s > c)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_mode_of_balance_one_is_active_in_any_precision(dtype):
+    modes = Modes(*(np.array([0.0, 0.5, 1.0], dtype) for _ in range(4)))
+    assert CRITERIA["balance"].active(modes, 0.3).tolist() == [False, False, True]  # and nothing is divided by 0
+
+
 @pytest.mark.parametrize("cut", [0.3, 0.5, 0.75])
 def test_the_log_ratio_passes_zero_where_the_share_of_active_modes_passes_its_cut(cut):
     rng = np.random.default_rng(0)

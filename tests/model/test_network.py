@@ -7,6 +7,7 @@ from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
 from linphase.model.streams import stream
 from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.training import train
 from tests import naive
 
 
@@ -139,6 +140,24 @@ def test_the_signal_is_of_order_d_as_the_paper_has_it():
 def test_weights_that_do_not_fit_together_are_refused():
     with pytest.raises(LinphaseError, match=r"W1 must be \(width, d_in\)"):
         Weights(np.ones((3, 2)), np.ones((2, 4)))
+
+
+def test_drawn_weights_know_the_cell_they_were_drawn_from():
+    start = Initialization.at(8, gamma_sigma2=-1.5, gamma_w=4.0)
+    weights = gaussian_start(start, (8, 8)).astype(np.float32)
+    assert weights.width == 16
+    task = naive.random_task(8, 8, rank=2, seed=0)
+    assert train(task, weights.astype(np.float64)).initialization == start == reduce_width(weights).initialization
+
+
+def test_the_cell_of_other_weights_is_that_of_their_mean_mode_rate():
+    d_out, d_in, width = 5, 9, 40
+    rng = np.random.default_rng(0)
+    weights = Weights(0.3 * rng.standard_normal((width, d_in)), 0.7 * rng.standard_normal((d_out, width)))
+    C1, C2 = weights.gram()
+    found = estimated_initialization(weights)
+    assert found.threshold == pytest.approx((np.trace(C1) / d_in + np.trace(C2) / d_out) / 2)
+    assert found.width == width
 
 
 def test_a_zero_start_is_refused():
