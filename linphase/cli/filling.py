@@ -100,30 +100,83 @@ def sweep(
 
 
 @click.command()
-@config_option
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of the sweep.")
 @out_option("[default: results/NAME-theory]")
 @jobs_option
 @retry_option
 @set_option
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
+@click.option("--boundaries", is_flag=True, help="Print theory's lines for the task of -d, -k and --noise instead.")
+@click.option("-d", "--dimension", type=click.IntRange(2), default=200, show_default=True, help="For --boundaries.")
+@click.option("-k", "--rank", type=click.IntRange(1), default=5, show_default=True, help="For --boundaries.")
+@click.option("--noise", type=click.FloatRange(0), default=1.0, show_default=True, help="For --boundaries.")
 def theory(
-    config_file: Path, out: Path | None, jobs: int | None, retry_failed: bool, overrides: Sequence[str], no_plot: bool
+    config_file: Path | None,
+    out: Path | None,
+    jobs: int | None,
+    retry_failed: bool,
+    overrides: Sequence[str],
+    no_plot: bool,
+    boundaries: bool,
+    dimension: int,
+    rank: int,
+    noise: float,
 ) -> None:
     """Predict every run of a grid by theory, in seconds: the self-consistent dynamics from A = 0, one curve a mode.
 
-    The predictions are results like any other: linphase plot, status, boundary and export read them.
+    The predictions are results like any other: linphase plot, status, boundary and export read them. With --boundaries
+    nothing is predicted or written: the lines between the regimes are printed, gamma_sigma2 for every gamma_w.
 
     \b
     Example:
       linphase theory --config configs/quickstart.toml
       linphase plot results/quickstart-theory --panel all -o predicted.png
+      linphase theory --boundaries -d 200 -k 5 --noise 1
     """
     from linphase.config.config import load_config
     from linphase.sweeps.sweeping import default_directory
 
+    if boundaries:
+        if config_file is not None:
+            raise ConfigError("--boundaries: is for the task of -d, -k and --noise, found --config too. Leave one out")
+        if rank > dimension:
+            raise ConfigError(f"-k: at most the dimension {dimension} is required, found {rank}")
+        _print_lines(dimension, rank, noise)
+        return
+    if config_file is None:
+        raise ConfigError("--config: a TOML file is required, or --boundaries, found neither")
     config = load_config(config_file, overrides).predicted()
     out = out or default_directory(config)
     _run(config, out, no_plot, jobs=jobs, retry_failed=retry_failed)
+
+
+def _print_lines(dimension: int, rank: int, noise: float) -> None:
+    """Theory's lines at this d, and for d to infinity: a block each; into a pipe one table with tabs."""
+    import numpy as np
+    from rich.table import Table
+
+    from linphase.theory.boundaries import boundaries
+
+    gamma_w = np.linspace(0, 2.8, 15).round(1)
+    lines = [line for line in boundaries(dimension, rank, noise, None, gamma_w) if line.gamma_w.shape == gamma_w.shape]
+    kinds = {False: f"d = {dimension}, k = {rank}, noise {noise:g}", True: "d to infinity"}
+    places = [[f"{w:.1f}", str(int(dimension**w))] for w in gamma_w]
+    columns = [["-" if np.isnan(x) else f"{x + 0.0:.3f}" for x in line.gamma_sigma2.round(3)] for line in lines]
+    terminal = console()
+    if not terminal.is_terminal:
+        click.echo("\t".join(("gamma_w", "width", *(f"{line.name}, {kinds[line.asymptotic]}" for line in lines))))
+        for place, *values in zip(places, *columns, strict=True):
+            click.echo("\t".join((*place, *values)))
+        return
+    for asymptotic, kind in kinds.items():
+        chosen = [
+            (line.name, column) for line, column in zip(lines, columns, strict=True) if line.asymptotic == asymptotic
+        ]
+        head = ("gamma_w", "width", *(name for name, _ in chosen))
+        table = Table(*head, title=f"gamma_sigma2 of theory's lines, {kind}", title_justify="left")
+        for place, *values in zip(places, *(column for _, column in chosen), strict=True):
+            table.add_row(*place, *values)
+        terminal.print(table)
 
 
 def _run(

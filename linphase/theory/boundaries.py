@@ -55,17 +55,17 @@ def lazy_threshold(signal: float, noise: float, d_out: int, d_in: int) -> float:
 def balanced_threshold(width: ArrayLike, rank: int, noise: float, d_out: int, d_in: int) -> Array:
     """Threshold c below which more than half of the bulk modes that the width can hold are active.
 
-    The bulk of Y follows the Marchenko-Pastur law, s^2 = noise^2 N (1 + beta - 2 sqrt(beta) cos x), and the
-    network fits the min(width, n) - k largest of its n - k values; n = min, N = max of (d_out, d_in), beta =
-    n/N. Square and width >= d: 0.808 noise sqrt(d). width may be real; nan for width <= k (no bulk) and for k
-    >= n.
+    The signal takes k modes, so the bulk of Y is that of a (d_out - k, d_in - k) matrix of noise: it follows the
+    Marchenko-Pastur law, s^2 = noise^2 N (1 + beta - 2 sqrt(beta) cos x) with n = min, N = max of (d_out - k, d_in -
+    k), beta = n/N, and the network fits the min(width - k, n) largest of its n values. Square and width >= d: 0.808
+    noise sqrt(d - k). width may be real; nan for width <= k (no bulk) and for k >= min(d_out, d_in).
     """
-    small, large = min(d_out, d_in), max(d_out, d_in)
-    held = np.minimum(np.asarray(width, dtype=np.float64), small) - rank
-    if rank >= small:
+    small, large = min(d_out, d_in) - rank, max(d_out, d_in) - rank
+    held = np.minimum(np.asarray(width, dtype=np.float64) - rank, small)
+    if small <= 0:
         return np.full(held.shape, np.nan)
     b = sqrt(small / large)
-    angle = _bulk_angle(1 - np.clip(held, 0, None) / (2 * (small - rank)), b)
+    angle = _bulk_angle(1 - np.clip(held, 0, None) / (2 * small), b)
     threshold = noise * np.sqrt(large * (1 + b * b - 2 * b * np.cos(angle)))
     return np.where(held > 0, threshold, np.nan)
 

@@ -40,7 +40,7 @@ def mode_time(s: ArrayLike, s0: ArrayLike, target: ArrayLike, c: ArrayLike) -> A
     """
     s, s0, target, c = _floats(s, s0, target, c)
     start, now = _riccati(s0, target, c), _riccati(s, target, c)
-    growth = (s - s0) * (1 + (s + s0) / (np.hypot(s, c) + np.hypot(s0, c))) / start.p0
+    growth = _growth(s, s0, c)
     with np.errstate(divide="ignore", invalid="ignore"):
         done = growth * start.rest / (start.gain + growth * start.amplitude)  # 1 - e^(-rate t)
         # Early the first form keeps the digits of s - s0, late the second those of target - s.
@@ -66,10 +66,19 @@ class _Riccati:
 def _riccati(s0: Array, target: Array, c: Array) -> _Riccati:
     r0, R = np.hypot(s0, c), np.hypot(target, c)
     p0, P = _plus_hypot(s0, c, r0), _plus_hypot(target, c, R)
-    gain = (target - s0) * (1 + (target + s0) / (R + r0)) / p0
+    gain = _growth(target, s0, c)
     bend = (c / p0) * (c / P)
     rest = (P / p0 + bend) / (1 + bend)
     return _Riccati(2 * R, p0, P / p0, gain, bend, gain / (1 + bend), rest)
+
+
+def _growth(s: Array, s0: Array, c: Array) -> Array:
+    """p/p0 - 1 with p = s + sqrt(s^2 + c^2), in the one of two forms in which nothing cancels."""
+    r, r0 = np.hypot(s, c), np.hypot(s0, c)
+    tilt = (s + s0) / (r + r0)
+    upper = (s - s0) * (1 + tilt) / _plus_hypot(s0, c, r0)
+    lower = (s - s0) * (1 - tilt) / _plus_hypot(-s, c, r)
+    return np.asarray(np.where(tilt >= 0, upper, lower))
 
 
 def _plus_hypot(s: Array, c: Array, r: Array) -> Array:

@@ -257,6 +257,9 @@ MISTAKES = {
         ["run", "--gamma-w", "1"],
         "one of --gamma-sigma2 and --init-variance is required, found neither",
     ),
+    "theory: nothing": (["theory"], "--config: a TOML file is required, or --boundaries, found neither"),
+    "theory: both": (["theory", "--boundaries", "--config", "x.toml"], "found --config too"),
+    "theory: rank above d": (["theory", "--boundaries", "-d", "4", "-k", "5"], "-k: at most the dimension 4"),
     "run: two widths": (
         ["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--width", "3"],
         "--width is required, found both",
@@ -327,3 +330,13 @@ def test_ctrl_c_in_the_middle_of_one_run_exits_with_130(tmp_path):
     assert "Interrupted." in errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_theorys_lines_are_printed_without_a_sweep():
+    done = CliRunner().invoke(main, ["theory", "--boundaries", "-d", "100", "-k", "4", "--noise", "0.5"])
+    assert done.exit_code == 0
+    head, *rows = [line.split("\t") for line in done.output.splitlines()]
+    assert head[:3] == ["gamma_w", "width", "active | lazy, d = 100, k = 4, noise 0.5"]
+    assert rows[10][:2] == ["2.0", "10000"]
+    # c = s + noise^2 d/s with s = d/sqrt(k)
+    assert float(rows[10][2]) == pytest.approx(np.log(50 + 0.25 * 2) / np.log(100) - 2, abs=1e-3)

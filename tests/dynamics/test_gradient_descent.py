@@ -23,11 +23,10 @@ def test_the_papers_learning_rate_changes_where_the_exponents_sum_to_one():
     op = np.linalg.norm(task.signal, 2)
     above = Initialization.at(12, gamma_sigma2=-1.0, gamma_w=2.1)
     on = Initialization.at(12, gamma_sigma2=-1.0, gamma_w=2.0)  # "greater than 1" excludes the line itself
-    assert GradientDescent(learning_rate="paper").rate(task, above) == pytest.approx(1 / (50 * above.threshold))
+    c = 12.0 ** (2.1 - 1.0)  # of d^gamma_w itself, and not of the width 184 that it is truncated to
+    assert GradientDescent(learning_rate="paper").rate(task, above) == pytest.approx(1 / (50 * c))
     assert GradientDescent(learning_rate="paper").rate(task, on) == pytest.approx(1 / (50 * op))
-    assert GradientDescent(learning_rate=PaperRate(paper=5)).rate(task, above) == pytest.approx(
-        1 / (5 * above.threshold)
-    )
+    assert GradientDescent(learning_rate=PaperRate(paper=5)).rate(task, above) == pytest.approx(1 / (5 * c))
     assert paper_learning_rate(task, above) == GradientDescent(learning_rate="paper").rate(task, above)
 
 
