@@ -714,7 +714,7 @@ def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
 
 @pytest.mark.slow
 def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, undisturbed):
-    larger = ("--set", "grid.replicates=20", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
+    larger = ("--set", "grid.replicates=30", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
     assert in_process("sweep", "--config", config, "--out", alone, *larger)[0] == 0
     process = start("sweep", "--config", config, "--out", beside, *larger)
@@ -724,7 +724,7 @@ def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, un
     rng = np.random.default_rng(0)
     rounds = 0
     while process.poll() is None:
-        kill_at_random_moments(beside, 3, rng, how="only")
+        kill_at_random_moments(beside, 1, rng, how="only")
         rounds += 1
     code, out = finish(process)
     assert code == 0, out
