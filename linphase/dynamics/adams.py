@@ -14,33 +14,33 @@ STABLE = 1.7  # the largest h rho that is used; on the negative real axis it is 
 
 def of_parabola(h: float, *nodes: float) -> list[float]:
     """b with integral from 0 to h of p = sum of b_i p(node_i), for every parabola p; three nodes."""
-    a, b, c = nodes
+    a, b, c = (node / h for node in nodes)  # products of times of 1e-150 would be 0
     return [
-        _of_two(h, b, c) / ((a - b) * (a - c)),
-        _of_two(h, a, c) / ((b - a) * (b - c)),
-        _of_two(h, a, b) / ((c - a) * (c - b)),
+        h * _of_two(b, c) / ((a - b) * (a - c)),
+        h * _of_two(a, c) / ((b - a) * (b - c)),
+        h * _of_two(a, b) / ((c - a) * (c - b)),
     ]
 
 
 def of_cubic(h: float, *nodes: float) -> list[float]:
     """The same for every cubic; four nodes."""
-    a, b, c, d = nodes
+    a, b, c, d = (node / h for node in nodes)
     return [
-        _of_three(h, b, c, d) / ((a - b) * (a - c) * (a - d)),
-        _of_three(h, a, c, d) / ((b - a) * (b - c) * (b - d)),
-        _of_three(h, a, b, d) / ((c - a) * (c - b) * (c - d)),
-        _of_three(h, a, b, c) / ((d - a) * (d - b) * (d - c)),
+        h * _of_three(b, c, d) / ((a - b) * (a - c) * (a - d)),
+        h * _of_three(a, c, d) / ((b - a) * (b - c) * (b - d)),
+        h * _of_three(a, b, d) / ((c - a) * (c - b) * (c - d)),
+        h * _of_three(a, b, c) / ((d - a) * (d - b) * (d - c)),
     ]
 
 
-def _of_two(h: float, a: float, b: float) -> float:
-    """The integral from 0 to h of (x - a)(x - b) dx."""
-    return h * (h * (h / 3 - (a + b) / 2) + a * b)
+def _of_two(a: float, b: float) -> float:
+    """The integral from 0 to 1 of (x - a)(x - b) dx."""
+    return 1 / 3 - (a + b) / 2 + a * b
 
 
-def _of_three(h: float, a: float, b: float, c: float) -> float:
-    """The integral from 0 to h of (x - a)(x - b)(x - c) dx."""
-    return h * (h * (h * (h / 4 - (a + b + c) / 3) + (a * b + a * c + b * c) / 2) - a * b * c)
+def _of_three(a: float, b: float, c: float) -> float:
+    """The integral from 0 to 1 of (x - a)(x - b)(x - c) dx."""
+    return 1 / 4 - (a + b + c) / 3 + (a * b + a * c + b * c) / 2 - a * b * c
 
 
 def adams_step(space: Workspace, h: float, t1: float, t2: float) -> Array:

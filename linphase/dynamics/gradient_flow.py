@@ -83,7 +83,7 @@ class GradientFlow(Dynamics, kind="flow"):
             if error <= 1:
                 accepted += 1
                 space.accept()
-                adams.remember(time)
+                adams.remember(time, h)
                 earlier = partial(_within, space, time, h, accepted)
                 time += h
                 yield State(time, accepted, space.evaluations, space.weights, space.G_start, earlier)
@@ -200,9 +200,9 @@ class _Adams(_StepControl):
         super().__init__(tolerance)
         self.times: list[float] = []  # of the last two states before the current one
 
-    def remember(self, time: float) -> None:
-        """A step began here and was accepted."""
-        self.times = [*self.times[-1:], time]
+    def remember(self, time: float, h: float) -> None:
+        """A step of length h began here and was accepted; one that rounding loses in time leaves no history."""
+        self.times = [*self.times[-1:], time] if time + h > time else []
 
     @property
     def ready(self) -> bool:

@@ -44,11 +44,14 @@ def kernel_norm(kernel: Kernel) -> float:
 
     ||Theta||^2 = d_out ||C1 - mean||^2 + d_in ||C2 - mean||^2 + (d_out tr C1 + d_in tr C2)^2/(d_in d_out), where mean
     is tr C/d times the identity. For a difference of kernels, whose traces may have opposite signs, the
-    Frobenius product with itself would cancel.
+    Frobenius product with itself would cancel. The largest entry is taken out first: squares of 1e-170 are 0.
     """
-    C1, C2 = kernel.C1, kernel.C2
+    scale = float(max(np.abs(kernel.C1).max(), np.abs(kernel.C2).max()))
+    if not 0 < scale < np.inf:
+        return scale
+    C1, C2 = kernel.C1 / scale, kernel.C2 / scale
     d_in, d_out = C1.shape[0], C2.shape[0]
     t1, t2 = np.trace(C1), np.trace(C2)
     around1, around2 = C1 - t1 / d_in * np.eye(d_in), C2 - t2 / d_out * np.eye(d_out)
     traces = (d_out * t1 + d_in * t2) ** 2 / (d_in * d_out)
-    return float(np.sqrt(d_out * np.vdot(around1, around1) + d_in * np.vdot(around2, around2) + traces))
+    return scale * float(np.sqrt(d_out * np.vdot(around1, around1) + d_in * np.vdot(around2, around2) + traces))

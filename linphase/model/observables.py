@@ -106,7 +106,7 @@ def imbalance(moment: Moment) -> float:
     digits near balance.
     """
     assert moment.conserved is not None
-    return float(np.linalg.norm(moment.conserved)) / _layer_norms(moment)
+    return _size(moment.conserved) / _layer_sizes(moment)
 
 
 @observable(
@@ -125,7 +125,7 @@ def imbalance_drift(moment: Moment) -> float:
     assert moment.conserved is not None
     assert moment.start is not None
     assert moment.start.conserved is not None
-    return float(np.linalg.norm(moment.conserved - moment.start.conserved)) / _layer_norms(moment.start)
+    return _size(moment.conserved - moment.start.conserved) / _layer_sizes(moment.start)
 
 
 @observable(
@@ -164,13 +164,19 @@ def self_consistency_residual(moment: Moment) -> float:
     # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T
     above = s * (s / (np.hypot(s, c) + c))
     deviation = C2 - c * np.eye(C2.shape[0]) - (U * above) @ U.T
-    return float(np.linalg.norm(deviation)) / float(np.linalg.norm(C2))
+    return _size(deviation) / _size(C2)
 
 
-def _layer_norms(moment: Moment) -> float:
+def _layer_sizes(moment: Moment) -> float:
     """||C1||_F + ||C2||_F."""
     assert moment.kernel is not None
-    return float(np.linalg.norm(moment.kernel.C1)) + float(np.linalg.norm(moment.kernel.C2))
+    return _size(moment.kernel.C1) + _size(moment.kernel.C2)
+
+
+def _size(matrix: Array) -> float:
+    """Frobenius norm, of entries whose squares would be 0 or infinite too."""
+    largest = float(np.abs(matrix).max())
+    return largest * float(np.linalg.norm(matrix / largest)) if 0 < largest < np.inf else largest
 
 
 def _kernels(moment: Moment) -> tuple[Kernel, Kernel]:

@@ -1,0 +1,48 @@
+"""Whatever a configuration accepts ends in a status or in one clear error; warnings are errors in the tests."""
+
+import random
+
+import pytest
+
+from linphase.config.config import parse_config
+from linphase.errors import LinphaseError
+from linphase.runs.records import STATUSES
+from linphase.runs.training import train_spec
+
+BUDGET = {
+    "flow": {"max_evaluations": 200},
+    "self_consistent": {"max_evaluations": 60},
+    "gd": {"max_steps": 60},
+    "modes": {},
+}
+
+
+def extreme(rng):
+    """A run whose variance, width, noise and signal lie anywhere that a configuration allows."""
+    kind, d = rng.choice(list(BUDGET)), rng.choice([2, 3, 4, 6])
+    exponent = rng.choice([rng.uniform(-300, -150), rng.uniform(-30, 20), rng.uniform(-307, 307)])
+    noise = rng.choice([0.0, 1.0, 1e-300, 1e-160, 1e-6, 1e9, 10 ** rng.uniform(-300, 9)])
+    task = {"dimension": d, "rank": rng.randint(1, d), "noise": noise}
+    if rng.random() < 0.3:
+        task["signal_norm"] = 10 ** rng.uniform(-18, 18)
+    compare = rng.choice(["none", "self_consistent"]) if kind != "modes" else "none"
+    return {
+        "name": "x", "task": task, "dynamics": {"kind": kind, **BUDGET[kind]}, "record": {"compare": compare},
+        "grid": {"init_variance": 10**exponent, "width": rng.choice([1, 2, 3, 5, 50, 10**6, 2**53])},
+        "run": {"precision": rng.choice(["float64", "float64", "float32"])},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
+def test_extremes_end_in_a_status_or_one_error(count):
+    rng, ended, told = random.Random(count), 0, []
+    for _ in range(count):
+        mapping = extreme(rng)
+        try:
+            for spec in parse_config(mapping).expand():
+                assert train_spec(spec).status in STATUSES, mapping
+                ended += 1
+        except LinphaseError as error:
+            told.append(str(error))
+    assert ended > count / 3
+    assert not [text for text in told if "\n" in text]
