@@ -107,9 +107,11 @@ def sweep(
 @set_option
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
 @click.option("--boundaries", is_flag=True, help="Print theory's lines for the task of -d, -k and --noise instead.")
-@click.option("-d", "--dimension", type=click.IntRange(2), default=200, show_default=True, help="For --boundaries.")
+@click.option(
+    "-d", "--dimension", type=click.IntRange(2, 20_000), default=200, show_default=True, help="For --boundaries."
+)
 @click.option("-k", "--rank", type=click.IntRange(1), default=5, show_default=True, help="For --boundaries.")
-@click.option("--noise", type=click.FloatRange(0), default=1.0, show_default=True, help="For --boundaries.")
+@click.option("--noise", type=click.FloatRange(0, 1e9), default=1.0, show_default=True, help="For --boundaries.")
 def theory(
     config_file: Path | None,
     out: Path | None,
@@ -137,8 +139,11 @@ def theory(
     from linphase.sweeps.sweeping import default_directory
 
     if boundaries:
-        if config_file is not None:
-            raise ConfigError("--boundaries: is for the task of -d, -k and --noise, found --config too. Leave one out")
+        if config_file is not None or out is not None or overrides:
+            found = "--config" if config_file is not None else "--out" if out is not None else "--set"
+            raise ConfigError(f"--boundaries: is for the task of -d, -k and --noise, found {found} too. Leave one out")
+        if noise != noise:
+            raise ConfigError("--noise: a number from 0 to 1e9 is required, found nan")
         if rank > dimension:
             raise ConfigError(f"-k: at most the dimension {dimension} is required, found {rank}")
         _print_lines(dimension, rank, noise)

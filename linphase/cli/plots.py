@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -217,7 +217,11 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
 
     as_data = output is not None and output.suffix.lower() in (".csv", ".json")
     if output is not None:
-        (check_directory if as_data else check_figure)(output)
+        if not as_data and output.suffix.lower() not in (".png", ".pdf", ".svg"):
+            raise ConfigError(
+                f"{output}: a name ending in .csv, .json, .png, .pdf or .svg is required, found {output.suffix!r}"
+            )
+        check_directory(output)
     loaded = load(results)
     found = boundaries_of(loaded, cuts)
     if as_json:
@@ -256,7 +260,8 @@ def _facts(crossing: "MeasuredBoundary") -> dict[str, Any]:
     """Numbers that are not there or beyond the grid are null: JSON has neither nan nor infinity."""
     from dataclasses import asdict
 
-    facts = {**asdict(crossing), "facet": dict(crossing.facet)}
+    beyond = {inf: "above grid", -inf: "below grid"}.get(crossing.gamma_sigma2)
+    facts = {**asdict(crossing), "facet": dict(crossing.facet), "note": crossing.note or beyond or ""}
     return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in facts.items()}
 
 
@@ -285,7 +290,7 @@ def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
 
     terminal = console()
     if not found:
-        click.echo("no boundary: no width holds the signal, or the grid has no variance axis")
+        click.echo("no boundary: no width holds the signal")
     elif not terminal.is_terminal:
         click.echo("\t".join(("boundary", "facet", *COLUMNS)))
         for one in found:

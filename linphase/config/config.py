@@ -352,7 +352,7 @@ def _section_values(
             users = _users(section, name, values, axes, members)
             checked = [Key.of(each) for each in (users or {"": field_}).values()]
             entry: tuple[Any, ...] | None = None
-            if strict and name in table and users is not None and not users:
+            if strict and name in table and users == {} and _chosen(section, values, axes):
                 problems.add(path, _unused(section, name, table[name], members))
             elif name in table:
                 found = [each.check(table[name], path, problems) for each in checked]
@@ -371,15 +371,19 @@ def _unused(section: str, name: str, value: Any, members: Members) -> str:
     return f"has no effect, found {show(value)}; {selector} = {using} would use it. Remove it, or choose that"
 
 
+def _chosen(section: str, values: _Values, axes: _Values) -> tuple[Any, ...]:
+    """The kinds of a family that the sweep has; none where what was given is wrong."""
+    selector = f"{section}.{FAMILIES[section].selector}"
+    return axes.get(selector) or values.get(selector) or ()
+
+
 def _users(section: str, name: str, values: _Values, axes: _Values, members: Members) -> dict[str, FieldInfo] | None:
     """The field of a key in each of the chosen members of a family that has it; None where the key is no member's."""
     if section not in FAMILIES or name == FAMILIES[section].selector:
         return None
-    selector = f"{section}.{FAMILIES[section].selector}"
-    chosen = axes.get(selector) or values.get(selector) or ()
     return {
         choice: members[section][choice].model_fields[name]
-        for choice in chosen
+        for choice in _chosen(section, values, axes)
         if name in members[section][choice].model_fields
     }
 

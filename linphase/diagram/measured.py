@@ -2,8 +2,8 @@
 
 Each criterion of active measures what stands for s_i/c (`linphase.model.regime`). Of every run its logarithm is taken,
 as a quantile over the signal modes or those of the bulk: the median with cuts at one half. It falls as sigma2 grows at
-fixed width, about linearly, and where it passes 0 the share of active modes passes its cut. Shares jump from mode to
-mode and would put the boundary on the middle between two cells; the logarithm does not.
+fixed width, about linearly, and where it passes 0 the share of active modes passes its cut, up to the mean of the two
+middle modes of an even number. Shares jump from mode to mode and would put the boundary on the middle of two cells.
 
 Every replicate crosses at a place of its own; stored are their mean and the interval of Student's t in gamma_sigma2,
 that is in log c at fixed width. Its coverage: results/boundary_coverage.
@@ -11,25 +11,24 @@ that is in log c at fixed width. Its coverage: results/boundary_coverage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import floor, inf, isfinite, isinf, isnan, log, nan, sqrt
-from typing import TYPE_CHECKING, Any
+from math import floor, inf, isfinite, isinf, isnan, nan, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from linphase.diagram.axes import Axis, axis_column
+from linphase.diagram.axes import as_stored, axis_column
 from linphase.diagram.looks import Array, plainly
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.store.rows import is_null
+from linphase.store.rows import asked_for, is_null
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from linphase.store.results import Results
 
 Facet = tuple[tuple[str, object], ...]  # values of the further axes by their columns
@@ -46,17 +45,19 @@ LOG_RATIOS = {"signal_log_ratio": ACTIVE_LAZY, "bulk_log_ratio": MIXED_BALANCED}
 class MeasuredBoundary:
     """One crossing, beside theory's; gamma_sigma2 is -inf or inf where the modes change sides beyond the grid.
 
-    It is nan, and `why` says why, where a run beside the crossing is missing, failed or diverged, or where only some
-    replicates cross on the grid. low and high bound the mean over draws at 95 %; nan with fewer than three replicates.
+    A replicate counts where both its runs beside its crossing are there and ended well. Without any, or where only some
+    of them cross on the grid, all is nan, and `note` says why. low and high bound the mean over draws at 95 %; nan with
+    fewer than three replicates.
     """
 
     name: str  # "active | lazy" or "mixed | balanced"
     facet: Facet
     gamma_w: float
     width: int
-    replicates: int  # counted: those with every run of the width, or all where there is none
-    runs: int  # theirs that ended well
-    cells: int  # in which all of them did
+    replicates: int  # counted
+    configured_replicates: int
+    runs: int  # of these replicates, that ended well
+    cells: int  # in which all configured replicates ended well
     configured_cells: int
     converged: float  # share of these runs; only converged ones separate mixed from balanced
     gamma_sigma2: float
@@ -65,13 +66,19 @@ class MeasuredBoundary:
     grid_step: float  # between the two cells around the crossing; nan where it is beyond the grid
     finite_d: float
     asymptotic: float
-    why: str  # there is no gamma_sigma2
+    note: str  # why there is no gamma_sigma2, or fewer replicates than configured
 
 
 def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
-    """Both boundaries for every facet and width of some results."""
-    replicates = max(int(config["grid"]["replicates"]) for config in results.configs)
-    return measured_boundaries(log_ratios(results.runs, results.final_modes(), cuts), results.axes, replicates)
+    """Both boundaries for every facet and width that the configurations of some results ask for."""
+    facets = {axis_column(key): key for key in results.axes if "." in key}
+    asked = []
+    for spec in results.expected().values():
+        row, values = asked_for(spec), spec.values()
+        # A plugin's key has a column of its own only where the plugin is.
+        asked.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
+    found = log_ratios(results.runs, results.final_modes(), cuts)[["run_id", "status", *LOG_RATIOS]]
+    return measured_boundaries(pd.DataFrame(asked).merge(found, on="run_id", how="left"), list(facets))
 
 
 def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.DataFrame:
@@ -92,34 +99,29 @@ def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> 
     return runs.assign(**found)
 
 
-def measured_boundaries(
-    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], replicates: int | None = None
-) -> list[MeasuredBoundary]:
+def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[MeasuredBoundary]:
     """Both boundaries for every facet and width.
 
     Parameters
     ----------
     runs
-        Of `log_ratios`.
-    axes
-        Of `Results`: its values of the variance are the cells that a width should have.
-    replicates
-        How many every cell should have; by default those that there are.
+        Every run that should be there, with the columns LOG_RATIOS; status and these are null where it is not.
+    facets
+        Columns of further axes.
     """
-    key = next((key for key in ("gamma_sigma2", "init_variance") if key in axes), None)
-    if key is None:
-        return []
-    variance = Axis.of(key, axes[key])
-    count = int(runs["replicate"].max()) + 1 if replicates is None else replicates
-    facets = [axis_column(key) for key in axes if "." in key]
-    able = runs[runs["width"] >= runs["rank"]]
     return [
-        _measured(name, facet, row, column, variance, count)
-        for facet, part in _groups(able, facets)
+        _measured(name, facet, row, column)
+        for facet, part in _groups(runs[runs["width"] >= runs["rank"]], list(facets))
         for column, name in LOG_RATIOS.items()
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
-        if row[column].notna().any()
+        if name == ACTIVE_LAZY or _has_bulk(row)
     ]
+
+
+def _has_bulk(row: pd.DataFrame) -> bool:
+    """Without noise the bulk has nothing to learn, and no run is balanced."""
+    one = row.iloc[0]
+    return bool(one["noise"] > 0 and min(one["width"], one["dimension"]) > one["rank"])
 
 
 def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.DataFrame]]:
@@ -130,43 +132,45 @@ def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.D
         yield tuple(zip(facets, values, strict=True)), part
 
 
-def _measured(
-    name: str, facet: Facet, row: pd.DataFrame, column: str, variance: Axis, replicates: int
-) -> MeasuredBoundary:
+def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> MeasuredBoundary:
     """The crossing of one column along the runs of one width."""
-    x = variance.positions
-    if variance.column == "init_variance":
-        x = np.log(x) / log(float(row["dimension"].iloc[0]))
-    heights, converged = np.full((replicates, len(x)), nan), np.zeros((replicates, len(x)), dtype=bool)
-    well = row[~row["status"].isin(["failed", "diverged"]) & (row["replicate"] < replicates)]
-    at = well["replicate"].to_numpy(dtype=int), variance.index(well)
-    heights[at], converged[at] = well[column].to_numpy(dtype=float), well["status"] == "converged"
+    x, cell = np.unique(row["gamma_sigma2"].to_numpy(dtype=float), return_inverse=True)
+    _, replicate = np.unique(row["replicate"].to_numpy(dtype=int), return_inverse=True)
+    heights = np.full((int(replicate.max()) + 1, len(x)), nan)
+    well = row["status"].notna() & ~row["status"].isin(["failed", "diverged"])
+    heights[replicate, cell] = np.where(well, row[column].to_numpy(dtype=float), nan)
+    converged = np.zeros(heights.shape, dtype=bool)
+    converged[replicate, cell] = row["status"] == "converged"
 
-    counted = ~np.isnan(heights).any(axis=1)
-    if not counted.any():
-        counted[:] = True
-    heights, converged = heights[counted], converged[counted]
     there = ~np.isnan(heights)
-    crossings = [crossing(x, each, there.all(axis=0)) for each in heights]
-    place, low, high, why = _estimated([found for found, _ in crossings], int(there.all(axis=0).sum()), len(x))
+    crossings = np.array([crossing(x, *each) for each in zip(heights, there, strict=True)])
+    counted = ~np.isnan(crossings[:, 0])
+    cells, r = int(there.all(axis=0).sum()), int(counted.sum())
+    place, low, high, note = _estimated(crossings[counted, 0].tolist())
+    if r == 0:
+        note = f"{cells} of {len(x)} cells"
+    elif r < len(heights) and not note:
+        note = f"{r} of {len(heights)} replicates"
+    used = there & counted[:, None]
     finite_d, asymptotic = _theory(row, name)
     return MeasuredBoundary(
         name=name,
         facet=facet,
         gamma_w=float(row["gamma_w"].iloc[0]),
         width=int(row["width"].iloc[0]),
-        replicates=len(heights),
-        runs=int(there.sum()),
-        cells=int(there.all(axis=0).sum()),
+        replicates=r,
+        configured_replicates=len(heights),
+        runs=int(used.sum()),
+        cells=cells,
         configured_cells=len(x),
-        converged=float(converged[there].mean()),
+        converged=float(converged[used].mean()) if used.any() else nan,
         gamma_sigma2=place,
         low=low,
         high=high,
-        grid_step=float(np.mean([step for _, step in crossings])) if isfinite(place) else nan,
+        grid_step=float(np.mean(crossings[counted, 1])) if isfinite(place) else nan,
         finite_d=finite_d,
         asymptotic=asymptotic,
-        why=why,
+        note=note,
     )
 
 
@@ -189,16 +193,13 @@ def crossing(x: Array, height: Array, there: NDArray[np.bool_]) -> tuple[float, 
     return float(x[i] + height[i] / (height[i] - height[i + 1]) * step), step
 
 
-def _estimated(places: Sequence[float], cells: int, configured: int) -> tuple[float, float, float, str]:
-    """The mean over replicates, its interval by Student's t, and why there is none."""
-    r = len(places)
-    if any(isnan(place) for place in places):
-        return nan, nan, nan, f"{cells} of {configured} cells"
-    if len(set(places)) == 1 and isinf(places[0]):
-        return places[0], nan, nan, ""
+def _estimated(places: Sequence[float]) -> tuple[float, float, float, str]:
+    """The mean over replicates, its interval, and why there is none."""
     on_grid = sum(map(isfinite, places))
-    if on_grid < r:
-        return nan, nan, nan, f"{on_grid} of {r} replicates cross on the grid"
+    if not places or (on_grid == 0 and len(set(places)) == 1):
+        return (places[0] if places else nan), nan, nan, ""
+    if on_grid < len(places):
+        return nan, nan, nan, f"{on_grid} of {len(places)} replicates cross on the grid"
     return *interval(places), ""
 
 
@@ -244,10 +245,10 @@ def table_row(boundary: MeasuredBoundary) -> tuple[str, ...]:
         _place(boundary.gamma_sigma2),
         "" if isnan(boundary.low) else f"{_place(boundary.low)} to {_place(boundary.high)}",
         "" if isnan(boundary.grid_step) else f"{boundary.grid_step:.3f}",
-        f"{floor(100 * boundary.converged)} %",
+        "-" if isnan(boundary.converged) else f"{floor(100 * boundary.converged)} %",
         _place(boundary.finite_d),
         _place(boundary.asymptotic),
-        boundary.why,
+        boundary.note,
     )
 
 
@@ -257,13 +258,14 @@ def filled(rows: Sequence[Sequence[str]]) -> list[int]:
 
 
 def untold(found: Sequence[MeasuredBoundary]) -> str | None:
-    """How many boundaries have no value because runs are not there; None where all have."""
-    without = [each for each in found if each.why and each.cells < each.configured_cells]
+    """How many boundaries lack runs beside their crossing; None where none does."""
+    without = [each for each in found if each.replicates < each.configured_replicates]
     if not without:
         return None
     return (
-        f"{len(without)} of {len(found)} boundaries have no value: beside the crossing a run is missing, failed or "
-        "diverged. linphase status counts them, linphase sweep trains what is missing"
+        f"{len(without)} of {len(found)} boundaries have no value or rest on fewer replicates than asked for: beside "
+        "the crossing a run is missing, failed or diverged. linphase status counts them, linphase sweep trains what is "
+        "missing"
     )
 
 

@@ -51,12 +51,22 @@ BALANCE = Criterion(
     "mode balance > 1/sqrt(2)",
     lambda modes, c: modes.balance / ((1 - modes.balance) * (1 + modes.balance)).clip(_TINY) ** 0.5,
 )
+
+
+def _of_speed_up(modes: Modes, c: Any) -> NDArray[np.floating]:
+    """sqrt(kappa^2 - 1), in theory s/c; below 1/2 its tangent over log kappa, as narrow networks may have kappa < 1."""
+    joint = 1.25**0.5
+    upper: NDArray[np.floating] = (modes.speed_up.clip(joint) ** 2 - 1) ** 0.5
+    ratio: NDArray[np.floating] = upper * (modes.speed_up.clip(0, joint) / joint) ** 5
+    return ratio
+
+
 SPEEDUP = Criterion(
     "speedup",
     "mode speed-up",
     r"$\kappa_i > \sqrt{2}$",
     "mode speed-up > sqrt(2)",
-    lambda modes, c: (modes.speed_up**2 - 1).clip(0) ** 0.5,
+    _of_speed_up,
 )
 CRITERIA = {criterion.name: criterion for criterion in (THRESHOLD, BALANCE, SPEEDUP)}
 

@@ -36,7 +36,8 @@ def mode_value(t: ArrayLike, s0: ArrayLike, target: ArrayLike, c: ArrayLike) -> 
 def mode_time(s: ArrayLike, s0: ArrayLike, target: ArrayLike, c: ArrayLike) -> Array:
     """Time at which a mode of the self-consistent dynamics reaches s: the inverse of `mode_value`.
 
-    nan where it never does (s not between s0 and target), inf at the target itself; arguments broadcast.
+    nan where it never does (s not between s0 and target), inf at the target itself; arguments broadcast. For c above
+    1e-90 of |s0| where s0 is negative.
     """
     s, s0, target, c = _floats(s, s0, target, c)
     start, now = _riccati(s0, target, c), _riccati(s, target, c)

@@ -9,9 +9,10 @@ from scipy.stats import t
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.measured import LOG_RATIOS, boundaries_of, crossing, log_ratios, measured_boundaries
+from linphase.diagram.measured import LOG_RATIOS, boundaries_of, crossing, log_ratios, measured_boundaries, table_row
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
+from linphase.store.results import load
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 from tests.figures.made import filled
 
@@ -44,7 +45,6 @@ def test_a_crossing_has_both_its_neighbours_and_lies_beyond_the_grid_only_past_i
 # --- Tables made by hand, with what follows from them ----------------------------------------------------------------
 
 PLACES = [-3.0, -2.0, -1.5, 0.0]
-AXES = {"gamma_sigma2": PLACES, "gamma_w": [2.0]}
 
 
 def table(*crossings):
@@ -60,73 +60,77 @@ def table(*crossings):
 
 def test_boundary_and_interval_are_those_of_students_t():
     crossings = np.array([-1.9, -1.7, -1.2, -0.4])
-    signal, bulk = measured_boundaries(table(*crossings), AXES)
+    signal, bulk = measured_boundaries(table(*crossings))
     half = t.ppf(0.975, 3) * crossings.std(ddof=1) / 2
     assert (signal.name, bulk.name) == (ACTIVE_LAZY, MIXED_BALANCED)
     for one, shift in ((signal, 0), (bulk, -0.5)):
         assert one.gamma_sigma2 == pytest.approx(crossings.mean() + shift)
         assert (one.low, one.high) == pytest.approx((one.gamma_sigma2 - half, one.gamma_sigma2 + half))
-        assert (one.replicates, one.runs, one.cells, one.configured_cells, one.why) == (4, 16, 4, 4, "")
+        assert (one.replicates, one.runs, one.cells, one.configured_cells, one.note) == (4, 16, 4, 4, "")
     assert signal.grid_step == pytest.approx((0.5 + 0.5 + 1.5 + 1.5) / 4)
 
 
 @pytest.mark.parametrize("replicates", [1, 2])
 def test_fewer_than_three_replicates_have_no_interval(replicates):
-    for one in measured_boundaries(table(*[-1.7, -1.2][:replicates]), AXES):
+    for one in measured_boundaries(table(*[-1.7, -1.2][:replicates])):
         assert np.isfinite(one.gamma_sigma2)
         assert np.isnan([one.low, one.high]).all()
 
 
+def without(runs, lost, index):
+    """The table with one run diverged, failed or missing; its row stays, for it was asked for."""
+    runs.loc[index, ["signal_log_ratio", "bulk_log_ratio"]] = np.nan
+    runs.loc[index, "status"] = None if lost == "missing" else lost
+    return runs
+
+
 @pytest.mark.parametrize("lost", ["diverged", "failed", "missing"])
-def test_a_replicate_that_lacks_a_run_counts_neither_for_the_place_nor_for_the_interval(lost):
-    runs = table(-1.7, -1.5, -1.2, 2.0)
-    if lost == "missing":
-        runs = runs.drop(index=14)
-    else:
-        runs.loc[14, "status"] = lost
-    for one, complete in zip(measured_boundaries(runs, AXES), measured_boundaries(runs[:12], AXES, 3), strict=True):
-        assert one == complete
+def test_a_replicate_that_lacks_a_run_beside_its_crossing_is_not_counted_and_that_is_told(lost):
+    runs = without(table(-1.7, -1.6, -1.55, -1.8), lost, 14)  # the last before 0 of the fourth
+    signal, bulk = measured_boundaries(runs)
+    expected, _ = measured_boundaries(table(-1.7, -1.6, -1.55))
+    assert (signal.gamma_sigma2, signal.low, signal.high) == (expected.gamma_sigma2, expected.low, expected.high)
+    assert (signal.replicates, signal.configured_replicates, signal.note) == (3, 4, "3 of 4 replicates")
+    assert (signal.cells, signal.runs) == (3, 12)
+    # The bulk crosses half a unit before, where the lost run is no neighbour.
+    assert (bulk.replicates, bulk.note) == (4, "")
 
 
 def test_an_unfinished_sweep_has_boundaries_only_between_cells_that_are_there():
-    axes = {"gamma_sigma2": np.linspace(-3, 0, 20).tolist(), "gamma_w": [2.0]}
-    there = [axes["gamma_sigma2"][i] for i in (4, 16, 19)]
-    runs = table(-1.94).iloc[:3].assign(gamma_sigma2=there, signal_log_ratio=[1.0, -3.0, -5.0])
-    signal, bulk = measured_boundaries(runs, axes)
+    x = np.linspace(-3, 0, 20)
+    runs = table(-1.94).iloc[[0] * 20].assign(gamma_sigma2=x, signal_log_ratio=-1.94 - x, bulk_log_ratio=-2.4 - x)
+    runs = without(runs.reset_index(drop=True), "missing", [i for i in range(20) if i not in (4, 16, 19)])
+    signal, bulk = measured_boundaries(runs)
     assert np.isnan([signal.gamma_sigma2, bulk.gamma_sigma2, signal.low, signal.grid_step]).all()
-    assert signal.why == bulk.why == "3 of 20 cells"
-    assert (signal.cells, signal.configured_cells) == (3, 20)
+    assert signal.note == bulk.note == "3 of 20 cells"
+    assert (signal.cells, signal.configured_cells, signal.replicates) == (3, 20, 0)
+
+
+def test_a_width_whose_runs_all_diverged_has_its_line_without_a_value():
+    for one in measured_boundaries(without(table(-1.7, -1.5), "diverged", range(8))):
+        assert np.isnan([one.gamma_sigma2, one.converged]).all()
+        assert one.note == "0 of 4 cells"
+        assert "-" in table_row(one)
 
 
 def test_replicates_that_cross_on_and_beyond_the_grid_have_no_mean():
-    signal, _ = measured_boundaries(table(-1.7, -1.2, 0.5), AXES)
+    signal, _ = measured_boundaries(table(-1.7, -1.2, 0.5))
     assert np.isnan(signal.gamma_sigma2)
-    assert signal.why == "2 of 3 replicates cross on the grid"
-    signal, _ = measured_boundaries(table(0.7, 0.2, 0.5), AXES)
-    assert (signal.gamma_sigma2, signal.why) == (np.inf, "")
+    assert signal.note == "2 of 3 replicates cross on the grid"
+    signal, _ = measured_boundaries(table(0.7, 0.2, 0.5))
+    assert (signal.gamma_sigma2, signal.note) == (np.inf, "")
 
 
 def test_the_share_of_converged_runs_is_told():
     runs = table(-1.7, -1.5, -1.2)
     runs.loc[[0, 5, 6], "status"] = ["step_limit", "stopped_early", "step_limit"]
-    assert [one.converged for one in measured_boundaries(runs, AXES)] == [0.75, 0.75]
+    assert [one.converged for one in measured_boundaries(runs)] == [0.75, 0.75]
 
 
 def test_what_has_no_bulk_or_cannot_hold_the_signal_has_no_boundary():
-    assert [one.name for one in measured_boundaries(table(-1.5).assign(bulk_log_ratio=np.nan), AXES)] == [ACTIVE_LAZY]
-    assert measured_boundaries(table(-1.5).assign(width=1), AXES) == []
-
-
-def test_places_on_an_axis_of_the_variance_itself_are_its_logarithms():
-    variances = (20.0 ** np.array(PLACES)).tolist()
-    runs = table(-1.7, -1.2, -1.0)
-    runs["init_variance"] = 20.0 ** runs["gamma_sigma2"]
-    for one, same in zip(
-        measured_boundaries(runs, {"init_variance": variances, "width": [400]}),
-        measured_boundaries(runs, AXES),
-        strict=True,
-    ):
-        assert (one.gamma_sigma2, one.low) == pytest.approx((same.gamma_sigma2, same.low))
+    for changes in ({"noise": 0.0}, {"rank": 20}, {"width": 2}):
+        assert [one.name for one in measured_boundaries(table(-1.5).assign(**changes))] == [ACTIVE_LAZY]
+    assert measured_boundaries(table(-1.5).assign(width=1)) == []
 
 
 # --- The quantity that crosses ---------------------------------------------------------------------------------------
@@ -136,10 +140,18 @@ def test_every_criterion_measures_what_stands_for_s_over_c():
     s, c = np.geomspace(1e-6, 1e6, 40), 0.3
     modes = Modes(s, s / np.hypot(s, c), np.hypot(1, s / c), s)
     for criterion in CRITERIA.values():
-        # Near 0 and 1 balance and speed-up hold s/c only to the square root of rounding.
-        near = (s / c > 1e-3) & (s / c < 1e3)
+        # Below 1/2 the speed-up's has a tail of its own; far above, the balance holds s/c to the root of rounding.
+        near = (s / c > 0.5) & (s / c < 1e3)
         np.testing.assert_allclose(criterion.ratio(modes, c)[near], (s / c)[near], rtol=1e-6)
         np.testing.assert_array_equal(criterion.active(modes, c), s > c)
+        assert (np.diff(criterion.ratio(modes, c)) >= 0).all()
+
+
+def test_a_speed_up_below_one_does_not_throw_the_crossing_onto_the_grid():
+    runs = pd.DataFrame({"run_id": ["a"], "threshold": 1.0, "rank": 1})
+    values = {"singular_value": 1.0, "balance": 0.5, "speed_up": 0.95, "target": 1.0}
+    modes = pd.DataFrame({"run_id": ["a"], "mode": 0, **values})
+    assert -2 < log_ratios(runs, modes, Cuts("speedup"))["signal_log_ratio"][0] < -1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -209,9 +221,10 @@ def test_the_command_tells_on_a_terminal_in_80_columns_to_pipes_with_tabs_and_in
     assert "not settled" not in shown.output
     facts = json.loads(CliRunner().invoke(main, ["boundary", str(results.path), "--json"]).output)
     assert len(facts) == 6
-    assert {"name", "gamma_w", "gamma_sigma2", "low", "high", "finite_d", "asymptotic", "why"} <= set(facts[0])
+    assert {"name", "gamma_w", "gamma_sigma2", "low", "high", "finite_d", "asymptotic", "note"} <= set(facts[0])
     beyond, within = (next(f for f in facts if f["width"] == width) for width in (6, 117))
     assert (beyond["gamma_sigma2"], beyond["low"], beyond["high"], beyond["grid_step"]) == (None,) * 4
+    assert beyond["note"] == "above grid"
     assert within["grid_step"] == pytest.approx(0.2)
     for suffix in ("csv", "json"):
         done = CliRunner().invoke(main, ["boundary", str(results.path), "-o", str(tmp_path / f"b.{suffix}")])
@@ -239,10 +252,27 @@ def test_the_command_warns_where_runs_beside_a_boundary_are_not_there(tmp_path):
     grid = {"gamma_sigma2": [-2.5, -2.0, -1.5, -1.0, 0.0], "gamma_w": [2.0]}
     config = parse_config({"name": "s", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
     results = filled(tmp_path / "r", config, keep=lambda spec: spec.initialization.gamma_sigma2 not in (-1.5, -1.0))
-    assert [one.why for one in boundaries_of(results)] == ["3 of 5 cells"] * 2
+    assert [one.note for one in boundaries_of(results)] == ["3 of 5 cells"] * 2
     done = CliRunner().invoke(main, ["boundary", str(tmp_path / "r")])
     assert "warning: 2 of 2 boundaries have no value" in done.output
     assert "3 of 5 cells" in done.output
+
+
+def test_grids_of_several_configurations_and_runs_of_none_are_told_apart(tmp_path):
+    def predicted(grid):
+        return parse_config({"name": "s", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
+
+    coarse = predicted({"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [2.0]})
+    alone = boundaries_of(filled(tmp_path / "r", coarse))
+    results = filled(tmp_path / "r", predicted({"gamma_sigma2": [-2.2, -0.7], "gamma_w": [2.2]}))
+    both = boundaries_of(results)
+    assert repr([one for one in both if one.width == alone[0].width]) == repr(alone)  # nan is not nan
+    assert {one.configured_cells for one in both} == {3, 2}
+    assert all(np.isfinite(one.gamma_sigma2) for one in both)
+    other = predicted({"gamma_sigma2": [1.0], "gamma_w": [2.0]})
+    filled(tmp_path / "r", other)
+    (tmp_path / "r/configs" / f"{other.digest}.json").unlink()
+    assert repr(boundaries_of(load(tmp_path / "r"))) == repr(both)  # that run belongs to no configuration
 
 
 def test_the_command_says_that_without_convergence_mixed_and_balanced_are_not_settled(tmp_path, capsys):
@@ -263,7 +293,7 @@ def test_the_command_draws_the_boundaries_on_the_diagram(results, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("b.txt", "must end in .png, .pdf or .svg"),
+    ("b.txt", "a name ending in .csv, .json, .png, .pdf or .svg is required"),
     ("nowhere/b.csv", "an existing directory is required"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(results, tmp_path, name, message):

@@ -108,7 +108,7 @@ FIGURES = {
     "trajectories-at": one_cell,
     "trajectories-at-talk": lambda: one_cell("talk"),
     "against-theory": lambda: against(spoiled(), spoiled().iloc[1:].assign(kind="modes"), AXES, "regime"),
-    "boundaries": lambda: phase_diagram(spoiled(), AXES, "regime", measured=measured_boundaries(spoiled(), AXES, 1)),
+    "boundaries": lambda: phase_diagram(spoiled(), AXES, "regime", measured=measured_boundaries(one_each())),
     "facets": facets,
     "raw-axes": raw_axes,
     "run": single_run,

@@ -404,9 +404,7 @@ def test_edges_separate_only_neighbours_that_both_have_a_value():
 
 
 def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
-    found = [
-        replace(one, low=one.gamma_sigma2 - 0.1, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs, AXES)
-    ]
+    found = [replace(one, low=one.gamma_sigma2 - 0.1, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs)]
     raw = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
     for axes, logarithm in ((AXES, lambda x: x), (raw, lambda x: np.log(x) / np.log(D))):
         figure = phase_diagram(runs, axes, "regime", measured=found)
@@ -424,7 +422,7 @@ def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
 
 
 def test_an_interval_that_ends_beyond_the_grid_runs_to_the_edge_and_has_an_arrow(runs):
-    found = [replace(one, low=-np.inf, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs, AXES)]
+    found = [replace(one, low=-np.inf, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs)]
     raw = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
     name = ACTIVE_LAZY
     for axes in (AXES, raw):
@@ -439,7 +437,7 @@ def test_an_interval_that_ends_beyond_the_grid_runs_to_the_edge_and_has_an_arrow
 def test_measured_boundaries_stand_in_their_own_facet(runs):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
     axes = AXES | {"task.rank": [2, 4]}
-    found = [one for one in measured_boundaries(both, axes) if dict(one.facet)["rank"] == 2]
+    found = [one for one in measured_boundaries(both, ["rank"]) if dict(one.facet)["rank"] == 2]
     figure = phase_diagram(both, axes, "regime", measured=found)
     name = f"{ACTIVE_LAZY}, measured"
     assert [len(artists(ax, name)) for ax in figure.axes] == [1, 0]
