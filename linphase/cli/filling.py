@@ -164,23 +164,23 @@ def _print_lines(dimension: int, rank: int, noise: float) -> None:
 
     gamma_w = np.linspace(0, 2.8, 15).round(1)
     lines = [line for line in boundaries(dimension, rank, noise, None, gamma_w) if line.gamma_w.shape == gamma_w.shape]
-    kinds = {False: f"d = {dimension}, k = {rank}, noise {noise:g}", True: "d to infinity"}
-    places = [[f"{w:.1f}", str(int(dimension**w))] for w in gamma_w]
+    where = {False: f"d = {dimension}, k = {rank}, noise {noise:g}", True: "d to infinity"}
+    starts = [[f"{w:.1f}", str(int(dimension**w))] for w in gamma_w]
     columns = [["-" if np.isnan(x) else f"{x + 0.0:.3f}" for x in line.gamma_sigma2.round(3)] for line in lines]
     terminal = console()
     if not terminal.is_terminal:
-        click.echo("\t".join(("gamma_w", "width", *(f"{line.name}, {kinds[line.asymptotic]}" for line in lines))))
-        for place, *values in zip(places, *columns, strict=True):
-            click.echo("\t".join((*place, *values)))
+        click.echo("\t".join(("gamma_w", "width", *(f"{line.name}, {where[line.asymptotic]}" for line in lines))))
+        for start, *values in zip(starts, *columns, strict=True):
+            click.echo("\t".join((*start, *values)))
         return
-    for asymptotic, kind in kinds.items():
+    for asymptotic, place in where.items():
         chosen = [
             (line.name, column) for line, column in zip(lines, columns, strict=True) if line.asymptotic == asymptotic
         ]
         head = ("gamma_w", "width", *(name for name, _ in chosen))
-        table = Table(*head, title=f"gamma_sigma2 of theory's lines, {kind}", title_justify="left")
-        for place, *values in zip(places, *(column for _, column in chosen), strict=True):
-            table.add_row(*place, *values)
+        table = Table(*head, title=f"gamma_sigma2 of theory's lines, {place}", title_justify="left")
+        for start, *values in zip(starts, *(column for _, column in chosen), strict=True):
+            table.add_row(*start, *values)
         terminal.print(table)
 
 

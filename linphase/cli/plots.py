@@ -224,6 +224,12 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
         check_directory(output)
     loaded = load(results)
     found = boundaries_of(loaded, cuts)
+    if as_data and output is not None:  # before anything is printed: whoever reads the pipe may have left
+        write_whole(output, _as_json(found) + "\n" if output.suffix.lower() == ".json" else _as_csv(found))
+    elif output is not None:
+        from linphase.figures.drawing import draw
+
+        save_figure(draw(loaded, "boundaries", cuts, style=style), output, loaded, "measured boundaries", cuts)
     if as_json:
         click.echo(_as_json(found))
     else:
@@ -231,15 +237,8 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     for warning in (untold(found), _unsettled(found)):
         if warning:
             click.echo(f"warning: {warning}", err=True)
-    if output is None:
-        return
-    if as_data:
-        write_whole(output, _as_json(found) + "\n" if output.suffix.lower() == ".json" else _as_csv(found))
-    else:
-        from linphase.figures.drawing import draw
-
-        save_figure(draw(loaded, "boundaries", cuts, style=style), output, loaded, "measured boundaries", cuts)
-    click.echo(f"{'Table' if as_data else 'Figure'}: {output}", err=as_json)
+    if output is not None:
+        click.echo(f"{'Table' if as_data else 'Figure'}: {output}", err=as_json)
 
 
 def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:

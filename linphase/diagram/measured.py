@@ -47,7 +47,7 @@ class MeasuredBoundary:
 
     A replicate counts where both its runs beside its crossing are there and ended well. Without any, or where only some
     of them cross on the grid, all is nan, and `note` says why. low and high bound the mean over draws at 95 %; nan with
-    fewer than three replicates.
+    fewer than three replicates, or where not all count.
     """
 
     name: str  # "active | lazy" or "mixed | balanced"
@@ -84,7 +84,7 @@ def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundar
 def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.DataFrame:
     """A runs table with the columns LOG_RATIOS: log(s_i/c), or what stands for it by the criterion, at its cut.
 
-    At the cut q it is the quantile 1 - q over the modes: positive where more than q of them are active.
+    At the cut q it is the quantile 1 - q over the modes, interpolated between two of them: the median at 1/2.
     modes: of `Results.final_modes`.
     """
     indexed = runs.set_index("run_id")
@@ -149,8 +149,9 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
     place, low, high, note = _estimated(crossings[counted, 0].tolist())
     if r == 0:
         note = f"{cells} of {len(x)} cells"
-    elif r < len(heights) and not note:
-        note = f"{r} of {len(heights)} replicates"
+    elif r < len(heights):
+        # Which are missing may depend on where they cross: a mean of the others, without an interval.
+        low, high, note = nan, nan, note or f"{r} of {len(heights)} replicates"
     used = there & counted[:, None]
     finite_d, asymptotic = _theory(row, name)
     return MeasuredBoundary(

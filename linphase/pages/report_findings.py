@@ -68,7 +68,7 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     )
     found = boundaries_of(results, cuts)
     if warning := untold(found):
-        yield Text(f"**Warning**: {warning}.")
+        yield Text(f"Warning: {warning}.")
     for name, facet, block in blocks(found):
         rows = [table_row(crossing) for crossing in block]
         kept = filled(rows)

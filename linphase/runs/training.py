@@ -192,9 +192,9 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             measurements.updates = state.step
             return "diverged", state
         status = rule.status(train_error, test_error)
-        wanted = rule.ends_at
-        if status is not None and wanted is not None and train_error < wanted and state.earlier and state.time > 0:
-            state = _ended(state, measurements.time, measurements.train_error, wanted)
+        wanted, before = rule.ends_at, measurements.train_error  # nan at the start
+        if status is not None and wanted is not None and train_error < wanted < before and state.earlier:
+            state = _ended(state, measurements.time, before, wanted)
             train_error, test_error = errors(state)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error

@@ -89,7 +89,8 @@ def test_a_replicate_that_lacks_a_run_beside_its_crossing_is_not_counted_and_tha
     runs = without(table(-1.7, -1.6, -1.55, -1.8), lost, 14)  # the last before 0 of the fourth
     signal, bulk = measured_boundaries(runs)
     expected, _ = measured_boundaries(table(-1.7, -1.6, -1.55))
-    assert (signal.gamma_sigma2, signal.low, signal.high) == (expected.gamma_sigma2, expected.low, expected.high)
+    assert signal.gamma_sigma2 == expected.gamma_sigma2
+    assert np.isnan([signal.low, signal.high]).all()  # the lost may be those that cross elsewhere
     assert (signal.replicates, signal.configured_replicates, signal.note) == (3, 4, "3 of 4 replicates")
     assert (signal.cells, signal.runs) == (3, 12)
     # The bulk crosses half a unit before, where the lost run is no neighbour.
