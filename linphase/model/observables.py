@@ -200,15 +200,6 @@ class Modes:
     target: Array  # s_i(Y)
 
 
-@dataclass(frozen=True)
-class ModeTimes:
-    """When the k signal modes did what, as interpolated between the moments kept; nan where they never did."""
-
-    crossing: Array  # s_i passes c for good; 0 where it is always above
-    escape: Array  # s_i passes s_i(Y)/2 for good
-    convergence: Array  # the last time that s_i is off s_i(Y) by more than 5 %
-
-
 def mode_rates(weights: Weights, U: Array, V: Array) -> Array:
     """u_i^T C2 u_i + v_i^T C1 v_i = ||W2^T u_i||^2 + ||W1 v_i||^2: the learning rate of the mode u_i v_i^T.
 
@@ -234,12 +225,17 @@ def singular_values_and_balance(weights: Weights, modes: int) -> tuple[Array, Ar
 def leading_singular_values(weights: Weights, modes: int) -> Array:
     """The leading singular values s_i of A = W2 W1 alone, (min(modes, d_in, d_out, width),)."""
     weights = _narrowed(weights)
-    A = weights.product()
-    if _squares_well(A) and weights.width >= A.shape[1]:
+    return largest_values(weights.product(), min(modes, weights.width))
+
+
+def largest_values(A: Array, modes: int) -> Array:
+    """The leading singular values of a matrix, (min(modes, d_in, d_out),), descending."""
+    modes = min(modes, *A.shape)
+    if _squares_well(A):
         squares = np.linalg.eigvalsh(A.T @ A)
-        if squares[0] > _SQUARED * squares[-1]:
-            return np.asarray(np.sqrt(squares[::-1])[:modes])
-    return np.asarray(np.linalg.svd(A, compute_uv=False)[: min(modes, weights.width)])
+        if squares[-modes] > _SQUARED * squares[-1]:
+            return np.asarray(np.sqrt(squares[: -modes - 1 : -1]))
+    return np.asarray(np.linalg.svd(A, compute_uv=False)[:modes])
 
 
 def _narrowed(weights: Weights) -> Weights:
@@ -295,58 +291,3 @@ def mode_speed_up(weights: Weights, task: Task, initial_rate: float) -> Array:
     rates = mode_rates(weights, U[:, :n].astype(dtype), V[:, :n].astype(dtype))
     speed_up: Array = rates / initial_rate
     return speed_up
-
-
-def crossing_times(time: Array, singular_values: Array, c: float) -> Array:
-    """When each mode becomes active for good, s_i > c: 0 where it always is, nan where it is not at the end.
-
-    time (n,) and singular_values (n, r) as recorded; returns (r,). Between the last record at or below c and the next
-    asinh(s/c) is taken as linear in time: in theory it moves at the rate 2 (S - s), constant for s << S, below c (where
-    s itself is linear) and above (where log s is).
-    """
-    s = np.asarray(singular_values, np.float64)
-    return _last_passing(time, s > c, np.arcsinh(s / c) - np.arcsinh(1.0))
-
-
-def escape_times(time: Array, singular_values: Array, target: Array, c: float) -> Array:
-    """When each mode leaves its saddle for good, s_i > S_i/2: 0 where it always is, nan where it is not at the end.
-
-    time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
-    log((p + c^2/P)/(P - p)), p = s + sqrt(s^2 + c^2) and P its value at S, is taken as linear in time: of a mode of
-    equation (1) it is, lazy or active (docs/theory.md, "One mode").
-    """
-    s = np.asarray(singular_values, np.float64)
-    S = np.asarray(target, np.float64)[: s.shape[1]]
-    P = S + np.hypot(S, c)
-
-    def progress(s: Array) -> Array:
-        p = s + np.hypot(s, c)
-        height: Array = np.log((p + c * (c / P)) / np.maximum(P - p, 1e-3 * P))  # s may exceed S
-        return height
-
-    return _last_passing(time, s > S / 2, progress(s) - progress(S / 2))
-
-
-def convergence_times(time: Array, singular_values: Array, target: Array, within: float = 0.05) -> Array:
-    """After the last time that |s_i - S_i| > within S_i: 0 where it never is, nan where it is so at the end.
-
-    time (n,), singular_values (n, r), target (r,) or more: the singular values S of Y. Returns (r,). Between records
-    log |s - S| is taken as linear in time: modes arrive exponentially.
-    """
-    s = np.asarray(singular_values, np.float64)
-    S = np.asarray(target, np.float64)[: s.shape[1]]
-    gap = np.abs(s - S)
-    tiny = np.finfo(np.float64).tiny
-    return _last_passing(time, gap <= within * S, np.log(np.maximum(within * S, tiny)) - np.log(np.maximum(gap, tiny)))
-
-
-def _last_passing(time: Array, beyond: NDArray[np.bool_], height: Array) -> Array:
-    """When each column is beyond for good, its height, 0 at the passing, being linear between records."""
-    n, modes = beyond.shape
-    columns = np.arange(modes)
-    last = n - 1 - np.argmax(~beyond[::-1], axis=0)  # the last record that is not beyond, where there is one
-    before, after = height[last, columns], height[np.minimum(last + 1, n - 1), columns]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.clip(before / (before - after), 0, 1)
-    passing = time[last] + share * (time[np.minimum(last + 1, n - 1)] - time[last])
-    return np.where(beyond.all(axis=0), 0.0, np.where(beyond[-1], passing, np.nan))

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.dynamics.gradient_descent import paper_learning_rate
+from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import Moment, measured
 from linphase.model.network import Initialization
-from linphase.model.observables import Modes, ModeTimes
+from linphase.model.observables import Modes
 from linphase.model.regime import Classification
 from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig

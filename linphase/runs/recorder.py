@@ -11,9 +11,10 @@ from pydantic import Field
 
 from linphase.dynamics.base import State
 from linphase.model.moment import Moment
-from linphase.model.observables import Modes, ModeTimes, leading_singular_values, singular_values_and_balance
+from linphase.model.observables import Modes, leading_singular_values, singular_values_and_balance
 from linphase.model.section import Section
 from linphase.runs.comparison import Comparison
+from linphase.runs.passings import Passings
 from linphase.runs.records import Trajectory, Value, anything_watched, over_time, watched
 
 
@@ -69,8 +70,15 @@ class Recorder:
     snapshots there are.
     """
 
-    def __init__(self, snapshots: int, modes: int, comparison: Comparison, moment: Callable[[State], Moment]) -> None:
-        self.capacity, self.modes, self.comparison = snapshots, modes, comparison
+    def __init__(
+        self,
+        snapshots: int,
+        modes: int,
+        comparison: Comparison,
+        passings: Passings,
+        moment: Callable[[State], Moment],
+    ) -> None:
+        self.capacity, self.modes, self.comparison, self.passings = snapshots, modes, comparison, passings
         self.moment = moment if anything_watched() else None
         self.kept: list[_Snapshot] = []
         self.spacing = _USUAL_LENGTH / snapshots
@@ -82,6 +90,7 @@ class Recorder:
     def observe(self, state: State, train_error: float, test_error: float) -> None:
         """Take in the next state."""
         self.comparison.advance(state)
+        self.passings.advance(state)
         self.first_time = self.first_time or state.time
         elapsed = 1 + state.time / self.first_time if state.time else 1.0
         point = (log(elapsed), log(max(train_error, _TINY)), log(max(test_error, _TINY)))
@@ -114,6 +123,7 @@ class Recorder:
         else:
             s = leading_singular_values(state.weights, self.modes)
             balance = np.full_like(s, np.nan)
+        self.passings.keep(state.time, s)
         distance = self.comparison.distance(state)
         values = {} if self.moment is None else watched(self.moment(state))
         self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance, values))
@@ -131,8 +141,9 @@ class Recorder:
         """The values of the observables followed over time, at each snapshot, by name."""
         return [snapshot.observables for snapshot in self.kept]
 
-    def trajectory(self, final_modes: Modes, mode_times: ModeTimes) -> Trajectory:
+    def trajectory(self, final_modes: Modes) -> Trajectory:
         """All that was kept."""
+        mode_times = self.passings.mode_times()
         return Trajectory(
             time=self.times(),
             step=np.array([snapshot.step for snapshot in self.kept], dtype=np.int64),

@@ -8,9 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES, At, Moment
 from linphase.model.network import Initialization
-from linphase.model.observables import Modes, ModeTimes
+from linphase.model.observables import Modes
 from linphase.model.regime import Classification, OrderParameters
 
 Array = NDArray[np.floating]

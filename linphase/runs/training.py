@@ -17,11 +17,7 @@ from linphase.model.moment import Moment, columns_at, measured
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
 from linphase.model.observables import (
     Modes,
-    ModeTimes,
     average_mode_rate,
-    convergence_times,
-    crossing_times,
-    escape_times,
     mean_square,
     mode_balance,
     mode_rates,
@@ -32,6 +28,7 @@ from linphase.model.task import Task, draw_task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
+from linphase.runs.passings import Passings
 from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig, Recorder
 from linphase.runs.records import STATUSES, TrainedRun, largest
@@ -112,7 +109,7 @@ def train(
         recorded = rank if record.singular_values == "all" else record.singular_values
         comparison = COMPARISONS[record.compare](task, reduced, c)
         measurements = _Measurements(
-            recorder=Recorder(record.snapshots, recorded, comparison, setting.moment),
+            recorder=Recorder(record.snapshots, recorded, comparison, Passings(task, rank, c), setting.moment),
             watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
             rule=_begun(stop, task, rank),
         )
@@ -278,7 +275,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
     return TrainedRun(
         status=status,
         initialization=start,
-        trajectory=recorder.trajectory(final, _mode_times(recorder, task, c)),
+        trajectory=recorder.trajectory(final),
         minimum=measurements.watch.result(),
         paper_learning_rate=paper_learning_rate(task, start),
         learning_rate=setting.dynamics.rate(task, start),
@@ -342,10 +339,3 @@ def _no_modes(task: Task, n: int) -> Modes:
     unknown = np.full(n, np.nan)
     _, S, _ = task.target_svd
     return Modes(unknown, unknown, unknown, S[:n])
-
-
-def _mode_times(recorder: Recorder, task: Task, c: float) -> ModeTimes:
-    """When the signal modes did what, where they were recorded."""
-    time, s = recorder.times(), recorder.singular_values()[:, : task.rank]
-    _, S, _ = task.target_svd
-    return ModeTimes(crossing_times(time, s, c), escape_times(time, s, S, c), convergence_times(time, s, S))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
 from linphase.errors import ResultsError
+from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
-from linphase.model.observables import Modes, ModeTimes
+from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.runs.records import TrainedRun, Trajectory

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from linphase.model.observables import Modes, ModeTimes
+from linphase.model.mode_times import ModeTimes
+from linphase.model.observables import Modes
 from linphase.runs.records import Trajectory
 from linphase.store.results import load
 from linphase.store.tables import RUNS

@@ -9,9 +9,6 @@ from linphase.model.moment import Moment
 from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
 from linphase.model.observables import (
     average_mode_rate,
-    convergence_times,
-    crossing_times,
-    escape_times,
     imbalance,
     imbalance_drift,
     kernel_change,
@@ -28,7 +25,6 @@ from linphase.model.observables import (
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.runs.training import train
 from linphase.theory.matrix import SelfConsistentSolution
-from linphase.theory.mode import mode_time, mode_value
 from tests.naive import gradient_descent, gradient_flow, random_task, random_weights
 
 
@@ -283,56 +279,7 @@ def test_subspaces_overlap_fully_with_themselves_and_not_with_their_complements(
     assert overlap(U[:, :2] @ turn, V[:, :2] @ turn) == pytest.approx(1)
 
 
-# --------------------------------------------------------------------------------------------------------- times
-
-
-@pytest.mark.parametrize("c", [1e-6, 0.3, 3.0])
-def test_times_of_recorded_curves_are_those_of_the_closed_form(c):
-    S = np.array([9.0, 5.0, 2.0])
-    time = np.concatenate([[0.0], np.geomspace(1e-4, 60, 150)])
-    s = mode_value(time[:, None], 0, S, c)
-    np.testing.assert_allclose(escape_times(time, s, S, c), mode_time(S / 2, 0, S, c), rtol=1e-10)
-    np.testing.assert_allclose(convergence_times(time, s, S), mode_time(0.95 * S, 0, S, c), rtol=2e-3)
-    crossing = np.where(c < S, mode_time(c, 0, S, c), np.nan)
-    np.testing.assert_allclose(crossing_times(time, s, c), crossing, rtol=2e-3)
-
-
-def test_times_follow_the_last_passing_and_say_always_and_never():
-    time = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
-    s = np.array([
-        [2.0, 0.5, 2.0, 0.5, 0.5, 1.0],
-        [2.0, 2.0, 2.0, 0.5, 2.0, 1.0],
-        [2.0, 0.5, 2.0, 0.5, 0.5, 1.0],
-        [2.0, 0.5, 2.0, 0.5, 0.5, 1.0],
-        [2.0, 2.0, 0.5, 0.5, 2.0, 2.0],
-    ])  # fmt: skip
-    middle = (np.arcsinh(1) - np.arcsinh(0.5)) / (np.arcsinh(2) - np.arcsinh(0.5))
-    expected = [0, 3 + middle, np.nan, np.nan, 3 + middle, 3]  # exactly at c is not above
-    np.testing.assert_allclose(crossing_times(time, s, 1.0), expected)
-    # With S = 2 the half is 1: the same passings, another place between the records.
-    escape = escape_times(time, s, np.full(9, 2.0), 1.0)
-    np.testing.assert_array_equal(np.floor(escape), [0, 3, np.nan, np.nan, 3, 3])
-
-
-def test_convergence_comes_after_the_last_excursion():
-    time, S = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, 1.0, 1.0, 1.0, 0.0])
-    s = np.array([
-        [0.5, 1.0, 0.96, 0.5, 0.0],
-        [0.9, 1.0, 1.10, 0.5, 0.0],
-        [1.0, 1.0, 1.01, 0.5, 1.0],
-        [1.0, 1.0, 1.00, 0.5, 1.0],
-    ])  # fmt: skip
-    found = convergence_times(time, s, S)
-    assert found[1] == 0
-    assert np.isnan(found[3:]).all()
-    assert found[2] == pytest.approx(1 + np.log(2) / np.log(10), rel=1e-9)
-    assert 1 <= found[0] < 1.01  # the next record is there to the last digit
-    assert convergence_times(time, s, S, within=0.2)[0] == pytest.approx(np.log(2.5) / np.log(5))
-
-
-def test_one_record_says_always_or_never():
-    assert crossing_times(np.zeros(1), np.array([[2.0]]), 1.0)[0] == 0
-    assert np.isnan(crossing_times(np.zeros(1), np.array([[0.5]]), 1.0)[0])
+# ---------------------------------------------------------------------------------------------------- narrow networks
 
 
 def test_the_overlap_of_a_network_too_narrow_for_the_signal_counts_only_its_own_modes():

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from linphase.config.config import parse_config
 from linphase.errors import ResultsError
-from linphase.model.observables import Modes, ModeTimes
+from linphase.model.mode_times import ModeTimes
+from linphase.model.observables import Modes
 from linphase.runs.records import Trajectory
 from linphase.store.columns import SCHEMA_VERSION, failures_columns, runs_columns, trajectories_columns
 from linphase.store.directory import configs
