@@ -8,15 +8,14 @@ from linphase.theory.mode import mode_time, mode_value
 
 
 @pytest.mark.parametrize("c", [1e-6, 0.3, 3.0])
-@pytest.mark.parametrize(("moments", "rtol"), [(150, 5e-3), (40, 3e-2)])
-def test_times_of_recorded_curves_are_those_of_the_closed_form(c, moments, rtol):
+def test_times_of_recorded_curves_are_those_of_the_closed_form(c):
     S = np.array([9.0, 5.0, 2.0])
-    time = np.concatenate([[0.0], np.geomspace(1e-4, 60, moments)])
+    time = np.concatenate([[0.0], np.geomspace(1e-4, 60, 150)])
     found = mode_times(time, mode_value(time[:, None], 0, S, c), S, c)
-    np.testing.assert_allclose(found.escape, mode_time(S / 2, 0, S, c), rtol=rtol)
-    np.testing.assert_allclose(found.convergence, mode_time(0.95 * S, 0, S, c), rtol=rtol)
+    np.testing.assert_allclose(found.escape, mode_time(S / 2, 0, S, c), rtol=5e-3)
+    np.testing.assert_allclose(found.convergence, mode_time(0.95 * S, 0, S, c), rtol=5e-3)
     crossing = np.where(c < S, mode_time(c, 0, S, c), np.nan)
-    np.testing.assert_allclose(found.crossing, crossing, rtol=rtol)
+    np.testing.assert_allclose(found.crossing, crossing, rtol=5e-3)
 
 
 def test_times_follow_the_last_passing_and_say_always_and_never():
