@@ -128,7 +128,7 @@ def run_figure(
     drawn = [(run, _PLAIN, "")]
     line = {"color": CONTRAST, "linestyle": (0, (4, 2))}
     if theory is not None:
-        theirs = _steps_of(theory, trajectory) if steps else finite(theory.time)
+        theirs = steps_of(theory, trajectory) if steps else finite(theory.time)
         predicted = _Curves.of(theory, theirs, _within(theirs, run.moments))
         drawn, line = [(predicted, _BROAD, ", theory"), (run, _DASHED, "")], _DOTTED
     for curves, pen, suffix in drawn:
@@ -346,7 +346,7 @@ def _within(moments: Array, span: Array) -> NDArray[np.bool_]:
     return np.asarray((places >= first) & (places <= last))
 
 
-def _steps_of(theory: OverTime, run: Trajectory) -> Array:
+def steps_of(theory: OverTime, run: Trajectory) -> Array:
     """Theory's time in the steps of a run of gradient descent."""
     taken, time = int(run.step[-1]), float(run.time[-1])
     return finite(theory.time) * (taken / time) if taken and time > 0 else finite(theory.step)

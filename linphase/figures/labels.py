@@ -12,6 +12,7 @@ from math import ceil
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -76,6 +77,54 @@ def _middles(ax: Axes, gid: str) -> Array:
         ax.transData.transform(np.asarray(segment)).mean(axis=0) for each in steps for segment in each.get_segments()
     ]
     return np.array(middles).reshape(-1, 2)
+
+
+def label_contours(figure: Figure, ax: Axes, contours: ContourSet, size: float) -> None:
+    """Write its level into each contour, where it is straight and far from the others, from lines and edges.
+
+    Contours that are short, or near to others all along, get no name.
+
+    Parameters
+    ----------
+    figure, ax, contours
+        Contour lines, and the axes where they and lines are drawn.
+    size
+        Of the type, in points.
+    """
+    curves = [[_even(ax, piece) for piece in pieces if len(piece) > 1] for pieces in contours.allsegs]
+    every = [curve for pieces in curves for curve in pieces]
+    lines = [_even(ax, np.column_stack(line.get_data())) for line in ax.lines]
+    box, back = ax.get_window_extent(), ax.transData.inverted()
+    places: list[tuple[float, float]] = []
+    taken = [_NOTHING]
+    for level, pieces in zip(contours.levels, curves, strict=True):
+        text, extent = _boxed(figure, ax, written(level), size, "", pad=0, alpha=0)
+        text.remove()
+        reach = ceil(extent[0] / _SAMPLING)
+        for curve in pieces:
+            at = np.arange(reach, len(curve) - reach)
+            if len(at) < 2 * reach:
+                continue
+            free = _gaps(
+                curve[at], _tree([*(other for other in every if other is not curve), *lines, *taken]), extent[0]
+            )
+            free = np.minimum(free, _room(curve[at], box)) - 2 * _bends(curve, at, reach)
+            best = int(np.argmax(free - 0.02 * np.abs(at - len(curve) / 2)))
+            if free[best] < 0.8 * extent[1]:
+                continue
+            center = curve[at[best]]
+            taken.append(center + _FOOTPRINT * extent)
+            x, y = back.transform(center)
+            places.append((float(x), float(y)))
+    ax.clabel(contours, inline=True, fontsize=size, fmt=written, manual=places)
+
+
+def _bends(curve: Array, at: NDArray[np.intp], reach: int) -> Array:
+    """How far a curve strays from its chord over `reach` points to both sides of some of its points."""
+    chord = curve[at + reach] - curve[at - reach]
+    normal = chord[:, ::-1] * [-1, 1] / np.maximum(np.linalg.norm(chord, axis=1, keepdims=True), _SAMPLING)
+    near = curve[at[:, None] + np.arange(-reach, reach + 1)] - curve[at][:, None]
+    return np.asarray(np.abs(np.einsum("nmi,ni->nm", near, normal)).max(axis=1))
 
 
 def label_lines(
@@ -186,15 +235,19 @@ def drop_overlapping(figure: Figure, names: Sequence[Text]) -> None:
 
 def line_in(ax: Axes, line: Line) -> Array:
     """A line in pixels, resampled evenly, the part inside the axes."""
-    box = ax.get_window_extent()
-    points = ax.transData.transform(np.column_stack([line.x, line.y]))
+    even = _even(ax, np.column_stack([line.x, line.y]))
+    return even[_room(even, ax.get_window_extent()) > 0]
+
+
+def _even(ax: Axes, points: Array) -> Array:
+    """Points (n, 2) of a curve in data coordinates as even steps along it in pixels."""
+    points = ax.transData.transform(points)
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 2:
         return _NOTHING
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     at = np.arange(0.0, length[-1], _SAMPLING)
-    even = np.column_stack([np.interp(at, length, points[:, i]) for i in range(2)])
-    return even[_room(even, box) > 0]
+    return np.column_stack([np.interp(at, length, points[:, i]) for i in range(2)])
 
 
 # --- The search for a place ----------------------------------------------------------------------------------------
@@ -256,15 +309,13 @@ def _along(curve: Array, size: Array, strangers: cKDTree | None, lift: float) ->
     chord = curve[at + reach] - curve[at - reach]
     along = chord / np.linalg.norm(chord, axis=1, keepdims=True) * np.where(chord[:, :1] >= 0, 1, -1)
     normal = along[:, ::-1] * [-1, 1]
-    near = curve[at[:, None] + np.arange(-reach, reach + 1)] - start
-    bend = np.abs(np.einsum("nmi,ni->nm", near, normal)).max(axis=1)
     away = np.multiply.outer([1, -1], height / 2 + 1.5 * _SAMPLING + lift + _LIFTS * height).reshape(-1, 1)
     steps = away * np.linspace(0, 1, 6)  # from the curve to the name
     between = start[:, None] + normal[:, None, None] * steps[..., None]
     return _Candidates(
         centers=(start + normal[:, None] * away).reshape(-1, 2),
         along=np.repeat(along, len(away), axis=0),
-        penalty=np.add.outer(2 * bend, 2 * height * np.tile(_LIFTS, 2)).ravel(),
+        penalty=np.add.outer(2 * _bends(curve, at, reach), 2 * height * np.tile(_LIFTS, 2)).ravel(),
         divided=(_gaps(between, strangers, height).min(axis=-1) <= _SAMPLING).ravel(),
     )
 
