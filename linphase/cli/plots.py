@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 @results_argument
 @click.option(
     "--panel",
-    default="regime",
-    show_default=True,
     help="regime, test-error, stable-rank, iterations, distance, ..., evidence, collapse, trajectories or all; the "
-    "README and an unknown name list them.",
+    "README and an unknown name list them.  [default: regime; with --look figure2 its four panels]",
+)
+@click.option(
+    "--look",
+    type=click.Choice(["figure2"]),
+    help="Draw as the paper's Figure 2 does: contours between the cells on linear scales, its colours and lines; of "
+    "the panels test-error, stable-rank, iterations and distance.",
 )
 @click.option(
     "--against", type=click.Choice(["theory"]), help="Draw measured, predicted (from A = 0) and their difference."
@@ -53,7 +57,8 @@ if TYPE_CHECKING:
 @cuts_options
 def plot(
     results: Path,
-    panel: str,
+    panel: str | None,
+    look: str | None,
     against: Literal["theory"] | None,
     at: str | None,
     where: Sequence[str],
@@ -73,27 +78,46 @@ def plot(
       linphase plot results/quickstart --panel trajectories
       linphase plot results/quickstart --panel trajectories --at -1.5,1.8
       linphase plot results/quickstart --terminal
+      linphase plot results/paper_figure2 --look figure2
     """
     from linphase.store.results import load
 
     place = None if at is None else _place(at)
     conditions = _conditions(where)
-    _check_together(panel, against, at, terminal, output, style)
+    if look is not None:
+        _check_look(look, {"--against": against, "--at": at, "--terminal": terminal or None}, cuts)
+    chosen = panel or "regime"
+    _check_together(chosen, against, at, terminal, output, style)
     loaded = _part(load(results), conditions)
     if terminal:
-        _print_diagram(loaded, panel, cuts)
+        _print_diagram(loaded, chosen, cuts)
         return
     from linphase.figures.drawing import draw  # after that: a terminal needs no matplotlib
+    from linphase.figures.paper import FIGURE_2, figure2
 
+    name = chosen if look is None else "-".join(filter(None, (look, panel)))
     named = {"against": against, "at": at, "where": ",".join(where), "style": style}
-    file = output or results / f"{_default_name(panel, named, cuts)}.png"
+    file = output or results / f"{_default_name(name, named, cuts)}.png"
     if place is not None:
         click.echo(_nearest(loaded, place, cuts))
-    figure = draw(loaded, panel, cuts, against=against, at=place, style=style)
+    if look is None:
+        figure = draw(loaded, chosen, cuts, against=against, at=place, style=style)
+    else:
+        panels = tuple(FIGURE_2) if panel is None else (panel,)
+        figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, style=style)
     if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
         click.echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
-    save_figure(figure, file, loaded, panel if against is None else f"{panel} against {against}", cuts)
+    save_figure(figure, file, loaded, name if against is None else f"{name} against {against}", cuts)
     click.echo(f"Figure: {file}")
+
+
+def _check_look(look: str, others: Mapping[str, Any], cuts: Cuts) -> None:
+    """It has panels of its own, in a file, and none of them hangs on the cuts."""
+    decided = {
+        "--criterion" if name == "criterion" else f"--{name}-cut": value for name, value in cuts.unusual().items()
+    }
+    for option in (option for option, value in {**others, **decided}.items() if value is not None):
+        raise ConfigError(f"{option}: has no meaning with --look {look}. Leave one of them out")
 
 
 def _place(at: str) -> tuple[float, float]:

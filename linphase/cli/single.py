@@ -12,7 +12,10 @@ from linphase.cli.output import check_figure
 from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from linphase.figures.style import StyleName
+    from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
 
 SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
@@ -40,46 +43,89 @@ SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
               help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
 @style_option
+@click.option("--look", type=click.Choice(["figure1"]),
+              help="Draw descent as the paper's Figure 1 does: linear axes, its colours, over the steps.")  # fmt: skip
 def run(
-    overrides: Sequence[str], replicate: int, theory: bool, output: Path, style: "StyleName", **options: Any
+    overrides: Sequence[str],
+    replicate: int,
+    theory: bool,
+    output: Path,
+    style: "StyleName",
+    look: str | None,
+    **options: Any,
 ) -> None:
     """Train one network and draw its errors and its singular values against the threshold.
 
     \b
     Example:
       linphase run --gamma-sigma2 -1.5 --gamma-w 1.8
-    The paper's Figure 1, by gradient descent:
+    The paper's Figure 1, by gradient descent, as the paper draws it:
       linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100 \\
-        --update alternating
+        --update alternating --look figure1
     """
-    from linphase.figures.evolution import run_figure
     from linphase.figures.style import save
-    from linphase.runs.beside import from_the_same_start
     from linphase.runs.training import train_spec
 
     spec = _single_spec(options, overrides, replicate)
     check_figure(output)
+    if look is not None:
+        _check_look(look, spec, theory)
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
         click.echo(line)
-    descent = spec.dynamics.fixed_step
-    theory = theory and spec.dynamics.moves_weights
-    predicted, which = from_the_same_start(spec, trained) if theory else (None, "")
-    figure = run_figure(
-        trained.trajectory,
-        threshold=trained.initialization.threshold,
-        rank=spec.task.rank,
-        time_label="step" if descent else "time",
-        theory=predicted,
-        names=(spec.dynamics.title or spec.dynamics.kind, f"self-consistent ({which})"),
-        style=style,
-    )
+    figure = _run_figure(spec, trained, theory, style) if look is None else _figure1(spec, trained, style)
     save(
         figure,
         output,
         {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"},
     )
     click.echo(f"Figure: {output}")
+
+
+def _check_look(look: str, spec: "RunSpec", theory: bool) -> None:
+    """Figure 1 has steps, and theory beside them."""
+    from linphase.dynamics.base import Dynamics
+
+    if not spec.dynamics.fixed_step:
+        kinds = " or ".join(name for name, kind in Dynamics.members.items() if kind.fixed_step)
+        raise ConfigError(f"--look {look}: is for --kind {kinds}, found --kind {spec.dynamics.kind}")
+    if not theory:
+        raise ConfigError(f"--no-theory: has no meaning with --look {look}, which draws both. Leave one of them out")
+
+
+def _run_figure(spec: "RunSpec", trained: "TrainedRun", theory: bool, style: "StyleName") -> "Figure":
+    from linphase.figures.evolution import run_figure
+    from linphase.runs.beside import from_the_same_start
+
+    predicted, which = from_the_same_start(spec, trained) if theory and spec.dynamics.moves_weights else (None, "")
+    return run_figure(
+        trained.trajectory,
+        threshold=trained.initialization.threshold,
+        rank=spec.task.rank,
+        time_label="step" if spec.dynamics.fixed_step else "time",
+        theory=predicted,
+        names=_names(spec, which),
+        style=style,
+    )
+
+
+def _figure1(spec: "RunSpec", trained: "TrainedRun", style: "StyleName") -> "Figure":
+    from linphase.figures.paper import figure1
+    from linphase.runs.beside import from_the_same_start
+
+    theory, which = from_the_same_start(spec, trained)
+    return figure1(
+        trained.trajectory,
+        theory,
+        threshold=trained.initialization.threshold,
+        rank=spec.task.rank,
+        names=_names(spec, which),
+        style=style,
+    )
+
+
+def _names(spec: "RunSpec", which: str) -> tuple[str, str]:
+    return spec.dynamics.title or str(spec.dynamics.kind), f"self-consistent ({which})"
 
 
 def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: int) -> "RunSpec":
@@ -126,7 +172,7 @@ def _check_one_of(options: Mapping[str, Any], first: str, second: str, example: 
         raise ConfigError(f"linphase run: one of {first} and {second} is required, found {found}. Example: {example}")
 
 
-def _run_report(spec: "RunSpec", trained: Any) -> Iterator[str]:
+def _run_report(spec: "RunSpec", trained: "TrainedRun") -> Iterator[str]:
     start, minimum = trained.initialization, trained.minimum
     c = start.threshold
     yield f"start:     sigma2 = {start.init_variance:.4g}, width = {start.width:,}, threshold c = {c:.4g}"

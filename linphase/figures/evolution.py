@@ -213,7 +213,7 @@ def trajectory_figure(
     if predicted is not None:
         _draw_errors(below, predicted, _OVER, ", theory")
     fit_values(above, [run.modes, *([] if predicted is None else [predicted.modes])], 1e-4, [np.array([threshold])])
-    _fit_linear(middle, run.modes, threshold)
+    fit_linear(middle, run.modes, threshold)
     fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test])
     below.legend(handles=below.lines[:2], frameon=False, loc="best", borderpad=0.1)
     for ax, label in ((above, "singular values $s_i(A)$"), (middle, "$s_i(A)$, linear"), (below, "error per entry")):
@@ -384,7 +384,7 @@ def fit_values(ax: Axes, values: Iterable[Array], depth: float, whole: Iterable[
     ax.set_ylim(10 ** (float(shown.min()) - margin), 10 ** (float(shown.max()) + margin))
 
 
-def _fit_linear(ax: Axes, s: Array, threshold: float) -> None:
+def fit_linear(ax: Axes, s: Array, threshold: float) -> None:
     """From 0 to the largest singular value, and to the threshold where that is not far above."""
     largest = float(np.nanmax(s, initial=0.0)) or 1.0
     top = 1.08 * (max(largest, threshold) if threshold < 2 * largest else largest)

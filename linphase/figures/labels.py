@@ -82,7 +82,7 @@ def _middles(ax: Axes, gid: str) -> Array:
 def label_contours(figure: Figure, ax: Axes, contours: ContourSet, size: float) -> None:
     """Write its level into each contour, where it is straight and far from the others, from lines and edges.
 
-    Contours that are short, or near to others all along, get no name.
+    Short contours get no name; of those that are near to others all along, one of each level does.
 
     Parameters
     ----------
@@ -100,19 +100,19 @@ def label_contours(figure: Figure, ax: Axes, contours: ContourSet, size: float) 
     for level, pieces in zip(contours.levels, curves, strict=True):
         text, extent = _boxed(figure, ax, written(level), size, "", pad=0, alpha=0)
         text.remove()
-        reach = ceil(extent[0] / _SAMPLING)
+        width, height = extent
+        reach = ceil(width / _SAMPLING)
+        found: list[tuple[float, Array]] = []
         for curve in pieces:
             at = np.arange(reach, len(curve) - reach)
             if len(at) < 2 * reach:
                 continue
-            free = _gaps(
-                curve[at], _tree([*(other for other in every if other is not curve), *lines, *taken]), extent[0]
-            )
-            free = np.minimum(free, _room(curve[at], box)) - 2 * _bends(curve, at, reach)
-            best = int(np.argmax(free - 0.02 * np.abs(at - len(curve) / 2)))
-            if free[best] < 0.8 * extent[1]:
-                continue
-            center = curve[at[best]]
+            others = _tree([*(other for other in every if other is not curve), *lines, *taken])
+            free = np.minimum(_gaps(curve[at], others, 2 * (width + height)), _room(curve[at], box))
+            free -= 2 * _bends(curve, at, reach) + 0.02 * np.abs(at - len(curve) / 2)
+            found.append((float(free.max()), curve[at[np.argmax(free)]]))
+        found.sort(key=lambda place: -place[0])
+        for center in [center for i, (free, center) in enumerate(found) if i == 0 or free > height]:
             taken.append(center + _FOOTPRINT * extent)
             x, y = back.transform(center)
             places.append((float(x), float(y)))

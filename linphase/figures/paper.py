@@ -22,7 +22,7 @@ from linphase.diagram.cells import cells_of
 from linphase.diagram.looks import Array, plainly, written
 from linphase.diagram.panels import Panel, find_panel
 from linphase.errors import LinphaseError
-from linphase.figures.evolution import OverTime, finite, steps_of
+from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
 from linphase.figures.labels import label_contours
 from linphase.figures.layout import settle
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
@@ -80,8 +80,10 @@ def figure1(
     figure = Figure(figsize=(inches(PAGE_WIDTH), inches(2.9)), layout="constrained")
     FigureCanvasAgg(figure)
     errors, modes = figure.subplots(1, 2)
-    both = [(run, finite(run.step), _dashed(), ""), (theory, steps_of(theory, run), _solid(), ", theory")]
-    for curves, steps, line, suffix in both:
+    dashed = {"linestyle": _DASHES, "linewidth": stroke(1.4), "zorder": 3}
+    lines: list[dict[str, Any]] = [dashed, {"linestyle": "-", "linewidth": stroke(0.8), "zorder": 3.1}]
+    both = (run, finite(run.step), ""), (theory, steps_of(theory, run), ", theory")
+    for (curves, steps, suffix), line in zip(both, lines, strict=True):
         for name, color in (("train", _TRAIN), ("test", _TEST)):
             error = finite(getattr(curves, f"{name}_error"))
             errors.plot(steps, error, color=color, **line, gid=name + suffix)
@@ -89,34 +91,27 @@ def figure1(
         for i, color in enumerate(islice(cycle(_SIGNAL), min(rank, s.shape[1]))):
             modes.plot(steps, s[:, i], color=color, **line, gid=f"mode {i + 1}{suffix}")
     _draw_bulk(modes, finite(run.step), finite(run.singular_values)[:, rank:], rank)
-    modes.axhline(threshold, color="black", linewidth=stroke(1.1), gid="threshold")
-    top = max(float(np.nanmax(finite(run.singular_values), initial=0.0)), threshold)
-    modes.set_ylim(0, 1.05 * top)
+    modes.axhline(threshold, **_threshold(), gid="threshold")
+    fit_linear(modes, finite(run.singular_values), threshold)
     errors.set_ylim(bottom=0)
     errors.legend(handles=[Line2D([], [], color=_TRAIN, label="train"), Line2D([], [], color=_TEST, label="test")],
                   frameon=False)  # fmt: skip
     for ax, label in ((errors, "error"), (modes, "singular value")):
         set_ticks(ax)
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
         ax.set_xlim(0, max(int(run.step[-1]), 1))
         ax.set_xlabel("iteration number")
         ax.set_ylabel(label)
-    handles = [
-        Line2D([], [], color="black", label=name, **line) for name, (*_, line, _) in zip(names, both, strict=True)
-    ]
-    handles.append(Line2D([], [], color=_BULK, linewidth=stroke(3), alpha=0.7, label=f"bulk, {names[0]}"))
-    handles.append(
-        Line2D([], [], color="black", linewidth=stroke(1.1), label=rf"threshold $\sigma^2 w$ = {written(threshold)}")
-    )
+    handles = [Line2D([], [], color="black", label=name, **line) for name, line in zip(names, lines, strict=True)]
+    if run.singular_values.shape[1] > rank:
+        handles.append(Line2D([], [], color=_BULK, linewidth=stroke(3), alpha=0.7, label=f"bulk, {names[0]}"))
+    handles.append(Line2D([], [], **_threshold(), label=rf"threshold $\sigma^2 w$ = {written(threshold)}"))
     figure.legend(handles=handles, ncols=len(handles), **_LEGEND)
     return figure
 
 
-def _dashed() -> dict[str, Any]:
-    return {"linestyle": _DASHES, "linewidth": stroke(1.4), "zorder": 3}
-
-
-def _solid() -> dict[str, Any]:
-    return {"linestyle": "-", "linewidth": stroke(0.8), "zorder": 3.1}
+def _threshold() -> dict[str, Any]:
+    return {"color": "black", "linewidth": stroke(1.1)}
 
 
 def _draw_bulk(ax: Axes, steps: Array, s: Array, rank: int) -> None:

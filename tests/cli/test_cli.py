@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,18 @@ def test_plot_draws_panels_in_every_format(results, tmp_path, panel, suffix):
     assert file.read_bytes().startswith(start)
 
 
+def test_plot_draws_figure_2_as_the_paper_does(results, tmp_path):
+    kept = tmp_path / "r"
+    shutil.copytree(results, kept)
+    drawn = linphase("plot", kept, "--look", "figure2", "--panel", "iterations", "--style", "talk")
+    assert drawn.exit_code == 0, drawn.output
+    with Image.open(kept / "figure2-iterations-style-talk.png") as picture:
+        assert picture.text["Title"] == "linphase: figure2-iterations of r"
+    without = linphase("plot", kept, "--look", "figure2")  # all four panels
+    assert without.exit_code == 2
+    assert "panel distance needs column distance_to_self_consistent" in without.output
+
+
 def test_classify_changes_with_the_cuts_and_trains_nothing(results, tmp_path):
     by_default = linphase("classify", results, "-o", tmp_path / "a.csv")
     never = linphase("classify", results, "--signal-cut", "0", "--bulk-cut", "1", "--criterion", "balance",
@@ -178,6 +191,16 @@ def test_run_takes_figure_1s_protocol(here):
     assert done.exit_code == 0
     assert "10 steps" in done.output
     assert "self-consistent (Euler)" in Path("r.svg").read_text()
+
+
+def test_run_draws_figure_1_as_the_paper_does(here):
+    cell = ["--gamma-sigma2", "-1.85", "--gamma-w", "2.25", "-d", "20"]
+    descent = ["--kind", "gd", "--learning-rate", "{ paper = 5 }", "--steps", "10", "--update", "alternating"]
+    done = linphase("run", *cell, *descent, "--look", "figure1", "-o", "r.svg")
+    assert done.exit_code == 0, done.output
+    told = Path("r.svg").read_text()
+    for words in ("self-consistent (Euler)", "bulk, gradient descent", "iteration number"):
+        assert words in told
 
 
 def test_run_names_the_self_consistent_dynamics_that_it_draws(here, monkeypatch):
@@ -249,6 +272,17 @@ MISTAKES = {
     "plot: unknown format": (["plot", "RESULTS", "-o", "x.jpg"], "must end in .png, .pdf or .svg, found '.jpg'"),
     "plot: no such place": (["plot", "RESULTS", "-o", "no/where/x.png"], "an existing directory is required"),
     "plot: unknown measure": (["plot", "RESULTS", "--criterion", "speed"], "'threshold', 'balance', 'speedup'"),
+    "plot: look of another panel": (
+        ["plot", "RESULTS", "--look", "figure2", "--panel", "all"],
+        "panel must be test-error, stable-rank, iterations or distance, found 'all'",
+    ),
+    "plot: look in a terminal": (["plot", "RESULTS", "--look", "figure2", "--terminal"], "--terminal: has no meaning"),
+    "plot: look against theory": (
+        ["plot", "RESULTS", "--look", "figure2", "--panel", "iterations", "--against", "theory"],
+        "--against: has no meaning with --look figure2",
+    ),
+    "plot: look at a place": (["plot", "RESULTS", "--look", "figure2", "--at", "-1,1"], "--at: has no meaning"),
+    "plot: look by a cut": (["plot", "RESULTS", "--look", "figure2", "--bulk-cut", "0.2"], "--bulk-cut: has no mean"),
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
     "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),
@@ -276,6 +310,11 @@ MISTAKES = {
     "run: update of a flow": (["run", *CELL, "--update", "alternating"], "--update: is for --kind gd"),
     "run: update": (["run", *CELL, "--kind", "gd", "--update", "both"], 'must be "simultaneous" or "alternating"'),
     "run: rate of a flow": (["run", *CELL, "--learning-rate", "0.1"], "--learning-rate: is for --kind gd"),
+    "run: look of a flow": (["run", *CELL, "--look", "figure1"], "--look figure1: is for --kind gd, found --kind flow"),
+    "run: look without theory": (
+        ["run", *CELL, "--kind", "gd", "--look", "figure1", "--no-theory"],
+        "--no-theory: has no meaning with --look figure1",
+    ),
     "plot: nan": (["plot", "RESULTS", "--bulk-cut", "nan"], "nan is not in the range"),
     "unknown command": (["sweeep"], "No such command"),
 }

@@ -8,6 +8,7 @@ from linphase.diagram.measured import measured_boundaries
 from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.evolution import run_figure, title_of, trajectory_figure
+from linphase.figures.paper import figure1, figure2
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.network import Initialization
 from linphase.model.task import TaskConfig, draw_task
@@ -97,6 +98,11 @@ def single_run():
     return run_figure(trajectory, threshold=3.0, rank=TASK.rank, theory=trajectory)
 
 
+def paper_descent():
+    _, trajectory = predicted_run(-1.0, 1.5)
+    return figure1(trajectory, trajectory, threshold=3.0, rank=TASK.rank, names=("gradient descent", "self-consistent"))
+
+
 # Of panels those that differ in kind: outcomes, logarithms, the natural one with levels, shares, times that may be
 # missing, a number at the smallest test error, the kernel.
 PANELS = ("regime", "test-error", "distance", "signal-active", "crossing-time", "stable-rank", "kernel-change")
@@ -112,6 +118,8 @@ FIGURES = {
     "facets": facets,
     "raw-axes": raw_axes,
     "run": single_run,
+    "figure1": paper_descent,
+    "figure2": lambda: figure2(spoiled(), AXES),
     "talk": lambda: phase_diagram(spoiled(), AXES, "regime", style="talk"),
 }
 NAMES = (*PANELS, *FIGURES)
