@@ -26,7 +26,7 @@ from linphase.theory.boundaries import UNDERPARAMETERIZED
 
 _SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
 _NOTHING = np.empty((0, 2))
-_LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
+LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
 _LIFTS = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.0])  # off its line, in heights, where there is no room on it
 _ASIDE = np.array([0.1, 0.3, 0.5, 0.7])  # the same of a level name that begins or ends at its line
 
@@ -172,7 +172,7 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
 
 
 def _name_of(line: Line) -> str:
-    return _LINE_NAMES.get(line.boundary.name, line.boundary.name)
+    return LINE_NAMES.get(line.boundary.name, line.boundary.name)
 
 
 def _boxed(

@@ -23,7 +23,7 @@ from linphase.figures.painting import stripe
 from linphase.figures.style import points, renderer, stroke
 from linphase.model.regime import REGIMES
 
-_Outside = Literal["outside upper center", "outside lower center"]
+Outside = Literal["outside upper center", "outside lower center"]
 
 
 def draw_legends(
@@ -50,7 +50,7 @@ def draw_legends(
     """
     swatches = [*_swatches(plots, whose), *above]
     if swatches:
-        _row(figure, swatches, "outside upper center", title)
+        draw_row(figure, swatches, "outside upper center", title)
     elif title:
         figure.suptitle(title, fontsize=points(8))
     drawn = [line for each in lines for line in each]
@@ -66,7 +66,7 @@ def draw_legends(
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
     handles += below
     if handles:
-        _row(figure, handles, "outside lower center")
+        draw_row(figure, handles, "outside lower center")
 
 
 def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
@@ -99,7 +99,7 @@ def _counted(label: str, count: int, counted: bool) -> str:
     return f"{label} ({count})" if counted else label
 
 
-def _row(figure: Figure, handles: Sequence[Artist], where: _Outside, title: str | None = None) -> None:
+def draw_row(figure: Figure, handles: Sequence[Artist], where: Outside, title: str | None = None) -> None:
     """A legend outside the axes in as few rows as the figure's width allows."""
     sizes = (points(7), points(6.5))
     width = 0.0

@@ -23,8 +23,9 @@ from linphase.diagram.looks import Array, plainly, written
 from linphase.diagram.panels import Panel, find_panel
 from linphase.errors import LinphaseError
 from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
-from linphase.figures.labels import label_contours
+from linphase.figures.labels import LINE_NAMES, label_contours
 from linphase.figures.layout import settle
+from linphase.figures.legends import draw_row
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from linphase.store.columns import Column
-
-_LEGEND: dict[str, Any] = {
-    "loc": "outside lower center", "frameon": False, "borderpad": 0.2, "columnspacing": 1.0, "handlelength": 1.6,
-    "handletextpad": 0.4,
-}  # fmt: skip
 
 # --- Figure 1 ------------------------------------------------------------------------------------------------------
 
@@ -106,7 +102,7 @@ def figure1(
     if run.singular_values.shape[1] > rank:
         handles.append(Line2D([], [], color=_BULK, linewidth=stroke(3), alpha=0.7, label=f"bulk, {names[0]}"))
     handles.append(Line2D([], [], **_threshold(), label=rf"threshold $\sigma^2 w$ = {written(threshold)}"))
-    figure.legend(handles=handles, ncols=len(handles), **_LEGEND)
+    draw_row(figure, handles, "outside lower center")
     return figure
 
 
@@ -197,8 +193,8 @@ def figure2(
         set_ticks(ax)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    handles = [Line2D([], [], label=name, **_line(color)) for name, color in LINES.items()]
-    figure.legend(handles=handles, ncols=len(handles), **_LEGEND)
+    handles = [Line2D([], [], label=LINE_NAMES.get(name, name), **_line(color)) for name, color in LINES.items()]
+    draw_row(figure, handles, "outside lower center")
     settle(figure)
     for (ax, panel), values in zip(drawn, numbers, strict=True):
         _draw_levels(figure, ax, x, y, values, FIGURE_2[panel.name].levels)

@@ -130,7 +130,9 @@ def test_numbers_that_no_level_meets_have_no_contours():
     figure = figure2(published(min_test_error=0.9), AXES, ["test-error"], style="talk")
     assert artists(figure.axes[0], "bands")
     assert not artists(figure.axes[0], "levels")
-    assert legend_labels(figure) == [ACTIVE_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED]
+    assert legend_labels(figure) == [ACTIVE_LAZY, INFINITE_NOISE, "width = k"]
+    (legend,) = figure.legends  # as wide as a column, though type is larger there
+    assert 0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.width
 
 
 ONE = {"gamma_sigma2": AXES["gamma_sigma2"], "gamma_w": [1.0]}
