@@ -12,7 +12,7 @@ from operator import mul
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.floating]
 T = TypeVar("T", float, Array)
@@ -50,6 +50,36 @@ def crossing_times(time: Array, singular_values: Array, c: float) -> Array:
     """
     s = np.asarray(singular_values, np.float64)
     return _last_passing(time, _crossing_height(s, s, c))
+
+
+def median_time(times: Array, multiplicity: ArrayLike = 1.0) -> float | None:
+    """Median over modes of the times (n,), nan being never, at infinity; None where half of the modes or more never do.
+
+    An entry stands for `multiplicity` equal modes. The mean of two where exactly half of the modes come before.
+    """
+    if times.size == 0:
+        return None
+    order = np.argsort(times, kind="stable")  # nan comes last
+    sorted_times = np.where(np.isnan(times), np.inf, times)[order]
+    modes = np.cumsum(np.broadcast_to(multiplicity, times.shape)[order])
+    lower, upper = (np.searchsorted(modes, modes[-1] / 2, side) for side in ("left", "right"))
+    middle = float(sorted_times[lower] + sorted_times[upper]) / 2
+    return middle if np.isfinite(middle) else None
+
+
+def learning_order(convergence_times: Array, rank: float, multiplicity: ArrayLike = 1.0) -> float | None:
+    """Median convergence time of the bulk over that of the k leading modes: 1 where lazy, large where balanced.
+
+    convergence_times (n,), in the order of the singular values of Y, nan where never; an entry stands for
+    `multiplicity` equal modes, and the k leading modes are whole entries. None without a bulk, where half of either or
+    more never converge, and where the signal is there from the start. It tells of the path, where the criteria of
+    active tell of the end.
+    """
+    count = np.broadcast_to(np.asarray(multiplicity, np.float64), convergence_times.shape)
+    leading = np.cumsum(count) - count / 2 < rank
+    signal = median_time(convergence_times[leading], count[leading])
+    bulk = median_time(convergence_times[~leading], count[~leading])
+    return bulk / signal if signal and bulk is not None else None
 
 
 def _crossing_height(s: Array, S: Array, c: float) -> Array:

@@ -1,9 +1,7 @@
 """Runs as rows of the tables, and back."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
 from linphase.errors import ResultsError
-from linphase.model.mode_times import ModeTimes
+from linphase.model.mode_times import ModeTimes, median_time
 from linphase.model.moment import OBSERVABLES
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA
@@ -65,9 +63,9 @@ def summary_row(spec: RunSpec, run: TrainedRun) -> Row:
         "distance_to_self_consistent": run.distance_to_self_consistent,
         **minimum.observables,
         **run.observables,
-        "crossing_time": _median_time(times.crossing),
-        "escape_time": _median_time(times.escape),
-        "convergence_time": _median_time(times.convergence),
+        "crossing_time": median_time(times.crossing),
+        "escape_time": median_time(times.escape),
+        "convergence_time": median_time(times.convergence),
         "final_train_error": run.train_error,
         "final_test_error": run.test_error,
         "train_error_floor": run.train_error_floor,
@@ -124,12 +122,6 @@ def _told(value: Any, kind: str) -> Any:
 def _observables() -> str:
     """The names of the observables that are measured now."""
     return " ".join(OBSERVABLES)
-
-
-def _median_time(times: NDArray[np.floating]) -> float | None:
-    """Median over modes, where nan is never, at infinity; None where half of the modes or more never do."""
-    middle = median(math.inf if math.isnan(time) else float(time) for time in times)
-    return middle if math.isfinite(middle) else None
 
 
 # ------------------------------------------------------------------------------------------------ rows, read

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError
 from linphase.model.kernel import Kernel
+from linphase.model.mode_times import learning_order
 from linphase.model.moment import Moment
 from linphase.model.task import Task
 from linphase.theory.mode import TargetModes, mode_time, modes_from_zero
@@ -21,7 +22,10 @@ _SCAN = 150
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One cell of the phase diagram as equation (1) from A = 0 predicts it; arrays hold one value a mode."""
+    """One cell of the phase diagram as equation (1) from A = 0 predicts it.
+
+    Arrays hold one value an entry of the target's modes: a mode, or m_i equal ones.
+    """
 
     threshold: float
     min_test_error: float
@@ -36,6 +40,11 @@ class Prediction:
     crossing_time: Array  # s = c; nan where S <= c
     escape_time: Array  # s = S/2
     convergence_time: Array  # s = 0.95 S
+    multiplicity: Array  # m
+
+    def learning_order(self, rank: float) -> float | None:
+        """Median convergence time of the bulk over that of the k leading modes: 1 where lazy, large where balanced."""
+        return learning_order(self.convergence_time, rank, self.multiplicity)
 
 
 def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
@@ -68,6 +77,7 @@ def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
         crossing_time=np.where(np.isinf(crossing), np.nan, crossing),
         escape_time=escape,
         convergence_time=converged,
+        multiplicity=target.multiplicity,
     )
 
 
@@ -81,8 +91,8 @@ def convergence_time(target: TargetModes, c: float, excess: float) -> float:
     def above(t: Array) -> Array:
         return target.excess(modes_from_zero(t, S, c)) - excess
 
-    # Within the bound all modes are within sqrt(bound) of their targets; with all within sqrt(bound/n) it is met.
-    gaps = np.sqrt([[bound], [bound / S.size]])
+    # Within the bound a mode is within sqrt(bound/m) of its target; with all within sqrt(bound/sum m) it is met.
+    gaps = np.sqrt([bound / target.multiplicity, np.full_like(S, bound / target.count)])
     bracket = mode_time(np.maximum(S - gaps, 0), 0.0, S, c).max(axis=1)
     early, late = bracket.tolist()
     if not late < np.inf:

@@ -112,18 +112,21 @@ def modes_from_zero(t: ArrayLike, targets: ArrayLike, c: float) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class TargetModes:
-    """The target Y = U diag(S) V^T as its n modes see the signal A*: all that equation (1) from A = 0 depends on.
+    """The target Y = U diag(S) V^T as its modes see the signal A*: all that equation (1) from A = 0 depends on.
 
     There A(t) = U diag(s(t)) V^T, so with a_i = u_i^T A* v_i, N = d_out d_in,
     train error = (sum_i (s_i - S_i)^2 + sum over the modes left out of S_i^2)/N,
     test error = (||A*||_F^2 - 2 sum_i s_i a_i + sum_i s_i^2)/N.
+    One of the n entries stands for m_i equal modes: for 1 of a drawn task, for what a node of a quadrature weighs in a
+    law of modes. The sums are over modes, sum_i m_i (...).
     """
 
     values: Array  # (n,): S, descending
     overlaps: Array  # (n,): a
+    multiplicity: Array  # (n,): m, any number above 0
     unseen: float  # (||A*||_F^2 - sum a_i^2)/N, the part of the test error that no s_i can change
     floor: float  # the train error of the modes left out
-    size: int  # N
+    size: float  # N
 
     @classmethod
     def of(cls, task: Task, width: int | None = None) -> "TargetModes":
@@ -132,11 +135,16 @@ class TargetModes:
         overlaps = np.sum(U * (task.signal @ V), axis=0)[:width]
         unseen = max(float(np.sum(task.signal**2) - np.sum(overlaps**2)), 0.0) / task.target.size
         floor = 0.0 if width is None else task.train_error_floor(width)
-        return cls(S[:width], overlaps, unseen, floor, task.target.size)
+        return cls(S[:width], overlaps, np.ones_like(overlaps), unseen, floor, task.target.size)
+
+    @property
+    def count(self) -> float:
+        """How many modes there are: sum_i m_i."""
+        return float(np.sum(self.multiplicity))
 
     def excess(self, s: Array) -> Array:
         """Train error above its floor, for singular values s (..., n)."""
-        error: Array = np.sum((s - self.values) ** 2, axis=-1) / self.size
+        error: Array = np.sum(self.multiplicity * (s - self.values) ** 2, axis=-1) / self.size
         return error
 
     def train_error(self, s: Array) -> Array:
@@ -145,10 +153,11 @@ class TargetModes:
 
     def test_error(self, s: Array) -> Array:
         """||A - A*||_F^2/(d_out d_in), for singular values s (..., n)."""
-        error: Array = self.unseen + np.sum((s - self.overlaps) ** 2, axis=-1) / self.size
+        error: Array = self.unseen + np.sum(self.multiplicity * (s - self.overlaps) ** 2, axis=-1) / self.size
         return error
 
     def test_error_slope(self, s: Array, c: float) -> Array:
         """d(test error)/dt along equation (1), ds/dt = 2 sqrt(s^2 + c^2)(S - s), for singular values s (..., n)."""
-        slope: Array = 4 * np.sum((s - self.overlaps) * np.hypot(s, c) * (self.values - s), axis=-1) / self.size
+        change = (s - self.overlaps) * np.hypot(s, c) * (self.values - s)
+        slope: Array = 4 * np.sum(self.multiplicity * change, axis=-1) / self.size
         return slope

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linphase.model.mode_times import between_moments, crossing_times, mode_times
+from linphase.model.mode_times import between_moments, crossing_times, learning_order, median_time, mode_times
 from linphase.theory.mode import mode_time, mode_value
 
 
@@ -78,3 +78,28 @@ def test_heights_that_are_cubic_are_so_between_moments():
     fine_time, fine = between_moments(time, height)
     assert set(time) <= set(fine_time)
     np.testing.assert_allclose(fine[:, 0], fine_time**3 - 5 * fine_time**2 + 3, atol=1e-12)
+
+
+def test_the_median_time_counts_never_as_infinity_and_equal_modes_as_many():
+    never = np.nan
+    assert median_time(np.array([3.0, 1.0, never, 2.0, 9.0])) == 3
+    assert median_time(np.array([3.0, 1.0, 9.0, 2.0])) == 2.5
+    assert median_time(np.array([1.0, 2.0, never, never])) is None
+    assert median_time(np.array([1.0, 2.0, 5.0, never, never])) == 5
+    assert median_time(np.zeros(0)) is None
+    rng = np.random.default_rng(0)
+    for n in range(1, 30):
+        times = rng.exponential(size=n)
+        assert median_time(times) == np.median(times)
+        modes = rng.integers(1, 5, n)
+        assert median_time(times, modes) == np.median(np.repeat(times, modes))
+    assert median_time(np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.3, 0.2])) == 2
+
+
+def test_the_learning_order_is_the_bulks_median_time_over_the_signals():
+    times = np.array([1.0, 3.0, 8.0, 4.0, 6.0])
+    assert learning_order(times, 2) == 3
+    assert learning_order(np.array([2.0, 6.0]), 2, np.array([2.0, 1e-20])) == 3
+    assert learning_order(times, 5) is None  # no bulk
+    assert learning_order(np.array([0.0, 1.0]), 1) is None
+    assert learning_order(np.array([1.0, np.nan, 2.0]), 1) is None

@@ -405,7 +405,7 @@ def test_the_prediction_of_a_target_within_the_bound_already_is_the_start():
 
 
 def test_convergence_of_one_mode_is_the_inverse_of_its_curve():
-    modes = TargetModes(np.array([3.0]), np.array([2.0]), unseen=0.0, floor=0.0, size=1)
+    modes = TargetModes(np.array([3.0]), np.array([2.0]), np.ones(1), unseen=0.0, floor=0.0, size=1)
     expected = mode_time(2.9, 0, 3.0, 0.4)
     assert convergence_time(modes, 0.4, 0.1**2) == pytest.approx(float(expected), rel=1e-12)
 
