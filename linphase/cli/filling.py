@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from linphase.cli.any_dimension import any_dimension
 from linphase.cli.options import (
     config_option,
     jobs_option,
@@ -110,8 +112,16 @@ def sweep(
 @click.option(
     "-d", "--dimension", type=click.IntRange(2, 20_000), default=200, show_default=True, help="For --boundaries."
 )
-@click.option("-k", "--rank", type=click.IntRange(1), default=5, show_default=True, help="For --boundaries.")
-@click.option("--noise", type=click.FloatRange(0, 1e9), default=1.0, show_default=True, help="For --boundaries.")
+@click.option("--asymptotic", is_flag=True, help="Print what theory expects at any dimension instead.")
+@click.option("--dimensions", metavar="D,D,...", default="1e2,1e4,1e6,1e8,1e12,1e15", show_default=True,
+              help="For --asymptotic.")  # fmt: skip
+@click.option("--sums", metavar="S,S,...", default="0.25,0.5,0.75,1.1", show_default=True,
+              help="gamma_sigma2 + gamma_w, for --asymptotic.")  # fmt: skip
+@click.option("-k", "--rank", type=click.IntRange(1), default=5, show_default=True,
+              help="For --boundaries and --asymptotic.")  # fmt: skip
+@click.option("--noise", type=click.FloatRange(0, 1e9), default=1.0, show_default=True,
+              help="For --boundaries and --asymptotic.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.csv or .json, for --asymptotic.")
 def theory(
     config_file: Path | None,
     out: Path | None,
@@ -121,38 +131,70 @@ def theory(
     no_plot: bool,
     boundaries: bool,
     dimension: int,
+    asymptotic: bool,
+    dimensions: str,
+    sums: str,
     rank: int,
     noise: float,
+    output: Path | None,
 ) -> None:
     """Predict every run of a grid by theory, in seconds: the self-consistent dynamics from A = 0, one curve a mode.
 
     The predictions are results like any other: linphase plot, status, boundary and export read them. With --boundaries
-    nothing is predicted or written: the lines between the regimes are printed, gamma_sigma2 for every gamma_w.
+    or --asymptotic nothing is swept: the one prints the lines between the regimes, gamma_sigma2 for every gamma_w, the
+    other what to expect of typical tasks at infinite width and c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15:
+    the smallest test error, its slope in log d since the row before, its benefit (0: optimal shrinkage, 1: lazy
+    training), stable rank and time, the learning order, and the shares of active modes. Where the output is no terminal
+    there are more columns, separated by tabs; files have them too.
 
     \b
     Example:
       linphase theory --config configs/quickstart.toml
       linphase plot results/quickstart-theory --panel all -o predicted.png
       linphase theory --boundaries -d 200 -k 5 --noise 1
+      linphase theory --asymptotic --dimensions 1e2,1e4,1e6,1e12 -k 5 --noise 1
     """
     from linphase.config.config import load_config
     from linphase.sweeps.sweeping import default_directory
 
-    if boundaries:
-        if config_file is not None or out is not None or overrides:
-            found = "--config" if config_file is not None else "--out" if out is not None else "--set"
-            raise ConfigError(f"--boundaries: is for the task of -d, -k and --noise, found {found} too. Leave one out")
+    _check_given_together()
+    if boundaries or asymptotic:
         if noise != noise:
             raise ConfigError("--noise: a number from 0 to 1e9 is required, found nan")
+        if asymptotic:
+            any_dimension(dimensions, sums, rank, noise, output)
+            return
         if rank > dimension:
             raise ConfigError(f"-k: at most the dimension {dimension} is required, found {rank}")
         _print_lines(dimension, rank, noise)
         return
     if config_file is None:
-        raise ConfigError("--config: a TOML file is required, or --boundaries, found neither")
+        raise ConfigError("--config: a TOML file is required, or --boundaries or --asymptotic, found none")
     config = load_config(config_file, overrides).predicted()
     out = out or default_directory(config)
     _run(config, out, no_plot, jobs=jobs, retry_failed=retry_failed)
+
+
+def _check_given_together() -> None:
+    """Refuse an option of `linphase theory` that does nothing beside the others."""
+    context = click.get_current_context()
+    given = {
+        parameter.name: max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
+    }
+    tasks = {
+        "boundaries": ("the task of -d, -k and --noise", {"dimension", "rank", "noise"}),
+        "asymptotic": ("--dimensions, --sums, -k and --noise", {"dimensions", "sums", "rank", "noise", "output"}),
+    }
+    for flag, (purpose, used) in tasks.items():
+        if flag in given:
+            if others := [name for key, name in given.items() if key not in used | {flag}]:
+                raise ConfigError(f"--{flag}: is for {purpose}, found {others[0]} too. Leave one out")
+            return
+    for key, name in given.items():
+        if needed := [f"--{flag}" for flag, (_, used) in tasks.items() if key in used]:
+            raise ConfigError(f"{name}: is for {' and '.join(needed)}, found without. A sweep's task is in its config")
 
 
 def _print_lines(dimension: int, rank: int, noise: float) -> None:

@@ -10,6 +10,8 @@ from linphase.theory.mode import TargetModes
 
 Array = NDArray[np.floating]
 
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Baselines:
@@ -27,10 +29,10 @@ class Baselines:
     def benefit(self, min_test_error: float) -> float | None:
         """(e_min - e_optimal)/(e_lazy - e_optimal): 0 as good as optimal shrinkage, 1 no better than lazy training.
 
-        None where lazy training is not worse than optimal shrinkage: there is nothing to gain.
+        None where lazy training is not worse than optimal shrinkage, up to rounding: there is nothing to gain.
         """
         gain = self.lazy - self.optimal
-        return (min_test_error - self.optimal) / gain if gain > 0 else None
+        return (min_test_error - self.optimal) / gain if gain > _ROUNDING * self.zero else None
 
 
 def baselines(target: TargetModes, noise: float, shape: tuple[float, float]) -> Baselines:

@@ -25,7 +25,7 @@ UNDERPARAMETERIZED = "underparameterized"
 # ----------------------------------------------------------------------------------- thresholds at finite d
 
 
-def signal_singular_value(rank: int, signal_norm: float | None, d_out: int, d_in: int) -> float:
+def signal_singular_value(rank: float, signal_norm: float | None, d_out: float, d_in: float) -> float:
     """Typical singular value of A*: sqrt(signal_norm d_out d_in/k); signal_norm is 1 as drawn (None)."""
     return sqrt((1.0 if signal_norm is None else signal_norm) * d_out * d_in / rank)
 
@@ -40,7 +40,7 @@ def signal_spread(rank: int, d_out: int, d_in: int) -> tuple[float, float]:
     return max(1 - spread, 0.1), 1 + spread
 
 
-def lazy_threshold(signal: float, noise: float, d_out: int, d_in: int) -> float:
+def lazy_threshold(signal: float, noise: float, d_out: float, d_in: float) -> float:
     """Threshold c at which a signal mode turns from active to lazy: its singular value in Y = A* + E.
 
     sqrt((s^2 + noise^2 d_out)(s^2 + noise^2 d_in))/s for a singular value s of A* above noise (d_out
@@ -52,7 +52,7 @@ def lazy_threshold(signal: float, noise: float, d_out: int, d_in: int) -> float:
     return noise * (sqrt(d_out) + sqrt(d_in))
 
 
-def balanced_threshold(width: ArrayLike, rank: int, noise: float, d_out: int, d_in: int) -> Array:
+def balanced_threshold(width: ArrayLike, rank: float, noise: float, d_out: float, d_in: float) -> Array:
     """Threshold c below which more than half of the bulk modes that the width can hold are active.
 
     The signal takes k modes, so the bulk of Y is that of a (d_out - k, d_in - k) matrix of noise: it follows the

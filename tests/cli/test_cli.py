@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.text import Text
 from PIL import Image
+from rich.console import Console
 
 from linphase.cli import main
+from linphase.cli.any_dimension import tables
 from linphase.config.config import parse_config
 from linphase.runs.spec import NUMERICS_VERSION
 from tests.processes import TINY as CONFIG
@@ -291,8 +294,22 @@ MISTAKES = {
         ["run", "--gamma-w", "1"],
         "one of --gamma-sigma2 and --init-variance is required, found neither",
     ),
-    "theory: nothing": (["theory"], "--config: a TOML file is required, or --boundaries, found neither"),
+    "theory: nothing": (["theory"], "--config: a TOML file is required, or --boundaries or --asymptotic, found"),
     "theory: both": (["theory", "--boundaries", "--config", "x.toml"], "found --config too"),
+    "theory: a flag's options alone": (["theory", "--sums", "1"], "--sums: is for --asymptotic, found without"),
+    "theory: both flags": (["theory", "--asymptotic", "--boundaries"], "found --asymptotic too"),
+    "theory: config at any d": (["theory", "--asymptotic", "--config", "x.toml"], "found --config too"),
+    "theory: words": (["theory", "--asymptotic", "--dimensions", "1e2,big"], "from 2 to 1e+15 are required"),
+    "theory: no dimensions": (["theory", "--asymptotic", "--dimensions", ""], "separated by commas, found ''"),
+    "theory: dimension 1": (["theory", "--asymptotic", "--dimensions", "1,10"], "from 2 to 1e+15 are required"),
+    "theory: nan": (["theory", "--asymptotic", "--sums", "nan"], "--sums: numbers from -3 to 3 are required"),
+    "theory: nan noise": (["theory", "--asymptotic", "--noise", "nan"], "--noise: a number from 0 to 1e9"),
+    "theory: tiny noise": (["theory", "--asymptotic", "--noise", "1e-9"], "noise must be 0 or at least"),
+    "theory: rank above the least d": (
+        ["theory", "--asymptotic", "--dimensions", "1e3,4", "-k", "5"],
+        "-k: at most the smallest dimension 4",
+    ),
+    "theory: format": (["theory", "--asymptotic", "-o", "x.txt"], "ending in .csv or .json is required"),
     "theory: rank above d": (["theory", "--boundaries", "-d", "4", "-k", "5"], "-k: at most the dimension 4"),
     "run: two widths": (
         ["run", "--gamma-sigma2", "-1", "--gamma-w", "1", "--width", "3"],
@@ -379,3 +396,34 @@ def test_theorys_lines_are_printed_without_a_sweep():
     assert rows[10][:2] == ["2.0", "10000"]
     # c = s + noise^2 d/s with s = d/sqrt(k)
     assert float(rows[10][2]) == pytest.approx(np.log(50 + 0.25 * 2) / np.log(100) - 2, abs=1e-3)
+
+
+def test_theory_at_any_dimension_is_a_table_in_the_pipe_the_file_and_80_columns(here):
+    arguments = ["theory", "--asymptotic", "--dimensions", "1e15,1e6,1e4", "--sums", "0.75,0.5", "-k", "5"]
+    done = linphase(*arguments, "-o", "table.csv")
+    assert done.exit_code == 0
+    head, *rows = [line.split("\t") for line in done.output.splitlines()[:-1]]
+    places = [[gamma, d] for gamma in ("0.5", "0.75") for d in ("10000", "1e+06", "1e+15")]
+    assert [row[:2] for row in rows] == places
+    errors = [float(row[head.index("min_test_error")]) for row in rows]
+    assert errors[3:5] == pytest.approx([0.308, 0.111], abs=1e-3)
+    slopes = [row[head.index("slope")] for row in rows]
+    assert slopes[::3] == ["-", "-"]
+    assert float(slopes[4]) == pytest.approx(np.log10(errors[4] / errors[3]) / 2, abs=1e-5)
+    assert done.output.splitlines()[-1] == "Table: table.csv"
+
+    linphase(*arguments, "-o", "table.json")
+    table, facts = pd.read_csv("table.csv"), json.loads(Path("table.json").read_text())
+    assert list(table.columns) == head == list(facts[0])
+    assert facts[0]["slope"] is None
+    pd.testing.assert_frame_equal(table, pd.DataFrame(facts))
+    assert sorted(path.name for path in here.iterdir()) == ["table.csv", "table.json", "tiny.toml"]
+
+    narrow = Console(width=80, record=True, file=StringIO())
+    for block in tables(facts, "k = 5, noise 1"):
+        narrow.print(block)
+    text = narrow.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "gamma_sigma2 + gamma_w = 0.75, k = 5, noise 1" in text
+    assert "5.25e-12" in text
+    assert "…" not in text

@@ -221,7 +221,7 @@ def references(printed):
 
 def test_cite_prints_every_reference_once_as_bibtex(printed, references):
     entries = printed.strip().split("\n\n")
-    assert len(entries) == len(references) == 10
+    assert len(entries) == len(references) == 11
     for entry in entries:
         use, _, rest = entry.partition("\n")
         assert use.startswith("% ")
