@@ -61,7 +61,7 @@ def start(spec: RunSpec, task: Task) -> Weights:
 
 def wanted_train_error(spec: RunSpec, task: Task, weights: Weights) -> float:
     """The train error at which a run has converged (docs/theory.md, "Stop rules")."""
-    return task.train_error_floor(min(*task.shape, weights.width)) + spec.stop.train_error * task.noise**2
+    return task.train_error_floor(min(*task.shape, weights.width)) + spec.stop.excess_error * task.noise**2
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from linphase.runs.training import train
 
 SHORT = 5  # steps of the shorter of two trainings
 _MOST = 2000  # steps
-_NEVER = Converged(train_error=1e-300)
+_NEVER = Converged(excess_error=1e-300)
 _FEWEST = RecordConfig(snapshots=2)
 
 

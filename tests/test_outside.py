@@ -123,6 +123,19 @@ def test_readers_need_no_plugin(results, tmp_path):
     assert "effective_rank" not in OBSERVABLES
 
 
+def test_a_key_that_was_renamed_keeps_the_ids_of_a_rule_that_inherits_it_for_readers_too(tmp_path):
+    rule = "from linphase.runs.stopping import Converged\n\n\nclass Close(Converged, rule='close'):\n    pass\n"
+    (tmp_path / "close.py").write_text(rule)
+    grid = {"gamma_sigma2": -1.0, "gamma_w": 1.0}
+    stop = {"rule": "close", "excess_error": 1e-5}
+    config = parse_config({"name": "x", "plugins": [str(tmp_path / "close.py")], "grid": grid, "stop": stop})
+    (spec,) = config.expand()
+    assert spec.canonical()["stop"] == {"rule": "close", "train_error": 1e-5}
+    activate(())
+    (read,) = parse_config(json.loads(json.dumps(config.resolved())), stored=True).expand()
+    assert read.run_id == spec.run_id
+
+
 def test_folding_keeps_columns_that_nobody_declares_here(results, tmp_path):
     shutil.copytree(results, tmp_path / "r")
     before = load(tmp_path / "r").runs

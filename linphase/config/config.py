@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
@@ -36,14 +36,15 @@ from linphase.config.keys import (
     declared,
     dotted,
     fields_of,
+    former_keys,
     show,
 )
 from linphase.config.plugins import Plugin, load, read_plugin
-from linphase.config.toml import flat_grid, override_with, plain, read_toml
+from linphase.config.toml import flat_grid, override_with, plain, read_toml, renamed
 from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
 from linphase.model.network import Initialization, Start, power
-from linphase.model.section import Choice, Section, canonical_json
+from linphase.model.section import Choice, Formerly, Section, canonical_json
 from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
@@ -155,6 +156,8 @@ class SweepConfig:
                             "keys": list(member.model_fields),
                             "predicts": bool(getattr(member, "predicts", False)),
                         }
+                        if former := member.former_names():
+                            told[plugin.name]["kinds"][name]["former"] = former
         return told
 
     def _chosen(self) -> dict[str, dict[str, type[Choice]]]:
@@ -166,18 +169,22 @@ class SweepConfig:
 
     @property
     def digest(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the resolved configuration's canonical JSON."""
-        return hashlib.sha256(canonical_json(self.resolved()).encode()).hexdigest()[:16]
+        """The first 16 hexadecimal digits of the SHA-256 of the resolved configuration's canonical JSON.
+
+        Keys are hashed under the names that they had first, as in run ids.
+        """
+        first = {key: former for former, key in former_keys(self._chosen()).items()}
+        return hashlib.sha256(canonical_json(renamed(self.resolved(), first)).encode()).hexdigest()[:16]
 
     def predicted(self) -> "SweepConfig":
         """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory."""
         resolved = self.resolved()
         grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in TRAINING}
-        excess = self.values("stop.train_error")[:1]
+        excess = self.values("stop.excess_error")[:1]
         sections = {
             "task": resolved["task"],
             "grid": grid,
-            "stop": {"train_error": excess[0]} if excess else {},
+            "stop": {"excess_error": excess[0]} if excess else {},
             "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed},
         }
@@ -259,7 +266,8 @@ def _overridden(
         override_with(config, override, problems)
     told = config.pop("plugins", [])
     if folder is None or isinstance(told, dict):
-        return _parse(config, problems, (), _as_data(told if isinstance(told, dict) else {}), strict=False)
+        members = _as_data(told if isinstance(told, dict) else {})
+        return _parse(renamed(config, _renamed_since(config, members)), problems, (), members, strict=False)
     plugins = _plugins(told, problems, folder)
     load(plugins)
     return _parse(config, problems, plugins, declared())
@@ -287,10 +295,29 @@ def _as_data(told: Mapping[str, Any]) -> Members:
     return members
 
 
+def under_todays_names(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of a results directory, whose keys may have had other names when it was stored."""
+    told = stored.get("plugins", {})
+    return renamed(stored, _renamed_since(stored, _as_data(told if isinstance(told, dict) else {})))
+
+
+def _renamed_since(stored: Mapping[str, Any], members: Members) -> dict[str, str]:
+    """The former keys of the kinds that a stored configuration chooses."""
+    chosen: dict[str, dict[str, type[Choice]]] = {}
+    for section, family in FAMILIES.items():
+        grid, table = (each if isinstance(each, Mapping) else {} for each in (stored.get("grid"), stored.get(section)))
+        axis = grid.get(f"{section}.{family.selector}")
+        names = axis if isinstance(axis, list) else [table.get(family.selector, family.default)]
+        chosen[section] = {name: member for name, member in members[section].items() if name in names}
+    return former_keys(chosen)
+
+
 def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
     """A class that knows a kind's keys and id, and nothing else."""
+    first = {key: former for former, key in kind.get("former", {}).items()}
     keys: dict[str, Any] = {
-        key: (_Scalar, Field(default=None, title=key, description="a value")) for key in kind["keys"]
+        key: (Annotated[_Scalar, Formerly(first.get(key, key))], Field(default=None, title=key, description="a value"))
+        for key in kind["keys"]
     }
     member: Any = create_model(name, __base__=FAMILIES[section], **keys)
     setattr(member, FAMILIES[section].selector, name)
@@ -448,7 +475,7 @@ def _report_unknown(
     table: Mapping[str, Any], known: Iterable[str], path: tuple[str, ...], problems: Problems, members: Members
 ) -> None:
     """Note every key that does not exist, with the one that may have been meant."""
-    known, every = list(known), all_keys(members)
+    known, every, renamed_keys = list(known), all_keys(members), former_keys(members)
     full_names = ["grid.replicates", *(f"grid.{key}" for key in Start.model_fields), *every]
     for key in table:
         if key in known:
@@ -456,7 +483,10 @@ def _report_unknown(
         found = show(table[key])
         close = [dotted((*path, name)) for name in difflib.get_close_matches(key, known, n=1)]
         meant = close or [name for name in full_names if name.endswith(f".{key}")]
-        if path == ("grid",) and key in every:
+        new = renamed_keys.get(key if path == ("grid",) else dotted((*path, key)))
+        if new is not None:
+            text = f"was renamed to {'grid.' if path == ('grid',) else ''}{new}, found {found}; rename it"
+        elif path == ("grid",) and key in every:
             text = f"cannot be an axis (task.*, dynamics.*, stop.* and run.precision can), found {found}"
         elif meant:
             text = f"is not a key, found {found}; did you mean {meant[0]}?"

@@ -149,6 +149,21 @@ def fields_of(section: str, members: Members) -> dict[str, FieldInfo]:
     return {family.selector: _selector(section, tuple(members[section]), tuple(members[section].values())), **fields}
 
 
+def former_keys(chosen: Members) -> dict[str, str]:
+    """The keys that had another name when results existed already, by that name: {"stop.old": "stop.new"}.
+
+    No name that another key of the chosen classes has today.
+    """
+    names: dict[str, str] = {}
+    for section, model in SECTIONS.items():
+        models = tuple(chosen[section].values()) if section in FAMILIES else (model,)
+        taken = {key for each in models for key in each.model_fields}
+        for former, key in ((former, key) for each in models for former, key in each.former_names().items()):
+            if former not in taken:
+                names[f"{section}.{former}"] = f"{section}.{key}"
+    return names
+
+
 def users_of(key: str, members: Members) -> tuple[str, ...]:
     """The choices of a family that use a key, such as ("gd",) for `dynamics.update`; none where all do."""
     section, _, name = key.partition(".")

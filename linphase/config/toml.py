@@ -48,6 +48,17 @@ def flat_grid(grid: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     return flat
 
 
+def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A configuration some of whose keys, by their dotted names, have other names, in their section and as axes."""
+    tables = dict(config)
+    for section in (section for section in SECTIONS if isinstance(config.get(section), Mapping)):
+        dotted = {names.get(f"{section}.{key}", f"{section}.{key}"): value for key, value in config[section].items()}
+        tables[section] = {key.partition(".")[2]: value for key, value in dotted.items()}
+    if isinstance(config.get("grid"), Mapping):
+        tables["grid"] = {names.get(key, key): value for key, value in config["grid"].items()}
+    return tables
+
+
 def override_with(config: dict[str, Any], override: str, problems: Problems) -> None:
     """Put the value of one KEY=VALUE in its place in the configuration."""
     key, equals, text = override.partition("=")

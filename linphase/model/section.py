@@ -1,6 +1,7 @@
 """A section of the configuration: a frozen model, and the canonical JSON that run ids are hashes of."""
 
 import json
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -20,6 +21,16 @@ class Younger:
 
     It is hashed only where it differs from its default, which is what stood before: so old run ids stay.
     """
+
+
+@dataclass(frozen=True)
+class Formerly:
+    """Marks a key, in its `Annotated`, that had another name when results existed already.
+
+    It is hashed under that name, and read under it from results directories: so old run ids stay.
+    """
+
+    name: str
 
 
 class Section(BaseModel):
@@ -46,6 +57,8 @@ class Section(BaseModel):
             if key in cls.model_fields:
                 found = "none" if each["type"] == "missing" else repr(each["input"])
                 lines.append(f"{cls.__name__}: {key} must be {cls.model_fields[key].description}, found {found}")
+            elif key in (renamed := cls.former_names()):
+                lines.append(f"{cls.__name__}: {key} was renamed to {renamed[key]}, found {each['input']!r}; rename it")
             elif each["type"] == "extra_forbidden":
                 known = ", ".join(cls.model_fields) or "none"
                 lines.append(f"{cls.__name__}: {key} is not a key; known are {known}")
@@ -53,12 +66,20 @@ class Section(BaseModel):
                 lines.append(f"{cls.__name__}: {each['msg'].removeprefix('Value error, ')}")
         return lines
 
+    @classmethod
+    def former_names(cls) -> dict[str, str]:
+        """The keys that had another name, by that name."""
+        marked = ((key, mark) for key, field in cls.model_fields.items() for mark in field.metadata)
+        return {mark.name: key for key, mark in marked if isinstance(mark, Formerly)}
+
     def used(self) -> dict[str, Any]:
         """The keys that decide a run's numbers, and their values; only these are hashed."""
         values = self.model_dump()
         for key, field in type(self).model_fields.items():
             if Younger in field.metadata and values[key] == field.default:
                 del values[key]
+        for former, key in self.former_names().items():
+            values[former] = values.pop(key)
         return values
 
     @cached_property

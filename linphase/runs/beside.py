@@ -87,6 +87,6 @@ def _euler(spec: RunSpec, trained: TrainedRun) -> EulerPath:
 def _exact(spec: RunSpec) -> Trajectory:
     """The exact solution, somewhat beyond convergence."""
     run, record = RunConfig(seed=spec.run.seed), spec.record.model_copy(update={"compare": "none"})
-    stop = Converged(train_error=getattr(spec.stop, "train_error", 1e-3) / 10)
+    stop = Converged(excess_error=getattr(spec.stop, "excess_error", 1e-3) / 10)
     mixed = replace(spec, dynamics=SelfConsistent(), stop=stop, record=record, run=run)
     return train_spec(mixed).trajectory

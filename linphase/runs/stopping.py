@@ -1,13 +1,13 @@
 """When a run ends: stop rules, each with its keys (docs/theory.md, "Stop rules")."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
 from linphase.model.registry import Registry
-from linphase.model.section import Choice
+from linphase.model.section import Choice, Formerly
 from linphase.model.task import Task
 
 
@@ -62,18 +62,18 @@ class Stop(Choice):
 class Converged(Stop, rule="converged"):
     """Trains to the end: the train error comes close to the best that the width can reach.
 
-    ||A - Y||_F^2/(d_out d_in) - floor <= train_error * noise^2, or times ||A*||_F^2/(d_out d_in) without noise.
+    ||A - Y||_F^2/(d_out d_in) - floor <= excess_error * noise^2, or times ||A*||_F^2/(d_out d_in) without noise.
     """
 
-    train_error: float = Field(
+    excess_error: Annotated[float, Formerly("train_error")] = Field(
         default=1e-3,
         gt=0,
-        title="a run has converged when its train error is this close to what the width can reach, relative to noise^2",
+        title="largest excess of a converged run's train error over what its width can reach, relative to noise^2",
         description="a finite number above 0",
     )
 
     def wanted_excess(self, task: Task) -> float:
-        return self.train_error * (task.noise**2 if task.noise > 0 else task.signal_strength)
+        return self.excess_error * (task.noise**2 if task.noise > 0 else task.signal_strength)
 
     def begin(self, task: Task, rank: int) -> StopRule:
         return WithinExcess(self.wanted_excess(task), task.train_error_floor(rank))

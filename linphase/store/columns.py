@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 _NAMES = {
     "dynamics.learning_rate": "learning_rate_rule",
     "stop.rule": "stop_rule",
-    "stop.train_error": "stop_train_error",
+    "stop.excess_error": "stop_train_error",
 }
 _NOT_STORED = ("record.singular_values", "run.max_time")
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from linphase.config.config import parse_config
+from linphase.config.config import parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError
 
 
@@ -64,4 +64,4 @@ def read_config(file: Path) -> dict[str, Any]:
             f"{error}\nA newer linphase wrote this file, or it is damaged. "
             "Update linphase: pip install --upgrade linphase; or move the file out of configs/"
         ) from error
-    return resolved
+    return under_todays_names(resolved)

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from linphase.config.config import SweepConfig, difference, load_config, parse_config
 from linphase.config.keys import declared, fields_of
 from linphase.dynamics.gradient_descent import PaperRate
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, LinphaseError
 from linphase.model.network import Initialization
+from linphase.model.registry import forget
 from linphase.model.task import TaskConfig
+from linphase.runs.stopping import Converged, Stop
 from linphase.store.columns import runs_columns
 from linphase.store.rows import asked_for
 
@@ -44,7 +46,7 @@ stages = "float32"                  # flow
 max_evaluations = 100000             # flow: budget of gradient evaluations
 [stop]
 rule = "converged"                   # to the end; or "paper", its early stopping
-train_error = 1e-3                   # above what the width can reach, relative to noise^2
+excess_error = 1e-3                  # above what the width can reach, relative to noise^2
 [record]
 snapshots = 48                       # times kept per run, spread so that every phase of training is resolved
 singular_values = "all"              # or a number: the leading ones over time (the final values of all modes are always kept)
@@ -257,7 +259,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"dynamics.max_evaluations": 0}, "dynamics.max_evaluations", "must be an integer from 1"),
     ({"stop.rule": "early"}, "stop.rule", 'must be "converged" or "paper"'),
     ({"stop.rule": "paper"}, "stop.rule", 'with dynamics.kind = "flow", found "paper"'),
-    ({"stop.train_error": 0}, "stop.train_error", "must be a finite number above 0"),
+    ({"stop.excess_error": 0}, "stop.excess_error", "must be a finite number above 0"),
     ({"record.snapshots": 1}, "record.snapshots", "must be an integer from 2 to 10000"),
     ({"record.snapshots": 10_001}, "record.snapshots", "found 10001"),
     ({"record.singular_values": 0}, "record.singular_values", 'must be "all" or an integer'),
@@ -353,8 +355,8 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
         'dynamics.kind = "flow", which does not use it (the same runs would be repeated), found [1, 2]',
     ),
     (
-        {"grid.stop.train_error": [0.1, 1], "dynamics.kind": "gd", "stop.rule": "paper"},
-        "grid.stop.train_error",
+        {"grid.stop.excess_error": [0.1, 1], "dynamics.kind": "gd", "stop.rule": "paper"},
+        "grid.stop.excess_error",
         'must not be an axis with stop.rule = "paper"',
     ),
     (
@@ -643,7 +645,7 @@ def test_the_papers_rate_with_divisor_50_is_the_papers_rate() -> None:
     [
         ("dynamics", {"kind": "gd", "tolerance": 0.1}, "tolerance", 'dynamics.kind = "flow"'),
         ("dynamics", {"max_steps": 5}, "max_steps", 'dynamics.kind = "gd"'),
-        ("stop", {"rule": "paper", "train_error": 1.0}, "train_error", 'stop.rule = "converged"'),
+        ("stop", {"rule": "paper", "excess_error": 1.0}, "excess_error", 'stop.rule = "converged"'),
     ],
 )
 def test_a_key_that_no_run_uses_is_refused_where_the_user_wrote_it_and_passed_over_where_it_is_stored(
@@ -665,7 +667,7 @@ def test_a_key_that_no_run_uses_is_refused_where_the_user_wrote_it_and_passed_ov
         {"task": {"dimension": 65}}, {"task": {"rank": 5}}, {"task": {"noise": 2}},
         {"task": {"signal_norm": 1}},
         {"dynamics": {"kind": "gd"}}, {"dynamics": {"tolerance": 0.01}}, {"dynamics": {"max_evaluations": 5}},
-        {"stop": {"train_error": 0.01}}, {"record": {"snapshots": 5}}, {"record": {"singular_values": 5}},
+        {"stop": {"excess_error": 0.01}}, {"record": {"snapshots": 5}}, {"record": {"singular_values": 5}},
         {"run": {"seed": 1}}, {"run": {"precision": "float32"}}, {"grid": {"gamma_w": 2}},
         {"grid": {"gamma_sigma2": -2}},
     ],
@@ -688,6 +690,67 @@ def test_the_id_of_a_known_run_stays_what_it_was() -> None:
     )
     assert hashlib.sha256(text.encode()).hexdigest()[:20] == "dca2a8603f8282bd3f13"
     assert ids(config({"gamma_sigma2": -1.5, "gamma_w": 1.4})) == ["dca2a8603f8282bd3f13"]
+
+
+# Ids and digests of linphase at numerics version 4, whose key was stop.train_error.
+@pytest.mark.parametrize(
+    ("axis", "stop", "found", "digest"),
+    [
+        ({}, {}, ["cdb2650968ab5d2ea83a"], "485fab74682f2a05"),
+        ({}, {"KEY": 1e-5}, ["2a3aa8bd419def715c63"], "eb2a3d28486e7293"),
+        ({"stop.KEY": [1e-2, 1e-5]}, {}, ["75108406899c75a69779", "2a3aa8bd419def715c63"], "21d1b079d0f636a3"),
+    ],
+)
+def test_a_key_that_was_renamed_is_hashed_and_read_from_results_under_its_first_name(
+    axis: dict[str, Any], stop: dict[str, Any], found: list[str], digest: str
+) -> None:
+    def named(name: str) -> dict[str, Any]:
+        grid = {key.replace("KEY", name): value for key, value in axis.items()}
+        return {
+            "name": "x",
+            "grid": {"gamma_sigma2": -1, "gamma_w": 1.5, **grid},
+            "stop": {key.replace("KEY", name): value for key, value in stop.items()},
+        }
+
+    sweep, stored = parse_config(named("excess_error")), parse_config(named("train_error"), stored=True)
+    assert stored == sweep
+    for each in (sweep, stored):
+        assert (ids(each), each.digest) == (found, digest)
+    assert difference(named("train_error"), sweep.resolved()) == []
+    assert "train_error" not in json.dumps(stored.resolved())
+
+
+def test_the_former_name_of_a_key_is_told_with_the_new_one(tmp_path: Path) -> None:
+    mapping: dict[str, Any] = {"name": "x", "grid": {"gamma_sigma2": -1, "gamma_w": 1.5}}
+    told = "was renamed to {}stop.excess_error, found {}; rename it"
+    assert errors(mapping | {"stop": {"train_error": 0.1}}) == [f"sweep.toml: stop.train_error: {told.format('', 0.1)}"]
+    assert errors(mapping | {"grid": mapping["grid"] | {"stop": {"train_error": [0.1]}}}) == [
+        f"sweep.toml: grid.stop.train_error: {told.format('grid.', [0.1])}"
+    ]
+    with pytest.raises(ConfigError) as caught:
+        parse_config(mapping, "sweep.toml", ["stop.train_error=0.1"])
+    assert str(caught.value) == f"--set stop.train_error: {told.format('', 0.1)}"
+    with pytest.raises(
+        LinphaseError, match=r"^Converged: train_error was renamed to excess_error, found 0\.1; rename it$"
+    ):
+        Converged(train_error=0.1)  # type: ignore[call-arg]
+
+
+def test_a_rule_of_ones_own_may_have_a_key_of_a_former_name() -> None:
+    try:
+
+        class Below(Stop, rule="below"):
+            train_error: float = 0.1
+
+        mapping = {"name": "x", "grid": {"gamma_sigma2": -1, "gamma_w": 1.5}, "stop": {"train_error": 0.3}}
+        chosen = mapping | {"stop": {"rule": "below", "train_error": 0.3}}
+        for stored in (False, True):
+            below = parse_config(chosen, stored=stored)
+            assert below.stop == Below(train_error=0.3)
+            assert below.resolved()["stop"] == {"rule": "below", "train_error": 0.3}
+        assert parse_config(mapping, stored=True).stop == Converged(excess_error=0.3)
+    finally:
+        forget(__name__)
 
 
 def test_ids_and_specs_survive_pickling() -> None:

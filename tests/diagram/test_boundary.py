@@ -184,7 +184,7 @@ def test_the_log_ratio_passes_zero_where_the_share_of_active_modes_passes_its_cu
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     grid = {"gamma_sigma2": np.linspace(-3, 0, 16), "gamma_w": [0.6, 1.5, 2.2], "replicates": 3}
-    stop = {"train_error": 1e-6}  # at 1e-3 the bulk is left 4 % short, and its boundary with it
+    stop = {"excess_error": 1e-6}  # at 1e-3 the bulk is left 4 % short, and its boundary with it
     config = parse_config({"name": "b", "task": {"dimension": 24, "rank": 2}, "grid": grid, "stop": stop}).predicted()
     return filled(tmp_path_factory.mktemp("b") / "r", config)
 

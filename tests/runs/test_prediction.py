@@ -148,11 +148,11 @@ GRID = {"gamma_sigma2": [-2.0, -0.5], "gamma_w": [0.5, 2.0], "dynamics.tolerance
 
 
 def test_a_configuration_predicts_its_own_cells_under_another_name():
-    config = parse_config({"name": "x", "task": {"dimension": 16}, "grid": GRID, "stop": {"train_error": 1e-2}})
+    config = parse_config({"name": "x", "task": {"dimension": 16}, "grid": GRID, "stop": {"excess_error": 1e-2}})
     predicted = config.predicted()
     assert predicted.name == "x-theory"
     assert predicted.cells == 4  # the tolerance means nothing to theory
-    assert predicted.stop.train_error == 1e-2
+    assert predicted.stop.excess_error == 1e-2
     assert {spec.dynamics.kind for spec in predicted.expand()} == {"modes"}
     table = predicted_runs([config])
     assert len(table) == 4

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 import signal
@@ -252,6 +253,24 @@ def test_a_configuration_is_stored_once_and_read_back(results):
     create(results, make_config(20))
     assert configs(results) == [make_config(20).resolved()]
     assert visible(results / "configs") == [f"{make_config(20).digest}.json"]
+    assert list(load(results).expected()) == IDS
+
+
+def test_a_directory_whose_configuration_has_a_renamed_key_is_read_and_extended(results):
+    (file,) = (results / "configs").glob("[!.]*.json")
+    stored = json.loads(file.read_text())
+    stored["stop"]["train_error"] = stored["stop"].pop("excess_error")
+    file.write_text(json.dumps(stored))
+    (results / "configs/.first.json").write_text(json.dumps(stored))
+    assert configs(results) == [make_config(20).resolved()]
+    create(results, make_config(20))
+    assert visible(results / "configs") == [file.name]
+    create(results, make_config(39))
+    assert set(IDS) < set(load(results).expected())
+    stored["grid"]["stop.train_error"] = [stored["stop"].pop("train_error")]
+    file.write_text(json.dumps(stored))
+    (results / "configs" / f"{make_config(39).digest}.json").unlink()
+    assert list(load(results).axes) == ["gamma_sigma2", "gamma_w", "stop.excess_error"]
     assert list(load(results).expected()) == IDS
 
 

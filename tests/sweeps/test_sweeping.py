@@ -67,7 +67,7 @@ def test_a_rows_times_are_the_medians_of_the_modes_with_never_at_infinity(rank, 
     values = np.append(draw_task(task).target_svd[1][:rank], 0.0)
     c = (values[crossing - 1] + values[crossing]) / 2  # so many modes end above it
     grid = {"init_variance": float(c) / 10**8, "width": 10**8}
-    stop = {"train_error": 1e-8}
+    stop = {"excess_error": 1e-8}
     (spec,) = parse_config({"name": "m", "task": task.model_dump(), "grid": grid, "stop": stop}).expand()
     run = train_spec(spec)
     row = summary_row(spec, run)
