@@ -291,10 +291,13 @@ def unusual_cuts(cuts: Cuts) -> str:
 
 
 def holds(runs: pd.DataFrame, panel: Panel) -> bool:
-    """Whether a finished run has what a panel draws, which may be that there is none; true where no run finished."""
+    """Whether a finished run has what a panel draws, which may be that there is none; true where no run finished.
+
+    What is 0 by construction for all of the runs is not drawn: it is their rounding.
+    """
     if panel.column is None:
         return True
-    if panel.column not in runs:
+    if panel.column not in runs or (panel.unpredicted == _ZERO and made_by_theory(runs)):
         return False
     finished = runs[~runs["status"].isin(UNFINISHED)]
     if finished.empty or finished[panel.column].notna().any():

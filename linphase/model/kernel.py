@@ -27,6 +27,16 @@ class Kernel:
         C1, C2 = weights.gram()
         return cls(C1.astype(np.float64), C2.astype(np.float64))
 
+    @classmethod
+    def self_consistent(cls, U: Array, s: Array, V: Array, c: float) -> "Kernel":
+        """The kernel of equation (1) at A = U diag(s) V^T: C1 = sqrt(A^T A + c^2 I) and C2 = sqrt(A A^T + c^2 I).
+
+        U (d_out, n), s (n,), V (d_in, n). From c I + V diag(sqrt(s^2 + c^2) - c) V^T, without cancelling.
+        """
+        above = s * (s / (np.hypot(s, c) + c))
+        C1, C2 = ((vectors * above) @ vectors.T for vectors in (V, U))
+        return cls(C1 + c * np.eye(len(V)), C2 + c * np.eye(len(U)))
+
     def apply(self, G: Array) -> Array:
         """C2 G + G C1, (d_out, d_in): minus the velocity of A under gradient flow with residual G."""
         change: Array = self.C2 @ G + G @ self.C1

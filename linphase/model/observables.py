@@ -150,21 +150,21 @@ def subspace_overlap(moment: Moment) -> float:
 
 
 @observable(
-    "||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F",
-    needs=("weights",),
+    "||Theta - Theta_sc||/||Theta||",
+    needs=("kernel",),
     panel="residual",
     title="residual of self-consistency",
-    formula=r"$\|C_2-(AA^T+c^2I)^{1/2}\|/\|C_2\|$",
+    formula=r"$\|\Theta-\Theta_{sc}\|/\|\Theta\|$",
 )
 def self_consistency_residual(moment: Moment) -> float:
-    """||C2 - sqrt(A A^T + c^2 I)||_F/||C2||_F: how far the assumption behind equation (1) is from true."""
-    C2, c = moment.C2, moment.c
-    assert C2 is not None
-    U, s, _ = moment.svd
-    # sqrt(A A^T + c^2 I) = c I + U diag(sqrt(s^2 + c^2) - c) U^T
-    above = s * (s / (np.hypot(s, c) + c))
-    deviation = C2 - c * np.eye(C2.shape[0]) - (U * above) @ U.T
-    return _size(deviation) / _size(C2)
+    """||Theta - Theta_sc||_F/||Theta||_F, Theta_sc the kernel of equation (1) at the same A: 0 where that holds.
+
+    Theta_sc: G -> sqrt(A A^T + c^2 I) G + G sqrt(A^T A + c^2 I). C1 + x I and C2 - x I are the same kernel, so the
+    residual does not see how the layers share c, which does not move A either.
+    """
+    kernel = moment.kernel
+    assert kernel is not None
+    return kernel_norm(kernel - Kernel.self_consistent(*moment.svd, moment.c)) / kernel_norm(kernel)
 
 
 def _layer_sizes(moment: Moment) -> float:

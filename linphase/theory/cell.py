@@ -135,8 +135,4 @@ class PredictedMoment(Moment):
 
     @cached_property
     def kernel(self) -> Kernel:
-        U, s, V = self.svd
-        c = self.c
-        d_out, d_in = self.task.shape
-        above = s * (s / (np.hypot(s, c) + c))  # sqrt(s^2 + c^2) - c, without cancelling
-        return Kernel(c * np.eye(d_in) + (V * above) @ V.T, c * np.eye(d_out) + (U * above) @ U.T)
+        return Kernel.self_consistent(*self.svd, self.c)

@@ -359,11 +359,12 @@ def test_a_panel_whose_column_the_results_lack_says_so_and_what_to_do(runs):
     for older in (runs.assign(kernel_change=None), runs.drop(columns="kernel_change")):
         with pytest.raises(LinphaseError, match=r"panel kernel-change needs column kernel_change, which these results"):
             phase_diagram(older, AXES, "kernel-change")
-    theory = runs.assign(self_consistency_residual=None, kind="modes")
-    with pytest.raises(
-        LinphaseError, match=r'0 by construction. Draw it from runs with dynamics\.kind = "flow" or "gd"'
-    ):
-        phase_diagram(theory, AXES, "residual")
+    for kind, rounding in (("modes", 0.0), ("self_consistent", 1e-15)):
+        theory = runs.assign(self_consistency_residual=rounding, kind=kind)
+        with pytest.raises(
+            LinphaseError, match=r'0 by construction. Draw it from runs with dynamics\.kind = "flow" or "gd"'
+        ):
+            phase_diagram(theory, AXES, "residual")
     with pytest.raises(LinphaseError, match=r'record\.compare = "self_consistent"'):
         phase_diagram(runs.assign(distance_to_self_consistent=None), AXES, "distance")
 

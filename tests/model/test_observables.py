@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
+from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.model.kernel import Kernel, kernel_norm
 from linphase.model.moment import Moment
 from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
@@ -23,7 +25,11 @@ from linphase.model.observables import (
     target_alignment,
 )
 from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.runs.predicting import predict
+from linphase.runs.recorder import RecordConfig
+from linphase.runs.stopping import Converged
 from linphase.runs.training import train
+from linphase.theory.cell import PredictedMoment
 from linphase.theory.matrix import SelfConsistentSolution
 from tests.naive import gradient_descent, gradient_flow, random_task, random_weights
 
@@ -234,32 +240,81 @@ def test_mode_balance_and_speed_up_are_the_definitions(shape, width):
     np.testing.assert_allclose(mode_speed_up(weights, task, rate), speed_up, rtol=1e-12)
 
 
+def balanced_moment(shape, c, C1_shift=0.0, C2_shift=0.0):
+    """The moment of the 2c-balanced network that follows equation (1), on its way, with shifts of its gram matrices."""
+    task, A0 = random_task(*shape, 2, seed=12), random_task(*shape, 2, seed=14).target
+    mixed = SelfConsistentSolution(task.target, A0, c).weights(0.3 / np.hypot(c, 3))
+    C1, C2 = mixed.gram()
+    gram = C1 + C1_shift * np.eye(shape[1]), C2 + C2_shift * np.eye(shape[0])
+    return Moment(task, mixed.product(), c, min(shape), gram=gram)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("c", [1e-3, 0.7, 50.0])
-def test_the_self_consistency_residual_is_its_definition(shape, c):
+def test_the_self_consistency_residual_is_that_of_the_explicit_matrices(shape, c):
+    d_out, d_in = shape
     weights, _ = pair(shape)
-    A, (_, C2) = weights.product(), weights.gram()
-    expected = np.linalg.norm(C2 - sqrtm(A @ A.T + c**2 * np.eye(shape[0])).real) / np.linalg.norm(C2)
-    assert self_consistency_residual(moment(weights, c)) == pytest.approx(expected, rel=1e-6)
+    A, K = weights.product(), explicit(weights)
+    C1, C2 = (sqrtm(square + c**2 * np.eye(len(square))).real for square in (A.T @ A, A @ A.T))
+    expected = np.linalg.norm(K - np.kron(np.eye(d_in), C2) - np.kron(C1, np.eye(d_out))) / np.linalg.norm(K)
+    assert self_consistency_residual(moment(weights, c)) == pytest.approx(
+        expected, rel=1e-6
+    )  # sqrtm has half the digits
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_self_consistency_residual_does_not_see_how_the_layers_share_a_shift(shape):
+    weights, _ = pair(shape)
+    C1, C2 = weights.gram()
+
+    def shifted(x):
+        gram = C1 + x * np.eye(len(C1)), C2 - x * np.eye(len(C2))
+        return self_consistency_residual(Moment(random_task(*shape, 2, seed=0), weights.product(), 0.7, 3, gram=gram))
+
+    for x in (-0.6, 0.3, 40.0):  # rounding is that of the shifted entries
+        assert shifted(x) == pytest.approx(shifted(0.0), rel=1e-14 * (1 + abs(x)))
 
 
 def test_the_self_consistency_residual_falls_with_the_width_like_a_sample_covariance():
-    # Before training sqrt(A A^T + c^2) = c I and C2 = c I up to sqrt(d/width), to first order.
+    # Before training Theta = 2c and the deviation of C1 and C2 from c is that of two sample covariances of d = 6:
+    # ||C - c||^2 = c^2 d (d + 1)/width each, and their traces add, so the residual is sqrt(7/(2 width)), nearly.
     def residual(width):
         weights = random_weights(width, 6, 6, 1 / width, seed=11)
         return self_consistency_residual(moment(weights, 1.0))
 
-    assert residual(10_000) == pytest.approx(np.sqrt(7 / 10_000), rel=0.3)
+    assert residual(10_000) == pytest.approx(np.sqrt(7 / 20_000), rel=0.3)
     assert residual(10_000) / residual(1_000_000) == pytest.approx(10, rel=0.3)
 
 
-def test_the_2c_balanced_network_misses_self_consistency_by_c_in_each_layer():
-    A = random_task(5, 3, 2, seed=12).target
-    mixed = SelfConsistentSolution(A, A, 0.4).weights(0.0)
-    C1, C2 = mixed.gram()
-    task = Task(signal=A, target=A, rank=1)
-    shifted = Moment(task, A, 0.4, 5, gram=(C1, C2 - 0.4 * np.eye(5)))
-    assert self_consistency_residual(shifted) < 1e-14
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("c", [1e-3, 0.4, 30.0, 1e12])
+def test_the_2c_balanced_network_is_self_consistent_whatever_the_shift_between_its_layers(shape, c):
+    # C1 = -c + sqrt(A^T A + c^2), C2 = c + sqrt(A A^T + c^2); where a mode has to reverse its sign, as from this start,
+    # the solution itself loses digits as ||Y||/c.
+    rounding = 1e-15 * (10 + 10 / c)
+    assert self_consistency_residual(balanced_moment(shape, c)) < rounding
+    assert self_consistency_residual(balanced_moment(shape, c, c, -c)) < rounding
+    assert self_consistency_residual(balanced_moment(shape, c, C2_shift=c)) > 1e3 * rounding  # one layer's is seen
+
+
+@pytest.mark.parametrize("c", [1e-200, 1e-9, 2.0, 1e12, 1e200])
+def test_theory_is_self_consistent_exactly(c):
+    task = random_task(5, 3, 2, seed=12)
+    at_end = PredictedMoment.at(task, np.array([5.0, 1.0, 1e-3]), c)
+    assert self_consistency_residual(at_end) == 0
+
+
+def test_the_self_consistent_dynamics_has_no_residual_where_flow_has_that_of_its_width():
+    task, start = draw_task(TaskConfig(dimension=16, rank=2)), Initialization.at(16, gamma_sigma2=-1.5, gamma_w=2.0)
+    weights = gaussian_start(start, task.shape)
+    flow, mixed, theory = (
+        train(task, weights, GradientFlow()).observables,
+        train(task, weights, SelfConsistent()).observables,
+        predict(task, start, stop=Converged(), record=RecordConfig()).observables,
+    )
+    assert 0.03 < flow["self_consistency_residual"] < 1  # sqrt(d/width) = 1/4
+    assert mixed["self_consistency_residual"] < 1e-13
+    assert theory["self_consistency_residual"] == 0
 
 
 def test_subspaces_overlap_fully_with_themselves_and_not_with_their_complements():
