@@ -152,6 +152,7 @@ _BETTERED: dict[str, dict[str, Any]] = {
     "alignment": {"colors": "cividis"},
     "overlap": _OVERLAP,
     "final-overlap": {"title": "final overlap with the signal", **_OVERLAP},
+    "started-above": {"colors": "cividis", "unit": "share of modes"},
     "residual": {"unpredicted": _ZERO},
 }
 # Name and title of the panels of the second and further moments of an observable.

@@ -150,6 +150,26 @@ def subspace_overlap(moment: Moment) -> float:
 
 
 @observable(
+    "share of the k signal modes that started with s_i > c, wherever they are",
+    unit="share",
+    needs=("start",),
+    panel="started-above",
+    title="share of the signal that\nstarted above the threshold",
+    formula=r"$s_i(A_0) > c$",
+)
+def signal_started_above(moment: Moment) -> float:
+    """#{i <= k: s_i(A(0)) > c}/k: such a mode is active before it has learned anything.
+
+    Modes that the width cannot hold count as below; k is the rank of A*. Of wide square networks with width > 4.73 d
+    it is 0 (docs/theory.md, "The boundaries").
+    """
+    start, k = moment.start, moment.task.rank
+    assert start is not None
+    leading = start.singular_values[: min(k, start.rank)]
+    return int(np.count_nonzero(leading > moment.c)) / k
+
+
+@observable(
     "||Theta - Theta_sc||/||Theta||",
     needs=("kernel",),
     panel="residual",

@@ -19,6 +19,7 @@ from linphase.model.observables import (
     mode_speed_up,
     rank,
     self_consistency_residual,
+    signal_started_above,
     singular_values_and_balance,
     stable_rank,
     subspace_overlap,
@@ -315,6 +316,32 @@ def test_the_self_consistent_dynamics_has_no_residual_where_flow_has_that_of_its
     assert 0.03 < flow["self_consistency_residual"] < 1  # sqrt(d/width) = 1/4
     assert mixed["self_consistency_residual"] < 1e-13
     assert theory["self_consistency_residual"] == 0
+
+
+@pytest.mark.parametrize(("width", "rank", "above"), [(9, 3, 2 / 3), (9, 1, 1.0), (1, 3, 1 / 3), (9, 5, 2 / 5)])
+def test_the_share_that_started_above_counts_the_leading_modes_that_the_width_can_hold(width, rank, above):
+    U, V = (np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0] for seed, d in ((1, 6), (2, 5)))
+    s = np.array([3.0, 2.0, 1.0, 0.5, 0.1])[:width]
+    A = (U[:, : s.size] * s) @ V[:, : s.size].T
+    task = Task(signal=A, target=A, rank=rank)
+    start = Moment(task, A, 1.5, min(5, width))
+    end = Moment(task, np.zeros_like(A), 1.5, min(5, width), start=start)
+    assert signal_started_above(end) == above
+    assert "svd" not in vars(start)  # singular values alone
+    np.testing.assert_allclose(start.singular_values[: s.size], s, rtol=1e-13)
+
+
+def test_modes_start_above_in_narrow_networks_only_and_never_in_theory():
+    task = draw_task(TaskConfig(dimension=24, rank=2))
+    for width, started in ((4, 1.0), (24, 1.0), (240, 0.0)):  # s_max(A(0)) = c at width = 4.73 d
+        start = Initialization.at(24, gamma_sigma2=-2.0, width=width)
+        weights = gaussian_start(start, task.shape)
+        s = np.linalg.svd(weights.product(), compute_uv=False)
+        assert np.mean(s[:2] > start.threshold) == started
+        for dynamics in (GradientFlow(), SelfConsistent()):
+            assert train(task, weights, dynamics).observables["signal_started_above"] == started
+        theory = predict(task, start, stop=Converged(), record=RecordConfig()).observables
+        assert theory["signal_started_above"] == 0
 
 
 def test_subspaces_overlap_fully_with_themselves_and_not_with_their_complements():
