@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +11,11 @@ from linphase.diagram.axes import Window
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
-from linphase.model.regime import Cuts, majority
+from linphase.model.regime import AGREED, REGIMES, Cuts, majority
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 
@@ -25,6 +27,9 @@ class Cells:
     numbers: Array  # (rows, columns), nan where there is none
     unconverged: list[tuple[int, int]]  # cells to hatch: a finished replicate did not converge
     all_unconverged: bool  # no cell converged: said in the legend, for hatching would only hide the numbers
+    disputed: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # to hatch finely: a regime, and criteria that do not agree
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many cells show each outcome, or tie."""
@@ -90,4 +95,20 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
     unconverged = [] if panel.column == "status" else [cell for cell, here in members.items() if strayed[here].any()]
     if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
         return Cells(shown, numbers, [], True)
-    return Cells(shown, numbers, unconverged, False)
+    disputed = _disputed(runs, members, shown) if panel.shows_regime else []
+    return Cells(shown, numbers, unconverged, False, disputed)
+
+
+def _disputed(
+    runs: pd.DataFrame, members: Mapping[tuple[int, int], list[int]], shown: Mapping[tuple[int, int], tuple[str, ...]]
+) -> list[tuple[int, int]]:
+    """The cells of regimes whose criteria agree on less than AGREED of the modes, in the mean over replicates."""
+    if "evidence_agreement" not in runs:
+        return []
+    agreement = runs["evidence_agreement"].to_numpy(dtype=np.float64, na_value=np.nan)
+    known = {cell: agreement[here][np.isfinite(agreement[here])] for cell, here in members.items()}
+    return [
+        cell
+        for cell, shares in known.items()
+        if shares.size and shares.mean() < AGREED and set(shown[cell]) <= set(REGIMES)
+    ]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linphase.model.regime import AGREED
+
 Array = NDArray[np.float64]
 
 Segment = tuple[tuple[float, float], tuple[float, float]]
@@ -25,6 +27,8 @@ class Look:
 
 
 _RISING: tuple[Segment, ...] = (((0.0, 0.0), (1.0, 1.0)),)
+
+_FALLING: tuple[Segment, ...] = (((0.0, 1.0), (1.0, 0.0)),)
 
 _CROSS: tuple[Segment, ...] = (((0.25, 0.25), (0.75, 0.75)), ((0.25, 0.75), (0.75, 0.25)))
 
@@ -50,8 +54,11 @@ LOOKS = {
 
 UNCONVERGED = Look("unconverged", "#FFFFFF", _RISING)
 
-# Its sample in a legend: wider than a cell, so with more strokes.
+DISPUTED = Look(f"criteria agree on < {100 * AGREED:.0f} % of modes", "#808080", _FALLING, "white")
+
+# Their samples in a legend: wider than a cell, so with more strokes.
 HATCHED = replace(UNCONVERGED, strokes=tuple(((x, 0.0), (x + 0.4, 1.0)) for x in (0.0, 0.3, 0.6)))
+FINELY_HATCHED = replace(DISPUTED, strokes=tuple(((x + 0.2, 0.0), (x, 1.0)) for x in (0.0, 0.2, 0.4, 0.6, 0.8)))
 
 
 def written(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Legends of phase diagrams: outcomes above, theory lines below."""
+"""Legends of phase diagrams: outcomes above, theory lines and cells on which the criteria part below."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.transforms import Transform
 
 from linphase.diagram.cells import Plot
 from linphase.diagram.lines import Line
-from linphase.diagram.looks import HATCHED, LOOKS, Look
+from linphase.diagram.looks import FINELY_HATCHED, HATCHED, LOOKS, Look
 from linphase.figures.overlays import LINE_STYLES
 from linphase.figures.painting import stripe
 from linphase.figures.style import points, renderer, stroke
@@ -35,7 +35,7 @@ def draw_legends(
     title: str | None = None,
     whose: str = "",
 ) -> None:
-    """Outcomes above the diagram, with their number of cells where it is one; the kinds of lines below.
+    """Outcomes above the diagram, with their number of cells where it is one; lines and disputed cells below.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def draw_legends(
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
     if any(line.banded for line in drawn):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
+    if number := sum(len(plot.cells.disputed) for plot in plots):  # a long label, for which there is room below
+        handles.append(Swatch([FINELY_HATCHED], _counted(FINELY_HATCHED.label, number, _is_counted(plots))))
     handles += below
     if handles:
         draw_row(figure, handles, "outside lower center")
@@ -76,7 +78,7 @@ def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
         for shown, count in plot.cells.counts().items():
             counts[shown] = counts.get(shown, 0) + count
     regime_shown = any(plot.panel.shows_regime for plot in plots)
-    counted = len(plots) == 1 and plots[0].panel.scale == "outcome"
+    counted = _is_counted(plots)
     swatches = []
     nulls = {plot.panel.null or LOOKS["undefined"].label for plot in plots if plot.panel.scale != "outcome"}
     for name, look in LOOKS.items():
@@ -93,6 +95,11 @@ def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
     if number := sum(len(plot.cells.unconverged) for plot in plots):
         swatches.append(Swatch([HATCHED], _counted(prefix + HATCHED.label, number, counted)))
     return swatches
+
+
+def _is_counted(plots: Sequence[Plot]) -> bool:
+    """Whether the legend gives numbers of cells: of one diagram of outcomes."""
+    return len(plots) == 1 and plots[0].panel.scale == "outcome"
 
 
 def _counted(label: str, count: int, counted: bool) -> str:

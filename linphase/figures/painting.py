@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Cells
-from linphase.diagram.looks import LOOKS, UNCONVERGED, Array, Look
+from linphase.diagram.looks import DISPUTED, LOOKS, UNCONVERGED, Array, Look
 from linphase.figures.scales import Scale
 from linphase.figures.style import inches, stroke
 
@@ -44,7 +44,8 @@ def draw_cells(ax: Axes, cells: Cells, window: Window, scale: Scale | None) -> N
         if look.strokes:
             marked = [cell for cell, shown in cells.outcomes.items() if shown == (name,)]
             _draw_strokes(ax, marked, window, look, gid=name)
-    _draw_strokes(ax, cells.unconverged, window, UNCONVERGED, gid="unconverged", repeat=True)
+    _draw_strokes(ax, cells.unconverged, window, UNCONVERGED, gid="unconverged", spacing=6)
+    _draw_strokes(ax, cells.disputed, window, DISPUTED, gid="disputed", spacing=2.5)
     ax.set_xlim(*edges[0][[0, -1]])
     ax.set_ylim(*edges[1][[0, -1]])
     ax.autoscale(False)
@@ -76,13 +77,13 @@ def stripe(i: int, count: int) -> list[tuple[float, float]]:
 
 
 def _draw_strokes(
-    ax: Axes, cells: Sequence[tuple[int, int]], window: Window, look: Look, *, gid: str, repeat: bool = False
+    ax: Axes, cells: Sequence[tuple[int, int]], window: Window, look: Look, *, gid: str, spacing: float | None = None
 ) -> None:
-    """The strokes of a look in every given cell, repeated to a hatching where cells are large."""
+    """The strokes of a look in every given cell; a hatching repeats them at a spacing, in points."""
     if not cells:
         return
     size = inches(2.5) * 72 / max(len(window.x.kept), len(window.y.kept))  # of a cell, about, in points
-    times = max(1, round(size / stroke(6))) if repeat else 1
+    times = max(1, round(size / stroke(spacing))) if spacing else 1
     tiles = [(i / times, j / times) for i in range(times) for j in range(times)]
     segments = [
         [_within(cell, (x + u / times, y + v / times), window) for u, v in line]
@@ -90,11 +91,12 @@ def _draw_strokes(
         for x, y in tiles
         for line in look.strokes
     ]
-    width = stroke(0.35 if repeat else 0.5)
+    width = stroke(0.5 if spacing is None else 0.35)
     strokes = LineCollection(segments, colors=look.stroke_color, linewidths=width, gid=gid, zorder=2)
     strokes.set_capstyle("butt")
-    if repeat:  # legible on light and dark cells
-        strokes.set_path_effects([withStroke(linewidth=stroke(0.9), foreground="white", alpha=0.6)])
+    if spacing:  # legible on light and dark cells
+        rim = "white" if look.stroke_color == "black" else "black"
+        strokes.set_path_effects([withStroke(linewidth=stroke(0.9), foreground=rim, alpha=0.6)])
     ax.add_collection(strokes)
 
 

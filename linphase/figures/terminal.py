@@ -16,7 +16,7 @@ from rich.text import Text
 
 from linphase.diagram.axes import Window, split_facets
 from linphase.diagram.cells import Cells, cells_of
-from linphase.diagram.looks import LOOKS, plainly
+from linphase.diagram.looks import DISPUTED, LOOKS, plainly
 from linphase.diagram.panels import Panel, Span, find_panel, span_of
 from linphase.model.regime import REGIMES, Cuts
 
@@ -166,6 +166,8 @@ class _Canvas:
             notes.append(f"{how}: unconverged ({len(cells.unconverged)})")
         if cells.all_unconverged:
             notes.append("no cell converged")
+        if cells.disputed:
+            notes.append(f"{DISPUTED.label} ({len(cells.disputed)})")
         if len(self.columns) < len(self.window.x.kept) or len(self.rows) < len(self.window.y.kept):
             shown = f"{len(self.columns)} of {len(self.window.x.kept)} by {len(self.rows)} of {len(self.window.y.kept)}"
             notes.append(f"{shown} cells are shown, all are counted")

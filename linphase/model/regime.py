@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the command line reads the criteria's names, and must not w
 
     from linphase.model.observables import Modes
 
+AGREED = 0.8  # where the criteria agree on a smaller share of modes, a regime hangs on which one is asked
 _TINY = 1e-30  # a number in single precision, too
 
 REGIMES = ("lazy", "mixed", "balanced")

@@ -110,6 +110,25 @@ def test_unconverged_cells_are_hatched_and_no_others(runs, figure):
     assert not artists(figure.axes[0], "unconverged")
 
 
+def test_regimes_on_which_the_criteria_part_are_hatched_finely_in_the_regime_panel_alone(runs, figure):
+    doubted = runs.copy()
+    doubted.loc[[24, 27], "evidence_agreement"] = 0.5
+    drawn = phase_diagram(doubted, AXES, "regime")
+    segments = artist(drawn.axes[0], "disputed").get_segments()
+    points = np.concatenate(segments)
+    columns_hit = set(np.searchsorted(cell_edges(GAMMA_SIGMA2), points[:, 0], side="right") - 1)
+    assert {3, 6} <= columns_hit <= {3, 4, 6, 7}  # a stroke may end on the cell's far edge
+    assert points[:, 1].min() >= cell_edges(GAMMA_W)[3] - 1e-9
+    assert points[:, 1].max() <= cell_edges(GAMMA_W)[4] + 1e-9
+    assert all((end - start)[0] * (end - start)[1] < 0 for start, end in segments)  # unconverged ones rise
+    assert "criteria agree on < 80 % of modes (2)" in legend_labels(drawn)
+    assert artists(evidence(doubted, AXES).axes[2], "disputed")
+    other = phase_diagram(doubted, AXES, "test-error")
+    for one in (figure, other):
+        assert not artists(one.axes[0], "disputed")
+        assert not any("criteria agree" in label for label in legend_labels(one))
+
+
 def test_where_no_cell_converged_numbers_are_not_hidden_but_the_legend_says_it(runs):
     early = runs.assign(status="stopped_early", converged=False)
     figure = phase_diagram(early, AXES, "test-error")
