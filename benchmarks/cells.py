@@ -48,14 +48,14 @@ def sample(quick: bool) -> SweepConfig:
 
 def draw(spec: RunSpec) -> tuple[Task, Weights]:
     """The task and the start of a run, in its precision."""
-    seed, replicate = spec.run.seed, spec.replicate
+    seed, replicate = spec.seed, spec.replicate
     task = draw_task(spec.task, seed=seed, replicate=replicate)
     return task, start(spec, task)
 
 
 def start(spec: RunSpec, task: Task) -> Weights:
     """The start of a run, in its precision."""
-    weights = gaussian_start(spec.initialization, task.shape, seed=spec.run.seed, replicate=spec.replicate)
+    weights = gaussian_start(spec.initialization, task.shape, seed=spec.seed, replicate=spec.replicate)
     return weights.astype(np.dtype(spec.run.precision))
 
 

@@ -79,10 +79,10 @@ PUBLISHED_DRAW = Draw((102.039, 95.341, 85.458, 84.731, 80.645), turning_noise=0
 
 def curve(spec: RunSpec, draw: Draw | None = None) -> Curve:
     """Train one run by the paper's protocol and keep both errors of every step."""
-    task = draw_task(spec.task, seed=spec.run.seed, replicate=spec.replicate)
+    task = draw_task(spec.task, seed=spec.seed, replicate=spec.replicate)
     if draw is not None:
         task = draw.of(task)
-    weights = gaussian_start(spec.initialization, task.shape, seed=spec.run.seed, replicate=spec.replicate)
+    weights = gaussian_start(spec.initialization, task.shape, seed=spec.seed, replicate=spec.replicate)
     rule = PaperRule()
     noise = task.target - task.signal
     with threadpool_limits(1):

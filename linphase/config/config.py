@@ -186,7 +186,7 @@ class SweepConfig:
             "grid": grid,
             "stop": {"excess_error": excess[0]} if excess else {},
             "record": {**resolved["record"], "compare": "none"},
-            "run": {"seed": self.run.seed},
+            "run": {"seed": self.run.seed, "independent_dimensions": self.run.independent_dimensions},
         }
         kind = next(name for name, each in Dynamics.members.items() if each.predicts)
         predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": kind}, **sections})

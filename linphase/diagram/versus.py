@@ -88,8 +88,8 @@ def _summary(differences: Array) -> str:
     return f"median size {written(float(f'{np.median(sizes):.2g}'))}, largest {written(float(f'{sizes.max():.2g}'))}"
 
 
-_SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "dimension", "rank", "noise",
-         "signal_norm")  # fmt: skip  # what a run has in common with its prediction
+_SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "independent_dimensions",
+         "dimension", "rank", "noise", "signal_norm")  # fmt: skip  # what a run has in common with its prediction
 
 
 def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def predicted_runs(configs: Iterable[SweepConfig]) -> pd.DataFrame:
     specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand()}
     with one_blas_thread():
         rows = [
-            summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.run.seed, replicate=spec.replicate)))
+            summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.seed, replicate=spec.replicate)))
             for spec in specs.values()
         ]
     return pd.DataFrame(rows)

@@ -6,11 +6,17 @@ import numpy as np
 _PURPOSES = ("U", "V", "E", "W1", "W2")
 
 
+def dimension_seed(seed: int, dimension: int) -> int:
+    """The root seed of one dimension, where the draws of two dimensions are to be independent of each other."""
+    return int(np.random.SeedSequence((seed, dimension)).generate_state(1, np.uint64)[0])
+
+
 def stream(seed: int, replicate: int, purpose: str, width: int = 0) -> np.random.Generator:
     """Generator of standardized draws for one purpose: U, V, E (of the task), W1 or W2 (of the start).
 
     The start's streams also depend on the width, so that neighbouring cells of a grid are independent; the task's
-    do not, so that a replicate has the same task in every cell.
+    do not, so that a replicate has the same task in every cell. Nor does any depend on the dimension: a smaller matrix
+    holds leading entries of a larger one, unless the seed is `dimension_seed`'s.
     """
     key = (_PURPOSES.index(purpose), replicate, width)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

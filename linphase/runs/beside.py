@@ -74,7 +74,7 @@ def from_the_same_start(spec: RunSpec, trained: TrainedRun) -> tuple[EulerPath |
 
 def _euler(spec: RunSpec, trained: TrainedRun) -> EulerPath:
     """The Euler iteration at the run's own learning rate, at its own moments."""
-    seed, replicate, c = spec.run.seed, spec.replicate, spec.initialization.threshold
+    seed, replicate, c = spec.seed, spec.replicate, spec.initialization.threshold
     assert trained.learning_rate is not None
     with one_blas_thread():
         task = draw_task(spec.task, seed=seed, replicate=replicate)
@@ -86,7 +86,8 @@ def _euler(spec: RunSpec, trained: TrainedRun) -> EulerPath:
 
 def _exact(spec: RunSpec) -> Trajectory:
     """The exact solution, somewhat beyond convergence."""
-    run, record = RunConfig(seed=spec.run.seed), spec.record.model_copy(update={"compare": "none"})
+    run = RunConfig(seed=spec.run.seed, independent_dimensions=spec.run.independent_dimensions)
+    record = spec.record.model_copy(update={"compare": "none"})
     stop = Converged(excess_error=getattr(spec.stop, "excess_error", 1e-3) / 10)
     mixed = replace(spec, dynamics=SelfConsistent(), stop=stop, record=record, run=run)
     return train_spec(mixed).trajectory

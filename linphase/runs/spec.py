@@ -3,18 +3,19 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from linphase.dynamics.base import Dynamics
 from linphase.model.network import Initialization
-from linphase.model.section import Choice, Section
+from linphase.model.section import Choice, Section, Younger
+from linphase.model.streams import dimension_seed
 from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Stop
 
-NUMERICS_VERSION = 4  # part of every run id: raised only when linphase's numbers change
+NUMERICS_VERSION = 5  # part of every run id: raised only when linphase's numbers change
 
 
 class RunConfig(Section):
@@ -26,6 +27,12 @@ class RunConfig(Section):
     seed: int = Field(
         default=0, ge=0, lt=2**63, title="root of all random numbers", description="an integer from 0 to 2^63 - 1"
     )
+    independent_dimensions: Annotated[bool, Younger] = Field(
+        default=False,
+        title="whether tasks and starts of different dimensions are independent draws, as fits over d need them; "
+        "otherwise they share their leading entries",
+        description="true or false",
+    )
     precision: Literal["float64", "float32"] = Field(
         default="float64", title="floating-point type of the training", description='"float64" or "float32"'
     )
@@ -35,6 +42,10 @@ class RunConfig(Section):
         title="seconds that a run may take; one that takes longer ends as step_limit, no limit where it is not given",
         description="a number of seconds above 0",
     )
+
+    def seed_at(self, dimension: int) -> int:
+        """The root of the random numbers of a run of some dimension."""
+        return dimension_seed(self.seed, dimension) if self.independent_dimensions else self.seed
 
 
 # The sections of a configuration, in their order; of a family the selector chooses the class.
@@ -61,6 +72,11 @@ class RunSpec:
     record: RecordConfig
     run: RunConfig
 
+    @property
+    def seed(self) -> int:
+        """The root of this run's random numbers, of which its task and start are drawn."""
+        return self.run.seed_at(self.task.dimension)
+
     def canonical(self) -> dict[str, Any]:
         """The specification that is hashed: used keys only, nothing of scheduling."""
         return {
@@ -71,8 +87,7 @@ class RunSpec:
             "dynamics": self.dynamics.used(),
             "stop": self.stop.used(),
             "record": self.record.used(),
-            "seed": self.run.seed,
-            "precision": self.run.precision,
+            **{key: value for key, value in self.run.used().items() if key != "max_time"},
         }
 
     @property
@@ -80,8 +95,9 @@ class RunSpec:
         """The first 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
         # The same text as canonical_json(self.canonical()), but the JSON of each section is made only once.
         (key, value), (other, its) = sorted(self.start)
+        independent = '"independent_dimensions":true,' if self.run.independent_dimensions else ""
         text = (
-            f'{{"dynamics":{self.dynamics.used_json},"numerics_version":{NUMERICS_VERSION}'
+            f'{{"dynamics":{self.dynamics.used_json},{independent}"numerics_version":{NUMERICS_VERSION}'
             f',"precision":"{self.run.precision}","record":{self.record.used_json}'
             f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{"{key}":{value!r},"{other}":{its!r}}}'
             f',"stop":{self.stop.used_json},"task":{self.task.used_json}}}'

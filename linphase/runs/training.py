@@ -46,7 +46,7 @@ _TINY = 1e-300
 def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
     """The result of the run that a specification describes; `task` saves drawing it again (it is the replicate's)."""
     with one_blas_thread():
-        seed, replicate, start = spec.run.seed, spec.replicate, spec.initialization
+        seed, replicate, start = spec.seed, spec.replicate, spec.initialization
         task = task or draw_task(spec.task, seed=seed, replicate=replicate)
         if spec.dynamics.predicts:
             return predict(task, start, stop=spec.stop, record=spec.record)

@@ -68,6 +68,7 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         Column("threshold", "float64", "singular value", "c = sigma2 * width: modes above it are active"),
         Column("replicate", "int32", "", "number of the independent draw of task and start", "grid.replicates"),
         *_key_columns("run", "seed"),
+        *_key_columns("run", "independent_dimensions"),
         *_key_columns("task"),
         *_key_columns("dynamics"),
         Column("learning_rate", "float64", "time/step", "the learning rate used; null where there is none"),

@@ -17,7 +17,7 @@ from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.runs.records import TrainedRun, Trajectory
-from linphase.runs.spec import NUMERICS_VERSION, RunSpec
+from linphase.runs.spec import NUMERICS_VERSION, RunConfig, RunSpec
 from linphase.store.columns import for_keys, runs_columns, trajectories_columns
 from linphase.store.provenance import versions
 from linphase.store.reading import Unreadable, names_in, row_groups, scan
@@ -145,7 +145,13 @@ def is_null(value: Any) -> bool:
 
 def task_of(row: Mapping[str, Any]) -> Task:
     """The task of a row, drawn again: an older linphase may have drawn another."""
-    return draw_task(task_config_of(row), seed=int(row["seed"]), replicate=int(row["replicate"]))
+    return draw_task(task_config_of(row), seed=seed_of(row), replicate=int(row["replicate"]))
+
+
+def seed_of(row: Mapping[str, Any]) -> int:
+    """The root of a row's random numbers."""
+    independent = not is_null(row["independent_dimensions"]) and bool(row["independent_dimensions"])
+    return RunConfig(seed=int(row["seed"]), independent_dimensions=independent).seed_at(int(row["dimension"]))
 
 
 def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:

@@ -78,9 +78,9 @@ def run_batch(directory: Path, assignment: Assignment) -> Batch:
                 continue
             try:
                 # A replicate's task is the same in every cell: draw it once.
-                identity = (spec.task, spec.run.seed, spec.replicate)
+                identity = (spec.task, spec.seed, spec.replicate)
                 if drawn is None or drawn[0] != identity:
-                    drawn = identity, draw_task(spec.task, seed=spec.run.seed, replicate=spec.replicate)
+                    drawn = identity, draw_task(spec.task, seed=spec.seed, replicate=spec.replicate)
                 run = train_spec(spec, drawn[1])
                 row, trajectory = summary_row(spec, run), trajectory_row(run_id, run.trajectory)
             except Exception as error:  # noqa: BLE001 - recorded with its traceback; the other runs go on

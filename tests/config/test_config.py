@@ -566,7 +566,7 @@ def mappings(draw: st.DrawFn) -> dict[str, Any]:
         "grid": grid,
         "dynamics": {"kind": kind}
         | ({"learning_rate": draw(rate), "max_steps": draw(st.integers(1, 99))} if kind == "gd" else {}),
-        "run": {"seed": draw(st.integers(0, 2**63 - 1))},
+        "run": {"seed": draw(st.integers(0, 2**63 - 1)), "independent_dimensions": draw(st.booleans())},
     }
 
 
@@ -668,7 +668,8 @@ def test_a_key_that_no_run_uses_is_refused_where_the_user_wrote_it_and_passed_ov
         {"task": {"signal_norm": 1}},
         {"dynamics": {"kind": "gd"}}, {"dynamics": {"tolerance": 0.01}}, {"dynamics": {"max_evaluations": 5}},
         {"stop": {"excess_error": 0.01}}, {"record": {"snapshots": 5}}, {"record": {"singular_values": 5}},
-        {"run": {"seed": 1}}, {"run": {"precision": "float32"}}, {"grid": {"gamma_w": 2}},
+        {"run": {"seed": 1}}, {"run": {"precision": "float32"}},
+        {"run": {"independent_dimensions": True}}, {"grid": {"gamma_w": 2}},
         {"grid": {"gamma_sigma2": -2}},
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from scipy.special import kolmogorov
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
-from linphase.model.streams import stream
+from linphase.model.streams import dimension_seed, stream
 from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.training import train
 from tests import naive
@@ -98,6 +98,28 @@ def test_widths_and_replicates_and_seeds_have_independent_starts():
     assert len(set(values)) == len(values)
 
 
+def test_dimensions_share_their_leading_entries_unless_their_seed_is_of_the_dimension():
+    def entries(d, seed):
+        """E, U and W1 of a dimension, as far as the smaller one reaches."""
+        task, start = (
+            draw_task(TaskConfig(dimension=d, rank=1), seed=seed),
+            Initialization.at(d, gamma_sigma2=0, width=8),
+        )
+        E, W1 = task.target - task.signal, gaussian_start(start, (d, d), seed=seed).W1
+        return E.ravel()[:1600], task.signal_svd[0][:40, 0], W1.ravel()[:320]
+
+    for small, large in zip(entries(40, 5), entries(80, 5), strict=True):
+        assert abs(np.corrcoef(small, large)[0, 1]) == pytest.approx(1, abs=1e-12)
+    for small, large in zip(entries(40, dimension_seed(5, 40)), entries(80, dimension_seed(5, 80)), strict=True):
+        assert abs(np.corrcoef(small, large)[0, 1]) < 4 / len(small) ** 0.5  # four standard errors
+
+
+def test_seeds_of_dimensions_hold():
+    # As the golden draws below: what stored runs were drawn of.
+    assert [dimension_seed(0, 64), dimension_seed(2**63 - 1, 20_000)] == SEEDS_OF_DIMENSIONS
+
+
+SEEDS_OF_DIMENSIONS = [15284237626711964920, 3825558984089206575]
 GOLDEN = {
     "U": -1.5046727917255986,
     "W1": -0.8691207280523287,

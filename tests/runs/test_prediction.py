@@ -7,6 +7,7 @@ from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.model.network import Initialization, gaussian_start
 from linphase.model.task import TaskConfig, draw_task
+from linphase.runs.beside import from_the_same_start
 from linphase.runs.comparison import ExactComparison
 from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig
@@ -119,6 +120,18 @@ def test_the_distance_to_the_euler_iteration_is_the_largest_over_all_steps():
     assert run.trajectory.distance[0] == pytest.approx(0, abs=1e-25)
     for step, distance in zip(run.trajectory.step, run.trajectory.distance, strict=True):
         assert distance == pytest.approx(distances[step], rel=1e-9, abs=1e-25)
+
+
+@pytest.mark.parametrize("kind", ["flow", "gd"])
+def test_theory_beside_a_run_of_independent_dimensions_starts_where_it_starts(kind):
+    grid, run = {"gamma_sigma2": -0.5, "width": 30}, {"independent_dimensions": True}
+    (spec,) = parse_config(
+        {"name": "one", "task": {"dimension": 12}, "grid": grid, "run": run, "dynamics": {"kind": kind}}
+    ).expand()
+    trained = train_spec(spec)
+    theory, _ = from_the_same_start(spec, trained)
+    np.testing.assert_allclose(theory.singular_values[0], trained.trajectory.singular_values[0], rtol=1e-9)
+    np.testing.assert_allclose(theory.test_error[0], trained.trajectory.test_error[0], rtol=1e-9)
 
 
 def test_the_distance_of_the_flow_to_the_exact_solution_falls_with_the_width():

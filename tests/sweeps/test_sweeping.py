@@ -20,7 +20,7 @@ from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
 from linphase.store.provenance import versions
 from linphase.store.results import load
-from linphase.store.rows import summary_row
+from linphase.store.rows import summary_row, task_of
 from linphase.store.writing import create
 from linphase.sweeps import local, sweeping
 from linphase.sweeps.batch import assign, run_batch
@@ -95,6 +95,19 @@ def test_order_and_batches_do_not_change_a_bit(undisturbed, tmp_path):
     for i in range(0, len(specs), 5):
         run_batch(tmp_path / "r", assign(specs[i : i + 5]))
     same_science(undisturbed, tmp_path / "r")
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_the_task_of_every_stored_row_is_drawn_again(tmp_path, independent):
+    grid = {"gamma_sigma2": [-1.5], "width": [40], "task.dimension": [6, 8], "replicates": 2}
+    train_here(config(grid=grid, run={"independent_dimensions": independent}), tmp_path / "r")
+    results = load(tmp_path / "r")
+    for row in results.runs.to_dict("records"):
+        stored = results.trajectory(row["run_id"]).final_modes.target
+        np.testing.assert_allclose(task_of(row).target_svd[1], stored, rtol=1e-6)  # stored in single precision
+    small, large = (task_of(row) for row in results.runs[results.runs["replicate"] == 0].to_dict("records"))
+    E, its = (task.target - task.signal for task in (small, large))
+    assert np.isclose(np.corrcoef(E.ravel(), its.ravel()[:36])[0, 1], 1, atol=1e-9) != independent
 
 
 def test_a_finished_sweep_runs_nothing_again(undisturbed):
