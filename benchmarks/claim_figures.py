@@ -1,0 +1,113 @@
+"""The figures of `benchmarks.paper_claims`, each one column wide."""
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from benchmarks.claim_sweeps import DIMENSIONS, RANK, SUMS, total
+from benchmarks.estimates import mean
+from benchmarks.limit import closed_form
+from linphase import Results
+from linphase.figures.style import COLUMN_WIDTH, inches, set_ticks, stroke, styled
+
+Sweeps = dict[str, Results]
+CURVES = {0.25: "#0072B2", 0.5: "#009E73", 0.75: "#E69F00", 1.1: "#D55E00"}  # Okabe and Ito, told apart by all
+MARKS = ("o", "s", "^", "D")
+
+
+def _axes(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(height * COLUMN_WIDTH)), layout="constrained")
+    return figure, figure.subplots()
+
+
+@styled
+def error_over_d(sweeps: Sweeps) -> Figure:
+    """The smallest test error over d: the closed form to d = 10^12, trained networks, optimal shrinkage."""
+    figure, ax = _axes(0.95)
+    d = np.geomspace(30, 1e12, 60)
+    for (at, color), mark in zip(CURVES.items(), MARKS, strict=True):
+        curve = np.array([closed_form(each, each**at).min_test_error for each in d])
+        last = np.log(curve[-1] / curve[-2]) / np.log(d[-1] / d[-2])
+        label = f"sum {at}: slope {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
+        ax.plot(d, curve, color=color, label=label)
+        runs = sweeps["dimension"].runs[total(sweeps["dimension"].runs) == at]
+        for each in DIMENSIONS:
+            found = mean(runs.loc[runs["dimension"] == each, "min_test_error"])
+            bars = [[found.value - found.low], [found.high - found.value]]
+            ax.errorbar(each, found.value, bars, fmt=mark, color=color, markersize=stroke(2.6), elinewidth=stroke(0.7),
+                        markeredgecolor="white", markeredgewidth=stroke(0.3))  # fmt: skip
+    best = RANK / d * (2 - RANK / d)
+    ax.plot(d, best, color="black", linestyle=(0, (4, 2)), linewidth=stroke(0.8), label="optimal shrinkage")
+    handles, labels = ax.get_legend_handles_labels()
+    handles.append(Line2D([], [], color="0.4", marker="o", linestyle="", markersize=stroke(2.6)))
+    ax.legend(handles, [*labels, "trained"], frameon=False, loc="lower left")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlim=(30, 1e12),
+        ylim=(1e-11, 2),
+        xlabel="dimension $d$",
+        ylabel="smallest test error",
+    )
+    set_ticks(ax)
+    return figure
+
+
+@styled
+def collapse(sweeps: Sweeps) -> Figure:
+    """The smallest test error over c/s_k(Y), by width."""
+    figure, ax = _axes(0.85)
+    results = sweeps["collapse"]
+    modes = results.final_modes()
+    targets = modes[modes["mode"] == RANK - 1].set_index("run_id")["target"]
+    runs = results.runs[results.runs["width"] >= RANK]
+    x = runs["threshold"].to_numpy(float) / targets.reindex(runs["run_id"]).to_numpy(float)
+    d = int(runs["dimension"].iloc[0])
+    widths = sorted(runs["width"].unique())
+    colors = colormaps["viridis"](np.linspace(0.95, 0.0, len(widths)))
+    for i, (width, color) in enumerate(zip(widths, colors, strict=True)):
+        here = runs["width"] == width
+        ax.plot(x[here], runs.loc[here, "min_test_error"], MARKS[i % 4], color=color, markersize=stroke(2),
+                markeredgewidth=0, label=f"{width / d:g} d", zorder=3 - i / 10)  # fmt: skip
+    ax.axvline(1, color="0.5", linewidth=stroke(0.6), zorder=0)
+    ax.set(xscale="log", xlabel="threshold over the signal's singular value, $c/s_k(Y)$", ylabel="smallest test error")
+    ax.set_title(f"$d = {d}$, $k = {RANK}$")
+    ax.legend(frameon=False, title="width", title_fontsize=7 * stroke(1), loc="upper left")
+    ax.set_ylim(0, 0.9)
+    set_ticks(ax)
+    return figure
+
+
+@styled
+def trade_off(sweeps: Sweeps) -> Figure:
+    """The time of the smallest test error against its value, c varied."""
+    figure, ax = _axes(0.85)
+    runs = sweeps["sums"].runs
+    runs = runs.assign(sum=total(runs))
+    for (d, color), mark in zip({64: "#E69F00", 200: "#0072B2", 400: "#000000"}.items(), MARKS, strict=False):
+        here = runs[runs["dimension"] == d]
+        means = here.groupby("sum")[["time_at_min", "min_test_error"]].mean()
+        rank = int(here["rank"].iloc[0])
+        theory = [closed_form(d, float(d) ** each, rank) for each in SUMS]
+        ax.plot(
+            *zip(*((one.time_at_min, one.min_test_error) for one in theory), strict=True),
+            color=color,
+            linewidth=stroke(0.7),
+        )
+        ax.plot(means["time_at_min"], means["min_test_error"], mark, color=color, markersize=stroke(2.2), markeredgewidth=0,
+                label=f"d = {d}")  # fmt: skip
+        for at in (0.1, 0.5, 0.75, 1.0, 1.4):
+            if d == 200:
+                ax.annotate(f"{at}", means.loc[at], xytext=(3, 3), textcoords="offset points", fontsize=6)
+    ax.set(xscale="log", xlabel="time of the smallest test error", ylabel="smallest test error")
+    ax.set_ylim(0, 0.75)
+    ax.legend(frameon=False, loc="upper right")
+    set_ticks(ax)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Sweeps], Figure]] = {each.__name__: each for each in (error_over_d, collapse, trade_off)}
