@@ -5,6 +5,10 @@ as a quantile over the signal modes or those of the bulk: the median with cuts a
 fixed width, about linearly, and where it passes 0 the share of active modes passes its cut, up to the mean of the two
 middle modes of an even number. Shares jump from mode to mode and would put the boundary on the middle of two cells.
 
+Behaviour along the path has boundaries of its own: where the learning order is 2, and where the benefit is 1/2, by
+their logarithms. Beyond the infinite-noise line the noise of the start moves them: the first place is taken where they
+fall below, for the others the last.
+
 Every replicate crosses at a place of its own; stored are their mean and the interval of Student's t in gamma_sigma2,
 that is in log c at fixed width. Its coverage: results/boundary_coverage.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import floor, inf, isfinite, isinf, isnan, nan, sqrt
 from typing import TYPE_CHECKING
 
@@ -23,9 +28,11 @@ from scipy.special import stdtrit
 
 from linphase.diagram.axes import as_stored, axis_column
 from linphase.diagram.looks import Array, plainly
+from linphase.errors import LinphaseError
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.rows import asked_for, is_null
+from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
 if TYPE_CHECKING:
@@ -36,9 +43,13 @@ Facet = tuple[tuple[str, object], ...]  # values of the further axes by their co
 LEVEL = 0.95
 FEWEST = 3  # replicates that an interval takes
 _TINY = 1e-300
+LEARNING_ORDER, BENEFIT = "learning order = 2", "benefit = 1/2"
 
-# The columns that `log_ratios` adds, and the boundary at which each passes 0.
-LOG_RATIOS = {"signal_log_ratio": ACTIVE_LAZY, "bulk_log_ratio": MIXED_BALANCED}
+# The columns that `log_ratios` adds, and the boundary at which each passes 0: of the end of a run, and of its path.
+_ENDS = {"signal_log_ratio": ACTIVE_LAZY, "bulk_log_ratio": MIXED_BALANCED}
+_PATHS = {"learning_order_log_ratio": LEARNING_ORDER, "benefit_log_ratio": BENEFIT}
+LOG_RATIOS = _ENDS | _PATHS
+_PATH_THRESHOLDS = {LEARNING_ORDER: learning_order_threshold, BENEFIT: benefit_threshold}
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class MeasuredBoundary:
     fewer than three replicates, or where not all count.
     """
 
-    name: str  # "active | lazy" or "mixed | balanced"
+    name: str  # one of LOG_RATIOS
     facet: Facet
     gamma_w: float
     width: int
@@ -70,7 +81,7 @@ class MeasuredBoundary:
 
 
 def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
-    """Both boundaries for every facet and width that the configurations of some results ask for."""
+    """The boundaries for every facet and width that the configurations of some results ask for."""
     facets = {axis_column(key): key for key in results.axes if "." in key}
     asked = []
     for spec in results.expected().values():
@@ -84,7 +95,8 @@ def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundar
 def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.DataFrame:
     """A runs table with the columns LOG_RATIOS: log(s_i/c), or what stands for it by the criterion, at its cut.
 
-    At the cut q it is the quantile 1 - q over the modes, interpolated between two of them: the median at 1/2.
+    At the cut q it is the quantile 1 - q over the modes, interpolated between two of them: the median at 1/2. Besides,
+    log(learning order/2) and -log(2 benefit), null in results of before these were measured.
     modes: of `Results.final_modes`.
     """
     indexed = runs.set_index("run_id")
@@ -93,14 +105,20 @@ def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> 
     ratio = CRITERIA[cuts.criterion].ratio(Modes(*ends), c)
     heights = modes[["run_id"]].assign(height=np.log(np.maximum(ratio, _TINY)), signal=modes["mode"] < rank)
     found = {}
-    for column, signal, cut in zip(LOG_RATIOS, (True, False), (cuts.signal, cuts.bulk), strict=True):
+    for column, signal, cut in zip(_ENDS, (True, False), (cuts.signal, cuts.bulk), strict=True):
         chosen = heights[heights["signal"] == signal].groupby("run_id", sort=False)["height"]
         found[column] = chosen.quantile(1 - cut).reindex(runs["run_id"]).to_numpy()
-    return runs.assign(**found)
+    order, benefit = (_stored(runs, name) for name in ("learning_order", "benefit"))
+    paths = (np.log(np.maximum(order, _TINY) / 2), -np.log(2 * np.maximum(benefit, _TINY)))
+    return runs.assign(**found, **dict(zip(_PATHS, paths, strict=True)))
+
+
+def _stored(runs: pd.DataFrame, column: str) -> Array:
+    return runs[column].to_numpy(dtype=float, na_value=nan) if column in runs else np.full(len(runs), nan)
 
 
 def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[MeasuredBoundary]:
-    """Both boundaries for every facet and width.
+    """The boundaries for every facet and width; those of the path where any run has what they are measured by.
 
     Parameters
     ----------
@@ -113,6 +131,7 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
         _measured(name, facet, row, column)
         for facet, part in _groups(runs[runs["width"] >= runs["rank"]], list(facets))
         for column, name in LOG_RATIOS.items()
+        if column in _ENDS or runs[column].notna().any()
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
         if name == ACTIVE_LAZY or _has_bulk(row)
     ]
@@ -143,7 +162,8 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
     converged[replicate, cell] = row["status"] == "converged"
 
     there = ~np.isnan(heights)
-    crossings = np.array([crossing(x, *each) for each in zip(heights, there, strict=True)])
+    passes = first_crossing if column in _PATHS else crossing
+    crossings = np.array([passes(x, *each) for each in zip(heights, there, strict=True)])
     counted = ~np.isnan(crossings[:, 0])
     cells, r = int(there.all(axis=0).sum()), int(counted.sum())
     place, low, high, note = _estimated(crossings[counted, 0].tolist())
@@ -194,6 +214,13 @@ def crossing(x: Array, height: Array, there: NDArray[np.bool_]) -> tuple[float, 
     return float(x[i] + height[i] / (height[i] - height[i + 1]) * step), step
 
 
+def first_crossing(x: Array, height: Array, there: NDArray[np.bool_]) -> tuple[float, float]:
+    """Where it falls below 0 for the first time; else as `crossing`."""
+    below = np.flatnonzero(there & (height < 0))
+    end = len(x) if below.size == 0 else int(below[0]) + 1
+    return crossing(x[:end], height[:end], there[:end]) if end > 1 else crossing(x, height, there)
+
+
 def _estimated(places: Sequence[float]) -> tuple[float, float, float, str]:
     """The mean over replicates, its interval, and why there is none."""
     on_grid = sum(map(isfinite, places))
@@ -215,11 +242,24 @@ def interval(places: Sequence[float]) -> tuple[float, float, float]:
 def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     """Finite-d and asymptotic gamma_sigma2 of a boundary; nan where theory has none."""
     task = row.iloc[0]
-    gamma_w = np.log(float(task["width"])) / np.log(float(task["dimension"]))  # of the truncated width
+    gamma_w = np.log([float(task["width"])]) / np.log(float(task["dimension"]))  # of the truncated width
     signal_norm = None if is_null(task["signal_norm"]) else task["signal_norm"]
-    lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, [gamma_w])
+    if name in _PATHS.values():
+        c = _path_threshold(name, float(task["dimension"]), float(task["rank"]), float(task["noise"]), signal_norm)
+        return float(np.log(c) / np.log(float(task["dimension"])) - gamma_w[0]), 1 - float(gamma_w[0])
+    lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, gamma_w)
     places = {line.asymptotic: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
     return places.get(False, nan), places.get(True, nan)
+
+
+@lru_cache(maxsize=64)
+def _path_threshold(name: str, dimension: float, rank: float, noise: float, signal_norm: float | None) -> float:
+    """The threshold c at which theory has a boundary of the path, at infinite width; nan where there is no such task."""
+    try:
+        task = TypicalTask(dimension, rank, noise, signal_norm)
+    except LinphaseError:  # a noise that is lost in the rounding of the signal
+        return nan
+    return _PATH_THRESHOLDS[name](task)
 
 
 # --- As tables -------------------------------------------------------------------------------------------------------

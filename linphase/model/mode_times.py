@@ -52,6 +52,32 @@ def crossing_times(time: Array, singular_values: Array, c: float) -> Array:
     return _last_passing(time, _crossing_height(s, s, c))
 
 
+def convergence_times(time: Array, singular_values: Array, target: Array) -> Array:
+    """After the last time that |s_i - S_i| > 0.05 S_i: 0 where it never is, nan where it is so at the end.
+
+    time (n,), singular_values (n, r) as recorded, target (r,): their singular values S of Y; returns (r,).
+    """
+    s = np.asarray(singular_values, np.float64)
+    ends = (_last_passing(time, height(s, target, 0.0)) for height in (_lower_height, _upper_height))
+    return np.maximum(*ends)
+
+
+def extrapolated_convergence_times(time: Array, singular_values: Array, target: Array) -> Array:
+    """`convergence_times`, of modes that are within 10 % at the end with what is left of the way.
+
+    A run may end before its bulk is within 5 %. Modes arrive exponentially: log |s - S| goes on as between the last two
+    moments.
+    """
+    found = convergence_times(time, singular_values, target)
+    if len(time) < 2 or not time[-1] > time[-2]:
+        return found
+    before, last = np.abs(np.asarray(singular_values[-2:], np.float64) - target)
+    near = (WITHIN * target < last) & (last <= 2 * WITHIN * target) & (last < before)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = np.log(last / (WITHIN * target)) * (time[-1] - time[-2]) / np.log(before / last)
+    return np.where(near, time[-1] + left, found)
+
+
 def median_time(times: Array, multiplicity: ArrayLike = 1.0) -> float | None:
     """Median over modes of the times (n,), nan being never, at infinity; None where half of the modes or more never do.
 
@@ -165,7 +191,8 @@ def between_moments(time: Array, height: Array) -> tuple[Array, Array]:
     most = np.maximum(change, np.minimum(beside[:-2], beside[2:]))[:, None]
     fine = straight + np.clip(cubic - straight, -most, most)
     fine[:, 0] = height[:-1]
-    return np.append(x.ravel(), time[-1]), np.concatenate([fine.reshape(-1, height.shape[1]), height[-1:]])
+    fine = fine.reshape((n - 1) * _PARTS, height.shape[1])
+    return np.append(x.ravel(), time[-1]), np.concatenate([fine, height[-1:]])
 
 
 def lagrange_weights(nodes: Sequence[T], x: T) -> list[T]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.dynamics.gradient_descent import paper_learning_rate
-from linphase.model.mode_times import ModeTimes
+from linphase.model.mode_times import ModeTimes, median_time
 from linphase.model.moment import Moment, measured
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes
@@ -29,7 +29,8 @@ from linphase.runs.records import (
     watched,
 )
 from linphase.runs.stopping import Stop
-from linphase.theory.cell import PredictedMoment, Prediction, predict_modes
+from linphase.theory.baselines import baselines, fitted_signal_error
+from linphase.theory.cell import PredictedMoment, Prediction, convergence_time, predict_modes
 from linphase.theory.mode import TargetModes, modes_from_zero
 
 Array = NDArray[np.floating]
@@ -68,12 +69,25 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
         gradient_evaluations=0,
         elapsed=perf_counter() - began,
         classification=Classification.of(final, c, width=initialization.width, rank=task.rank, noise=task.noise),
+        baselines=baselines(TargetModes.of(task), task.noise, task.shape),
+        blind_test_error=_blind_test_error(task, modes, c),
+        bulk_convergence_time=median_time(predicted.convergence_time[task.rank :]) if task.noise > 0 else None,
+        learning_order=predicted.learning_order(task.rank) if task.noise > 0 else None,
         observables={**measured(end, "end"), **largest(kept)},
         distance_to_self_consistent=None,
         A=end.A,
         C1=end.kernel.C1,
         C2=end.kernel.C2,
     )
+
+
+def _blind_test_error(task: Task, modes: TargetModes, c: float) -> float | None:
+    """The test error where the train error is that of a fitted signal; None where the width cannot reach it."""
+    above_floor = fitted_signal_error(task.rank, task.noise, task.shape) - modes.floor
+    if not above_floor > 0:
+        return None
+    there = convergence_time(modes, c, above_floor)
+    return float(modes.test_error(modes_from_zero(there, modes.values, c)))
 
 
 def _trajectory(

@@ -13,6 +13,7 @@ from linphase.model.moment import OBSERVABLES, At, Moment
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes
 from linphase.model.regime import Classification, OrderParameters
+from linphase.theory.baselines import Baselines
 
 Array = NDArray[np.floating]
 Value: TypeAlias = float | int | None
@@ -74,6 +75,10 @@ class TrainedRun:
     gradient_evaluations: int
     elapsed: float  # seconds
     classification: Classification
+    baselines: Baselines  # what the smallest test error is to be held against
+    blind_test_error: float | None  # where the train error is that of a fitted signal; None where it never is
+    bulk_convergence_time: float | None  # median over the bulk; None where not all modes are kept, or half never do
+    learning_order: float | None  # over that of the signal
     observables: Mapping[str, Value]  # by column: at the end (None where the run diverged), and the largest
     distance_to_self_consistent: float | None  # the largest, where compared
     A: Array  # W2 W1, (d_out, d_in)
@@ -83,6 +88,11 @@ class TrainedRun:
     @property
     def converged(self) -> bool:
         return self.status == "converged"
+
+    @property
+    def benefit(self) -> float | None:
+        """(e_min - e_optimal)/(e_lazy - e_optimal): 0 as good as optimal shrinkage, 1 no better than lazy training."""
+        return self.baselines.benefit(self.minimum.test_error)
 
     @property
     def regimes(self) -> Mapping[str, str | None]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from linphase.dynamics.base import Dynamics, State
 from linphase.dynamics.gradient_descent import paper_learning_rate
 from linphase.errors import LinphaseError
+from linphase.model.mode_times import extrapolated_convergence_times, learning_order, median_time
 from linphase.model.moment import Moment, columns_at, measured
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
 from linphase.model.observables import (
@@ -31,9 +32,11 @@ from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps, TestError
 from linphase.runs.passings import Passings
 from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig, Recorder
-from linphase.runs.records import STATUSES, TrainedRun, largest
+from linphase.runs.records import STATUSES, TrainedRun, Trajectory, largest
 from linphase.runs.spec import RunSpec
 from linphase.runs.stopping import Stop, StopRule
+from linphase.theory.baselines import baselines, fitted_signal_error
+from linphase.theory.mode import TargetModes
 
 Array = NDArray[np.floating]
 
@@ -112,6 +115,7 @@ def train(
             recorder=Recorder(record.snapshots, recorded, comparison, Passings(task, rank, c), setting.moment),
             watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
             rule=_begun(stop, task, rank),
+            fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape),
         )
         deadline = np.inf if max_time is None else began + max_time
         status, state = _follow(setting, measurements, deadline)
@@ -161,6 +165,8 @@ class _Measurements:
     recorder: Recorder
     watch: TestErrorWatch
     rule: StopRule
+    fitted_signal: float  # the train error at which a stop that does not see A* comes
+    blind_test_error: float | None = None
     time: float = 0.0
     updates: int = 0  # made when the run ended
     train_error: float = np.nan
@@ -188,8 +194,12 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
         if not train_error + test_error < explosion:  # true where either is NaN
             measurements.updates = state.step
             return "diverged", state
-        status = rule.status(train_error, test_error)
-        wanted, before = rule.ends_at, measurements.train_error  # nan at the start
+        before = measurements.train_error  # nan at the start
+        if measurements.blind_test_error is None and 0 < train_error <= (fitted := measurements.fitted_signal):
+            there = _ended(state, measurements.time, before, fitted) if fitted < before and state.earlier else state
+            measurements.blind_test_error = errors(there)[1]
+            errors(state)  # `deviation` is that of the state again
+        status, wanted = rule.status(train_error, test_error), rule.ends_at
         if status is not None and wanted is not None and train_error < wanted < before and state.earlier:
             state = _ended(state, measurements.time, before, wanted)
             train_error, test_error = errors(state)
@@ -272,10 +282,12 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         final, at_end = _modes_at_end(state.weights, moment, setting.weights), measured(moment, "end")
         classification = Classification.of(final, c, width=start.width, rank=task.rank, noise=task.noise)
     C1, C2 = state.weights.gram()
+    trajectory = recorder.trajectory(final)
+    times = _all_convergence_times(trajectory, task, rank)
     return TrainedRun(
         status=status,
         initialization=start,
-        trajectory=recorder.trajectory(final),
+        trajectory=trajectory,
         minimum=measurements.watch.result(),
         paper_learning_rate=paper_learning_rate(task, start),
         learning_rate=setting.dynamics.rate(task, start),
@@ -287,6 +299,10 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         gradient_evaluations=state.evaluations,
         elapsed=perf_counter() - began,
         classification=classification,
+        baselines=baselines(TargetModes.of(task), task.noise, task.shape),
+        blind_test_error=measurements.blind_test_error,
+        bulk_convergence_time=None if times is None else median_time(times[task.rank :]),
+        learning_order=None if times is None else learning_order(times, task.rank),
         observables={**at_end, **largest(recorder.observables())},
         distance_to_self_consistent=recorder.comparison.over(),
         A=state.residual.astype(np.float64) + task.target,
@@ -339,3 +355,13 @@ def _no_modes(task: Task, n: int) -> Modes:
     unknown = np.full(n, np.nan)
     _, S, _ = task.target_svd
     return Modes(unknown, unknown, unknown, S[:n])
+
+
+def _all_convergence_times(trajectory: Trajectory, task: Task, rank: int) -> Array | None:
+    """Of every mode, the bulk's from the moments kept; None where these do not hold all, or the bulk is no noise."""
+    s = trajectory.singular_values
+    if s.shape[1] < rank or task.noise == 0:
+        return None
+    _, S, _ = task.target_svd
+    bulk = extrapolated_convergence_times(trajectory.time, s[:, task.rank :], S[task.rank : rank])
+    return np.concatenate([trajectory.mode_times.convergence, bulk])

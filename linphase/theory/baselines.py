@@ -63,6 +63,15 @@ def optimal_shrinkage(values: Array, noise: float, shape: tuple[float, float]) -
     return np.asarray(unit * np.sqrt((y - edge) * (y + edge) * (y - inner) * (y + inner)) / y)
 
 
+def fitted_signal_error(rank: int, noise: float, shape: tuple[float, float]) -> float:
+    """The train error with a signal of rank k fitted and the rest not: noise^2 (1 - k/d_out)(1 - k/d_in).
+
+    A run that stops there does not see A*: the residual of a least-squares fit of rank k, k (d_out + d_in - k) numbers.
+    """
+    d_out, d_in = shape
+    return noise**2 * (1 - rank / d_out) * (1 - rank / d_in)
+
+
 def _lazy(target: TargetModes) -> float:
     """s = x S with x from 0 to 1: a parabola in x."""
     S, a, m = target.values, target.overlaps, target.multiplicity
