@@ -6,10 +6,11 @@ Exponents are to the base d = sqrt(d_out d_in).
 """
 
 from dataclasses import dataclass
-from math import hypot, log, sqrt
+from math import exp, hypot, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import digamma
 
 Array = NDArray[np.float64]
 
@@ -28,6 +29,21 @@ UNDERPARAMETERIZED = "underparameterized"
 def signal_singular_value(rank: float, signal_norm: float | None, d_out: float, d_in: float) -> float:
     """Typical singular value of A*: sqrt(signal_norm d_out d_in/k); signal_norm is 1 as drawn (None)."""
     return sqrt((1.0 if signal_norm is None else signal_norm) * d_out * d_in / rank)
+
+
+def middle_signal_value(rank: int, signal_norm: float | None, d_out: int, d_in: int) -> float:
+    """Geometric mean of the k singular values of A*, of draws; their median within 1.2 % for k <= d/8 and d >= 32.
+
+    The squares of the determinants of the two factors of A* are products of chi2 variables with d - i degrees of
+    freedom, so that the mean of log s is the mean over i = 0 .. k-1 of (psi((d_out - i)/2) + psi((d_in - i)/2))/2 +
+    log 2, less log(k)/2: about sqrt(d_out d_in/k) (1 - (k + 1)/(2 d)). Where signal_norm is given, the norm of a draw
+    does not fluctuate, which adds (1/d_out + 1/d_in)/(2 k) to first order.
+    """
+    i = np.arange(rank)
+    drawn = float(np.mean(digamma((d_out - i) / 2) + digamma((d_in - i) / 2))) / 2 + log(2) - log(rank) / 2
+    if signal_norm is None:
+        return exp(drawn)
+    return sqrt(signal_norm) * exp(drawn + (1 / d_out + 1 / d_in) / (2 * rank))
 
 
 def signal_spread(rank: int, d_out: int, d_in: int) -> tuple[float, float]:
@@ -114,7 +130,7 @@ def boundaries(
 ) -> list[Boundary]:
     """The boundaries of a square task's phase diagram, as gamma_sigma2 at each of the given gamma_w.
 
-    active | lazy: c at the signal's singular value, asymptotically gamma_sigma2 + gamma_w = 1.
+    active | lazy: c at the middle one of the signal's singular values, asymptotically gamma_sigma2 + gamma_w = 1.
     mixed | balanced: c at the bulk's median, asymptotically gamma_sigma2 + gamma_w = 1/2; none without
     noise or, at rank = dimension, without a bulk.
     infinite noise: sigma2^2 width = signal_norm, where the start alone is as wrong as A = 0; asymptotically
@@ -141,7 +157,7 @@ def boundaries(
             ACTIVE_LAZY,
             False,
             gamma_w,
-            at(lazy_threshold(signal, noise, *square)),
+            at(lazy_threshold(middle_signal_value(rank, signal_norm, *square), noise, *square)),
             (at(low), at(high)),
         ),
         Boundary(ACTIVE_LAZY, True, gamma_w, 1 - gamma_w),

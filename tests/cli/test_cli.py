@@ -394,8 +394,9 @@ def test_theorys_lines_are_printed_without_a_sweep():
     head, *rows = [line.split("\t") for line in done.output.splitlines()]
     assert head[:3] == ["gamma_w", "width", "active | lazy, d = 100, k = 4, noise 0.5"]
     assert rows[10][:2] == ["2.0", "10000"]
-    # c = s + noise^2 d/s with s = d/sqrt(k)
-    assert float(rows[10][2]) == pytest.approx(np.log(50 + 0.25 * 2) / np.log(100) - 2, abs=1e-3)
+    # c = s + noise^2 d/s with s = d/sqrt(k) (1 - (k + 1)/(2 d)), to first order in k/d
+    s = 50 * (1 - 5 / 200)
+    assert float(rows[10][2]) == pytest.approx(np.log(s + 0.25 * 100 / s) / np.log(100) - 2, abs=1e-3)
 
 
 def test_theory_at_any_dimension_is_a_table_in_the_pipe_the_file_and_80_columns(here):

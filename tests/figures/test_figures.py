@@ -18,7 +18,7 @@ from linphase.figures.diagrams import against, all_panels, evidence, phase_diagr
 from linphase.figures.painting import edge_segments, stripe
 from linphase.figures.scales import scale_of
 from linphase.model.regime import Cuts
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED, middle_signal_value
 from tests.figures.made import (
     AXES,
     GAMMA_SIGMA2,
@@ -313,7 +313,7 @@ def test_the_lines_lie_where_theory_puts_them(figure):
     finite = artist(ax, f"{ACTIVE_LAZY}, finite d")
     x, y = finite.get_data()
     inside = np.isfinite(x) & (x > -3) & (x < 0)
-    s = D / np.sqrt(RANK)
+    s = middle_signal_value(RANK, None, D, D)
     np.testing.assert_allclose(float(D) ** (x + y)[inside], s + D / s)
     assert finite.get_linestyle() == "-"
     dashed = artist(ax, f"{MIXED_BALANCED}, asymptotic")
@@ -328,7 +328,7 @@ def test_on_raw_axes_the_same_lines_are_converted(runs):
     ax = phase_diagram(runs, axes, "regime").axes[0]
     x, y = artist(ax, f"{ACTIVE_LAZY}, finite d").get_data()
     inside = np.isfinite(x) & (x > D**-3.0) & (x < 1)
-    s = D / np.sqrt(RANK)
+    s = middle_signal_value(RANK, None, D, D)
     np.testing.assert_allclose((x * y)[inside], s + D / s)
     np.testing.assert_allclose(artist(ax, f"{UNDERPARAMETERIZED}, finite d").get_ydata(), RANK)
 
