@@ -254,7 +254,7 @@ def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _path_threshold(name: str, dimension: float, rank: float, noise: float, signal_norm: float | None) -> float:
-    """The threshold c at which theory has a boundary of the path, at infinite width; nan where there is no such task."""
+    """The threshold c at which theory has a boundary of the path, at infinite width; nan where it has none."""
     try:
         task = TypicalTask(dimension, rank, noise, signal_norm)
     except LinphaseError:  # a noise that is lost in the rounding of the signal
