@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import floor, log
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -49,6 +50,7 @@ class Panel:
     null: str | None = None
     remedy: str = _OLDER
     unpredicted: str = ""
+    marks: tuple[tuple[str, str], ...] = ()
 
     @property
     def shows_regime(self) -> bool:
@@ -77,6 +79,7 @@ def panel(
     null: str | None = None,
     remedy: str = _OLDER,
     unpredicted: str = "",
+    marks: Mapping[str, str] = MappingProxyType({}),
 ) -> Panel:
     """Declare a panel over a stored column.
 
@@ -99,6 +102,8 @@ def panel(
         What no value means, where it means something.
     remedy, unpredicted
         How to get the column, and why theory has no value: parts of messages.
+    marks
+        Columns by their names, whose values are marked at the colour bar.
 
     Raises
     ------
@@ -111,11 +116,15 @@ def panel(
     """
     if scale not in get_args(ScaleName):
         raise LinphaseError(f"panel {name!r}: scale must be one of {', '.join(get_args(ScaleName))}, found {scale!r}")
-    one = Panel(name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted)
+    marked = tuple(marks.items())
+    one = Panel(name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted, marked)
     PANELS.declare(name, one, f"{sys._getframe(1).f_globals['__name__']}:{name}")
     return one
 
 
+# What a test error is to be held against, of the task alone: names and columns.
+BASELINES = {"optimal": "optimal_test_error", "lazy": "lazy_test_error"}
+_MARKS: dict[str, Any] = {"marks": {**BASELINES, "$A = 0$": "zero_test_error"}}
 _NEVER = "never for half of the signal modes or more"
 _ZERO, _WEIGHTS = "it is 0 by construction", "it belongs to the weights of the start"
 _MAGMA: dict[str, Any] = {"colors": "magma"}
@@ -124,8 +133,9 @@ _MODES: dict[str, Any] = {"scale": "share", "unit": "share of modes", "colors": 
 
 panel("regime", None, "regime", scale="outcome")
 panel("status", "status", "status", scale="outcome")
-panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$")
-panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$")
+panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$",
+      **_MARKS)  # fmt: skip
+panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$", **_MARKS)
 panel("train-error", "final_train_error", "final train error", formula=r"$\|A-Y\|_F^2/d^2$")
 panel("benefit", "benefit", "what the dynamics leave of\nthe error of lazy training", scale="linear",
       formula=r"$(e_{min}-e_{opt})/(e_{lazy}-e_{opt})$", levels=(0.5,), colors="viridis")  # fmt: skip

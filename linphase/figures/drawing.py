@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from linphase.config.config import parse_config
 from linphase.diagram.measured import boundaries_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import find_panel, known_panels
+from linphase.diagram.panels import BASELINES, find_panel, known_panels
 from linphase.diagram.sampling import nearest_run, sampled_runs
 from linphase.diagram.versus import predicted_runs
 from linphase.errors import LinphaseError
@@ -25,9 +26,6 @@ from linphase.model.threads import one_blas_thread
 from linphase.runs.beside import crossings, theory_beside
 from linphase.store.results import Results
 from linphase.store.rows import task_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Draw = Callable[..., Figure]  # (results, cuts, *, style), trajectories with `at` besides
 FIGURES: Registry[Draw] = Registry("figure", travels=False)
@@ -163,6 +161,12 @@ def overview(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Fig
     return diagrams.all_panels(results.runs, results.axes, cuts=cuts, style=style)
 
 
+def baselines_in(run: Mapping[str, Any]) -> dict[str, float]:
+    """The baselines of the test error that are drawn, from a row of the runs table; none of older ones."""
+    given = [(name, run[column]) for name, column in BASELINES.items() if column in run]
+    return {name: float(error) for name, error in given if pd.notna(error)}
+
+
 def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName) -> Figure:
     """The first run of the nearest cell, with theory where its task can be drawn again."""
     run, replicates = nearest_run(results.runs, results.axes, *at)
@@ -176,6 +180,7 @@ def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: Style
         rank=int(run["rank"]),
         crossings=crossings(trajectory, threshold),
         theory=theory,
+        baselines=baselines_in(run),
         title=title_of(run, outcome, replicates),
         style=style,
     )

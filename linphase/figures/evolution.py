@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -98,6 +99,7 @@ def run_figure(
     title: str | None = None,
     theory: OverTime | None = None,
     names: tuple[str, str] = ("gradient descent", "self-consistent"),
+    baselines: Mapping[str, float] = MappingProxyType({}),
     style: StyleName = "paper",
 ) -> Figure:
     """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
@@ -116,6 +118,8 @@ def run_figure(
         Drawn solid and light below the run, which is dashed then.
     names
         Of the run and of theory.
+    baselines
+        Test errors by their names: lines across the errors.
     style
         paper or talk.
     """
@@ -136,7 +140,9 @@ def run_figure(
         _draw_modes(modes, curves, pen, rank, range(curves.modes.shape[1]), suffix)
     _draw_threshold(modes, threshold, line)
     every = [curves for curves, _, _ in drawn]
-    fit_values(errors, [each for curves in every for each in (curves.train, curves.test)], 1e-8, [run.train, run.test])
+    shown = [run.train, run.test, np.array(list(baselines.values()))]
+    fit_values(errors, [each for curves in every for each in (curves.train, curves.test)], 1e-8, shown)
+    draw_baselines(errors, baselines)
     fit_values(modes, [curves.modes for curves in every], 1e-6, [np.array([threshold])])
     errors.set_ylabel("error per entry")
     modes.set_ylabel(r"singular values of $A$")
@@ -170,6 +176,7 @@ def trajectory_figure(
     rank: int,
     crossings: ArrayLike = (),
     theory: OverTime | None = None,
+    baselines: Mapping[str, float] = MappingProxyType({}),
     title: str | None = None,
     style: StyleName = "paper",
 ) -> Figure:
@@ -186,6 +193,8 @@ def trajectory_figure(
         and lines, the others by ticks on the threshold.
     theory
         Drawn dashed above the run; of its bulk only the quartiles.
+    baselines
+        Test errors by their names: lines across the errors.
     title
         Above the figure.
     style
@@ -214,7 +223,8 @@ def trajectory_figure(
         _draw_errors(below, predicted, _OVER, ", theory")
     fit_values(above, [run.modes, *([] if predicted is None else [predicted.modes])], 1e-4, [np.array([threshold])])
     fit_linear(middle, run.modes, threshold)
-    fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test])
+    fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test, np.array(list(baselines.values()))])
+    draw_baselines(below, baselines)
     below.legend(handles=below.lines[:2], frameon=False, loc="best", borderpad=0.1)
     for ax, label in ((above, "singular values $s_i(A)$"), (middle, "$s_i(A)$, linear"), (below, "error per entry")):
         ax.set_ylabel(label)
@@ -285,6 +295,16 @@ def _draw_errors(ax: Axes, curves: _Curves, pen: _Pen, suffix: str = "", dashed:
         style = pen.style(color, pen.errors) | ({"linestyle": "--"} if name in dashed else {})
         ax.plot(curves.moments, getattr(curves, name), marker=_marker(curves.moments), label=name,
                 zorder=1.5 if pen.light else 2, gid=f"{name}{suffix}", **style)  # fmt: skip
+
+
+def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
+    """What a test error is to be held against: a thin line across, with its name at the left end."""
+    for name, error in baselines.items():
+        ax.axhline(
+            error, color=CONTRAST, linewidth=stroke(0.6), linestyle=(0, (1, 2)), zorder=1.4, gid=f"{name} baseline"
+        )
+        ax.text(0.01, error, name, transform=ax.get_yaxis_transform(), va="bottom", fontsize=points(6), color=CONTRAST,
+                gid="name of a baseline")  # fmt: skip
 
 
 def _draw_threshold(ax: Axes, threshold: float, line: Mapping[str, Any]) -> None:

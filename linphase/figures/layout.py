@@ -18,6 +18,7 @@ from linphase.diagram.axes import Window, as_stored
 from linphase.diagram.cells import Plot
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
+from linphase.diagram.panels import Panel
 from linphase.figures.labels import label_levels, label_lines, line_in
 from linphase.figures.legends import draw_legends
 from linphase.figures.overlays import draw_lines
@@ -69,12 +70,11 @@ class Sheet:
         self.plots = plots
         self.grid: list[Axes] = list(grid[: len(plots)])
         self.lines = [theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") for plot in plots]
-        self.scales = {
-            panel: scale_of(
-                np.concatenate([plot.cells.numbers.ravel() for plot in plots if plot.panel == panel]), panel
-            )
-            for panel in dict.fromkeys(plot.panel for plot in plots)
-        }
+        self.scales = {}
+        for panel in dict.fromkeys(plot.panel for plot in plots):
+            numbers = np.concatenate([plot.cells.numbers.ravel() for plot in plots if plot.panel == panel])
+            marks = list(self._marks(panel).values()) if np.isfinite(numbers).any() else []
+            self.scales[panel] = scale_of(np.append(numbers, marks), panel)
         for i, (ax, plot, lines) in enumerate(zip(self.grid, plots, self.lines, strict=True)):
             draw_cells(ax, plot.cells, window, self.scales[plot.panel])
             draw_levels(ax, plot.cells.numbers, window, plot.panel.levels)
@@ -89,7 +89,17 @@ class Sheet:
             if scale is not None:
                 axes = [ax for ax, plot in zip(self.grid, self.plots, strict=True) if plot.panel == panel]
                 for beside in [axes] if shared else [[ax] for ax in axes]:
-                    draw_colorbar(self.figure, beside, scale, panel.levels, panel.unit)
+                    draw_colorbar(self.figure, beside, scale, panel.levels, panel.unit, self._marks(panel))
+
+    def _marks(self, panel: Panel) -> dict[str, float]:
+        """The values that are marked at a panel's colour bar, where all its diagrams have about the same."""
+        runs = [plot.runs for plot in self.plots if plot.panel == panel]
+        found = {}
+        for name, column in panel.marks:
+            means = [float(each[column].dropna().mean()) for each in runs if column in each]
+            if len(means) == len(runs) and 0 < max(means) < 1.1 * min(means):
+                found[name] = sum(means) / len(means)
+        return found
 
     def finish(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from matplotlib import colormaps
@@ -40,9 +41,17 @@ def scale_of(numbers: Array, panel: Panel) -> Scale | None:
 
 
 def draw_colorbar(
-    figure: Figure, grid: Sequence[Axes], scale: Scale, levels: Sequence[float] = (), label: str = ""
+    figure: Figure,
+    grid: Sequence[Axes],
+    scale: Scale,
+    levels: Sequence[float] = (),
+    label: str = "",
+    marks: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """A colour bar beside some subplots, with a line at each of the levels drawn in them; label: unit or symbol."""
+    """A colour bar beside some subplots, with a line at each of the levels drawn in them; label: unit or symbol.
+
+    marks: values with names, at its left side.
+    """
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.colormap),
         ax=list(grid),
@@ -63,6 +72,12 @@ def draw_colorbar(
     for level in levels:
         if low < level < high:
             bar.ax.axhline(level, color="white", linewidth=stroke(1.0), gid="level")
+    if within := {name: value for name, value in marks.items() if low <= value <= high}:
+        beside = bar.ax.secondary_yaxis("left")
+        beside.set_yticks(list(within.values()), list(within), fontsize=points(6))
+        beside.yaxis.set_minor_locator(NullLocator())
+        beside.tick_params(length=stroke(2.5), width=stroke(0.8), pad=points(1))
+        beside.set_gid("marks")
     if label:
         bar.set_label(label, fontsize=points(7), labelpad=points(1))
     bar.outline.set_linewidth(stroke(0.6))

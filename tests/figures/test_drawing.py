@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from linphase.config.config import parse_config
+from linphase.diagram.panels import BASELINES
+from linphase.diagram.sampling import nearest_run
 from linphase.errors import LinphaseError
 from linphase.figures import drawing
 from linphase.figures.drawing import FIGURES, draw, figure
@@ -51,6 +53,26 @@ def test_a_run_over_time_is_chosen_by_its_place(results):
     ]  # fmt: skip
     with pytest.raises(LinphaseError, match="at: is for trajectories, found regime"):
         draw(results, "regime", at=(-1.9, 1.4))
+
+
+def test_baselines_stand_beside_every_smallest_test_error(results):
+    ax, bar = draw(results, "test-error").axes
+    beside = bar.child_axes[0]
+    marked = dict(zip([text.get_text() for text in beside.get_yticklabels()], beside.get_yticks(), strict=True))
+    assert set(marked) == {"optimal", "lazy", "$A = 0$"}
+    for name, column in {**BASELINES, "$A = 0$": "zero_test_error"}.items():
+        assert marked[name] == pytest.approx(results.runs[column].mean())
+    assert bar.get_ylim()[0] <= marked["optimal"]  # in view, though no run is as good
+    older = replace(results, runs=results.runs.drop(columns=["optimal_test_error", "lazy_test_error"]))
+    assert [text.get_text() for text in draw(older, "test-error").axes[1].child_axes[0].get_yticklabels()] == [
+        "$A = 0$"
+    ]
+
+    run, _ = nearest_run(results.runs, results.axes, -1.9, 1.4)
+    *_, errors = draw(results, "trajectories", at=(-1.9, 1.4)).axes
+    for name, column in BASELINES.items():
+        (line,) = artists(errors, f"{name} error")
+        assert line.get_ydata()[0] == run[column]
 
 
 def test_theory_and_other_results_stand_beside_each_other_replicate_by_replicate(results, monkeypatch):
