@@ -1,8 +1,7 @@
 """What the end of a run says of its path: nothing where the network is wide (docs/theory.md, "The boundaries").
 
-In the wide limit C1 and C2 are functions of A and c at all times, for any loss and any path. So two networks that end at
-the same A, one straight and one by way of a far target, have the same mode balance and speed-up, however their errors
-went on the way.
+In the wide limit C1 and C2 are functions of A and c at all times, for any loss and any path. So two networks that end
+at the same A, one straight and one by way of a far target, have the same mode balance and speed-up.
 """
 
 from itertools import pairwise
