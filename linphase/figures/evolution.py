@@ -300,11 +300,9 @@ def _draw_errors(ax: Axes, curves: _Curves, pen: _Pen, suffix: str = "", dashed:
 def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
     """What a test error is to be held against: a thin line across, with its name at the left end."""
     for name, error in baselines.items():
-        ax.axhline(
-            error, color=CONTRAST, linewidth=stroke(0.6), linestyle=(0, (1, 2)), zorder=1.4, gid=f"{name} baseline"
-        )
+        ax.axhline(error, color=CONTRAST, linewidth=stroke(0.6), linestyle=(0, (1, 2)), zorder=1.4, gid=f"{name} error")
         ax.text(0.01, error, name, transform=ax.get_yaxis_transform(), va="bottom", fontsize=points(6), color=CONTRAST,
-                gid="name of a baseline")  # fmt: skip
+                gid="name of an error")  # fmt: skip
 
 
 def _draw_threshold(ax: Axes, threshold: float, line: Mapping[str, Any]) -> None:

@@ -56,7 +56,7 @@ def test_a_run_over_time_is_chosen_by_its_place(results):
 
 
 def test_baselines_stand_beside_every_smallest_test_error(results):
-    ax, bar = draw(results, "test-error").axes
+    _, bar = draw(results, "test-error").axes
     beside = bar.child_axes[0]
     marked = dict(zip([text.get_text() for text in beside.get_yticklabels()], beside.get_yticks(), strict=True))
     assert set(marked) == {"optimal", "lazy", "$A = 0$"}
