@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from benchmarks.claim_sweeps import DIMENSIONS, RANK, SUMS, total
 from benchmarks.estimates import mean
-from benchmarks.limit import closed_form
 from linphase import Results
 from linphase.figures.style import COLUMN_WIDTH, inches, set_ticks, stroke, styled
+from linphase.theory.asymptotic import TypicalTask, asymptotic_cell, local_slope
 
 Sweeps = dict[str, Results]
 CURVES = {0.25: "#0072B2", 0.5: "#009E73", 0.75: "#E69F00", 1.1: "#D55E00"}  # Okabe and Ito, told apart by all
@@ -30,9 +30,9 @@ def error_over_d(sweeps: Sweeps) -> Figure:
     figure, ax = _axes(0.95)
     d = np.geomspace(30, 1e12, 60)
     for (at, color), mark in zip(CURVES.items(), MARKS, strict=True):
-        curve = np.array([closed_form(each, each**at).min_test_error for each in d])
-        last = np.log(curve[-1] / curve[-2]) / np.log(d[-1] / d[-2])
-        label = f"sum {at}: slope {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
+        curve = [asymptotic_cell(TypicalTask(each, RANK), at).min_test_error for each in d]
+        last = local_slope(TypicalTask(1e12, RANK), at)
+        label = f"sum {at}: {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
         ax.plot(d, curve, color=color, label=label)
         runs = sweeps["dimension"].runs[total(sweeps["dimension"].runs) == at]
         for each in DIMENSIONS:
@@ -40,11 +40,13 @@ def error_over_d(sweeps: Sweeps) -> Figure:
             bars = [[found.value - found.low], [found.high - found.value]]
             ax.errorbar(each, found.value, bars, fmt=mark, color=color, markersize=stroke(2.6), elinewidth=stroke(0.7),
                         markeredgecolor="white", markeredgewidth=stroke(0.3))  # fmt: skip
-    best = RANK / d * (2 - RANK / d)
+    best = [TypicalTask(each, RANK).baselines.optimal for each in d]
     ax.plot(d, best, color="black", linestyle=(0, (4, 2)), linewidth=stroke(0.8), label="optimal shrinkage")
     handles, labels = ax.get_legend_handles_labels()
     handles.append(Line2D([], [], color="0.4", marker="o", linestyle="", markersize=stroke(2.6)))
-    ax.legend(handles, [*labels, "trained"], frameon=False, loc="lower left")
+    ax.legend(
+        handles, [*labels, "trained"], frameon=False, loc="lower left", title="slope at $d = 10^{12}$", alignment="left"
+    )
     ax.set(
         xscale="log",
         yscale="log",
@@ -69,15 +71,25 @@ def collapse(sweeps: Sweeps) -> Figure:
     d = int(runs["dimension"].iloc[0])
     widths = sorted(runs["width"].unique())
     colors = colormaps["viridis"](np.linspace(0.95, 0.0, len(widths)))
+    quiet = (runs["width"] > runs["threshold"] ** 2).to_numpy()  # 2 gamma_sigma2 + gamma_w < 0: below infinite noise
     for i, (width, color) in enumerate(zip(widths, colors, strict=True)):
-        here = runs["width"] == width
-        ax.plot(x[here], runs.loc[here, "min_test_error"], MARKS[i % 4], color=color, markersize=stroke(2),
-                markeredgewidth=0, label=f"{width / d:g} d", zorder=3 - i / 10)  # fmt: skip
+        here, mark = (runs["width"] == width).to_numpy(), {"marker": MARKS[i % 4], "linestyle": "", "color": color}
+        error = runs["min_test_error"].to_numpy(float)
+        label = f"{width / d:,g} d"
+        ax.plot(x[here & quiet], error[here & quiet], **mark, markersize=stroke(2.4), markeredgewidth=0, label=label)
+        ax.plot(x[here & ~quiet], error[here & ~quiet], **mark, markersize=stroke(2.2), markerfacecolor="none",
+                markeredgewidth=stroke(0.5), zorder=1)  # fmt: skip
+    task, log_d = TypicalTask(d, RANK), np.log(d)
+    places = np.geomspace(1e-3, 100, 100)
+    curve = [asymptotic_cell(task, np.log(each * task.signal_value) / log_d).min_test_error for each in places]
+    ax.plot(places, curve, color="black", linewidth=stroke(0.7), label="closed form", zorder=4)
+    ax.plot([], [], "o", color="0.4", markersize=stroke(2.2), markerfacecolor="none", markeredgewidth=stroke(0.5),
+            label="$c^2$ > width")  # fmt: skip
     ax.axvline(1, color="0.5", linewidth=stroke(0.6), zorder=0)
     ax.set(xscale="log", xlabel="threshold over the signal's singular value, $c/s_k(Y)$", ylabel="smallest test error")
     ax.set_title(f"$d = {d}$, $k = {RANK}$")
-    ax.legend(frameon=False, title="width", title_fontsize=7 * stroke(1), loc="upper left")
-    ax.set_ylim(0, 0.9)
+    ax.legend(frameon=False, title="width", loc="upper left")
+    ax.set(xlim=(6e-4, 200), ylim=(0, 1))
     set_ticks(ax)
     return figure
 
@@ -92,7 +104,7 @@ def trade_off(sweeps: Sweeps) -> Figure:
         here = runs[runs["dimension"] == d]
         means = here.groupby("sum")[["time_at_min", "min_test_error"]].mean()
         rank = int(here["rank"].iloc[0])
-        theory = [closed_form(d, float(d) ** each, rank) for each in SUMS]
+        theory = [asymptotic_cell(TypicalTask(d, rank), each) for each in SUMS]
         ax.plot(
             *zip(*((one.time_at_min, one.min_test_error) for one in theory), strict=True),
             color=color,
@@ -100,7 +112,7 @@ def trade_off(sweeps: Sweeps) -> Figure:
         )
         ax.plot(means["time_at_min"], means["min_test_error"], mark, color=color, markersize=stroke(2.2), markeredgewidth=0,
                 label=f"d = {d}")  # fmt: skip
-        for at in (0.1, 0.5, 0.75, 1.0, 1.4):
+        for at in (-0.5, 0.25, 0.5, 0.75, 1.0, 1.4):
             if d == 200:
                 ax.annotate(f"{at}", means.loc[at], xytext=(3, 3), textcoords="offset points", fontsize=6)
     ax.set(xscale="log", xlabel="time of the smallest test error", ylabel="smallest test error")

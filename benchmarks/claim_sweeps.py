@@ -1,10 +1,11 @@
 """The sweeps that `benchmarks.paper_claims` rests on, by name; each is a results directory, filled where it lacks runs.
 
-Sums are gamma_sigma2 + gamma_w = log_d c. The width is d^3 wherever it is not what is varied: the reduction of the
+Sums are gamma_sigma2 + gamma_w = log_d c. The width is d^4 wherever it is not what is varied: the reduction of the
 width is exact, so that costs what 2 d costs. All runs are gradient flow to convergence in float64, noise 1.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import log, log10
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +19,15 @@ from linphase import Results, SweepConfig
 from linphase.config.config import parse_config
 from linphase.theory.boundaries import lazy_threshold, signal_singular_value
 
-GAMMA_W = 3.0
+GAMMA_W = 4.0
 RANK = 5
 
 DIMENSIONS = {50: 24, 100: 24, 200: 24, 400: 12, 800: 6}  # replicates of each
 SLOPE_SUMS = (0.25, 0.5, 0.75, 1.1, 1.3)
-SUMS = tuple(round(0.1 + 0.05 * i, 2) for i in range(27))  # 0.1 to 1.4
-SUM_DIMENSIONS = {64: (4, 16), 100: (5, 16), 200: (5, 12), 400: (5, 4)}  # rank and replicates of each
+SUM_STEP = 0.05
+SUMS = tuple(round(SUM_STEP * i, 2) for i in range(-10, 29))  # -0.5 to 1.4
+# Rank, replicates and the smallest sum of each.
+SUM_DIMENSIONS = {64: (4, 16, -0.5), 100: (5, 16, 0.5), 200: (5, 12, -0.5), 400: (5, 4, 0.5)}
 WIDTHS = tuple(4**i for i in range(4, 11))  # 256 to 1,048,576, at d = 32
 WIDTH_SUMS = (0.25, 0.75, 1.1)
 CROSSING_DIMENSIONS = (32, 64, 128)
@@ -35,7 +38,7 @@ ESCAPE_SUMS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25)
 NARROW_DIMENSIONS = (64, 128)
 NARROW_WIDTHS = (0.5, 1, 2, 4, 16, 64)  # over d
 COLLAPSE_DIMENSION = 64
-COLLAPSE_WIDTHS = {0.25: 1, 0.5: 1, 1: 10, 2: 10, 4: 100, 16: 100, 1024: 100}  # over d; largest c over the signal's S
+COLLAPSE_WIDTHS = {0.5: 1, 1: 10, 4: 10, 16: 10, 256: 100, 65536: 100}  # over d; largest c over the signal's S
 
 
 def configuration(name: str, grid: dict[str, Any], replicates: int, **sections: Any) -> SweepConfig:
@@ -54,8 +57,9 @@ def dimension() -> Iterator[SweepConfig]:
 
 def sums() -> Iterator[SweepConfig]:
     """Many sums at few d."""
-    for d, (rank, replicates) in SUM_DIMENSIONS.items():
-        yield configuration("sums", {"task.dimension": [d], "task.rank": [rank], **at_sums(SUMS)}, replicates)
+    for d, (rank, replicates, smallest) in SUM_DIMENSIONS.items():
+        here = [each for each in SUMS if each >= smallest]
+        yield configuration("sums", {"task.dimension": [d], "task.rank": [rank], **at_sums(here)}, replicates)
 
 
 def width() -> Iterator[SweepConfig]:
@@ -97,7 +101,8 @@ def collapse() -> Iterator[SweepConfig]:
     for ratio, largest in COLLAPSE_WIDTHS.items():
         start, stop = (log(x * signal(d) / int(ratio * d)) / log(d) for x in (1e-3, largest))
         axis = {"start": round(start, 4), "stop": round(stop, 4), "num": round(1 + 4 * log10(1e3 * largest))}
-        yield configuration("collapse", {"task.dimension": [d], "gamma_sigma2": axis, "width": [int(ratio * d)]}, 4)
+        grid = {"task.dimension": [d], "gamma_sigma2": axis, "width": [int(ratio * d)]}
+        yield configuration("collapse", grid, 4, task={"signal_norm": 1.0})
 
 
 def signal(d: int) -> float:
@@ -129,14 +134,22 @@ def fill(scratch: Path, jobs: int) -> dict[str, Results]:
     """Train what is missing and load everything; the cells of `dimension` by theory, too, as dimension-theory."""
     found = {}
     for name, configurations in SWEEPS.items():
-        for config in configurations():
-            began = perf_counter()
-            found[name] = linphase.sweep(config, scratch / name, jobs=jobs)
-            click.echo(f"{name}: {config.runs} runs, {perf_counter() - began:.1f} s")
+        configs = list(configurations())
+        found[name] = trained(configs, scratch / name, jobs)
         if name == "dimension":
-            for config in configurations():
-                found["dimension-theory"] = linphase.sweep(config.predicted(), scratch / "dimension-theory", jobs=jobs)
+            predicted = [config.predicted() for config in configs]
+            found["dimension-theory"] = trained(predicted, scratch / "dimension-theory", jobs)
     return found
+
+
+def trained(configs: Sequence[SweepConfig], directory: Path, jobs: int) -> Results:
+    """The runs that some configurations ask for now, in one directory; it may hold others, of before."""
+    for config in configs:
+        began = perf_counter()
+        results = linphase.sweep(config, directory, jobs=jobs)
+        click.echo(f"{directory.name}: {config.runs} runs, {perf_counter() - began:.1f} s")
+    asked = {spec.run_id for config in configs for spec in config.expand()}
+    return replace(results, runs=results.runs[results.runs["run_id"].isin(asked)].reset_index(drop=True))
 
 
 def total(runs: pd.DataFrame) -> pd.Series:

@@ -7,6 +7,7 @@ from math import nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, digamma, stdtrit
+from scipy.stats import linregress
 
 LEVEL = 0.95
 
@@ -37,21 +38,25 @@ def line(x: Sequence[float], draws: Sequence[ArrayLike]) -> Estimate:
     """The slope of the weighted line through the means of independent draws at each x (n,).
 
     The weight of a mean is one over its variance. As few draws tell little of it, the logarithm of the variance of one
-    draw is itself taken as a line in x. Where the means scatter about the line by more than that, as where it is bent,
-    the interval is as much wider. Student's t with n - 2 degrees of freedom.
+    draw is itself taken as a line in x. The interval, by Student's t, is that of the draws: it bounds the slope of the
+    line through the true means, straight or bent.
     """
     places, samples = np.asarray(x, dtype=np.float64), [np.asarray(each, dtype=np.float64) for each in draws]
     count = np.array([each.size for each in samples])
     means = np.array([each.mean() for each in samples])
     weight = count / _variances(places, samples)
-    center = np.average(places, weights=weight)
-    spread = float(np.sum(weight * (places - center) ** 2))
-    slope = float(np.sum(weight * (places - center) * means)) / spread
-    residuals = means - np.average(means, weights=weight) - slope * (places - center)
-    freedom = places.size - 2
-    scatter = max(1.0, sqrt(float(np.sum(weight * residuals**2)) / freedom))
-    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * scatter / sqrt(spread)
+    away = places - np.average(places, weights=weight)
+    spread = float(np.sum(weight * away**2))
+    slope = float(np.sum(weight * away * means)) / spread
+    half = float(stdtrit(count.sum() - count.size, (1 + LEVEL) / 2)) / sqrt(spread)
     return Estimate(slope, slope - half, slope + half)
+
+
+def trend(x: ArrayLike, y: ArrayLike) -> Estimate:
+    """The slope of the line through single points (n,), each of one weight; Student's t."""
+    found = linregress(x, y)
+    half = float(stdtrit(np.size(x) - 2, (1 + LEVEL) / 2) * found.stderr)
+    return Estimate(float(found.slope), float(found.slope) - half, float(found.slope) + half)
 
 
 def _variances(x: Floats, samples: Sequence[Floats]) -> Floats:
