@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,22 +25,32 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-@styled
-def error_over_d(sweeps: Sweeps) -> Figure:
+def trained_errors(sweeps: Sweeps) -> pd.DataFrame:
+    """The trained points of `error_over_d`: mean smallest test error and its 95 % interval, for each sum and d."""
+    runs = sweeps["dimension"].runs
+    rows = []
+    for at in CURVES:
+        for each in DIMENSIONS:
+            error = runs.loc[(total(runs) == at) & (runs["dimension"] == each), "min_test_error"]
+            found = mean(error)
+            rows.append(
+                {"sum": at, "d": each, "runs": len(error), "mean": found.value, "low": found.low, "high": found.high}
+            )
+    return pd.DataFrame(rows)
+
+
+def draw_error_over_d(ax: Axes, trained: pd.DataFrame) -> None:
     """The smallest test error over d: the closed form to d = 10^12, trained networks, optimal shrinkage."""
-    figure, ax = _axes(0.95)
     d = np.geomspace(30, 1e12, 60)
     for (at, color), mark in zip(CURVES.items(), MARKS, strict=True):
         curve = [asymptotic_cell(TypicalTask(each, RANK), at).min_test_error for each in d]
         last = local_slope(TypicalTask(1e12, RANK), at)
         label = f"sum {at}: {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
         ax.plot(d, curve, color=color, label=label)
-        runs = sweeps["dimension"].runs[total(sweeps["dimension"].runs) == at]
-        for each in DIMENSIONS:
-            found = mean(runs.loc[runs["dimension"] == each, "min_test_error"])
-            bars = [[found.value - found.low], [found.high - found.value]]
-            ax.errorbar(each, found.value, bars, fmt=mark, color=color, markersize=stroke(2.6), elinewidth=stroke(0.7),
-                        markeredgecolor="white", markeredgewidth=stroke(0.3))  # fmt: skip
+        here = trained[trained["sum"] == at]
+        bars = [here["mean"] - here["low"], here["high"] - here["mean"]]
+        ax.errorbar(here["d"], here["mean"], bars, fmt=mark, color=color, markersize=stroke(2.6), elinewidth=stroke(0.7),
+                    markeredgecolor="white", markeredgewidth=stroke(0.3))  # fmt: skip
     best = [TypicalTask(each, RANK).baselines.optimal for each in d]
     ax.plot(d, best, color="black", linestyle=(0, (4, 2)), linewidth=stroke(0.8), label="optimal shrinkage")
     handles, labels = ax.get_legend_handles_labels()
@@ -56,6 +67,13 @@ def error_over_d(sweeps: Sweeps) -> Figure:
         ylabel="smallest test error",
     )
     set_ticks(ax)
+
+
+@styled
+def error_over_d(sweeps: Sweeps) -> Figure:
+    """The smallest test error over d, one curve a sum."""
+    figure, ax = _axes(0.95)
+    draw_error_over_d(ax, trained_errors(sweeps))
     return figure
 
 

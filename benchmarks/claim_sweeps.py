@@ -92,7 +92,7 @@ def narrow() -> Iterator[SweepConfig]:
             line = log(signal(d) / int(ratio * d)) / log(d)
             axis = {"start": round(line - 0.8, 2), "stop": round(line + 0.2, 2), "num": 11}
             grid = {"task.dimension": [d], "gamma_sigma2": axis, "width": [int(ratio * d)]}
-            yield configuration("narrow", grid, 8, stop={"train_error": 1e-4})
+            yield configuration("narrow", grid, 8, stop={"excess_error": 1e-4})
 
 
 def collapse() -> Iterator[SweepConfig]:
