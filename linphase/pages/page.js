@@ -560,6 +560,12 @@
     };
     level(c, "y", `c = ${written(c)}`);
     level(Math.SQRT1_2, "y2", "1/√2: theory's where the singular value is c"); // s/√(s² + c²)
+    // What the test error is to be held against; results of before do not have it.
+    const baselines = [["optimal shrinkage", "optimal_test_error"], ["lazy limit", "lazy_test_error"]]
+      .filter(([, column]) => column in data.runs)
+      .map(([name, column]) => [name, value(column, run)])
+      .filter(([, error]) => Number.isFinite(error));
+    for (const [name, error] of baselines) level(error, "y3", `test error by ${name}: ${written(error)}`);
     const shownValues = [...path.values, ...(theory ? theory.values : [])].flat();
     const shownErrors = [path.train, path.test, ...(theory ? [theory.train, theory.test] : [])].flat();
     const axis = (title, domain, more) => ({
@@ -577,7 +583,7 @@
       }),
       yaxis: axis("singular values", [0.6, 1], valueRange(shownValues, [c], log, 1e-6)),
       yaxis2: axis("mode balance", [0.32, 0.55], { range: [-0.03, 1.03], dtick: 0.5 }),
-      yaxis3: axis("errors", [0, 0.27], valueRange(shownErrors, [], log, 1e-8)),
+      yaxis3: axis("errors", [0, 0.27], valueRange(shownErrors, baselines.map(([, error]) => error), log, 1e-8)),
     }, config);
   }
 

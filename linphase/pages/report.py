@@ -12,7 +12,7 @@ from linphase.errors import LinphaseError
 from linphase.figures.drawing import FIGURES
 from linphase.model.regime import Cuts
 from linphase.pages.markup import Block, Code, Heading, Table, Text
-from linphase.pages.report_findings import boundaries, panels_of, regimes, theory
+from linphase.pages.report_findings import boundaries, errors, panels_of, regimes, theory
 from linphase.store.results import Results
 
 PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
@@ -49,7 +49,7 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
     blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
     if results.runs.empty:
         return blocks
-    blocks += [*_provenance(results), *regimes(results, cuts), *boundaries(results, cuts)]
+    blocks += [*_provenance(results), *regimes(results, cuts), *errors(results, cuts), *boundaries(results, cuts)]
     blocks += [*theory(results, names, cuts), *_failures(results), *panels_of(results, names, cuts)]
     return [Text("None.") if isinstance(block, Table) and not block.rows else block for block in blocks]
 

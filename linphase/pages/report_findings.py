@@ -52,6 +52,38 @@ def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
     yield Table(("status", "runs", "what it means"), rows, numbers=("runs",))
 
 
+def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
+    """The smallest test errors by regime, beside what they are to be held against; none for results of before."""
+    runs = results.runs
+    if "benefit" not in runs or not runs["benefit"].notna().any():
+        return
+    yield Heading(2, "Smallest test errors")
+    yield Text(
+        "By regime, for what holds in one does not hold in another. Benefit: what is left above optimal shrinkage, over "
+        "what lazy training leaves: 0 optimal, 1 no better than lazy. Learning order: when the bulk is within 5 % of "
+        "its targets over when the signal is, 1 where all modes rise together. Who stops at the smallest test error "
+        "knows A*; the last column is of a stop where the train error is that of a fitted signal."
+    )
+    by_regime = runs.assign(regime=outcomes(runs, cuts)).groupby("regime", sort=False)
+    head = ("regime", "runs", "median", "smallest", "largest", "benefit", "learning order", "stop without A*")
+    rows = []
+    for name in OUTCOMES:
+        if name in by_regime.groups:
+            part = by_regime.get_group(name)
+            error = part["min_test_error"]
+            others = (part[each].median() for each in ("benefit", "learning_order", "blind_test_error"))
+            numbers = (error.median(), error.min(), error.max(), *others)
+            rows.append((name, str(len(part)), *("-" if pd.isna(each) else f"{each:.3g}" for each in numbers)))
+    yield Table(head, rows, numbers=head[1:])
+    baselines = {"optimal": "optimal shrinkage", "balanced": "c to 0", "lazy": "c to infinity", "zero": "A = 0"}
+    rows = []
+    for name, what in baselines.items():
+        error = runs[f"{name}_test_error"]
+        rows.append((what, *(f"{each:.3g}" for each in (error.median(), error.min(), error.max()))))
+    yield Text("To be held against, of the tasks alone (limits of c by the closed form, A = 0 at the start):")
+    yield Table(("test error of", "median", "smallest", "largest"), rows, numbers=("median", "smallest", "largest"))
+
+
 _NUMBERS = set(COLUMNS) - {"note"}
 
 
@@ -63,8 +95,9 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
         "(mixed | balanced) of log(s_i/c), or of what stands for it by the criterion, passes 0, for every width: the "
         "mean over replicates and, from three on, its 95 % interval by Student's t. There is none where a run beside "
         "it is not there or did not end well. Theory at these d, rank and noise, and in the limit of large d. At the "
-        "end of a run of width far above d the criteria are functions of the target and c: these boundaries test "
-        "theory and the numerics, not the path of training."
+        "end of a run of width far above d the criteria are functions of the target and c: these two test theory and "
+        "the numerics, not the path of training. Of the path are the places where the learning order is 2, and where "
+        "the benefit is 1/2."
     )
     found = boundaries_of(results, cuts)
     if warning := untold(found):
