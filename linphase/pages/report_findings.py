@@ -59,7 +59,7 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         return
     yield Heading(2, "Smallest test errors")
     yield Text(
-        "By regime, for what holds in one does not hold in another. Benefit: what is left above optimal shrinkage, over "
+        "By regime: what holds in one does not hold in another. Benefit: what is left above optimal shrinkage, over "
         "what lazy training leaves: 0 optimal, 1 no better than lazy. Learning order: when the bulk is within 5 % of "
         "its targets over when the signal is, 1 where all modes rise together. Who stops at the smallest test error "
         "knows A*; the last column is of a stop where the train error is that of a fitted signal."
