@@ -398,7 +398,7 @@ def claims() -> list[Claim]:
         found.append(
             Claim(
                 f"c = d^{at}: the residual of self-consistency falls as width^-1/2",
-                "exponent of the width of ||C2 - sqrt(A A^T + c^2)||/||C2||",
+                "exponent of the width of ||Theta - Theta_sc||/||Theta||",
                 FAR_FROM_LIMIT,
                 partial(exponent_of_width, "self_consistency_residual", at, -0.5),
             )
