@@ -138,7 +138,7 @@ def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) ->
 
 
 _SIGNS = {
-    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\langle": "⟨", r"\rangle": "⟩", r"\mathrm{max}": "max",
+    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\nu": "ν", r"\langle": "⟨", r"\rangle": "⟩", r"\mathrm{max}": "max",
     r"\mathrm{min}": "min", r"\cos": "cos", r"\ln": "ln", r"\,": "\u2009", "-": "−", "$": "",
 }  # fmt: skip
 
