@@ -213,21 +213,27 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
 @cuts_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="FILE.csv, .json, or .png, .pdf, .svg: on the diagram."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="FILE.csv, .json, or .png, .pdf, .svg: those of the end on the diagram.",
 )
 @style_option
 def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts) -> None:
-    """Where the measured boundaries lie: gamma_sigma2 at which the modes change sides, for every width.
+    """Where the measured boundaries lie: gamma_sigma2 at which runs change their end or their path, for every width.
 
-    There the median over the signal modes (active | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what
-    stands for it by the criterion, passes 0 between two cells. Given are the mean over replicates and, from three on,
-    its 95 % interval by Student's t. "below grid" and "above grid" are beyond the first and the last cell. Without the
+    Of the end: there the median over the signal modes (active | lazy) or over the bulk (mixed | balanced) of
+    log(s_i/c), or of what stands for it by the criterion, passes 0 between two cells. Of the path, by every criterion
+    the same: there the learning order falls below 2, or the benefit rises above 1/2, for the first time; results of
+    before these were measured have none. Given are the mean over replicates and, from three on, its 95 % interval by
+    Student's t. "below grid" and "above grid" are beyond the first and the last cell. Without the
     runs on both sides, or where only some replicates cross on the grid, there is no value, and the note says why.
     Beside stand the grid's step, the share of converged runs, and theory's values at the results' d, rank and noise,
     and in the limit of large d. Where the output is no terminal its columns are separated by tabs.
 
-    At the end of a run of width far above d all criteria are functions of the target and c: these boundaries then test
-    theory and the numerics, and tell nothing of the path that training took.
+    At the end of a run of width far above d all criteria are functions of the target and c: the boundaries of the end
+    then test theory and the numerics, and tell nothing of the path that training took. Those of the path are no
+    functions of the end.
 
     \b
     Example:
@@ -321,9 +327,12 @@ def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
     else:
         for name, facet, block in blocks(found):
             rows = [table_row(one) for one in block]
-            kept = filled(rows)
+            kept = [i for i in filled(rows) if COLUMNS[i] != "note"]
             title = name + (f", {facet_text(facet)}" if facet else "")
             table = Table(*(COLUMNS[i] for i in kept), title=f"gamma_sigma2 at {title}", title_justify="left")
             for row in rows:
                 table.add_row(*(row[i] for i in kept))
             terminal.print(table)
+            for one in block:
+                if one.note:
+                    terminal.print(f"width {one.width}: {one.note}")

@@ -6,8 +6,8 @@ fixed width, about linearly, and where it passes 0 the share of active modes pas
 middle modes of an even number. Shares jump from mode to mode and would put the boundary on the middle of two cells.
 
 Behaviour along the path has boundaries of its own: where the learning order is 2, and where the benefit is 1/2, by
-their logarithms. Beyond the infinite-noise line the noise of the start moves them: the first place is taken where they
-fall below, for the others the last.
+their logarithms. Beyond the infinite-noise line the noise of the start moves them, and they may rise again: taken is
+the first place where they fall below 0, for the boundaries of the end the last.
 
 Every replicate crosses at a place of its own; stored are their mean and the interval of Student's t in gamma_sigma2,
 that is in log c at fixed width. Its coverage: results/boundary_coverage.
@@ -49,6 +49,7 @@ LEARNING_ORDER, BENEFIT = "learning order = 2", "benefit = 1/2"
 _ENDS = {"signal_log_ratio": ACTIVE_LAZY, "bulk_log_ratio": MIXED_BALANCED}
 _PATHS = {"learning_order_log_ratio": LEARNING_ORDER, "benefit_log_ratio": BENEFIT}
 LOG_RATIOS = _ENDS | _PATHS
+PATHS = {"learning_order": LEARNING_ORDER, "benefit": BENEFIT}  # by the column that has its level there
 _PATH_THRESHOLDS = {LEARNING_ORDER: learning_order_threshold, BENEFIT: benefit_threshold}
 
 
@@ -82,13 +83,26 @@ class MeasuredBoundary:
 
 def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
     """The boundaries for every facet and width that the configurations of some results ask for."""
+    return _among_expected(results, log_ratios(results.runs, results.final_modes(), cuts))
+
+
+def boundaries_of_path(results: Results, column: str | None) -> list[MeasuredBoundary]:
+    """Those of them at the level of one of the columns PATHS, read off the runs table alone; none of another column."""
+    if column not in PATHS:
+        return []
+    found = _among_expected(results, _path_ratios(results.runs).assign(**dict.fromkeys(_ENDS, nan)))
+    return [one for one in found if one.name == PATHS[column]]
+
+
+def _among_expected(results: Results, runs: pd.DataFrame) -> list[MeasuredBoundary]:
+    """The boundaries of runs with the columns LOG_RATIOS, among all that the configurations ask for."""
     facets = {axis_column(key): key for key in results.axes if "." in key}
     asked = []
     for spec in results.expected().values():
         row, values = asked_for(spec), spec.values()
         # A plugin's key has a column of its own only where the plugin is.
         asked.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
-    found = log_ratios(results.runs, results.final_modes(), cuts)[["run_id", "status", *LOG_RATIOS]]
+    found = runs[["run_id", "status", *LOG_RATIOS]]
     return measured_boundaries(pd.DataFrame(asked).merge(found, on="run_id", how="left"), list(facets))
 
 
@@ -108,9 +122,13 @@ def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> 
     for column, signal, cut in zip(_ENDS, (True, False), (cuts.signal, cuts.bulk), strict=True):
         chosen = heights[heights["signal"] == signal].groupby("run_id", sort=False)["height"]
         found[column] = chosen.quantile(1 - cut).reindex(runs["run_id"]).to_numpy()
-    order, benefit = (_stored(runs, name) for name in ("learning_order", "benefit"))
+    return _path_ratios(runs.assign(**found))
+
+
+def _path_ratios(runs: pd.DataFrame) -> pd.DataFrame:
+    order, benefit = (_stored(runs, name) for name in PATHS)
     paths = (np.log(np.maximum(order, _TINY) / 2), -np.log(2 * np.maximum(benefit, _TINY)))
-    return runs.assign(**found, **dict(zip(_PATHS, paths, strict=True)))
+    return runs.assign(**dict(zip(_PATHS, paths, strict=True)))
 
 
 def _stored(runs: pd.DataFrame, column: str) -> Array:
@@ -123,7 +141,8 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
     Parameters
     ----------
     runs
-        Every run that should be there, with the columns LOG_RATIOS; status and these are null where it is not.
+        Every run that should be there, with the columns LOG_RATIOS, or those of the end alone; status and these are
+        null where it is not.
     facets
         Columns of further axes.
     """
@@ -131,7 +150,7 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
         _measured(name, facet, row, column)
         for facet, part in _groups(runs[runs["width"] >= runs["rank"]], list(facets))
         for column, name in LOG_RATIOS.items()
-        if column in _ENDS or runs[column].notna().any()
+        if column in _ENDS or (column in runs and runs[column].notna().any())
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
         if name == ACTIVE_LAZY or _has_bulk(row)
     ]
@@ -152,7 +171,7 @@ def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.D
 
 
 def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> MeasuredBoundary:
-    """The crossing of one column along the runs of one width."""
+    """The crossing of one column along the runs of one width: the first for the path, else the last."""
     x, cell = np.unique(row["gamma_sigma2"].to_numpy(dtype=float), return_inverse=True)
     _, replicate = np.unique(row["replicate"].to_numpy(dtype=int), return_inverse=True)
     heights = np.full((int(replicate.max()) + 1, len(x)), nan)
@@ -215,10 +234,12 @@ def crossing(x: Array, height: Array, there: NDArray[np.bool_]) -> tuple[float, 
 
 
 def first_crossing(x: Array, height: Array, there: NDArray[np.bool_]) -> tuple[float, float]:
-    """Where it falls below 0 for the first time; else as `crossing`."""
+    """Where it falls below 0 for the first time, from a cell that is not; else as `crossing`."""
+    above = np.flatnonzero(there & (height >= 0))
     below = np.flatnonzero(there & (height < 0))
-    end = len(x) if below.size == 0 else int(below[0]) + 1
-    return crossing(x[:end], height[:end], there[:end]) if end > 1 else crossing(x, height, there)
+    fallen = below[below > above[0]] if above.size else below[:0]
+    end = int(fallen[0]) + 1 if fallen.size else len(x)
+    return crossing(x[:end], height[:end], there[:end])
 
 
 def _estimated(places: Sequence[float]) -> tuple[float, float, float, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from linphase.config.config import parse_config
-from linphase.diagram.measured import boundaries_of
+from linphase.diagram.measured import PATHS, boundaries_of, boundaries_of_path
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import BASELINES, find_panel, known_panels
 from linphase.diagram.sampling import nearest_run, sampled_runs
@@ -94,7 +94,10 @@ def draw(
         return _against(results, name, cuts, against, style)
     if name in FIGURES:
         return FIGURES[name](results, cuts, style=style, **({} if at is None else {"at": at}))
-    return diagrams.phase_diagram(results.runs, results.axes, name, cuts=cuts, columns=results.columns, style=style)
+    measured = boundaries_of_path(results, panels[name].column)
+    return diagrams.phase_diagram(
+        results.runs, results.axes, name, cuts=cuts, columns=results.columns, measured=measured, style=style
+    )
 
 
 def _against(results: Results, name: str, cuts: Cuts, against: Literal["theory"] | Results, style: StyleName) -> Figure:
@@ -126,8 +129,8 @@ def _theory(results: Results) -> pd.DataFrame:
 
 @figure("boundaries")
 def boundaries(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
-    """The regimes, and where the order parameters cross their cuts."""
-    measured = boundaries_of(results, cuts)
+    """The regimes, and where the order parameters cross their cuts; the boundaries of the path have panels of theirs."""
+    measured = [one for one in boundaries_of(results, cuts) if one.name not in PATHS.values()]
     return diagrams.phase_diagram(results.runs, results.axes, "regime", cuts=cuts, measured=measured, style=style)
 
 

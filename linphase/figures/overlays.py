@@ -16,6 +16,7 @@ from matplotlib.patheffects import withStroke
 from linphase.diagram.axes import Axis, Window, as_stored
 from linphase.diagram.lines import Line
 from linphase.diagram.looks import Array
+from linphase.diagram.measured import BENEFIT, LEARNING_ORDER
 from linphase.figures.style import stroke
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 
@@ -51,6 +52,8 @@ def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
 MARKS: dict[str, dict[str, Any]] = {
     ACTIVE_LAZY: {"marker": "o", "markerfacecolor": "white", "markersize": 3.2},
     MIXED_BALANCED: {"marker": "s", "markerfacecolor": "black", "markersize": 2.8},
+    LEARNING_ORDER: {"marker": "^", "markerfacecolor": "white", "markersize": 3.4},
+    BENEFIT: {"marker": "D", "markerfacecolor": "0.6", "markersize": 2.6},
 }
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -9,10 +10,21 @@ from scipy.stats import t
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.measured import LOG_RATIOS, boundaries_of, crossing, log_ratios, measured_boundaries, table_row
+from linphase.diagram.measured import (
+    BENEFIT,
+    LEARNING_ORDER,
+    boundaries_of,
+    boundaries_of_path,
+    crossing,
+    first_crossing,
+    log_ratios,
+    measured_boundaries,
+    table_row,
+)
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.results import load
+from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 from tests.figures.made import filled
 
@@ -171,7 +183,7 @@ def test_the_log_ratio_passes_zero_where_the_share_of_active_modes_passes_its_cu
     })  # fmt: skip
     found = log_ratios(runs, modes, Cuts(signal=cut, bulk=cut))
     active = modes["singular_value"].to_numpy().reshape(200, 26) > runs["threshold"].to_numpy()[:, None]
-    for column, of in zip(LOG_RATIOS, (active[:, :5], active[:, 5:]), strict=True):
+    for column, of in (("signal_log_ratio", active[:, :5]), ("bulk_log_ratio", active[:, 5:])):
         # Between (n - 1) cut and (n - 1) cut + 1 active modes the quantile interpolates.
         count, least = of.sum(axis=1), cut * (of.shape[1] - 1)
         assert (found[column][count >= least + 1] > 0).all()
@@ -191,7 +203,7 @@ def results(tmp_path_factory):
 
 @pytest.mark.parametrize("criterion", list(CRITERIA))
 def test_theorys_own_runs_cross_where_their_targets_say_and_not_on_the_middles_of_cells(results, criterion):
-    found = boundaries_of(results, Cuts(criterion))
+    found = [one for one in boundaries_of(results, Cuts(criterion)) if one.name in (ACTIVE_LAZY, MIXED_BALANCED)]
     assert {(b.name, b.width) for b in found} == {
         (name, width) for name in (ACTIVE_LAZY, MIXED_BALANCED) for width in (6, 117, 1087)
     }
@@ -211,17 +223,71 @@ def test_theorys_own_runs_cross_where_their_targets_say_and_not_on_the_middles_o
         assert b.grid_step == pytest.approx(0.2)
 
 
+# --- The path ---------------------------------------------------------------------------------------------------------
+
+
+def test_theorys_own_runs_change_their_path_where_the_typical_task_does(tmp_path):
+    grid = {"gamma_sigma2": np.linspace(-1.9, -1.2, 8).round(3), "gamma_w": [2.0], "replicates": 16}
+    config = parse_config({"name": "p", "task": {"dimension": 64, "rank": 4}, "grid": grid}).predicted()
+    results, task = filled(tmp_path / "r", config), TypicalTask(64, 4)
+    found = {one.name: one for one in boundaries_of(results)}
+    for name, threshold in ((LEARNING_ORDER, learning_order_threshold), (BENEFIT, benefit_threshold)):
+        one, exact = found[name], np.log(threshold(task)) / np.log(64) - 2.0
+        assert one.finite_d == pytest.approx(exact, abs=1e-9)
+        # The typical task has no spread of its signal modes: of 60 draws the learning order is 0.015(3) off.
+        assert one.gamma_sigma2 == pytest.approx(exact, abs=0.02)
+        assert one.asymptotic == -1.0
+        (alone,) = boundaries_of_path(results, {LEARNING_ORDER: "learning_order", BENEFIT: "benefit"}[name])
+        assert repr(alone) == repr(one)  # nan is not nan
+    # The path asks no criterion.
+    for criterion in CRITERIA:
+        for one in boundaries_of(results, Cuts(criterion)):
+            assert one.name in (ACTIVE_LAZY, MIXED_BALANCED) or repr(one) == repr(found[one.name])
+    assert boundaries_of_path(results, "min_test_error") == []
+
+
+def test_of_the_path_the_first_crossing_counts_where_a_noisy_start_makes_the_height_rise_again():
+    x = np.arange(-3.0, 2.0)
+    there = np.ones(5, dtype=bool)
+    again = np.array([1.0, -1.0, 3.0, 1.0, -3.0])
+    assert first_crossing(x, again, there) == pytest.approx((-2.5, 1))
+    assert crossing(x, again, there) == pytest.approx((0.25, 1))
+    assert first_crossing(x, -again, there) == pytest.approx((-1.75, 1))  # it falls from above, wherever that begins
+    assert first_crossing(x, np.full(5, -1.0), there)[0] == -np.inf
+    assert first_crossing(x, np.full(5, 1.0), there)[0] == np.inf
+    assert np.isnan(first_crossing(x, np.array([1.0, 1.0, -1.0, -1.0, 1.0]), there & (x != -1))[0])
+
+    cells = len(PLACES)
+    rising = table(-1.25).assign(learning_order_log_ratio=[1.0, -1.0, 1.0, -1.0], benefit_log_ratio=np.ones(cells))
+    signal, _, order, benefit = measured_boundaries(rising)
+    assert (signal.gamma_sigma2, order.gamma_sigma2) == pytest.approx((-1.25, -2.5))
+    assert (order.name, benefit.name, benefit.gamma_sigma2) == (LEARNING_ORDER, BENEFIT, np.inf)
+
+
+def test_results_of_before_have_the_boundaries_of_the_end_alone(results):
+    older = replace(results, runs=results.runs.drop(columns=["learning_order", "benefit"]))
+    now = boundaries_of(results)
+    assert [one.name for one in now[6:]] == [LEARNING_ORDER] * 3 + [BENEFIT] * 3
+    assert repr(boundaries_of(older)) == repr(now[:6])
+    emptied = replace(results, runs=results.runs.assign(learning_order=np.nan, benefit=pd.NA))  # not yet filled
+    assert repr(boundaries_of(emptied)) == repr(now[:6])
+    assert boundaries_of_path(older, "benefit") == []
+
+
+# --- As tables and figures -------------------------------------------------------------------------------------------
+
+
 def test_the_command_tells_on_a_terminal_in_80_columns_to_pipes_with_tabs_and_in_json(results, tmp_path):
     shown = CliRunner().invoke(main, ["boundary", str(results.path)])
     assert shown.exit_code == 0
     head, *lines = [line.split("\t") for line in shown.output.splitlines()]
     assert head[:5] == ["boundary", "facet", "gamma_w", "width", "gamma_sigma2"]
     assert {len(line) for line in lines} == {len(head)}
-    assert len(lines) == 6
+    assert len(lines) == 12  # two of the end and two of the path, at three widths
     assert "above grid" in shown.output
     assert "not settled" not in shown.output
     facts = json.loads(CliRunner().invoke(main, ["boundary", str(results.path), "--json"]).output)
-    assert len(facts) == 6
+    assert len(facts) == 12
     assert {"name", "gamma_w", "gamma_sigma2", "low", "high", "finite_d", "asymptotic", "note"} <= set(facts[0])
     beyond, within = (next(f for f in facts if f["width"] == width) for width in (6, 117))
     assert (beyond["gamma_sigma2"], beyond["low"], beyond["high"], beyond["grid_step"]) == (None,) * 4
@@ -243,19 +309,20 @@ def test_a_block_on_a_terminal_is_no_wider_than_80_columns(results, monkeypatch)
     monkeypatch.setattr("linphase.cli.plots.console", lambda: console)
     assert CliRunner().invoke(main, ["boundary", str(results.path)]).exit_code == 0
     text = console.export_text()
-    assert text.count("gamma_sigma2 at") == 2
+    assert text.count("gamma_sigma2 at") == 4
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
     assert "converged" not in text  # all did
+    assert "width 6: 1 of 3 replicates cross on the grid" in text  # below its block, whose columns it would narrow
 
 
 def test_the_command_warns_where_runs_beside_a_boundary_are_not_there(tmp_path):
     grid = {"gamma_sigma2": [-2.5, -2.0, -1.5, -1.0, 0.0], "gamma_w": [2.0]}
     config = parse_config({"name": "s", "task": {"dimension": 24, "rank": 2}, "grid": grid}).predicted()
     results = filled(tmp_path / "r", config, keep=lambda spec: spec.initialization.gamma_sigma2 not in (-1.5, -1.0))
-    assert [one.note for one in boundaries_of(results)] == ["3 of 5 cells"] * 2
+    assert [one.note for one in boundaries_of(results)] == ["3 of 5 cells"] * 4
     done = CliRunner().invoke(main, ["boundary", str(tmp_path / "r")])
-    assert "warning: 2 of 2 boundaries have no value" in done.output
+    assert "warning: 4 of 4 boundaries have no value" in done.output
     assert "3 of 5 cells" in done.output
 
 

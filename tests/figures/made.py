@@ -41,6 +41,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "status": "converged", "converged": True, "evidence_agreement": 0.9, "min_test_error": 0.1 + c,
         "final_test_error": 0.2 + c, "final_train_error": 1e-3, "stable_rank_at_min": 1 + c / (1 + c) * 20,
         "rank_at_min": 3, "iterations_at_min": 10 / c, "final_time": 1 / c,
+        "benefit": c / (c + 5), "learning_order": 1 + 11 / c, "blind_test_error": 0.15 + c,
         "gradient_evaluations": 100 + width, "run_id": f"{gamma_sigma2:.3f} {gamma_w:.3f}",
         "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2.1 * gamma_sigma2 - 0.1),
         "kernel_change": 1 / c, "kernel_distance": 1 / (1 + c), "target_alignment": 0.03, "imbalance": c / (1 + c),
@@ -50,6 +51,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "crossing_time": None if c > 30 else 0.0 if width < D else 0.1 / c,
         "signal_log_ratio": np.log(np.median(signal) / c),
         "bulk_log_ratio": np.log(np.median(bulk) / c) if bulk.size else np.nan,
+        "learning_order_log_ratio": np.log(0.5 + 5.5 / c), "benefit_log_ratio": np.log(0.5 + 2.5 / c),
     }  # fmt: skip
     return row | changes
 

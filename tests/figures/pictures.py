@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from linphase.diagram.measured import measured_boundaries
+from linphase.diagram.measured import PATHS, measured_boundaries
 from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.evolution import run_figure, title_of, trajectory_figure
@@ -41,6 +41,10 @@ def spoiled():
 
 def one_each():
     return spoiled().drop_duplicates("run_id", ignore_index=True)
+
+
+def of_the_end():
+    return [one for one in measured_boundaries(one_each()) if one.name not in PATHS.values()]
 
 
 @lru_cache
@@ -114,7 +118,7 @@ FIGURES = {
     "trajectories-at": one_cell,
     "trajectories-at-talk": lambda: one_cell("talk"),
     "against-theory": lambda: against(spoiled(), spoiled().iloc[1:].assign(kind="modes"), AXES, "regime"),
-    "boundaries": lambda: phase_diagram(spoiled(), AXES, "regime", measured=measured_boundaries(one_each())),
+    "boundaries": lambda: phase_diagram(spoiled(), AXES, "regime", measured=of_the_end()),
     "facets": facets,
     "raw-axes": raw_axes,
     "run": single_run,

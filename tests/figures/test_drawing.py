@@ -41,6 +41,14 @@ def test_a_panel_a_figure_and_a_panel_that_only_the_files_tell_of_are_found_by_n
     assert draw(more, "spent").axes[0].get_title() == "seconds"
 
 
+def test_the_boundaries_of_the_path_stand_on_the_panels_of_their_levels_and_those_of_the_end_on_the_regimes(results):
+    names = ("active | lazy", "mixed | balanced", "learning order = 2", "benefit = 1/2")
+    expected = {"boundaries": names[:2], "learning-order": names[2:3], "benefit": names[3:], "regime": ()}
+    for panel, marked in expected.items():
+        ax = draw(results, panel).axes[0]
+        assert tuple(name for name in names if artists(ax, f"{name}, measured")) == marked, panel
+
+
 @pytest.mark.parametrize("name", ["evidence", "collapse", "all"])
 def test_the_figures_that_are_more_than_a_panel_are_drawn_of_results(results, name):
     assert len(draw(results, name).axes) > 2
