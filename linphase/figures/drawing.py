@@ -129,7 +129,7 @@ def _theory(results: Results) -> pd.DataFrame:
 
 @figure("boundaries")
 def boundaries(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
-    """The regimes, and where the order parameters cross their cuts; the boundaries of the path have panels of theirs."""
+    """The regimes, and where the order parameters cross their cuts; boundaries of the path have panels of their own."""
     measured = [one for one in boundaries_of(results, cuts) if one.name not in PATHS.values()]
     return diagrams.phase_diagram(results.runs, results.axes, "regime", cuts=cuts, measured=measured, style=style)
 
