@@ -216,7 +216,7 @@ Numbers of every cell: [summary.csv](summary.csv). Made by `python -m benchmarks
 @click.command()
 def main() -> None:
     """Draw the panels, write the summary and the page."""
-    descent = linphase.load(OUT)
+    descent = linphase.load(ROOT / "results" / "paper_figure2_gd")
     flow = linphase.load(ROOT / "results" / "paper_figure2_flow")
     draw(descent, "paper_figure2")
     draw(flow, "paper_figure2_flow")

@@ -78,7 +78,7 @@ def plot(
       linphase plot results/quickstart --panel trajectories
       linphase plot results/quickstart --panel trajectories --at -1.5,1.8
       linphase plot results/quickstart --terminal
-      linphase plot results/paper_figure2 --look figure2
+      linphase plot results/paper_figure2_gd --look figure2
     """
     from linphase.store.results import load
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
+from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import known_panels
 from linphase.diagram.versus import deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
@@ -91,6 +92,7 @@ def test_a_report_has_a_section_for_everything_asked(blocks):
         "Configuration",
         "Provenance",
         "Regimes",
+        "Smallest test errors",
         "Measured boundaries",
         "Deviations from theory",
         "Failures",
@@ -99,6 +101,18 @@ def test_a_report_has_a_section_for_everything_asked(blocks):
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
     assert pictures == ["measured-boundaries", "test-error-against-theory", "test-error"]
     assert all(block.png.startswith(b"\x89PNG") for block in blocks if isinstance(block, Picture))
+
+
+def test_smallest_test_errors_are_told_by_regime_beside_their_baselines(results, blocks):
+    tables = [block for block in blocks if isinstance(block, Table)]
+    (by_regime,) = (each for each in tables if each.columns[0] == "regime" and "benefit" in each.columns)
+    regime, runs, median, *_ = by_regime.rows[0]
+    part = results.runs[outcomes(results.runs) == regime]
+    assert (int(runs), float(median)) == (len(part), pytest.approx(part["min_test_error"].median(), rel=5e-3))
+    (baselines,) = (each for each in tables if each.columns[0] == "test error of")
+    assert [float(row[1]) for row in baselines.rows] == pytest.approx(
+        [results.runs[f"{name}_test_error"].median() for name in ("optimal", "balanced", "lazy", "zero")], rel=5e-3
+    )
 
 
 def test_the_configuration_in_a_report_describes_the_same_runs(results, blocks):
