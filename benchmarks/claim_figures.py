@@ -56,7 +56,14 @@ def draw_error_over_d(ax: Axes, trained: pd.DataFrame) -> None:
     handles, labels = ax.get_legend_handles_labels()
     handles.append(Line2D([], [], color="0.4", marker="o", linestyle="", markersize=stroke(2.6)))
     ax.legend(
-        handles, [*labels, "trained"], frameon=False, loc="lower left", title="slope at $d = 10^{12}$", alignment="left"
+        handles,
+        [*labels, "trained"],
+        frameon=False,
+        loc="lower left",
+        title="slope at $d = 10^{12}$",
+        alignment="left",
+        handlelength=1.2,
+        borderaxespad=0.2,
     )
     ax.set(
         xscale="log",

@@ -34,7 +34,7 @@ from linphase.model.regime import REGIMES, Cuts
 ROOT = Path(__file__).parents[1]
 REPLICATES = 8
 WIDTH = 2.0  # gamma_w of the three cells
-CELLS = {"lazy": -0.9, "mixed": -1.36, "balanced": -2.2}  # gamma_sigma2
+CELLS = {"lazy": -1.06, "mixed": -1.36, "balanced": -2.2}  # gamma_sigma2
 CELL_NAMES = "abc"
 
 
@@ -77,7 +77,7 @@ def draw_cell(ax: Axes, results: linphase.Results, regime: str, name: str) -> No
         ax.fill_between(time, np.exp(middle - half), np.exp(middle + half), color=color, alpha=0.3, linewidth=0)
         ax.plot(time, np.exp(middle), color=color, linewidth=stroke(1.0))
     ax.axhline(float(runs["threshold"].iloc[0]), color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(1.0))
-    ax.set(xscale="log", yscale="log", ylim=(0.3, 150), xlim=(time[0], time[-1]))
+    ax.set(xscale="log", yscale="log", ylim=(0.1, 200), xlim=(time[0], time[-1]))
     ax.set_title(f"({name}) {regime}", fontsize=points(8), pad=points(2))
     set_ticks(ax)
 
