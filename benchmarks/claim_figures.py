@@ -139,10 +139,17 @@ def trade_off(sweeps: Sweeps) -> Figure:
                 label=f"d = {d}")  # fmt: skip
         for at in (-0.5, 0.25, 0.5, 0.75, 1.0, 1.4):
             if d == 200:
-                ax.annotate(f"{at}", means.loc[at], xytext=(3, 3), textcoords="offset points", fontsize=6)
+                ax.annotate(
+                    f"{at}".replace("-", "\N{MINUS SIGN}"),
+                    means.loc[at],
+                    xytext=(3, 3),
+                    textcoords="offset points",
+                    fontsize=6,
+                )
     ax.set(xscale="log", xlabel="time of the smallest test error", ylabel="smallest test error")
     ax.set_ylim(0, 0.75)
-    ax.legend(frameon=False, loc="upper right")
+    ax.plot([], [], color="0.4", linewidth=stroke(0.7), label="closed form")
+    ax.legend(frameon=False, loc="upper right", title="beside the marks: the sum")
     set_ticks(ax)
     return figure
 

@@ -297,7 +297,7 @@ def escape(d: int, sweeps: Sweeps) -> Measured:
     told = f"limit 1; intercept {intercept.value:.3f} [{intercept.low:.3f}, {intercept.high:.3f}], limit ln 2 = 0.693; "
     told += f"closed form of the same modes: slope {predicted[0]:.3f}, intercept {predicted[1]:.3f}; "
     told += f"ln(S/c) from {modes['x'].min():.1f} to {modes['x'].max():.1f}"
-    return Measured(found, str(d), of(sweeps["escape"], dimension=d), verdict(found, 1), told)
+    return Measured(found, str(d), of(sweeps["escape"], dimension=d), verdict(found, 1, predicted[0]), told)
 
 
 # --------------------------------------------------------------------------------------------------------- narrow widths
@@ -434,7 +434,7 @@ def claims() -> list[Claim]:
         )
     for d in ESCAPE_DIMENSIONS:
         statement = "Small c: a mode leaves its saddle at ln(S/c)/(2 S) and a constant"
-        found.append(Claim(statement, "slope of 2 S t over ln(S/c)", FAR_FROM_LIMIT, partial(escape, d)))
+        found.append(Claim(statement, "slope of 2 S t over ln(S/c)", FAR, partial(escape, d)))
     for d in NARROW_DIMENSIONS:
         for (boundary, column), criteria in NARROW.items():
             for criterion in criteria:

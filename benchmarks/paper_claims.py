@@ -75,7 +75,8 @@ was missing.
 
 {markdown(shown)}
 
-A run serves several claims; its CPU seconds count in each.
+A run serves several claims; its seconds count in each. They are wall time with one BLAS thread: CPU time where the cores are
+not shared, more where they are.
 
 | | |
 |---|---|
@@ -83,7 +84,7 @@ A run serves several claims; its CPU seconds count in each.
 | ![time and value of the smallest test error](trade_off.png) | |
 
 Left above: the closed form at any d, and trained networks. Right above: the error is a function of c over s_k(Y) alone where
-the width is at least about 4 d. Below: the time of the smallest test error against its value, c varied.
+the width is at least about 4 d and above c^2 (below infinite noise). Below: the time of the smallest test error against its value, c varied.
 
 Numbers: [claims.csv](claims.csv), those of the trained points [error_over_d.csv](error_over_d.csv).
 """
