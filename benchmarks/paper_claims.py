@@ -70,8 +70,9 @@ Draws are independent over d (`run.independent_dimensions`). {len(rows)} claims:
 at larger d. Intervals are Student's t over replicates, for exponents of d over the points of a weighted line, for the
 share of converged runs Clopper and Pearson's. Active cells are told by band, never pooled: most of an active window is balanced.
 
-{runs:,} runs, {cpu_minutes:.0f} CPU minutes of training; this call of `python -m benchmarks.paper_claims` took {minutes:.1f} minutes, training what
-was missing.
+{runs:,} runs, {cpu_minutes:.0f} minutes of training on one core. This call of `python -m benchmarks.paper_claims` took
+{minutes:.1f} minutes; it
+trained what was missing.
 
 {markdown(shown)}
 
@@ -91,6 +92,8 @@ Numbers: [claims.csv](claims.csv), those of the trained points [error_over_d.csv
 
 
 def digits(value: float) -> str:
+    if 0.99 < value < 1:  # a share that is all but whole
+        return f"{value:.4f}"
     return f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
 
