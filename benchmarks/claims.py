@@ -222,7 +222,7 @@ def fewest_iterations(d: int, sweeps: Sweeps) -> Measured:
     change = trend(np.log(best["dimension"].to_numpy(float)), best["sum"])
     places = best.groupby("dimension")["sum"].mean()
     told = "over d: " + ", ".join(f"{place:.3f} ({each})" for each, place in places.items())
-    seen = f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]" if best["sum"].nunique() > 1 else "none seen"
+    seen = f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]" if np.ptp(best["sum"]) > 0 else "none seen"
     told += f"; change with ln d {seen}; closed form "
     for far in (1e4, 1e8, 1e12):
         c, op_norm = far ** np.array(SUMS), np.array(far / RANK**0.5)
