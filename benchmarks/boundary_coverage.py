@@ -86,7 +86,7 @@ functions of the target and c, so nothing is trained. `python -m benchmarks.boun
 
 {markdown(rows)}
 
-Smallest {found["coverage"].min():.4f}, largest {found["coverage"].max():.4f}. An entry outside 0.93 to 0.97 would refute the interval.
+Smallest {found["coverage"].min():.4f}, largest {found["coverage"].max():.4f}. Of narrow networks, and of the boundaries of the path, the coverage is not known. An entry outside 0.93 to 0.97 would refute the interval.
 """,
         encoding="utf-8",
     )

@@ -43,6 +43,7 @@ Facet = tuple[tuple[str, object], ...]  # values of the further axes by their co
 LEVEL = 0.95
 FEWEST = 3  # replicates that an interval takes
 _TINY = 1e-300
+_LEAST_BENEFIT = 0.01  # a run at small d may be better than optimal shrinkage, which is optimal at large d
 LEARNING_ORDER, BENEFIT = "learning order = 2", "benefit = 1/2"
 
 # The columns that `log_ratios` adds, and the boundary at which each passes 0: of the end of a run, and of its path.
@@ -127,7 +128,7 @@ def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> 
 
 def _path_ratios(runs: pd.DataFrame) -> pd.DataFrame:
     order, benefit = (_stored(runs, name) for name in PATHS)
-    paths = (np.log(np.maximum(order, _TINY) / 2), -np.log(2 * np.maximum(benefit, _TINY)))
+    paths = (np.log(np.maximum(order, _TINY) / 2), -np.log(2 * np.maximum(benefit, _LEAST_BENEFIT)))
     return runs.assign(**dict(zip(_PATHS, paths, strict=True)))
 
 
@@ -266,6 +267,8 @@ def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     gamma_w = np.log([float(task["width"])]) / np.log(float(task["dimension"]))  # of the truncated width
     signal_norm = None if is_null(task["signal_norm"]) else task["signal_norm"]
     if name in _PATHS.values():
+        if task["width"] < task["dimension"]:  # theory's places are those of infinite width
+            return nan, nan
         c = _path_threshold(name, float(task["dimension"]), float(task["rank"]), float(task["noise"]), signal_norm)
         return float(np.log(c) / np.log(float(task["dimension"])) - gamma_w[0]), 1 - float(gamma_w[0])
     lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, gamma_w)

@@ -137,7 +137,7 @@ panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{
       **_MARKS)  # fmt: skip
 panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$", **_MARKS)
 panel("train-error", "final_train_error", "final train error", formula=r"$\|A-Y\|_F^2/d^2$")
-panel("benefit", "benefit", "what the dynamics leave of\nthe error of lazy training", scale="linear",
+panel("benefit", "benefit", "what is left of lazy training's\nexcess over optimal shrinkage", scale="linear",
       formula=r"$(e_{min}-e_{opt})/(e_{lazy}-e_{opt})$", levels=(0.5,), colors="viridis")  # fmt: skip
 panel("learning-order", "learning_order", "learning order:\nthe bulk's time over the signal's", levels=(2.0,),
       formula=r"$t_{95}^{bulk}/t_{95}^{signal}$", colors="magma")  # fmt: skip
@@ -154,7 +154,7 @@ panel("final-time", "final_time", "final time", **_TIME)
 panel("evaluations", "gradient_evaluations", "gradient evaluations", **_MAGMA)
 panel("signal-active", "signal_active", "active share of the signal", **_MODES)
 panel("bulk-active", "bulk_active", "active share of the bulk", **_MODES)
-panel("agreement", "evidence_agreement", "modes on which\nall measures agree", **_MODES)
+panel("agreement", "evidence_agreement", "modes on which\nall criteria agree", **_MODES)
 panel("crossing-time", "crossing_time", "time to cross the threshold", formula=r"$s_i = c$", null=_NEVER, **_TIME)
 panel("escape-time", "escape_time", "time to half of the target", formula=r"$s_i = s_i(Y)/2$", null=_NEVER, **_TIME)
 panel("convergence-time", "convergence_time", "time to converge within 5 %",

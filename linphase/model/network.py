@@ -197,6 +197,8 @@ def estimated_initialization(weights: Weights) -> Initialization:
     """
     d_in, d_out = weights.W1.shape[1], weights.W2.shape[0]
     variance = sum(float(np.mean(np.square(layer, dtype=np.float64))) for layer in (weights.W1, weights.W2)) / 2
+    if d_in * d_out == 1:
+        raise LinphaseError("weights: a task of dimension 1 has no exponents; give train the initialization")
     if not 0 < variance < np.inf:
         raise LinphaseError(
             f"weights: a start must be finite and not all zero (a saddle that no dynamics leaves), found a mean square "

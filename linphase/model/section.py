@@ -79,7 +79,8 @@ class Section(BaseModel):
             if Younger in field.metadata and values[key] == field.default:
                 del values[key]
         for former, key in self.former_names().items():
-            values[former] = values.pop(key)
+            if key in values:
+                values[former] = values.pop(key)
         return values
 
     @cached_property

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from linphase import __version__
 from linphase.config.config import parse_config
+from linphase.diagram.axes import Facet, split_facets
 from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
@@ -42,7 +43,7 @@ def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
     by_each = [f"by {by}" for by in CRITERIA]
     yield Heading(2, "Regimes")
     yield Text(
-        f"Runs in every regime by each measure of active; a run is lazy with less than {cuts.signal:g} of its "
+        f"Runs in every regime by each criterion of active; a run is lazy with less than {cuts.signal:g} of its "
         f"signal modes active, balanced with {cuts.bulk:g} or more of its bulk modes active, else mixed. "
         f"Elsewhere in this report: by {cuts.criterion}."
     )
@@ -62,19 +63,14 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         "By regime: what holds in one does not hold in another. Benefit: what is left above optimal shrinkage, over "
         "what lazy training leaves: 0 optimal, 1 no better than lazy. Learning order: when the bulk is within 5 % of "
         "its targets over when the signal is, 1 where all modes rise together. Who stops at the smallest test error "
-        "knows A*; the last column is of a stop where the train error is that of a fitted signal."
+        "knows A*; the last column is of a stop where the train error is that of a fitted signal. Cells beyond the "
+        "infinite-noise line, 2 gamma_sigma2 + gamma_w > 0, where the noise of the start counts, are apart."
     )
-    by_regime = runs.assign(regime=outcomes(runs, cuts)).groupby("regime", sort=False)
     head = ("regime", "runs", "median", "smallest", "largest", "benefit", "learning order", "stop without A*")
-    rows = []
-    for name in OUTCOMES:
-        if name in by_regime.groups:
-            part = by_regime.get_group(name)
-            error = part["min_test_error"]
-            others = (part[each].median() for each in ("benefit", "learning_order", "blind_test_error"))
-            numbers = (error.median(), error.min(), error.max(), *others)
-            rows.append((name, str(len(part)), *("-" if pd.isna(each) else f"{each:.3g}" for each in numbers)))
-    yield Table(head, rows, numbers=head[1:])
+    for facet in split_facets(runs, results.axes) if len(results.axes) > 2 else [Facet("", runs, {})]:
+        if facet.title:
+            yield Text(facet.title)
+        yield Table(head, list(_error_rows(facet.runs, cuts)), numbers=head[1:])
     baselines = {"optimal": "optimal shrinkage", "balanced": "c to 0", "lazy": "c to infinity", "zero": "A = 0"}
     rows = []
     for name, what in baselines.items():
@@ -82,6 +78,18 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         rows.append((what, *(f"{each:.3g}" for each in (error.median(), error.min(), error.max()))))
     yield Text("To be held against, of the tasks alone (limits of c by the closed form, A = 0 at the start):")
     yield Table(("test error of", "median", "smallest", "largest"), rows, numbers=("median", "smallest", "largest"))
+
+
+def _error_rows(runs: pd.DataFrame, cuts: Cuts) -> Iterator[tuple[str, ...]]:
+    noisy = 2 * runs["gamma_sigma2"] + runs["gamma_w"] > 0
+    told = outcomes(runs, cuts).where(~noisy, "beyond infinite noise")
+    for name in (*OUTCOMES, "beyond infinite noise"):
+        part = runs[told == name]
+        if len(part):
+            error = part["min_test_error"]
+            others = (part[each].median() for each in ("benefit", "learning_order", "blind_test_error"))
+            numbers = (error.median(), error.min(), error.max(), *others)
+            yield name, str(len(part)), *("-" if pd.isna(each) else f"{each:.3g}" for each in numbers)
 
 
 _NUMBERS = set(COLUMNS) - {"note"}

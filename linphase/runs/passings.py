@@ -63,8 +63,6 @@ class Passings:
             self.values.pop()
         self.times.append(time)
         self.values.append(s)
-        if len(s) < self.modes:
-            return
         above, was_above = self._above(s), self.above
         self.above = above
         if len(self.times) > 1:
@@ -76,8 +74,12 @@ class Passings:
                     self._follow(level, mode)
 
     def mode_times(self) -> ModeTimes:
-        """When the modes did what, (modes,) each, or as many as are kept over time."""
+        """When the modes did what, (modes,) each."""
         return mode_times(np.array(self.times), np.stack(self.values), self.S, self.c)
+
+    def unknown(self) -> ModeTimes:
+        """Nothing is known of the modes."""
+        return ModeTimes(*np.full((3, self.modes), np.nan))
 
     def _above(self, s: Array) -> NDArray[np.bool_]:
         """Whether singular values are where they ought to be at the end: above three levels, below the fourth."""

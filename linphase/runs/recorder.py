@@ -25,7 +25,7 @@ class RecordConfig(Section):
         default=48,
         ge=2,
         le=10_000,
-        title="times kept of a run, at most",
+        title="times kept of a run, at most; the times of the modes take 20",
         description="an integer from 2 to 10000",
     )
     singular_values: Annotated[int, Field(ge=1, le=20_000)] | Literal["all"] = Field(
@@ -45,6 +45,7 @@ class RecordConfig(Section):
 # runs to convergence, each of time, train and test error passing some decades.
 _USUAL_LENGTH = 24.0
 _BALANCED = 8  # moments on that length tell the mode balance, too: it takes singular vectors
+_FEWEST = 20  # snapshots that the times of the modes take: between fewer nothing is known of a mode
 _TINY = 1e-300
 
 
@@ -117,13 +118,15 @@ class Recorder:
 
     def keep(self, state: State, train_error: float, test_error: float) -> None:
         """Keep this state."""
+        count = max(self.modes, self.passings.modes)
         if self.unbalanced >= _USUAL_LENGTH / _BALANCED:
-            s, balance = singular_values_and_balance(state.weights, self.modes)
+            s, balance = singular_values_and_balance(state.weights, count)
             self.unbalanced = 0.0
         else:
-            s = leading_singular_values(state.weights, self.modes)
+            s = leading_singular_values(state.weights, count)
             balance = np.full_like(s, np.nan)
         self.passings.keep(state.time, s)
+        s, balance = s[: self.modes], balance[: self.modes]
         distance = self.comparison.distance(state)
         values = {} if self.moment is None else watched(self.moment(state))
         self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance, values))
@@ -143,7 +146,7 @@ class Recorder:
 
     def trajectory(self, final_modes: Modes) -> Trajectory:
         """All that was kept."""
-        mode_times = self.passings.mode_times()
+        mode_times = self.passings.mode_times() if self.capacity >= _FEWEST else self.passings.unknown()
         return Trajectory(
             time=self.times(),
             step=np.array([snapshot.step for snapshot in self.kept], dtype=np.int64),

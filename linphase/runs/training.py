@@ -195,7 +195,7 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             measurements.updates = state.step
             return "diverged", state
         before = measurements.train_error  # nan at the start
-        if measurements.blind_test_error is None and 0 < train_error <= (fitted := measurements.fitted_signal):
+        if measurements.blind_test_error is None and train_error <= (fitted := measurements.fitted_signal) > 0:
             there = _ended(state, measurements.time, before, fitted) if fitted < before and state.earlier else state
             measurements.blind_test_error = errors(there)[1]
             errors(state)  # `deviation` is that of the state again
@@ -327,12 +327,14 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig) -> None:
 
 
 def _check_shapes(task: Task, weights: Weights) -> None:
+    if not task.signal.any():
+        raise LinphaseError("task: a signal other than 0 is required to train for, found 0")
     found = weights.W2.shape[0], weights.W1.shape[1]
     if found != task.shape:
         raise LinphaseError(f"weights: W2 W1 must have the task's shape {task.shape}, found {found}")
     dtype = np.result_type(weights.W1, weights.W2)
-    if not np.issubdtype(dtype, np.floating):
-        raise LinphaseError(f"weights: real floating-point numbers are required, found {dtype}")
+    if dtype not in (np.float32, np.float64):
+        raise LinphaseError(f"weights: float32 or float64 is required, found {dtype}")
     squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W in (weights.W1, weights.W2))
     if not np.finfo(dtype).tiny <= squares <= np.finfo(dtype).max:
         raise LinphaseError(

@@ -1,4 +1,4 @@
-"""Closed forms: the self-consistent dynamics of one mode, and where the boundaries of the phase diagram lie.
+"""Closed forms: where the boundaries of the phase diagram lie.
 
 c = sigma2 * width is the threshold for singular values. The network A = W2 W1 is (d_out, d_in), the target is
 Y = A* + E, with A* of rank k and ||A*||_F^2 = signal_norm * d_out * d_in, and entries N(0, noise^2) of E.
@@ -18,9 +18,6 @@ ACTIVE_LAZY = "active | lazy"
 MIXED_BALANCED = "mixed | balanced"
 INFINITE_NOISE = "infinite noise"
 UNDERPARAMETERIZED = "underparameterized"
-
-
-# --------------------------------------------------------------------------------------- one mode over time
 
 
 # ----------------------------------------------------------------------------------- thresholds at finite d

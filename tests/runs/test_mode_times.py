@@ -9,6 +9,7 @@ from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.model.mode_times import WITHIN, ModeTimes
 from linphase.model.network import Initialization, Weights, gaussian_start
 from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.runs.recorder import RecordConfig
 from linphase.runs.training import train
 
 Cell = tuple[int, int, int, float, int]  # d, k, width, gamma_sigma2, seed
@@ -108,3 +109,20 @@ def test_times_over_the_whole_window_are_those_of_dop853(tolerance, median, wors
     assert len(errors) > 1900
     assert np.median(errors) < median
     assert errors.max() < worst
+
+
+def test_the_times_do_not_hang_on_how_many_modes_are_kept():
+    task = draw_task(TaskConfig(dimension=24, rank=4))
+    start = gaussian_start(Initialization.at(24, gamma_sigma2=-1.5, gamma_w=2.0), task.shape)
+    whole, few = (train(task, start, record=RecordConfig(singular_values=modes)) for modes in ("all", 1))
+    assert few.trajectory.singular_values.shape[1] == 1
+    for name in ("crossing", "escape", "convergence"):
+        times = [getattr(run.trajectory.mode_times, name) for run in (whole, few)]
+        np.testing.assert_allclose(times[1], times[0], rtol=1e-9)
+
+
+def test_between_few_moments_nothing_is_known_of_the_modes():
+    task = draw_task(TaskConfig(dimension=24, rank=4))
+    start = gaussian_start(Initialization.at(24, gamma_sigma2=-1.5, gamma_w=2.0), task.shape)
+    times = train(task, start, record=RecordConfig(snapshots=2)).trajectory.mode_times
+    assert np.isnan([times.crossing, times.escape, times.convergence]).all()
