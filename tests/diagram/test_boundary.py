@@ -380,3 +380,15 @@ def test_the_interval_holds_the_boundary_as_often_as_it_says():
     stored = pd.read_csv(OUT / "coverage.csv")  # 2,000 repetitions at d = 32
     assert len(stored) == 24
     assert stored["coverage"].between(0.93, 0.97).all()
+
+
+def test_a_run_better_than_optimal_shrinkage_does_not_pull_the_boundary_onto_a_cell():
+    x = np.array([-3.0, -2.0, -1.0])
+    found = log_ratios(
+        pd.DataFrame({"run_id": list("abc"), "threshold": 1.0, "rank": 1, "benefit": [-0.035, 0.2, 1.421]}),
+        pd.DataFrame({"run_id": [], "mode": [], "singular_value": [], "balance": [], "speed_up": [], "target": []}),
+    )["benefit_log_ratio"].to_numpy()
+    assert found[0] < 5  # as log(0.5/0.01), and not as that of a benefit of 1e-300
+    there = np.ones(3, dtype=bool)
+    place, _ = first_crossing(x, found, there)
+    assert place == pytest.approx(-2 + np.log(2.5) / np.log(1.421 / 0.2))

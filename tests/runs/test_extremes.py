@@ -2,12 +2,15 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from linphase.config.config import parse_config
 from linphase.errors import LinphaseError
+from linphase.model.network import Weights
+from linphase.model.task import Task
 from linphase.runs.records import STATUSES
-from linphase.runs.training import train_spec
+from linphase.runs.training import train, train_spec
 
 BUDGET = {
     "flow": {"max_evaluations": 200},
@@ -46,3 +49,31 @@ def test_extremes_end_in_a_status_or_one_error(count):
             told.append(str(error))
     assert ended > count / 3
     assert not [text for text in told if "\n" in text]
+    # Whoever trains in double precision already is not told to.
+    assert not [text for text in told if "in float64" in text and 'run.precision = "float64"' in text]
+
+
+@pytest.mark.parametrize("exponent", [18, 20, 22, 24, 30])
+def test_weights_beyond_single_precision_train_in_double(exponent):
+    mapping = {
+        "name": "x",
+        "task": {"dimension": 8, "rank": 2},
+        "grid": {"init_variance": 10.0**exponent, "width": 32},
+        "dynamics": {"max_evaluations": 50},
+    }
+    (spec,) = parse_config(mapping).expand()
+    assert train_spec(spec).status in ("converged", "step_limit")  # A is lost in rounding, and no weight overflows
+
+
+def test_what_cannot_be_trained_is_told_before_training():
+    one = np.ones((1, 1))
+    weights = Weights(np.ones((4, 1)), np.ones((1, 4)))
+    with pytest.raises(LinphaseError, match=r"^weights: a task of dimension 1 has no exponents; give train the init"):
+        train(Task(one, one, 1), weights)
+    task = Task(np.zeros((3, 3)), np.eye(3), 1)
+    start = Weights(np.ones((4, 3)), np.ones((3, 4)))
+    with pytest.raises(LinphaseError, match=r"^task: a signal other than 0 is required to train for, found 0$"):
+        train(task, start)
+    wide = Weights(*(np.ones(shape, np.longdouble) for shape in ((4, 3), (3, 4))))
+    with pytest.raises(LinphaseError, match=r"^weights: float32 or float64 is required, found "):
+        train(Task(np.eye(3), np.eye(3), 1), wide)
