@@ -175,8 +175,8 @@ def page(descent: pd.DataFrame, flow: pd.DataFrame) -> str:
 Tu, Aranguri and Jacot, arXiv:2405.17580, Figure 2: d = 200, k = 5, gamma_sigma2 in [-3, 0], gamma_w in [0, 2.8], 30 x 30
 cells. Left by the paper's protocol (`configs/paper_figure2.toml`: alternating gradient descent, its learning rate and
 stop rule; {stops}), right by gradient flow to convergence (`configs/paper_figure2_flow.toml`:
-{int(flow["converged"].sum())} of {len(flow)} cells converged, on average {flow["gradient_evaluations"].mean():.0f} gradient evaluations,
-{flow["elapsed_s"].mean():.2f} s a run; {regimes}).
+{int(flow["converged"].sum())} of {len(flow)} cells converged, on average {flow["gradient_evaluations"].mean():.0f} gradient evaluations;
+{regimes}).
 
 ## By band
 
