@@ -1,5 +1,7 @@
 """The command line: parses, calls the library, prints. The only place that prints, draws a progress bar or exits."""
 
+import errno
+import sys
 import warnings
 from typing import Any
 
@@ -7,6 +9,7 @@ import click
 
 from linphase import __version__
 from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
+from linphase.cli.output import silence
 from linphase.errors import LinphaseError
 
 __all__ = ["main"]
@@ -23,6 +26,13 @@ class _Commands(click.Group):
             except LinphaseError as error:
                 click.echo(f"Error: {error}", err=True)
                 context.exit(2)
+            except OSError as error:
+                # One that names a file is told as an error of that file, or is a defect; a closed pipe is click's.
+                if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                    raise
+                silence(sys.stdout)
+                click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
+                context.exit(1)
             except KeyboardInterrupt:
                 click.echo("Interrupted.", err=True)
                 context.exit(130)

@@ -19,7 +19,7 @@ from linphase.cli.options import (
     scheduler_option,
     set_option,
 )
-from linphase.cli.output import console, count_table, duration, save_figure
+from linphase.cli.output import console, count_table, duration, save_figure, unheard
 from linphase.cli.progress import _USR1, _progress, _stop_signals
 from linphase.errors import ConfigError, LinphaseError, SlurmError
 from linphase.model.regime import Cuts
@@ -226,6 +226,7 @@ def _print_lines(dimension: int, rank: int, noise: float) -> None:
         terminal.print(table)
 
 
+@unheard()
 def _run(
     config: "SweepConfig",
     out: Path,

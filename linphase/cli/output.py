@@ -1,8 +1,11 @@
 """What commands print and write."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -17,6 +20,52 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from linphase.store.results import Results
+
+
+class _Heard:
+    """Standard output whose reader may leave, or whose disk may be full: that is told once, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._leave(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._leave(error)
+
+    def _leave(self, error: OSError) -> None:
+        silence(self._stream)
+        click.echo(f"warning: standard output cannot be written ({error.strerror}); the work goes on", err=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What is printed may find no reader: a closed pipe or a full disk there must not stop the work."""
+    stream = sys.stdout
+    sys.stdout = _Heard(stream)
+    try:
+        yield
+    finally:
+        sys.stdout = stream
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still written to a stream nowhere: what waits in its buffer cannot fail again at the end."""
+    with suppress(OSError, ValueError):  # a stream without a descriptor, as in a notebook
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def console() -> Any:

@@ -40,7 +40,7 @@ from linphase.config.keys import (
     show,
 )
 from linphase.config.plugins import Plugin, load, read_plugin
-from linphase.config.toml import flat_grid, override_with, plain, read_toml, renamed
+from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_toml, renamed
 from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
 from linphase.model.network import Initialization, Start, power
@@ -240,7 +240,9 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     ConfigError
         With one line for every problem: the file (or --set), the key, what is required and what was found.
     """
-    return _overridden(read_toml(Path(path)), Problems(str(path)), overrides, Path(path).parent)
+    config = read_toml(Path(path))
+    check_depth(config, str(path))
+    return _overridden(config, Problems(str(path)), overrides, Path(path).parent)
 
 
 def parse_config(
@@ -254,6 +256,7 @@ def parse_config(
     """
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{source}: must be a table of keys, found {show(mapping)}")
+    check_depth(mapping, source)
     return _overridden(plain(mapping), Problems(source), overrides, None if stored else Path())
 
 
@@ -264,6 +267,7 @@ def _overridden(
         config["grid"] = flat_grid(config["grid"], problems)
     for override in overrides:
         override_with(config, override, problems)
+    check_depth(config, problems.source)
     told = config.pop("plugins", [])
     if folder is None or isinstance(told, dict):
         members = _as_data(told if isinstance(told, dict) else {})

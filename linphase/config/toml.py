@@ -27,6 +27,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
+DEEPEST = 8  # levels of tables and lists in a configuration, several more than any key has
+
+
+def check_depth(config: Mapping[str, Any], source: str) -> None:
+    """Refuse what is nested so deeply that to walk it, or to show it, would end in a RecursionError."""
+    level, depth = [value for value in config.values() if isinstance(value, Mapping | list | tuple)], 1
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise ConfigError(f"{source}: tables and lists nested at most {DEEPEST} deep are required, found more")
+        entries = (each.values() if isinstance(each, Mapping) else each for each in level)
+        level = [value for each in entries for value in each if isinstance(value, Mapping | list | tuple)]
+
+
 def plain(value: Any) -> Any:
     """Lists and dictionaries as TOML would give them, from tuples and numpy arrays too."""
     if isinstance(value, Mapping):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def existing(path: str | Path) -> Path:
 def read_config(file: Path) -> dict[str, Any]:
     """A resolved configuration, which `linphase.config.parse_config` reads."""
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # to open a pipe would wait for ever
+            raise ResultsError(f"{file}: is no file. Move it out of configs/")
         resolved = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error

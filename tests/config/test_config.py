@@ -822,3 +822,19 @@ def test_keys_that_are_not_used_are_no_difference() -> None:
 def test_a_value_that_an_axis_replaces_is_no_difference() -> None:
     old, new = config({"task.rank": [1]}, task={"rank": 7}), config({"task.rank": [2]}, task={"rank": 9})
     assert differences(old, new) == []
+
+
+@pytest.mark.parametrize("deep", [{"a": {}}, {"grid": []}])
+def test_what_is_nested_deeply_is_one_message(tmp_path: Path, deep: dict[str, Any]) -> None:
+    told = "tables and lists nested at most 8 deep are required, found more"
+    ((key, inner),) = deep.items()
+    for _ in range(3000):
+        inner = {"a": inner} if isinstance(inner, dict) else [inner]
+    with pytest.raises(ConfigError, match=f"^config: {told}$"):
+        parse_config({"name": "x", key: inner})
+    with pytest.raises(ConfigError, match=rf"sweep\.toml: {told}$"):
+        load_config(write(tmp_path, "name = 'x'\na" + ".a" * 3000 + " = 1\n"))
+    grid: dict[str, Any] = {"name": "x", "grid": {"gamma_sigma2": -1, "gamma_w": 1.5}}
+    for override in ("a" + ".a" * 3000 + "=1", "grid.width=" + "[" * 300 + "]" * 300):
+        with pytest.raises(ConfigError, match=f"^config: {told}$"):
+            parse_config(grid, overrides=[override])

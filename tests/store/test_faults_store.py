@@ -479,6 +479,13 @@ def test_a_damaged_configuration_is_one_clear_error(results, text):
         assert "0123.json: " in done.output
 
 
+def test_a_pipe_among_the_configurations_is_told_and_not_waited_for(results):
+    os.mkfifo(results / "configs" / "a.json")
+    done = linphase("status", results)
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: {results}/configs/a.json: is no file. Move it out of configs/\n"
+
+
 def test_rows_of_an_older_linphase_stay_readable_by_every_command(results, tmp_path, config):
     (part,) = (results / "runs").glob("*.parquet")
     rows = pq.read_table(part)

@@ -1,0 +1,53 @@
+"""Standard output that cannot be written: its reader has left, or its disk is full."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from linphase.store.reading import finished_ids
+
+TINY = """
+name = "tiny"
+[task]
+dimension = 4
+rank = 1
+[grid]
+gamma_sigma2 = [-2.0, -1.0, 0.0]
+gamma_w = [0.5, 1.5]
+"""
+LINPHASE = f"{sys.executable} -m linphase"
+
+pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return tmp_path
+
+
+def shell(command):
+    return subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ["| head -0", "> /dev/full"])
+def test_a_sweep_goes_on_and_draws_where_nobody_reads_what_it_prints(here, reader):
+    done = shell(f"{LINPHASE} sweep --config tiny.toml --out results --jobs 1 {reader}")
+    assert done.returncode == 0, done.stderr
+    assert len(finished_ids(here / "results")) == 6
+    assert (here / "results" / "phase_diagram.png").exists()
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: standard output cannot be written (")
+    assert line.endswith("); the work goes on")
+
+
+@pytest.mark.slow
+def test_a_full_disk_behind_standard_output_is_one_message(here):
+    shell(f"{LINPHASE} sweep --config tiny.toml --out results --jobs 1 --no-plot")
+    done = shell(f"{LINPHASE} status results > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "Error: standard output cannot be written: No space left on device\n"
