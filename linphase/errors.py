@@ -2,7 +2,9 @@
 
 
 class LinphaseError(Exception):
-    """A mistake the user can mend; the command line prints it without a traceback and exits with code 2."""
+    """What the user can mend; the command line prints it without a traceback and exits with this code."""
+
+    exit_code = 2  # a mistake of the user's
 
 
 class ConfigError(LinphaseError):
@@ -11,6 +13,12 @@ class ConfigError(LinphaseError):
 
 class ResultsError(LinphaseError):
     """A results directory that cannot be read, written or extended."""
+
+
+class Unavailable(ResultsError):
+    """Something that cannot be read just now, for lack of memory, threads or open files, or as a disk fails."""
+
+    exit_code = 1
 
 
 class SlurmError(LinphaseError):

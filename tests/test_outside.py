@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -26,6 +27,7 @@ from linphase.runs.stopping import WithinExcess
 from linphase.runs.training import train
 from linphase.store.results import load
 from linphase.sweeps.sweeping import iter_sweep, sweep
+from tests.store.parts import add_part
 
 ROOT = Path(__file__).parents[1]
 PLUGIN = ROOT / "tests/data/outside.py"
@@ -152,12 +154,10 @@ def test_folding_keeps_columns_that_nobody_declares_here(results, tmp_path):
 
 def write_split(part, rows):
     """The same rows in two parts."""
-    import pyarrow.parquet as pq
-
     table = pq.read_table(part)
     half = len(rows) // 2
-    for name, piece in (("0" * 32, table.slice(0, half)), ("1" * 32, table.slice(half))):
-        pq.write_table(piece, part.with_name(f"part-{name}.parquet"), write_page_checksum=True)
+    for piece in (table.slice(0, half), table.slice(half)):
+        add_part(part.parent, piece)
     part.unlink()
 
 

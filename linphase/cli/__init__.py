@@ -25,7 +25,7 @@ class _Commands(click.Group):
                 return super().invoke(context)
             except LinphaseError as error:
                 click.echo(f"Error: {error}", err=True)
-                context.exit(2)
+                context.exit(error.exit_code)
             except OSError as error:
                 # One that names a file is told as an error of that file, or is a defect; a closed pipe is click's.
                 if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):

@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 from linphase.files import remove, sync
 from linphase.store.directory import configs, existing
 from linphase.store.folding import marked, read_back
-from linphase.store.reading import Gone, Unreadable, explained, opened, row_groups, scan
+from linphase.store.reading import Gone, Unreadable, explained, is_part, opened, row_groups, scan
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, merged
-from linphase.store.writing import new_name, publish, write_draft
+from linphase.store.writing import publish, write_draft
 
 TABLES = (RUNS, TRAJECTORIES, FAILURES)
-_DRAFT = re.compile(r"\.(part-[0-9a-f]{32}\.parquet|[0-9a-f]{32})")  # the names of drafts, of nothing else
+_DRAFT = re.compile(r"\.[0-9a-f]{32}")  # the names of drafts, of nothing else
 # Columns in which the copies of a run may differ: how long it took, where, and what was measured besides.
 _CIRCUMSTANCES = frozenset(
     (
@@ -105,7 +105,7 @@ def _examined(file: Path, table: Table) -> list[str] | str:
 def is_damaged(root: Path, name: str) -> bool:
     """Whether a file is no whole part (any more), by its name relative to the directory."""
     table = next(table for table in TABLES if table.name == Path(name).parent.name)
-    return Path(name).suffix != ".parquet" or isinstance(_examined(root / name, table), str)
+    return not is_part(Path(name).name) or isinstance(_examined(root / name, table), str)
 
 
 def _contradictory(root: Path, ids: Collection[str]) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _strangers(root: Path) -> list[str]:
         f"{table.name}/{name}"
         for table in TABLES
         for name in _names(root / table.name)
-        if not name.startswith((".", "_")) and not name.endswith(".parquet")
+        if not name.startswith((".", "_")) and not is_part(name)
     ]
 
 
@@ -224,15 +224,15 @@ def _publish_others(root: Path, name: str, ids: Collection[str]) -> None:
                 yield rows.filter(kept)
 
     marks: list[bytes] = []
-    with opened(root / RUNS.name / name) as part:
+    with opened(root / RUNS.name / name, RUNS) as part:
         schema = merged([part.schema_arrow], RUNS)
-    draft = write_draft(root / RUNS.name, new_name(), schema, marked(others(), marks))
+    draft = write_draft(root / RUNS.name, schema, marked(others(), marks))
     try:
         read_back([draft], RUNS, marks)
         if marks:
             publish(draft)
     finally:
-        remove([draft])
+        remove([draft.file])
 
 
 def _remove_leftovers(root: Path, names: Collection[str]) -> list[str]:

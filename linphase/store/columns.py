@@ -20,7 +20,7 @@ from linphase.model.regime import CRITERIA, THRESHOLD
 from linphase.model.registry import Registry
 from linphase.runs.spec import FAMILIES, SECTIONS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # A key's column is its last part and, where that means something else already, SECTION_KEY; but for these.
 _NAMES = {
     "dynamics.learning_rate": "learning_rate_rule",

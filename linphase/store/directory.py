@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from linphase.config.config import parse_config, under_todays_names
-from linphase.errors import ConfigError, ResultsError
+from linphase.errors import ConfigError, ResultsError, Unavailable
 
 
 def configs(path: str | Path) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def config_names(root: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise ResultsError(f"{root}: cannot be read: {error.strerror or error}") from error
+        raise Unavailable(f"{root}: cannot be read: {error.strerror or error}") from error
     return sorted(name for name in names if name.endswith(".json") and not name.startswith("."))
 
 
@@ -41,7 +41,7 @@ def existing(path: str | Path) -> Path:
         text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
         raise ResultsError(f"{root}: {text}") from None
     except OSError as error:
-        raise ResultsError(f"{root}: cannot be read: {error.strerror or error}") from error
+        raise Unavailable(f"{root}: cannot be read: {error.strerror or error}") from error
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "

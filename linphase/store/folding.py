@@ -27,7 +27,7 @@ from linphase.store.tables import (
     merged,
     undeclared,
 )
-from linphase.store.writing import new_name, publish, write_draft
+from linphase.store.writing import Draft, publish, write_draft
 
 PART_BYTES = 2**28  # size up to which parts are folded
 
@@ -73,7 +73,7 @@ class _Content:
 
 
 def _content(file: Path, table: Table) -> _Content:
-    with opened(file) as part:
+    with opened(file, table) as part:
         size = file.stat().st_size
         known = {*table.names, *(one.name for one in undeclared(table, part.schema_arrow))}
         whole = set(part.schema_arrow.names) <= known
@@ -123,25 +123,26 @@ def _clusters(parts: Mapping[str, Sequence[tuple[str, ...]]]) -> list[list[str]]
 def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
     """Write the rows of some parts into new ones, and only then delete the old ones."""
     read: list[Path] = []
-    drafts: list[Path] = []
+    drafts: list[Draft] = []
     marks: list[bytes] = []
-    schema = merged(_schemas(directory, group), table)
+    schema = merged(_schemas(directory, table, group), table)
     rows = marked(in_row_groups(_distinct_rows(directory, table, group, schema, read)), marks)
     try:
         for first in rows:
-            drafts.append(write_draft(directory, new_name(), schema, itertools.chain([first], rows), limit=PART_BYTES))
+            drafts.append(write_draft(directory, schema, itertools.chain([first], rows), limit=PART_BYTES))
         if len(read) < 2:  # somebody else has folded the others meanwhile
             return 0
         read_back(drafts, table, marks)
-        for draft in drafts:
-            publish(draft)
+        made = {publish(draft) for draft in drafts}
     finally:
-        remove(drafts)
-    for file in read:
+        remove([draft.file for draft in drafts])
+    # A part that held every row of the others has the content, and so the name, of the new one.
+    gone = [file for file in read if file.name not in made]
+    for file in gone:
         with suppress(FileNotFoundError):
             os.unlink(file)
     sync(directory)
-    return len(read)
+    return len(gone)
 
 
 def marked(tables: Iterator[pa.Table], marks: list[bytes]) -> Iterator[pa.Table]:
@@ -151,24 +152,25 @@ def marked(tables: Iterator[pa.Table], marks: list[bytes]) -> Iterator[pa.Table]
         yield rows
 
 
-def read_back(drafts: Sequence[Path], table: Table, marks: Sequence[bytes]) -> None:
+def read_back(drafts: Sequence[Draft], table: Table, marks: Sequence[bytes]) -> None:
     """Make sure that drafts hold, bit for bit, the row groups of these fingerprints."""
+    directory = drafts[0].file.parent
     try:
-        found = [fingerprint(rows) for draft in drafts for rows in row_groups(draft, table)]
+        found = [fingerprint(rows) for draft in drafts for rows in row_groups(draft.file, table, named=draft.name)]
     except (Gone, Unreadable) as error:
-        raise ResultsError(f"{drafts[0].parent}: a new part cannot be read back: {error}. {_NOTHING_LOST}") from error
+        raise ResultsError(f"{directory}: a new part cannot be read back: {error}. {_NOTHING_LOST}") from error
     if found != list(marks):
-        raise ResultsError(f"{drafts[0].parent}: a new part reads other than it was written. {_NOTHING_LOST}")
+        raise ResultsError(f"{directory}: a new part reads other than it was written. {_NOTHING_LOST}")
 
 
 _NOTHING_LOST = "The old parts are kept. Check the disk and the memory of this machine"
 
 
-def _schemas(directory: Path, group: Sequence[str]) -> list[pa.Schema]:
+def _schemas(directory: Path, table: Table, group: Sequence[str]) -> list[pa.Schema]:
     """The schemas of some parts, as far as they are there."""
     found = []
     for name in group:
-        with suppress(Gone, Unreadable), opened(directory / name) as part:
+        with suppress(Gone, Unreadable), opened(directory / name, table) as part:
             found.append(part.schema_arrow)
     return found
 

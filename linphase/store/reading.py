@@ -1,23 +1,25 @@
 """Parts read while others write and fold: every pass sees each row that was there when it began."""
 
 import errno
+import hashlib
 import itertools
 import os
+import re
 import stat
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linphase.errors import ResultsError
+from linphase.errors import ResultsError, Unavailable
 from linphase.store.columns import SCHEMA_VERSION
 from linphase.store.directory import existing
-from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TRAJECTORIES, Table, conform, merged, schema_of
+from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TABLE_KEY, TRAJECTORIES, Table, conform, merged, schema_of
 
 _Value = TypeVar("_Value")
 MAX_ROWS = 10**7  # of a part; `linphase.config` allows no sweep more runs
@@ -123,9 +125,14 @@ def _part_names(directory: Path) -> list[str]:
             if isinstance(error, FileNotFoundError):
                 text = "has vanished. Put it back, or run again to make it anew"
                 raise ResultsError(f"{directory.parent}: {text}") from error
-            raise ResultsError(f"{directory}: cannot be read: {error.strerror or error}") from error
+            raise Unavailable(f"{directory}: cannot be read: {error.strerror or error}") from error
         break
-    return sorted(name for name in names if name.endswith(".parquet") and not name.startswith((".", "_")))
+    if earlier := [name for name in names if _EARLIER.fullmatch(name)]:
+        raise ResultsError(
+            f"{directory}/{min(earlier)}: written by an earlier linphase, whose parts were not named by their content. "
+            "Sweep again, into another directory"
+        )
+    return sorted(name for name in names if is_part(name))
 
 
 def warn_skipped(file: Path, error: Unreadable) -> None:
@@ -134,19 +141,25 @@ def warn_skipped(file: Path, error: Unreadable) -> None:
 
 
 def row_groups(
-    file: Path, table: Table, names: Sequence[str] | None = None, only: Collection[int] | None = None
+    file: Path,
+    table: Table,
+    names: Sequence[str] | None = None,
+    only: Collection[int] | None = None,
+    *,
+    named: str | None = None,
 ) -> Iterator[pa.Table]:
     """Some columns of a part, one row group after the other, with the types declared.
 
-    names: by default the declared ones, and behind them those that the part has besides and tells of.
+    names: by default the declared ones, and behind them those that the part has besides and tells of. named: the name
+    that a draft is to get.
     """
-    with opened(file) as part:
+    with opened(file, table, named=named) as part:
         schema = schema_of(table) if names is not None else merged([part.schema_arrow], table)
         wanted = list(names) if names is not None else schema.names
         stored = set(part.schema_arrow.names)
         columns = [name for name in wanted if name in stored]
         for index in range(part.num_row_groups) if only is None else only:
-            rows = conform(part.read_row_group(index, columns=columns), schema, wanted)
+            rows = conform(part.read_row_group(index, columns=columns, use_threads=False), schema, wanted)
             rows.validate(full=True)
             if rows.column("run_id").null_count:
                 raise Unreadable("it has rows without a run_id")
@@ -154,34 +167,88 @@ def row_groups(
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Any]:
-    """A part as a pyarrow ParquetFile; tells a part that is gone, a broken one and a newer one apart."""
+def opened(file: Path, table: Table, *, named: str | None = None) -> Iterator[Any]:
+    """A part of a table as a pyarrow ParquetFile; tells a part that is gone, a damaged one and a newer one apart.
+
+    Damaged is what was read whole and has another hash than its name, or `named`, says. What cannot be read just now
+    (no memory, no threads, too many files, a failing disk) is an error, and damages nothing.
+    """
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
             raise Unreadable("it is no file")
-        with file.open("rb") as handle, pq.ParquetFile(handle, page_checksum_verification=True) as part:
-            _check_version(file, part.schema_arrow)
-            if part.metadata.num_rows > MAX_ROWS:  # a few bytes can claim rows for which no memory suffices
-                raise Unreadable(f"it claims {part.metadata.num_rows} rows")
-            yield part
+        with file.open("rb") as handle:
+            _verify(handle, named or file.name)
+            with pq.ParquetFile(handle, pre_buffer=False) as part:
+                _check_version(file, part.schema_arrow, table)
+                if part.metadata.num_rows > MAX_ROWS:  # a few bytes can claim rows for which no memory suffices
+                    raise Unreadable(f"it claims {part.metadata.num_rows} rows")
+                yield part
     except OSError as error:
         if error.errno == errno.ENOENT and file.is_symlink():
             raise Unreadable("it is a link to nothing") from error
         if error.errno in (errno.ENOENT, errno.ESTALE):
             raise Gone from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
-            raise ResultsError(f"{file}: cannot be read: {error.strerror}") from error
+        raise _not_now(file, error) from error
+    except (MemoryError, RuntimeError) as error:  # RuntimeError: a thread that cannot be started
+        raise _not_now(file, error) from error
+    except (pa.ArrowException, ValueError, KeyError) as error:  # its bytes are those written: by another program
         raise Unreadable(_one_line(error)) from error
-    except (pa.ArrowException, ValueError, KeyError) as error:
-        raise Unreadable(_one_line(error)) from error
+
+
+def _not_now(file: Path, error: Exception) -> Unavailable:
+    why = (error.strerror if isinstance(error, OSError) else None) or _one_line(error)
+    return Unavailable(
+        f"{file}: cannot be read now: {why}. It need not be damaged and was left as it is. Try again with more memory, "
+        "processes and open files; if it stays, look at the disk, or move the file away"
+    )
+
+
+_NAME = re.compile(r"part-[0-9a-f]{40}\.parquet")
+_EARLIER = re.compile(r"part-[0-9a-f]{32}\.parquet")  # the random names of before parts were named by their content
+_CHUNK = 2**20
+
+
+def content_hash() -> "hashlib.blake2b":
+    """What names a part: the hash of its bytes."""
+    return hashlib.blake2b(digest_size=20)
+
+
+def part_name(content: "hashlib.blake2b") -> str:
+    """The name of a part of this hash: its content."""
+    return f"part-{content.hexdigest()}.parquet"
+
+
+def is_part(name: str) -> bool:
+    """Whether a file has the name of a part."""
+    return _NAME.fullmatch(name) is not None
+
+
+# Files whose bytes have been read in this process: device, file, size, time of change and name.
+_verified: set[tuple[int, int, int, int, str]] = set()
+
+
+def _verify(handle: BinaryIO, name: str) -> None:
+    """Read a part to its end; Unreadable where its bytes are not those that its name stands for."""
+    status = os.fstat(handle.fileno())
+    known = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, name
+    if known in _verified:
+        return
+    content = content_hash()
+    while chunk := handle.read(_CHUNK):
+        content.update(chunk)
+    if part_name(content) != name:
+        raise Unreadable("its bytes are not those that were written")
+    _verified.add(known)
+    handle.seek(0)
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _check_version(file: Path, schema: pa.Schema) -> None:
-    version = (schema.metadata or {}).get(SCHEMA_KEY, b"").decode("ascii", "replace")
+def _check_version(file: Path, schema: pa.Schema, table: Table) -> None:
+    told = schema.metadata or {}
+    version = told.get(SCHEMA_KEY, b"").decode("ascii", "replace")
     if not version.isdecimal() or "run_id" not in schema.names:
         raise Unreadable("not written by linphase")
     if int(version) > SCHEMA_VERSION:
@@ -189,6 +256,8 @@ def _check_version(file: Path, schema: pa.Schema) -> None:
             f"{file}: written by a newer linphase (schema {version}, this one reads up to {SCHEMA_VERSION}). "
             "Update it: pip install --upgrade linphase"
         )
+    if (name := told.get(TABLE_KEY, b"").decode("ascii", "replace")) != table.name:
+        raise Unreadable(f"it belongs into {name!r:.40}, not into {table.name}")
 
 
 class Ids:

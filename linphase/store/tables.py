@@ -18,6 +18,7 @@ from linphase.store import columns
 from linphase.store.columns import SCHEMA_VERSION, Column
 
 SCHEMA_KEY = b"linphase_schema"  # a part's metadata holds the schema version under it
+TABLE_KEY = b"linphase_table"  # ... and the name of the table that it belongs to
 ROW_GROUP_BYTES = 2**23  # what is read to show one trajectory, and held in memory to fold
 
 Row = Mapping[str, Any]
@@ -49,12 +50,13 @@ FAILURES = Table("failures", columns.failures_columns, ("run_id", "error", "trac
 
 def schema_of(table: Table) -> pa.Schema:
     """The Arrow schema of a table's parts as they are written now."""
-    return _schema(table.columns)
+    return _schema(table.columns, table.name)
 
 
 @lru_cache(maxsize=16)
-def _schema(declared: tuple[Column, ...]) -> pa.Schema:
-    return pa.schema([field_of(column) for column in declared], metadata={SCHEMA_KEY: str(SCHEMA_VERSION)})
+def _schema(declared: tuple[Column, ...], table: str) -> pa.Schema:
+    told = {SCHEMA_KEY: str(SCHEMA_VERSION), TABLE_KEY: table}
+    return pa.schema([field_of(column) for column in declared], metadata=told)
 
 
 def field_of(column: Column) -> pa.Field:
@@ -87,11 +89,11 @@ def merged(schemas: Iterable[pa.Schema], table: Table) -> pa.Schema:
 
     What the parts tell of the panels of their columns is kept.
     """
-    return _merged(tuple(dict.fromkeys(schemas)), table.columns)
+    return _merged(tuple(dict.fromkeys(schemas)), table.columns, table.name)
 
 
 @lru_cache(maxsize=64)
-def _merged(schemas: tuple[pa.Schema, ...], columns: tuple[Column, ...]) -> pa.Schema:
+def _merged(schemas: tuple[pa.Schema, ...], columns: tuple[Column, ...], table: str) -> pa.Schema:
     told = [column for schema in schemas for field in schema if (column := column_of(field)) is not None]
     first = {column.name: column for column in reversed(told)}
     panels = {column.name: column for column in reversed(told) if column.panel}
@@ -101,7 +103,8 @@ def _merged(schemas: tuple[pa.Schema, ...], columns: tuple[Column, ...]) -> pa.S
         else column
         for column in columns
     ]
-    return _schema((*declared, *(first[name] for name in sorted(first.keys() - {column.name for column in columns}))))
+    others = (first[name] for name in sorted(first.keys() - {column.name for column in columns}))
+    return _schema((*declared, *others), table)
 
 
 def _type_name(kind: pa.DataType) -> str:

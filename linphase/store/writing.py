@@ -5,8 +5,9 @@ import math
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,16 +16,16 @@ from linphase.config.config import SweepConfig, difference
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
 from linphase.store.directory import config_names, is_results, read_config
-from linphase.store.reading import explained
+from linphase.store.reading import content_hash, explained, part_name
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Looks, Row, Table, in_row_groups, to_arrow, with_looks
 
 
-def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row], looks: Looks = {}) -> str | None:  # noqa: B006 - read only
+def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row], looks: Looks = {}) -> list[str]:  # noqa: B006 - read only
     """Commit a batch of finished runs: their trajectories, and then their rows.
 
     rows and trajectories: one dict a run each, with exactly the columns of `linphase.columns` as keys; the
-    lists of a trajectory are arrays, 2-d ones (len(time), recorded_modes). Returns the name of the new part,
-    for `fold`; None without rows. looks: scale and colours of the panels of columns, by column, for
+    lists of a trajectory are arrays, 2-d ones (len(time), recorded_modes). Returns the names of the new parts,
+    for `fold`; none without rows. looks: scale and colours of the panels of columns, by column, for
     whoever reads the files without the declarations.
 
     Raises
@@ -37,50 +38,69 @@ def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row
     ids = sorted(str(row.get("run_id")) for row in rows)
     if len(set(ids)) < len(ids) or ids != sorted(str(row.get("run_id")) for row in trajectories):
         raise ValueError("a batch needs every run once, and one trajectory for every row")
-    return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}, looks) if rows else None
+    return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}, looks) if rows else []
 
 
-def write_failures(path: str | Path, rows: Sequence[Row]) -> str:
-    """Record failed attempts; their runs still count as missing. Returns the name of the new part."""
+def write_failures(path: str | Path, rows: Sequence[Row]) -> list[str]:
+    """Record failed attempts; their runs still count as missing. Returns the name of the new part, as `write_runs`."""
     return _write(Path(path), {FAILURES: rows})
 
 
-def _write(root: Path, batches: Mapping[Table, Sequence[Row]], looks: Looks = {}) -> str:  # noqa: B006 - read only
-    """Make one new part in each of some tables appear, in the order given; they share a name."""
+def _write(root: Path, batches: Mapping[Table, Sequence[Row]], looks: Looks = {}) -> list[str]:  # noqa: B006 - read only
+    """Make one new part in each of some tables appear, in the order given; returns their names."""
     row_groups = {
         table: list(in_row_groups([with_looks(to_arrow(table, rows), looks)])) for table, rows in batches.items()
     }
-    name = new_name()
-    drafts: list[Path] = []
+    drafts: list[Draft] = []
     with explained(root):
         try:
             for table, tables in row_groups.items():
-                drafts.append(write_draft(root / table.name, name, tables[0].schema, tables))
-            for draft in drafts:  # only now, when all of them have found room on the disk
-                publish(draft)
+                drafts.append(write_draft(root / table.name, tables[0].schema, tables))
+            return [publish(draft) for draft in drafts]  # only now, when all of them have found room on the disk
         finally:
-            remove(drafts)
-    return name
+            remove([draft.file for draft in drafts])
 
 
-def new_name() -> str:
-    """A name that no part has had or will have."""
-    return f"part-{uuid.uuid4().hex}.parquet"
+@dataclass(frozen=True)
+class Draft:
+    """A part that is written, under a name that no reader looks at, and the name that its content gives it."""
+
+    file: Path
+    name: str
 
 
-def write_draft(
-    directory: Path, name: str, schema: pa.Schema, row_groups: Iterable[pa.Table], limit: float = math.inf
-) -> Path:
+class _Hashed:
+    """A file that is written from its begin to its end, and the hash of what was meant to be written."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.handle, self.hash, self.closed = handle, content_hash(), False
+
+    def write(self, data: Any) -> int:
+        self.hash.update(data)
+        return self.handle.write(data)
+
+    def tell(self) -> int:
+        return self.handle.tell()
+
+    def flush(self) -> None:
+        self.handle.flush()
+
+    def close(self) -> None:
+        """The handle is somebody else's."""
+
+
+def write_draft(directory: Path, schema: pa.Schema, row_groups: Iterable[pa.Table], limit: float = math.inf) -> Draft:
     """Write a part under a name that begins with a dot, which no reader looks at.
 
-    Row groups are taken until the file has `limit` bytes. Checksums of its pages let a reader notice rotten bits.
+    Row groups are taken until the file has `limit` bytes.
     """
-    draft = directory / f".{name}"
+    draft = directory / f".{uuid.uuid4().hex}"
     plain = [field.name for field in schema if not str(field.type).startswith("list<")]
     try:
         with draft.open("xb") as handle:
+            hashed = _Hashed(handle)
             with pq.ParquetWriter(
-                handle, schema, compression="zstd", use_dictionary=plain, write_page_checksum=True
+                hashed, schema, compression="zstd", use_dictionary=plain, write_page_checksum=True
             ) as writer:
                 for row_group in row_groups:
                     writer.write_table(row_group, row_group_size=max(1, row_group.num_rows))
@@ -91,18 +111,19 @@ def write_draft(
     except BaseException:
         remove([draft])
         raise
-    return draft
+    return Draft(draft, part_name(hashed.hash))
 
 
-def publish(draft: Path) -> None:
-    """Rename a draft into a part, for good."""
-    part = draft.with_name(draft.name.removeprefix("."))
+def publish(draft: Draft) -> str:
+    """Rename a draft into a part, for good; returns its name. A part of the same content is the same part."""
+    part = draft.file.with_name(draft.name)
     try:
-        os.rename(draft, part)
+        os.rename(draft.file, part)
     except FileNotFoundError:  # a network file system may have done it, lost the reply and tried again
         if not part.exists():
             raise
     sync(part.parent)
+    return draft.name
 
 
 _DIRECTORIES = ("configs", RUNS.name, TRAJECTORIES.name, FAILURES.name)

@@ -32,6 +32,7 @@ from linphase.store.reading import finished_ids
 from linphase.store.results import load
 from linphase.store.rows import asked_for, trajectory_row
 from linphase.store.writing import create, write_failures, write_runs
+from tests.store.parts import add_part
 
 
 def make_config(num=4, *, rank=1, noise=1.0, replicates=1, **grid):
@@ -242,7 +243,7 @@ def test_lists_over_time_and_modes_must_have_the_declared_lengths(results):
 
 
 def test_a_batch_without_runs_writes_nothing(results):
-    assert write_runs(results, [], []) is None
+    assert write_runs(results, [], []) == []
     assert visible(results / "runs") == []
 
 
@@ -526,11 +527,12 @@ while not os.path.exists(sys.argv[2]):
 
 def test_folding_only_the_parts_given_leaves_the_others(results):
     parts = [write(results, [spec]) for spec in SPECS[:6]]
-    assert fold(results, parts[:4]) == 8
-    assert set(parts[4:]) < set(visible(results / "runs"))
+    first = [name for names in parts[:4] for name in names]
+    assert fold(results, first) == 8
+    assert {runs for _, runs in parts[4:]} < set(visible(results / "runs"))
     assert len(visible(results / "runs")) == 3
     assert_holds(results, IDS[:6])
-    assert fold(results, parts[:4]) == 0
+    assert fold(results, first) == 0
 
 
 def test_folding_makes_parts_of_bounded_size_and_leaves_them_then(results, monkeypatch):
@@ -612,14 +614,15 @@ def test_without_hard_links_a_directory_can_be_created(tmp_path, monkeypatch):
 def test_a_broken_or_foreign_part_is_skipped_with_a_warning_that_names_it(results):
     write(results, SPECS[:2])
     whole = next((results / "runs").glob("*.parquet")).read_bytes()
-    (results / "runs/part-truncated.parquet").write_bytes(whole[: len(whole) // 2])
-    (results / "runs/part-overwritten.parquet").write_bytes(whole[:100] + bytes(2000) + whole[2100:])
-    (results / "runs/part-empty.parquet").touch()
-    (results / "runs/part-text.parquet").write_text("PAR1 not a part PAR1")
-    (results / "runs/part-directory.parquet").mkdir()
-    pd.DataFrame({"run_id": ["a"], "x": [1]}).to_parquet(results / "runs/part-foreign.parquet")
-    broken = {name for name in visible(results / "runs") if len(name) < 36}
-    assert len(broken) == 6
+    broken = [f"part-{i:040x}.parquet" for i in range(6)]
+    truncated, overwritten, empty, text, directory, foreign = (results / "runs" / name for name in broken)
+    truncated.write_bytes(whole[: len(whole) // 2])
+    overwritten.write_bytes(whole[:100] + bytes(2000) + whole[2100:])
+    empty.touch()
+    text.write_text("PAR1 not a part PAR1")
+    directory.mkdir()
+    pd.DataFrame({"run_id": ["a"], "x": [1]}).to_parquet(foreign)
+    broken = {*broken, add_part(results / "runs", pa.table({"run_id": ["a"], "x": [1]})).name}
     for function in (load, fold):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -633,15 +636,15 @@ def test_a_broken_or_foreign_part_is_skipped_with_a_warning_that_names_it(result
 def rewrite(file, change):
     table = change(pq.read_table(file))
     file.unlink()
-    pq.write_table(table, file.with_name("part-changed.parquet"))
+    return add_part(file.parent, table)
 
 
 def test_a_newer_schema_is_refused(results):
     write(results, SPECS[:2])
     (part,) = (results / "runs").glob("*.parquet")
-    rewrite(part, lambda t: t.replace_schema_metadata({"linphase_schema": str(SCHEMA_VERSION + 1)}))
+    changed = rewrite(part, lambda t: t.replace_schema_metadata({"linphase_schema": str(SCHEMA_VERSION + 1)}))
     for function in (load, finished_ids, fold):
-        with pytest.raises(ResultsError, match=r"part-changed.*newer linphase.*pip install --upgrade"):
+        with pytest.raises(ResultsError, match=rf"{changed.name}.*newer linphase.*pip install --upgrade"):
             function(results)
 
 
@@ -661,11 +664,11 @@ def test_an_older_part_without_later_columns_stays_readable_and_foldable(results
 def test_a_part_with_undeclared_columns_is_read_and_never_folded(results):
     write(results, SPECS[:2])
     (part,) = (results / "runs").glob("*.parquet")
-    rewrite(part, lambda t: t.append_column("later", pa.array([1, 2])))
+    changed = rewrite(part, lambda t: t.append_column("later", pa.array([1, 2])))
     write(results, SPECS[2:3])
     write(results, SPECS[3:4])
     fold(results)
-    assert "part-changed.parquet" in visible(results / "runs")
+    assert changed.name in visible(results / "runs")
     assert len(visible(results / "runs")) == 2
     assert list(load(results).runs) == [column.name for column in runs_columns()]
     assert_holds(results, IDS[:4])
