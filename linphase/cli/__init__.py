@@ -9,7 +9,7 @@ import click
 
 from linphase import __version__
 from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
-from linphase.cli.output import silence
+from linphase.cli.output import silence, visibly
 from linphase.errors import LinphaseError
 
 __all__ = ["main"]
@@ -24,7 +24,7 @@ class _Commands(click.Group):
             try:
                 return super().invoke(context)
             except LinphaseError as error:
-                click.echo(f"Error: {error}", err=True)
+                click.echo(f"Error: {visibly(str(error))}", err=True)
                 context.exit(error.exit_code)
             except OSError as error:
                 # One that names a file is told as an error of that file, or is a defect; a closed pipe is click's.
@@ -39,7 +39,7 @@ class _Commands(click.Group):
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {message}", err=True)
+    click.echo(f"warning: {visibly(str(message))}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

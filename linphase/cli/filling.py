@@ -19,7 +19,7 @@ from linphase.cli.options import (
     scheduler_option,
     set_option,
 )
-from linphase.cli.output import console, count_table, duration, save_figure, unheard
+from linphase.cli.output import console, count_table, duration, save_figure, unheard, visibly
 from linphase.cli.progress import _USR1, _progress, _stop_signals
 from linphase.errors import ConfigError, LinphaseError, SlurmError
 from linphase.model.regime import Cuts
@@ -282,7 +282,8 @@ def _run(
     if len(failed):
         last = results.failures.loc[results.failures["run_id"].isin(failed), "error"].iloc[-1]
         click.echo(
-            f"{len(failed)} runs failed, the last with: {last}. To run them again, add --retry-failed.", err=True
+            f"{len(failed)} runs failed, the last with: {visibly(last)}. To run them again, add --retry-failed.",
+            err=True,
         )
         raise SystemExit(1)
 

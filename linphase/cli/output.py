@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from linphase.store.results import Results
 
 
+def visibly(text: str) -> str:
+    """Text of files and names: control characters, which a terminal would obey, as they are written in code."""
+    told = (each if each == "\n" or each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(told)
+
+
 class _Heard:
     """Standard output whose reader may leave, or whose disk may be full: that is told once, and the work goes on."""
 

@@ -86,8 +86,11 @@ _known: dict[int, tuple[FieldInfo, Key]] = {}
 
 
 def dotted(path: Path) -> str:
-    """A path as a reader of TOML knows it, such as grid.width[2]."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    """A path as a reader of TOML knows it, such as grid.width[2]; a key with control characters in quotes."""
+    named = (
+        f"[{part}]" if isinstance(part, int) else f".{part if part.isprintable() else show(part)}" for part in path
+    )
+    return "".join(named).removeprefix(".")
 
 
 def show(value: object) -> str:

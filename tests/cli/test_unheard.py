@@ -1,11 +1,13 @@
-"""Standard output that cannot be written: its reader has left, or its disk is full."""
+"""Standard output that cannot be written, as its reader has left or its disk is full; what must not reach it."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from linphase.cli import main
 from linphase.store.reading import finished_ids
 
 TINY = """
@@ -51,3 +53,14 @@ def test_a_full_disk_behind_standard_output_is_one_message(here):
     done = shell(f"{LINPHASE} status results > /dev/full")
     assert done.returncode == 1
     assert done.stderr == "Error: standard output cannot be written: No space left on device\n"
+
+
+def test_control_characters_of_names_and_keys_do_not_reach_the_terminal(here):
+    name = "evil\x1b[31m\r\x07.toml"
+    (here / name).write_text(TINY + '["a\\nError: b\\u001B[2J"]\nx = 1\n')
+    told = CliRunner().invoke(main, ["sweep", "--config", name, "--out", "results"])
+    assert told.exit_code == 2
+    (line,) = told.stderr.splitlines()
+    assert all(each.isprintable() for each in line)
+    assert line.startswith(r"Error: evil\x1b[31m\r\x07.toml: ")
+    assert r'"a\nError: b\u001b[2J"' in line
