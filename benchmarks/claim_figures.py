@@ -45,7 +45,7 @@ def draw_error_over_d(ax: Axes, trained: pd.DataFrame) -> None:
     for (at, color), mark in zip(CURVES.items(), MARKS, strict=True):
         curve = [asymptotic_cell(TypicalTask(each, RANK), at).min_test_error for each in d]
         last = local_slope(TypicalTask(1e12, RANK), at)
-        label = f"sum {at}: {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
+        label = f"{at}: {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
         ax.plot(d, curve, color=color, label=label)
         here = trained[trained["sum"] == at]
         bars = [here["mean"] - here["low"], here["high"] - here["mean"]]
@@ -60,7 +60,7 @@ def draw_error_over_d(ax: Axes, trained: pd.DataFrame) -> None:
         [*labels, "trained"],
         frameon=False,
         loc="lower left",
-        title="slope at $d = 10^{12}$",
+        title="$\\gamma_{\\sigma^2}+\\gamma_w$:\nslope at $10^{12}$",
         alignment="left",
         handlelength=1.2,
         borderaxespad=0.2,

@@ -93,6 +93,8 @@ class Sheet:
 
     def _marks(self, panel: Panel) -> dict[str, float]:
         """The values that are marked at a panel's colour bar, where all its diagrams have about the same."""
+        if panel.scale == "difference":  # of two errors, not an error
+            return {}
         runs = [plot.runs for plot in self.plots if plot.panel == panel]
         found = {}
         for name, column in panel.marks:

@@ -64,6 +64,7 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise LinphaseError(
-            "linphase explore needs plotly, which is not installed. Install it with: pip install 'linphase[explore]'"
+            "linphase explore needs plotly, which is not installed. Install it with: pip install 'linphase[explore]', "
+            "in a checkout pip install '.[explore]'"
         ) from error
     return re.sub(r"</(script)", r"<\\/\1", str(get_plotlyjs()), flags=re.IGNORECASE)
