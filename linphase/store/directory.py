@@ -9,6 +9,8 @@ from typing import Any
 from linphase.config.config import parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable
 
+_UNREADABLE = "cannot be read: {}. Make it readable, or try again"
+
 
 def configs(path: str | Path) -> list[dict[str, Any]]:
     """The resolved configurations whose runs a results directory holds, or is to hold."""
@@ -23,7 +25,7 @@ def config_names(root: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise Unavailable(f"{root}: cannot be read: {error.strerror or error}") from error
+        raise Unavailable(f"{root}: {_UNREADABLE.format(error.strerror or error)}") from error
     return sorted(name for name in names if name.endswith(".json") and not name.startswith("."))
 
 
@@ -41,7 +43,7 @@ def existing(path: str | Path) -> Path:
         text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
         raise ResultsError(f"{root}: {text}") from None
     except OSError as error:
-        raise Unavailable(f"{root}: cannot be read: {error.strerror or error}") from error
+        raise Unavailable(f"{root}: {_UNREADABLE.format(error.strerror or error)}") from error
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "

@@ -125,7 +125,8 @@ def _part_names(directory: Path) -> list[str]:
             if isinstance(error, FileNotFoundError):
                 text = "has vanished. Put it back, or run again to make it anew"
                 raise ResultsError(f"{directory.parent}: {text}") from error
-            raise Unavailable(f"{directory}: cannot be read: {error.strerror or error}") from error
+            text = f"cannot be read: {error.strerror or error}. Make it readable, or try again"
+            raise Unavailable(f"{directory}: {text}") from error
         break
     if earlier := [name for name in names if _EARLIER.fullmatch(name)]:
         raise ResultsError(
@@ -189,7 +190,9 @@ def opened(file: Path, table: Table, *, named: str | None = None) -> Iterator[An
         if error.errno in (errno.ENOENT, errno.ESTALE):
             raise Gone from error
         raise _not_now(file, error) from error
-    except (MemoryError, RuntimeError) as error:  # RuntimeError: a thread that cannot be started
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, NotImplementedError | RecursionError):  # a defect of ours; else a thread that cannot start
+            raise
         raise _not_now(file, error) from error
     except (pa.ArrowException, ValueError, KeyError) as error:  # its bytes are those written: by another program
         raise Unreadable(_one_line(error)) from error
