@@ -50,7 +50,7 @@ def written(config: SweepConfig) -> None:
     """The same runs as a worker does them, to the committed part."""
     with TemporaryDirectory() as directory:
         create(Path(directory) / "sample", config)
-        run_batch(Path(directory) / "sample", assign(config.expand()))
+        run_batch(Path(directory) / "sample", assign(config.expand(), config))
 
 
 def measure(settings: Settings) -> Finding:

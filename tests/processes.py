@@ -41,7 +41,7 @@ NOT_SCIENTIFIC = ["elapsed_s"]
 def train_here(config: SweepConfig, path: Path) -> Results:
     """All runs of a sweep, trained in this process as one batch: no worker has to be started."""
     create(path, config)
-    run_batch(path, assign(config.expand(), sweep=uuid.uuid4().hex))
+    run_batch(path, assign(config.expand(), config, sweep=uuid.uuid4().hex))
     return load(path)
 
 

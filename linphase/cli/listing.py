@@ -51,29 +51,31 @@ def status(results: Path, as_json: bool) -> None:
       linphase status results/quickstart --json
     """
     from linphase.diagram.outcomes import OUTCOMES, outcomes
+    from linphase.runs.spec import NUMERICS_VERSION
     from linphase.store.results import load
     from linphase.sweeps.plan import available_cores, estimated_flops
 
     # A hundred thousand runs in two seconds: read what is shown only, and seldom look for garbage among them.
     gc.set_threshold(200_000)
     loaded = load(results, ["elapsed_s", "signal_active", "bulk_active", "width", "rank", "noise"])
-    runs, missing = loaded.runs, loaded.missing()
+    runs, missing, specs = loaded.runs, loaded.missing(), loaded.asked.specs
     finished = runs[runs["status"] != "failed"]
     spent = float(finished["elapsed_s"].sum())
-    expected = loaded.expected()
     left = 0.0 if not missing else None
-    if missing and len(missing) < len(expected):
-        costs = {run_id: estimated_flops(spec) for run_id, spec in expected.items()}
-        to_do = sum(costs[spec.run_id] for spec in missing)
-        here = finished.loc[finished["run_id"].isin(expected), "elapsed_s"]
-        left = to_do * float(here.sum()) / (sum(costs.values()) - to_do)
+    if missing and len(missing) < len(specs):
+        to_do = sum(map(estimated_flops, missing))
+        here = float(runs.loc[loaded.numerics >= NUMERICS_VERSION, "elapsed_s"].sum())
+        left = to_do * here / (sum(map(estimated_flops, specs.values())) - to_do)
+    older = loaded.numerics[(loaded.numerics < NUMERICS_VERSION) & runs["status"].ne("failed").to_numpy(dtype=bool)]
     cores = available_cores()
     counts = outcomes(finished).value_counts()
     regimes = {name: int(counts.get(name, 0)) for name in OUTCOMES if name in counts or name in REGIMES}
     facts: dict[str, Any] = {
-        "expected": len(expected),
-        "done": len(expected) - len(missing),
-        "others": len(finished) - (len(expected) - len(missing)),
+        "expected": len(specs),
+        "done": len(specs) - len(missing),
+        "by_older_numerics": {str(version): int((older == version).sum()) for version in sorted(set(older.tolist()))},
+        "superseded": {str(version): count for version, count in loaded.superseded.items()},
+        "strangers": loaded.strangers,
         "missing": len(missing),
         "failed": int(runs["status"].eq("failed").sum()),
         "diverged": int(runs["status"].eq("diverged").sum()),
@@ -87,8 +89,13 @@ def status(results: Path, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     click.echo(f"{loaded.path}: {facts['done']} of {facts['expected']} runs done, {facts['missing']} missing")
-    if facts["others"]:
-        click.echo(f"beside them {facts['others']} runs of no configuration here, as of another version of linphase")
+    for version, count in facts["by_older_numerics"].items():
+        click.echo(
+            f"of the missing, {count} are there by numerics version {version} and shown; linphase sweep trains them "
+            f"again by this linphase's, {NUMERICS_VERSION}"
+        )
+    for version, count in facts["superseded"].items():
+        click.echo(f"{count} runs by numerics version {version} are not shown, as a higher version's are there")
     click.echo(f"failed: {facts['failed']}, diverged: {facts['diverged']}, not converged: {facts['unconverged']}")
     click.echo("regimes: " + ", ".join(f"{name} {count}" for name, count in regimes.items()))
     click.echo(f"trained for {duration(spent)} of one core")

@@ -19,9 +19,10 @@ _SHOWN = 20  # names of runs in a line
 def check(results: Path, repair: bool) -> None:
     """Read every byte of stored results and name what is damaged, left over or lost.
 
-    With --repair, damaged and foreign files move to RESULTS/quarantine, their runs count as missing, and the same
-    sweep run again trains them. Drafts that a killed writer left are removed once they are a day old by the clock of
-    the file system. No result is deleted. Safe beside running sweeps.
+    Damaged is a file whose bytes are not those that were written; foreign, one that does not belong here, such as a
+    file of another sweep's runs. With --repair both move to RESULTS/quarantine, their runs count as missing, and the
+    same sweep run again trains them. Drafts that a killed writer left are removed once they are a day old by the clock
+    of the file system. No result is deleted. Safe beside running sweeps.
 
     \b
     Example:
@@ -45,6 +46,10 @@ def check(results: Path, repair: bool) -> None:
 def _print_checked(results: Path, found: "Checked", repaired: bool) -> None:
     for name, why in found.damaged:
         click.echo(f"damaged: {name}: {why}")
+    for name, why in found.foreign:
+        click.echo(f"foreign: {name}: {why}")
+    for name, rows in found.mixed:
+        click.echo(f"left out: {name}: no configuration here asks for the runs of {rows}")
     if found.untraced:
         click.echo(f"without a trajectory: {_some(found.untraced)}")
     for name in () if repaired else found.leftovers:
@@ -53,8 +58,8 @@ def _print_checked(results: Path, found: "Checked", repaired: bool) -> None:
         click.echo(f"copies that differ in a number, as of two CPU types: {_some(found.contradictory)}")
     copies = f", {found.copies:,} copies (linphase compact {results} removes them)" if found.copies else ""
     click.echo(f"{results}: {found.runs:,} runs in {found.parts:,} whole parts of all tables{copies}")
-    if found.damaged:
-        click.echo(f"To move what is damaged aside, linphase check {results} --repair; then run the same sweep again.")
+    if found.damaged or found.foreign:
+        click.echo(f"To move these files aside, linphase check {results} --repair; then run the same sweep again.")
     elif found.untraced:
         click.echo(f"Copy what is missing back into {results}/trajectories; all but --panel collapse goes without it.")
 

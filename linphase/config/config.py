@@ -44,7 +44,7 @@ from linphase.config.toml import check_depth, flat_grid, override_with, plain, r
 from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
 from linphase.model.network import Initialization, Start, power
-from linphase.model.section import Choice, Formerly, Section, canonical_json
+from linphase.model.section import Choice, Formerly, Section, Younger, canonical_json
 from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
@@ -158,6 +158,8 @@ class SweepConfig:
                         }
                         if former := member.former_names():
                             told[plugin.name]["kinds"][name]["former"] = former
+                        if younger := member.younger_keys():
+                            told[plugin.name]["kinds"][name]["younger"] = younger
         return told
 
     def _chosen(self) -> dict[str, dict[str, type[Choice]]]:
@@ -319,10 +321,12 @@ def _renamed_since(stored: Mapping[str, Any], members: Members) -> dict[str, str
 def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
     """A class that knows a kind's keys and id, and nothing else."""
     first = {key: former for former, key in kind.get("former", {}).items()}
-    keys: dict[str, Any] = {
-        key: (Annotated[_Scalar, Formerly(first.get(key, key))], Field(default=None, title=key, description="a value"))
-        for key in kind["keys"]
-    }
+    younger = kind.get("younger", {})
+    keys: dict[str, Any] = {}
+    for key in kind["keys"]:
+        type_: Any = Annotated[_Scalar, Formerly(first.get(key, key))]
+        field = Field(default=younger.get(key), title=key, description="a value")
+        keys[key] = Annotated[type_, Younger] if key in younger else type_, field
     member: Any = create_model(name, __base__=FAMILIES[section], **keys)
     setattr(member, FAMILIES[section].selector, name)
     member.version, member.predicts = kind["version"], kind["predicts"]

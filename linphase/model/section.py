@@ -72,11 +72,16 @@ class Section(BaseModel):
         marked = ((key, mark) for key, field in cls.model_fields.items() for mark in field.metadata)
         return {mark.name: key for key, mark in marked if isinstance(mark, Formerly)}
 
+    @classmethod
+    def younger_keys(cls) -> dict[str, Any]:
+        """The keys that were added when results existed already, and their defaults."""
+        return {key: field.default for key, field in cls.model_fields.items() if Younger in field.metadata}
+
     def used(self) -> dict[str, Any]:
         """The keys that decide a run's numbers, and their values; only these are hashed."""
         values = self.model_dump()
-        for key, field in type(self).model_fields.items():
-            if Younger in field.metadata and values[key] == field.default:
+        for key, default in self.younger_keys().items():
+            if values[key] == default:
                 del values[key]
         for former, key in self.former_names().items():
             if key in values:

@@ -93,11 +93,15 @@ class RunSpec:
     @property
     def run_id(self) -> str:
         """The first 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return self.id_at(NUMERICS_VERSION)
+
+    def id_at(self, numerics_version: int) -> str:
+        """The run's id where a linphase of this numerics version trains it."""
         # The same text as canonical_json(self.canonical()), but the JSON of each section is made only once.
         (key, value), (other, its) = sorted(self.start)
         independent = '"independent_dimensions":true,' if self.run.independent_dimensions else ""
         text = (
-            f'{{"dynamics":{self.dynamics.used_json},{independent}"numerics_version":{NUMERICS_VERSION}'
+            f'{{"dynamics":{self.dynamics.used_json},{independent}"numerics_version":{numerics_version}'
             f',"precision":"{self.run.precision}","record":{self.record.used_json}'
             f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{"{key}":{value!r},"{other}":{its!r}}}'
             f',"stop":{self.stop.used_json},"task":{self.task.used_json}}}'

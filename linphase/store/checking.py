@@ -1,11 +1,13 @@
 """Every byte of a results directory read: what is damaged, left over or lost."""
 
+import errno
 import itertools
 import os
 import re
+import shutil
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +16,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linphase.errors import ResultsError
 from linphase.files import remove, sync
-from linphase.store.directory import configs, existing
+from linphase.store.asked import Asked, asked_in
+from linphase.store.directory import existing
 from linphase.store.folding import marked, read_back
-from linphase.store.reading import Gone, Unreadable, explained, is_part, opened, row_groups, scan
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, merged
+from linphase.store.reading import (
+    Damaged,
+    Gone,
+    Unreadable,
+    explained,
+    is_part,
+    opened,
+    row_groups,
+    scan,
+    stored_schema,
+)
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, asked_by, askers, merged
 from linphase.store.writing import publish, write_draft
 
 TABLES = (RUNS, TRAJECTORIES, FAILURES)
@@ -47,14 +61,16 @@ class Checked:
     runs: int  # finished runs
     copies: int  # rows beyond the first of each of them
     contradictory: tuple[str, ...]  # runs with copies that differ in a number (another CPU or version made them)
-    damaged: tuple[tuple[str, str], ...]  # broken or foreign files, each with what is wrong with it
+    damaged: tuple[tuple[str, str], ...]  # parts whose bytes are not those that were written, each with what is wrong
+    foreign: tuple[tuple[str, str], ...]  # files that do not belong here, each with why
+    mixed: tuple[tuple[str, str], ...]  # parts with some rows of runs that no configuration here asks for, and how many
     untraced: tuple[str, ...]  # finished runs without a whole trajectory
     leftovers: tuple[str, ...]  # drafts: being written, or left by a writer that was killed
 
     @property
     def sound(self) -> bool:
         """Whether every finished run is whole and nothing is there that does not belong there."""
-        return not self.damaged and not self.untraced
+        return not self.damaged and not self.foreign and not self.untraced
 
 
 def check(path: str | Path) -> Checked:
@@ -67,45 +83,66 @@ def check(path: str | Path) -> Checked:
         configuration is damaged.
     """
     root = existing(path)
-    configs(root)
+    asked = asked_in(root)
     # The runs first: a run's row appears after its trajectory.
-    rows = scan(root, RUNS, partial(_examined, table=RUNS))
-    traces = scan(root, TRAJECTORIES, partial(_examined, table=TRAJECTORIES))
-    failures = scan(root, FAILURES, partial(_examined, table=FAILURES))
-    examined = {RUNS: rows, TRAJECTORIES: traces, FAILURES: failures}
-    whole = [part for parts in examined.values() for part in parts.values() if not isinstance(part, str)]
-    ids = Counter(run_id for part in rows.values() if not isinstance(part, str) for run_id in part)
-    traced = {run_id for part in traces.values() if not isinstance(part, str) for run_id in part}
-    damaged = [
-        (f"{table.name}/{name}", part)
-        for table, parts in examined.items()
-        for name, part in parts.items()
-        if isinstance(part, str)
-    ]
+    examined = {
+        f"{table.name}/{name}": part
+        for table in (RUNS, TRAJECTORIES, FAILURES)
+        for name, part in scan(root, table, partial(_examined, table=table, asked=asked)).items()
+    }
+    whole = {name: part for name, part in examined.items() if isinstance(part, _Ids)}
+    ids = Counter(run_id for part in _within(RUNS, whole) for run_id in part.own)
+    traced = {run_id for part in _within(TRAJECTORIES, whole) for run_id in part.own}
+    refused = [(name, part) for name, part in examined.items() if isinstance(part, Unreadable)]
     return Checked(
         parts=len(whole),
         runs=len(ids),
         copies=ids.total() - len(ids),
         contradictory=_contradictory(root, {run_id for run_id, count in ids.items() if count > 1}),
-        damaged=(*damaged, *((name, "no part of the results") for name in _strangers(root))),
+        damaged=tuple((name, str(why)) for name, why in refused if isinstance(why, Damaged)),
+        foreign=(
+            *((name, str(why)) for name, why in refused if not isinstance(why, Damaged)),
+            *((name, "no part of the results") for name in _others(root)),
+        ),
+        mixed=tuple((name, f"{part.strange} of {part.rows} rows") for name, part in whole.items() if part.strange),
         untraced=tuple(sorted(ids.keys() - traced)),
         leftovers=tuple(leftovers(root)),
     )
 
 
-def _examined(file: Path, table: Table) -> list[str] | str:
-    """The ids in a part that is whole; what is wrong with it where it is not."""
+@dataclass(frozen=True)
+class _Ids:
+    """The ids in a whole part that configurations of the directory ask for, and how many others it has."""
+
+    own: list[str]
+    strange: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.own) + self.strange
+
+
+def _within(table: Table, parts: Mapping[str, _Ids]) -> list[_Ids]:
+    return [part for name, part in parts.items() if name.startswith(f"{table.name}/")]
+
+
+def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
+    """The ids in a part that is whole and belongs here; why not where it does not."""
     try:
         found = [rows.column("run_id").to_pylist() for rows in row_groups(file, table)]
-        return list(itertools.chain.from_iterable(found))
     except Unreadable as error:
-        return str(error)
+        return error
+    ids = list(itertools.chain.from_iterable(found))
+    known = asked.places(ids)[0] >= 0
+    if ids and not known.any():
+        return Unreadable("no configuration here asks for its runs")
+    return _Ids([run_id for run_id, own in zip(ids, known, strict=True) if own], int((~known).sum()))
 
 
-def is_damaged(root: Path, name: str) -> bool:
-    """Whether a file is no whole part (any more), by its name relative to the directory."""
+def _is_refused(root: Path, name: str, asked: Asked) -> bool:
+    """Whether a file, by its name relative to the directory, is no part of the results (any more)."""
     table = next(table for table in TABLES if table.name == Path(name).parent.name)
-    return not is_part(Path(name).name) or isinstance(_examined(root / name, table), str)
+    return not is_part(Path(name).name) or isinstance(_examined(root / name, table, asked), Unreadable)
 
 
 def _contradictory(root: Path, ids: Collection[str]) -> tuple[str, ...]:
@@ -127,7 +164,7 @@ def _contradictory(root: Path, ids: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(different.index[different]))
 
 
-def _strangers(root: Path) -> list[str]:
+def _others(root: Path) -> list[str]:
     """Visible files among the parts that are none; they would stop other readers of Parquet."""
     return [
         f"{table.name}/{name}"
@@ -156,7 +193,7 @@ SAFE_AGE = 24 * 3600.0  # seconds; a draft is written within minutes
 
 
 def repair(path: str | Path, found: Checked) -> list[str]:
-    """Move damaged files into quarantine/ and remove old drafts; returns what was done, a line each.
+    """Move damaged and foreign files into quarantine/ and remove old drafts; returns what was done, a line each.
 
     The runs in damaged parts count as missing then. So do runs whose trajectory was in a damaged part: their rows
     are taken out of runs/, and the part that held them is kept in quarantine/ too. Safe to kill at any moment and
@@ -165,13 +202,14 @@ def repair(path: str | Path, found: Checked) -> list[str]:
     root = existing(path)
     done = []
     with explained(root):
-        damaged = [(name, why) for name, why in found.damaged if is_damaged(root, name)]
+        asked = asked_in(root)
+        refused = [(name, why) for name, why in (*found.damaged, *found.foreign) if _is_refused(root, name, asked)]
         # Trajectories that are lost, not only absent because somebody copied runs/ alone. Their rows go first: were
         # this killed in between, the damaged part would still be there to say so.
-        lost = any(Path(name).parent.name == TRAJECTORIES.name for name, _ in damaged)
+        lost = any(Path(name).parent.name == TRAJECTORIES.name for name, _ in refused)
         if found.untraced and (lost or (root / QUARANTINE / TRAJECTORIES.name).is_dir()):
             done += _set_rows_aside(root, set(found.untraced))
-        for name, why in damaged:
+        for name, why in refused:
             if moved := _set_aside(root, name):
                 done.append(f"{name} moved to {moved}: {why}")
         done += _remove_leftovers(root, found.leftovers)
@@ -188,9 +226,30 @@ def _set_aside(root: Path, name: str) -> str | None:
         os.rename(source, target)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _carry(source, target)
     sync(target.parent)
     sync(source.parent)
     return str(target.relative_to(root))
+
+
+def _carry(source: Path, target: Path) -> None:
+    """Move a file to another file system: a copy that lasts there, and only then the old one goes."""
+    if source.is_symlink() or not source.is_file():
+        raise ResultsError(f"{source}: is no file and lies on another file system than quarantine/. Move it away")
+    draft = target.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with source.open("rb") as old, draft.open("xb") as new:
+            shutil.copyfileobj(old, new)
+            new.flush()
+            os.fsync(new.fileno())
+        os.rename(draft, target)
+        sync(target.parent)
+        os.unlink(source)
+    finally:
+        remove([draft])
 
 
 def _set_rows_aside(root: Path, ids: Collection[str]) -> list[str]:
@@ -225,7 +284,7 @@ def _publish_others(root: Path, name: str, ids: Collection[str]) -> None:
 
     marks: list[bytes] = []
     with opened(root / RUNS.name / name, RUNS) as part:
-        schema = merged([part.schema_arrow], RUNS)
+        schema = asked_by(merged([stored_schema(part)], RUNS), askers(stored_schema(part)))
     draft = write_draft(root / RUNS.name, schema, marked(others(), marks))
     try:
         read_back([draft], RUNS, marks)

@@ -16,8 +16,9 @@ from pydantic.fields import FieldInfo
 from linphase.errors import LinphaseError
 from linphase.model.moment import LISTS, OBSERVABLES, Observable
 from linphase.model.network import Start
-from linphase.model.regime import CRITERIA, THRESHOLD
+from linphase.model.regime import CRITERIA, REGIMES, THRESHOLD
 from linphase.model.registry import Registry
+from linphase.runs.records import STATUSES
 from linphase.runs.spec import FAMILIES, SECTIONS
 
 SCHEMA_VERSION = 2
@@ -27,6 +28,17 @@ _NAMES = {
     "stop.rule": "stop_rule",
     "stop.excess_error": "stop_train_error",
 }
+# Every row that was ever written has a value here, and readers count on it.
+_REQUIRED = frozenset(
+    (
+        *("run_id", "gamma_sigma2", "gamma_w", "init_variance", "width", "threshold", "replicate"),
+        *("dimension", "rank", "noise", "seed", "status", "converged", "numerics_version"),
+    )
+)
+_TRACED = frozenset(
+    ("run_id", "recorded_modes", "time", "step", "train_error", "test_error", "singular_values", "mode_balance")
+)
+_FINISHED = tuple(name for name in STATUSES if name != "failed")  # what a row of the runs table can have as status
 _NOT_STORED = ("record.singular_values", "run.max_time")
 
 
@@ -42,6 +54,8 @@ class Column:
     formula: str = ""
     scale: str = ""
     colors: str = ""
+    required: bool = False  # whether every row that linphase writes has a value
+    words: tuple[str, ...] = ()  # the values that it can have; any where there are none
 
 
 _START = {
@@ -76,11 +90,15 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         *_key_columns("stop"),
         *_key_columns("record"),
         *_key_columns("run", "precision"),
-        Column("status", "string", "", "converged, stopped_early, step_limit, diverged or failed"),
+        Column("status", "string", "", "converged, stopped_early, step_limit, diverged or failed", words=_FINISHED),
         Column("converged", "bool", "", "status is converged"),
         *(
             Column(
-                each.column("regime"), "string", "", f"lazy, mixed or balanced, by {each.plain}; null: there is none"
+                each.column("regime"),
+                "string",
+                "",
+                f"lazy, mixed or balanced, by {each.plain}; null: there is none",
+                words=REGIMES,
             )
             for each in CRITERIA.values()
         ),
@@ -154,7 +172,7 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         Column("blas", "string", "", "BLAS library, version and kernel"),
         Column("cpu", "string", "", "CPU model"),
     ]
-    return _distinct(_apart(columns))
+    return _distinct(_apart([replace(one, required=one.name in _REQUIRED) for one in columns]))
 
 
 def trajectories_columns() -> tuple[Column, ...]:
@@ -199,7 +217,7 @@ def _trajectories_columns(revision: int) -> tuple[Column, ...]:
         *(_observed(one, at) for one in OBSERVABLES.values() for at in one.at if at in LISTS),
         Column("observables", "string", "", "as in the runs table"),
     ]
-    return _distinct(columns)
+    return _distinct([replace(one, required=one.name in _TRACED) for one in columns])
 
 
 def failures_columns() -> tuple[Column, ...]:

@@ -14,13 +14,26 @@ import pyarrow as pa
 
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
+from linphase.store.asked import asked_in
 from linphase.store.directory import existing
-from linphase.store.reading import Gone, Unreadable, explained, names_in, opened, row_groups, scan, warn_skipped
+from linphase.store.reading import (
+    Gone,
+    Unreadable,
+    explained,
+    names_in,
+    opened,
+    row_groups,
+    scan,
+    stored_schema,
+    warn_skipped,
+)
 from linphase.store.tables import (
     FAILURES,
     RUNS,
     TRAJECTORIES,
     Table,
+    asked_by,
+    askers,
     conform,
     fingerprint,
     in_row_groups,
@@ -53,14 +66,17 @@ def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
     """Fold small parts into large ones, and copies of a run into one; returns how many parts are gone.
 
     parts: the names that `write_runs` and `write_failures` gave, or None for all. Safe to kill at any moment,
-    and safe beside writers, readers and other folders. Parts that cannot be read are left, with a warning.
+    and safe beside writers, readers and other folders. Parts that cannot be read are left, with a warning; so are those
+    with rows that no configuration asks for.
     """
     root = existing(path)
     folded = 0
     with explained(root):
+        asked = asked_in(root)
         for table in (TRAJECTORIES, RUNS, FAILURES):
             found = scan(root, table, partial(_content, table=table), only=parts)
-            for group in _groups({name: content for name, content in found.items() if content.whole}):
+            own = {name: content for name, content in found.items() if content.whole and asked.all(content.ids())}
+            for group in _groups(own):
                 folded += _fold_group(root / table.name, table, group)
     return folded
 
@@ -71,12 +87,15 @@ class _Content:
     size: int  # in bytes, of the file
     whole: bool  # whether all its columns are declared or tell what they are; a part that has others would lose them
 
+    def ids(self) -> list[str]:
+        return [run_id for run_id, *_ in self.keys]
+
 
 def _content(file: Path, table: Table) -> _Content:
     with opened(file, table) as part:
         size = file.stat().st_size
-        known = {*table.names, *(one.name for one in undeclared(table, part.schema_arrow))}
-        whole = set(part.schema_arrow.names) <= known
+        known = {*table.names, *(one.name for one in undeclared(table, stored_schema(part)))}
+        whole = set(stored_schema(part).names) <= known
     keys = [key for rows in row_groups(file, table, table.key) for key in _keys(rows, table)]
     return _Content(keys, size, whole)
 
@@ -125,7 +144,8 @@ def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
     read: list[Path] = []
     drafts: list[Draft] = []
     marks: list[bytes] = []
-    schema = merged(_schemas(directory, table, group), table)
+    schemas = _schemas(directory, table, group)
+    schema = asked_by(merged(schemas, table), itertools.chain.from_iterable(map(askers, schemas)))
     rows = marked(in_row_groups(_distinct_rows(directory, table, group, schema, read)), marks)
     try:
         for first in rows:
@@ -171,7 +191,7 @@ def _schemas(directory: Path, table: Table, group: Sequence[str]) -> list[pa.Sch
     found = []
     for name in group:
         with suppress(Gone, Unreadable), opened(directory / name, table) as part:
-            found.append(part.schema_arrow)
+            found.append(stored_schema(part))
     return found
 
 

@@ -19,10 +19,23 @@ import pyarrow.parquet as pq
 from linphase.errors import ResultsError, Unavailable
 from linphase.store.columns import SCHEMA_VERSION
 from linphase.store.directory import existing
-from linphase.store.tables import FAILURES, RUNS, SCHEMA_KEY, TABLE_KEY, TRAJECTORIES, Table, conform, merged, schema_of
+from linphase.store.tables import (
+    FAILURES,
+    RUNS,
+    SCHEMA_KEY,
+    TABLE_KEY,
+    TRAJECTORIES,
+    Table,
+    check_rows,
+    conform,
+    merged,
+    schema_of,
+    vouching,
+)
 
 _Value = TypeVar("_Value")
 MAX_ROWS = 10**7  # of a part; `linphase.config` allows no sweep more runs
+MAX_VALUES = 2**27  # of a column in a row group: 1 GiB; a trajectory of 16,384 modes at 8,192 moments
 ATTEMPTS = 20  # at finding the parts that were listed, while others fold them
 
 
@@ -31,17 +44,16 @@ class Gone(Exception):
 
 
 class Unreadable(Exception):
-    """A file that is no part, or a broken one."""
+    """A file that is no part: damaged, or a stranger's."""
+
+
+class Damaged(Unreadable):
+    """A part whose bytes are not those that were written."""
 
 
 def finished_ids(path: str | Path) -> set[str]:
     """The ids of all finished runs."""
-    return set(distinct(path, "run_id"))
-
-
-def complete_ids(path: str | Path, observables: Collection[str]) -> set[str]:
-    """The ids of the finished runs of which all these observables were measured."""
-    return Ids(path, observables=observables).now()
+    return set(read_table(existing(path), RUNS, ["run_id"]).column("run_id").to_pylist())
 
 
 def failed_ids(path: str | Path) -> set[str]:
@@ -53,12 +65,6 @@ def count_parts(path: str | Path) -> int:
     """How many parts a directory has, broken ones included."""
     root = existing(path)
     return sum(len(_part_names(root / table.name)) for table in (RUNS, TRAJECTORIES, FAILURES))
-
-
-def distinct(path: str | Path, column: str) -> list[Any]:
-    """The different values of one column of the finished runs, nulls left out."""
-    rows = read_table(existing(path), RUNS, list(dict.fromkeys(("run_id", column))))  # a part is known by its ids
-    return [value for value in rows.column(column).unique().to_pylist() if value is not None]
 
 
 def read_table(root: Path, table: Table, names: Sequence[str] | None = None) -> pa.Table:
@@ -155,15 +161,14 @@ def row_groups(
     that a draft is to get.
     """
     with opened(file, table, named=named) as part:
-        schema = schema_of(table) if names is not None else merged([part.schema_arrow], table)
+        schema = schema_of(table) if names is not None else merged([stored_schema(part)], table)
         wanted = list(names) if names is not None else schema.names
-        stored = set(part.schema_arrow.names)
+        stored = set(stored_schema(part).names)
         columns = [name for name in wanted if name in stored]
         for index in range(part.num_row_groups) if only is None else only:
             rows = conform(part.read_row_group(index, columns=columns, use_threads=False), schema, wanted)
             rows.validate(full=True)
-            if rows.column("run_id").null_count:
-                raise Unreadable("it has rows without a run_id")
+            check_rows(rows, table)
             yield rows
 
 
@@ -175,14 +180,21 @@ def opened(file: Path, table: Table, *, named: str | None = None) -> Iterator[An
     (no memory, no threads, too many files, a failing disk) is an error, and damages nothing.
     """
     try:
+        _refuse_link(file)
         if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
             raise Unreadable("it is no file")
         with file.open("rb") as handle:
-            _verify(handle, named or file.name)
-            with pq.ParquetFile(handle, pre_buffer=False) as part:
-                _check_version(file, part.schema_arrow, table)
-                if part.metadata.num_rows > MAX_ROWS:  # a few bytes can claim rows for which no memory suffices
-                    raise Unreadable(f"it claims {part.metadata.num_rows} rows")
+            name = named or file.name
+            status = os.fstat(handle.fileno())
+            known = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, name
+            if known not in _verified:
+                _verify(handle, name)
+            with _parquet(handle) as part:
+                _check_version(file, stored_schema(part), table)
+                if known not in _verified:
+                    _check_sizes(part.metadata)
+                    _check_values(part, table)
+                    _verified.add(known)
                 yield part
     except OSError as error:
         if error.errno == errno.ENOENT and file.is_symlink():
@@ -226,23 +238,63 @@ def is_part(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-# Files whose bytes have been read in this process: device, file, size, time of change and name.
+# Parts that were read whole and found sound in this process: device, file, size, time of change and name.
 _verified: set[tuple[int, int, int, int, str]] = set()
 
 
 def _verify(handle: BinaryIO, name: str) -> None:
-    """Read a part to its end; Unreadable where its bytes are not those that its name stands for."""
-    status = os.fstat(handle.fileno())
-    known = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, name
-    if known in _verified:
-        return
+    """Read a part to its end; Damaged where its bytes are not those that its name stands for."""
     content = content_hash()
     while chunk := handle.read(_CHUNK):
         content.update(chunk)
     if part_name(content) != name:
-        raise Unreadable("its bytes are not those that were written")
-    _verified.add(known)
+        raise Damaged("its bytes are not those that were written")
     handle.seek(0)
+
+
+def _parquet(handle: BinaryIO) -> pq.ParquetFile:
+    """A part whose texts are read as the different ones among them: a few bytes can claim one text a million times."""
+    metadata = pq.read_metadata(handle)
+    texts = [field.name for field in metadata.schema.to_arrow_schema() if _is_text(field.type)]
+    handle.seek(0)
+    return pq.ParquetFile(handle, metadata=metadata, read_dictionary=texts, pre_buffer=False)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(one(kind) for one in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary))
+
+
+def stored_schema(part: pq.ParquetFile) -> pa.Schema:
+    """The columns of an opened part, with the types they were written in."""
+    return part.metadata.schema.to_arrow_schema()
+
+
+def _check_sizes(metadata: pq.FileMetaData) -> None:
+    """Refuse, before anything is unpacked, what a few bytes can claim and no memory holds."""
+    if metadata.num_rows > MAX_ROWS:
+        raise Unreadable(f"it claims {metadata.num_rows} rows")
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        values = max((group.column(column).num_values for column in range(group.num_columns)), default=0)
+        if values > MAX_VALUES or group.total_byte_size > 8 * MAX_VALUES:
+            raise Unreadable(f"its row group {index} claims {values} values and {group.total_byte_size} bytes")
+
+
+def _check_values(part: pq.ParquetFile, table: Table) -> None:
+    """Refuse rows that linphase never writes, whatever columns of them are to be read."""
+    schema, names = schema_of(table), vouching(table)
+    stored = [name for name in names if name in stored_schema(part).names]
+    for index in range(part.num_row_groups):
+        rows = conform(part.read_row_group(index, columns=stored, use_threads=False), schema, names)
+        rows.validate(full=True)
+        check_rows(rows, table)
+
+
+def _refuse_link(file: Path) -> None:
+    """Refuse a part that is a link to a place outside its results directory."""
+    if file.is_symlink() and not file.resolve().is_relative_to(file.parent.parent.resolve()):
+        raise Unreadable("it is a link out of the results directory")
 
 
 def _one_line(error: Exception) -> str:

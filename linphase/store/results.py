@@ -1,7 +1,8 @@
 """Everything a directory holds, as tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from linphase.config.config import parse_config
 from linphase.errors import ResultsError
 from linphase.runs.records import Trajectory
-from linphase.runs.spec import RunSpec
+from linphase.runs.spec import NUMERICS_VERSION, RunSpec
+from linphase.store.asked import Asked
 from linphase.store.columns import Column
 from linphase.store.directory import configs, existing
 from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
@@ -38,7 +40,8 @@ class Results:
 
     runs has one row a run and every stored column (`linphase columns` lists those of linphase), sorted by the facets
     of the grid, gamma_sigma2, gamma_w and replicate. Runs that failed and were not finished since are in it with
-    status "failed".
+    status "failed". A row that no configuration asks for is in no table; of the rows of one run, made at several
+    numerics versions, those of the highest are.
     """
 
     path: Path
@@ -46,6 +49,9 @@ class Results:
     axes: dict[str, list[Any]]  # the values of every axis of the grid, of all configurations together
     runs: pd.DataFrame = field(repr=False)
     failures: pd.DataFrame = field(repr=False)
+    asked: Asked = field(repr=False)
+    superseded: dict[int, int] = field(default_factory=dict, repr=False)  # by version: rows left out for a higher one's
+    strangers: int = 0  # rows left out because no configuration asks for them
     columns: dict[str, Column] = field(default_factory=dict, repr=False)  # of runs, declared here or not
     _places: dict[str, tuple[str, int]] = field(default_factory=dict, init=False, repr=False)
 
@@ -102,21 +108,48 @@ class Results:
         return pd.DataFrame({"run_id": np.repeat(finished, count), "mode": modes, **values})
 
     def expected(self) -> Mapping[str, RunSpec]:
-        """Every run that the configurations ask for, by its id."""
+        """Every run that the configurations ask for, by the id of its row or, where there is none, by its own."""
         return self._expected
 
     @cached_property
     def _expected(self) -> dict[str, RunSpec]:
-        return {
-            spec.run_id: spec
-            for resolved in self.configs
-            for spec in parse_config(resolved, source=str(self.path / "configs"), stored=True).expand()
-        }
+        ids, specs = list(self.asked.specs), list(self.asked.specs.values())
+        for run_id, place in zip(self.runs["run_id"], self._standing[0], strict=True):
+            ids[place] = run_id
+        return dict(zip(ids, specs, strict=True))
+
+    @cached_property
+    def _standing(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        return self.asked.places(self.runs["run_id"].tolist())
+
+    @property
+    def numerics(self) -> NDArray[np.intp]:
+        """The numerics version of each of `runs`, failed ones included."""
+        return self._standing[1]
 
     def missing(self) -> list[RunSpec]:
-        """The expected runs that are not finished; failed ones are among them."""
-        finished = set(self.runs.loc[self.runs["status"] != "failed", "run_id"])
-        return [spec for run_id, spec in self.expected().items() if run_id not in finished]
+        """The expected runs that are not finished at this linphase's numerics version; failed ones are among them."""
+        finished = self.finished()
+        return [spec for run_id, spec in self.asked.specs.items() if run_id not in finished]
+
+    def finished(self, observables: Collection[str] = ()) -> set[str]:
+        """The runs finished at this linphase's numerics version, or a higher one, by their ids here.
+
+        observables: only runs of which all of these were measured.
+        """
+        wanted, rows = frozenset(observables), self.runs["status"].ne("failed")
+        if wanted:
+            rows &= np.array([wanted <= names_in(text) for text in self.runs["observables"]], dtype=bool)
+        return self._ids_here(rows)
+
+    def failed(self) -> set[str]:
+        """The runs that have failed at this linphase's numerics version and were not finished since."""
+        return self._ids_here(self.runs["status"].eq("failed"))
+
+    def _ids_here(self, rows: "pd.Series[bool]") -> set[str]:
+        place, version = self._standing
+        ids = np.array(list(self.asked.specs), dtype=object)
+        return set(ids[place[rows.to_numpy(dtype=bool) & (version >= NUMERICS_VERSION)]])
 
 
 def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
@@ -134,18 +167,39 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     axes = _axes(resolved)
     failures = read_table(root, FAILURES, FAILURES.names)
     names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *columns)))
-    runs = _with_failed(_fullest_first(read_table(root, RUNS, names)), failures)
+    finished = read_table(root, RUNS, names)
+    versions = finished.column("numerics_version").unique().to_pylist()
+    asked = Asked(resolved, versions, str(root / "configs"))
+    runs = _to_pandas(_with_failed(_fullest_first(finished), failures)).drop_duplicates("run_id", ignore_index=True)
+    tried = _to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True)
+    version, shown = asked.shown(runs["run_id"].tolist())
+    known = asked.places(tried["run_id"].tolist())[0] >= 0
+    strangers = int((version == 0).sum() + (~known).sum())
+    _warn_of_strangers(root, strangers)
+    numbers, counts = np.unique(version[(version > 0) & ~shown], return_counts=True)
     return Results(
         path=root,
         configs=resolved,
         axes=axes,
-        runs=_sorted(_to_pandas(runs).drop_duplicates("run_id"), list(axes)),
-        failures=_to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True),
-        columns={name: _column(runs.schema.field(name)) for name in runs.column_names},
+        runs=_sorted(runs[shown], list(axes)),
+        failures=tried[known].reset_index(drop=True),
+        asked=asked,
+        superseded=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
+        strangers=strangers,
+        columns={name: _column(finished.schema.field(name)) for name in finished.column_names},
     )
 
 
-_ALWAYS = ("run_id", "status", "converged", "observables")
+def _warn_of_strangers(root: Path, rows: int) -> None:
+    if rows:
+        warnings.warn(
+            f"{root}: {rows} rows are of runs that no configuration here asks for, and are left out. "
+            f"linphase check {root} names their files",
+            stacklevel=3,
+        )
+
+
+_ALWAYS = ("run_id", "status", "converged", "observables", "numerics_version")
 
 
 def _column(field: pa.Field) -> Column:

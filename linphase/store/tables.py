@@ -5,6 +5,7 @@ no declaration. Columns that a part has and nobody declares here are kept and sh
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from linphase import __version__
 from linphase.store import columns
 from linphase.store.columns import SCHEMA_VERSION, Column
 
 SCHEMA_KEY = b"linphase_schema"  # a part's metadata holds the schema version under it
-TABLE_KEY = b"linphase_table"  # ... and the name of the table that it belongs to
+TABLE_KEY = b"linphase_table"  # ... the name of the table that it belongs to
+VERSION_KEY = b"linphase_version"  # ... the version that wrote it
+ASKED_KEY = b"linphase_configs"  # ... and the digests of the configurations that asked for its rows
+MAX_TEXT = 2**27  # bytes of a text column in a row group
 ROW_GROUP_BYTES = 2**23  # what is read to show one trajectory, and held in memory to fold
 
 Row = Mapping[str, Any]
@@ -55,7 +61,7 @@ def schema_of(table: Table) -> pa.Schema:
 
 @lru_cache(maxsize=16)
 def _schema(declared: tuple[Column, ...], table: str) -> pa.Schema:
-    told = {SCHEMA_KEY: str(SCHEMA_VERSION), TABLE_KEY: table}
+    told = {SCHEMA_KEY: str(SCHEMA_VERSION), TABLE_KEY: table, VERSION_KEY: __version__}
     return pa.schema([field_of(column) for column in declared], metadata=told)
 
 
@@ -127,21 +133,21 @@ def _arrow_type(text: str) -> pa.DataType:
 
 
 def to_arrow(table: Table, rows: Sequence[Row]) -> pa.Table:
-    """The rows as an Arrow table with the types declared."""
+    """The rows as an Arrow table with the types declared; ValueError where they are not as declared."""
     names = set(table.names)
     for row in rows:
         if row.keys() != names:
             missing, extra = sorted(names - row.keys()), sorted(row.keys() - names)
             raise ValueError(f"a row of {table.name} lacks columns {missing}, has undeclared columns {extra}")
-        if table is TRAJECTORIES:
-            _check_lengths(row)
     schema = schema_of(table)
     arrays = []
     for column in schema:
         values = [row[column.name] for row in rows]
         is_list = pa.types.is_list(column.type)
         arrays.append(_list_array(values, column.type) if is_list else pa.array(values, column.type))
-    return pa.Table.from_arrays(arrays, schema=schema)
+    made = pa.Table.from_arrays(arrays, schema=schema)
+    check_rows(made, table)
+    return made
 
 
 def with_looks(rows: pa.Table, looks: Looks) -> pa.Table:
@@ -152,13 +158,59 @@ def with_looks(rows: pa.Table, looks: Looks) -> pa.Table:
     return rows.cast(pa.schema(fields, metadata=rows.schema.metadata))
 
 
-def _check_lengths(row: Row) -> None:
-    n, r = len(row["time"]), row["recorded_modes"]
-    lengths = dict.fromkeys(("step", "train_error", "test_error"), n)
-    lengths |= dict.fromkeys(("singular_values", "mode_balance"), n * r)
-    for name, length in lengths.items():
-        if np.size(row[name]) != length:
-            raise ValueError(f"{name} must have {length} values, found {np.size(row[name])}")
+def vouching(table: Table) -> list[str]:
+    """The columns, lists left out, by whose values `check_rows` knows whether linphase can have written a row."""
+    needed = (column for column in table.columns if column.required or column.words)
+    return [column.name for column in needed if not column.type.startswith("list<")]
+
+
+def check_rows(rows: pa.Table, table: Table) -> None:
+    """Raise ValueError where rows, of some or all columns, are such as linphase never writes."""
+    for column in (one for one in table.columns if one.name in rows.column_names):
+        values = rows.column(column.name)
+        if column.required and values.null_count:
+            raise ValueError(f"it has rows without a {column.name}")
+        if column.words and not pc.all(pc.is_in(values.drop_null(), pa.array(column.words)), min_count=0).as_py():
+            raise ValueError(f"it has rows whose {column.name} is none of {', '.join(column.words)}")
+    _check_lengths(rows)
+
+
+# Lists of a trajectory that are as long as each other, and those that have r values a moment.
+_AS_LONG = (
+    ("time", "step", "train_error", "test_error"),
+    ("final_singular_values", "final_mode_balance", "final_speed_up", "target_singular_values"),
+    ("crossing_times", "escape_times", "convergence_times"),
+)
+_TWO_DIMENSIONAL = ("singular_values", "mode_balance")
+
+
+def asked_by(schema: pa.Schema, digests: Iterable[str]) -> pa.Schema:
+    """The same schema, which tells of the configurations that asked for the rows of a part."""
+    told = {**(schema.metadata or {}), ASKED_KEY: " ".join(sorted(set(digests))).encode()}
+    return schema.with_metadata(told)
+
+
+def askers(schema: pa.Schema) -> set[str]:
+    """The digests of the configurations that a part's schema tells of."""
+    return set((schema.metadata or {}).get(ASKED_KEY, b"").decode("ascii", "replace").split())
+
+
+def _check_lengths(rows: pa.Table) -> None:
+    """Raise ValueError where lists have other lengths than linphase writes; one that is null is of no length."""
+    length = {
+        column: pc.list_value_length(rows.column(column)).cast(pa.int64())
+        for column in rows.column_names
+        if column in itertools.chain(*_AS_LONG, _TWO_DIMENSIONAL)
+    }
+    wanted = {name: length[names[0]] for names in _AS_LONG for name in names if {name, names[0]} <= length.keys()}
+    if {"time", "recorded_modes"} <= set(rows.column_names):
+        values = pc.multiply(length["time"], rows.column("recorded_modes").cast(pa.int64()))
+        wanted |= {name: values for name in _TWO_DIMENSIONAL if name in length}
+    for name, number in wanted.items():
+        wrong = pc.not_equal(length[name], number)
+        if pc.any(wrong, min_count=0).as_py():
+            at = pc.index(wrong, True).as_py()
+            raise ValueError(f"{name} must have {number[at]} values, found {length[name][at]}")
 
 
 def _list_array(values: Sequence[Any], kind: pa.DataType) -> pa.ListArray:
@@ -176,12 +228,23 @@ def conform(rows: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pa.Table
     if rows.schema.equals(wanted, check_metadata=True):
         return rows
     arrays = [
-        rows.column(column.name).cast(column.type)
+        _written_out(rows.column(column.name)).cast(column.type)
         if column.name in rows.column_names
         else pa.nulls(rows.num_rows, column.type)
         for column in wanted
     ]
     return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def _written_out(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column whose values are references to the different ones among them, as these values; ValueError: too large."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    for chunk in column.chunks:
+        lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+        if (pc.sum(lengths.take(chunk.indices.drop_null())).as_py() or 0) > MAX_TEXT:
+            raise ValueError(f"it has more than {MAX_TEXT} bytes of text in a column")
+    return column.cast(column.type.value_type)
 
 
 def in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

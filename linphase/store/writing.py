@@ -17,36 +17,70 @@ from linphase.errors import ResultsError
 from linphase.files import remove, sync
 from linphase.store.directory import config_names, is_results, read_config
 from linphase.store.reading import content_hash, explained, part_name
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Looks, Row, Table, in_row_groups, to_arrow, with_looks
+from linphase.store.tables import (
+    FAILURES,
+    RUNS,
+    TRAJECTORIES,
+    Looks,
+    Row,
+    Table,
+    asked_by,
+    in_row_groups,
+    to_arrow,
+    with_looks,
+)
 
 
-def write_runs(path: str | Path, rows: Sequence[Row], trajectories: Sequence[Row], looks: Looks = {}) -> list[str]:  # noqa: B006 - read only
+def write_runs(
+    path: str | Path,
+    rows: Sequence[Row],
+    trajectories: Sequence[Row],
+    looks: Looks = {},  # noqa: B006 - read only
+    *,
+    config: str | None = None,
+) -> list[str]:
     """Commit a batch of finished runs: their trajectories, and then their rows.
 
     rows and trajectories: one dict a run each, with exactly the columns of `linphase.columns` as keys; the
     lists of a trajectory are arrays, 2-d ones (len(time), recorded_modes). Returns the names of the new parts,
     for `fold`; none without rows. looks: scale and colours of the panels of columns, by column, for
-    whoever reads the files without the declarations.
+    whoever reads the files without the declarations. config: the digest of the configuration that asks for the
+    runs; None: nobody tells.
 
     Raises
     ------
     ResultsError
-        If the directory cannot be written. Then the batch does not count as finished.
+        If the directory cannot be written, or the configuration is not in it any more. Then the batch does not count
+        as finished.
     ValueError
         If the columns are not those declared, or the trajectories not those of the rows.
     """
     ids = sorted(str(row.get("run_id")) for row in rows)
     if len(set(ids)) < len(ids) or ids != sorted(str(row.get("run_id")) for row in trajectories):
         raise ValueError("a batch needs every run once, and one trajectory for every row")
-    return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}, looks) if rows else []
+    return _write(Path(path), {TRAJECTORIES: trajectories, RUNS: rows}, config, looks) if rows else []
 
 
-def write_failures(path: str | Path, rows: Sequence[Row]) -> list[str]:
+def write_failures(path: str | Path, rows: Sequence[Row], *, config: str | None = None) -> list[str]:
     """Record failed attempts; their runs still count as missing. Returns the name of the new part, as `write_runs`."""
-    return _write(Path(path), {FAILURES: rows})
+    return _write(Path(path), {FAILURES: rows}, config)
 
 
-def _write(root: Path, batches: Mapping[Table, Sequence[Row]], looks: Looks = {}) -> list[str]:  # noqa: B006 - read only
+def refuse_without(root: Path, config: str) -> None:
+    """Raise ResultsError where a configuration is not in a results directory any more: nothing more belongs there."""
+    if not (root / "configs" / f"{config}.json").exists():
+        raise ResultsError(
+            f"{root}: configs/{config}.json has gone: the directory was removed, or holds another sweep by now. "
+            "Nothing more is written to it. Sweep again, into another directory"
+        )
+
+
+def _write(
+    root: Path,
+    batches: Mapping[Table, Sequence[Row]],
+    config: str | None,
+    looks: Looks = {},  # noqa: B006 - read only
+) -> list[str]:
     """Make one new part in each of some tables appear, in the order given; returns their names."""
     row_groups = {
         table: list(in_row_groups([with_looks(to_arrow(table, rows), looks)])) for table, rows in batches.items()
@@ -55,7 +89,10 @@ def _write(root: Path, batches: Mapping[Table, Sequence[Row]], looks: Looks = {}
     with explained(root):
         try:
             for table, tables in row_groups.items():
-                drafts.append(write_draft(root / table.name, tables[0].schema, tables))
+                schema = asked_by(tables[0].schema, () if config is None else (config,))
+                drafts.append(write_draft(root / table.name, schema, (rows.cast(schema) for rows in tables)))
+            if config is not None:
+                refuse_without(root, config)
             return [publish(draft) for draft in drafts]  # only now, when all of them have found room on the disk
         finally:
             remove([draft.file for draft in drafts])

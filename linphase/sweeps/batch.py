@@ -5,11 +5,12 @@ and nothing between (a scheduler) unpickles anything of the user's.
 """
 
 import traceback
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from linphase.config.config import SweepConfig
 from linphase.config.plugins import Plugin, activate
 from linphase.diagram.panels import looks
 from linphase.model.task import draw_task
@@ -18,7 +19,7 @@ from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
 from linphase.store.reading import Ids
 from linphase.store.rows import Row, failure_row, summary_row, trajectory_row
-from linphase.store.writing import write_failures, write_runs
+from linphase.store.writing import refuse_without, write_failures, write_runs
 
 
 class Assignment(TypedDict):
@@ -26,6 +27,7 @@ class Assignment(TypedDict):
 
     specs: list[dict[str, Any]]  # `RunSpec.plain`
     plugins: list[tuple[str, bytes]]  # file names and bytes
+    config: str  # the digest of the configuration that asks for the runs
     observables: tuple[str, ...]  # a run counts as finished only where all of these were measured
     sweep: str  # anything that tells one sweep from the next, for a worker that outlives them
 
@@ -39,12 +41,13 @@ class Batch(NamedTuple):
 
 
 def assign(
-    specs: Iterable[RunSpec], plugins: Sequence[Plugin] = (), observables: Collection[str] = (), sweep: str = ""
+    specs: Iterable[RunSpec], config: SweepConfig, observables: Collection[str] = (), sweep: str = ""
 ) -> Assignment:
-    """Some runs as an assignment."""
+    """Some runs of a sweep as an assignment."""
     return Assignment(
         specs=[spec.plain() for spec in specs],
-        plugins=[(plugin.name, plugin.source) for plugin in plugins],
+        plugins=[(plugin.name, plugin.source) for plugin in config.plugins],
+        config=config.digest,
         observables=tuple(observables),
         sweep=sweep,
     )
@@ -62,6 +65,7 @@ def run_batch(directory: Path, assignment: Assignment) -> Batch:
     What is finished meanwhile by others, or by a worker that died before it could answer, is not trained, or at
     least not written, again.
     """
+    refuse_without(directory, assignment["config"])
     activate([Plugin(name, source) for name, source in assignment["plugins"]])
     specs = [RunSpec.of(plain) for plain in assignment["specs"]]
     ids = _ids(directory, assignment["sweep"], assignment["observables"])
@@ -91,9 +95,10 @@ def run_batch(directory: Path, assignment: Assignment) -> Batch:
     twice = [run_id for run_id in rows if run_id in finished]
     fresh = [run_id for run_id in rows if run_id not in finished]
     if fresh:
-        write_runs(directory, [rows[each] for each in fresh], [trajectories[each] for each in fresh], looks())
+        write_runs(directory, [rows[each] for each in fresh], [trajectories[each] for each in fresh], looks(),
+                   config=assignment["config"])  # fmt: skip
     if failures:
-        write_failures(directory, failures)
+        write_failures(directory, failures, config=assignment["config"])
     return Batch([rows[run_id] for run_id in fresh] + failures, skipped, twice)
 
 

@@ -106,8 +106,14 @@ class Flight:
     """What is in the hands of workers."""
 
     def __init__(
-        self, directory: Path, workers: Workers, work: Work, assign: Callable[[Iterable[RunSpec]], Assignment]
+        self,
+        directory: Path,
+        config: str,  # the digest of the sweep's configuration
+        workers: Workers,
+        work: Work,
+        assign: Callable[[Iterable[RunSpec]], Assignment],
     ) -> None:
+        self._config = config
         self._directory, self._workers, self._work, self._assign = directory, workers, work, assign
         self._flying: dict[Future[Batch], tuple[RunSpec, ...]] = {}
         self._suspects: deque[RunSpec] = deque()  # in flight when a worker died: run again, each alone
@@ -172,7 +178,7 @@ class Flight:
                 self._deaths[spec.run_id] = 0  # it may have been another one's fault
             if self._deaths[spec.run_id] >= self._workers.strikes:
                 row = failure_row(spec, line, trace)
-                write_failures(self._directory, [row])
+                write_failures(self._directory, [row], config=self._config)
                 yield row
             else:
                 self._suspects.append(spec)

@@ -9,22 +9,23 @@ import os
 import random
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from math import inf
 from pathlib import Path
 
+import numpy as np
+
 from linphase.config.config import SweepConfig
 from linphase.config.plugins import activate, homeless
 from linphase.diagram.panels import PANELS, known_panels
-from linphase.errors import ConfigError, LinphaseError
+from linphase.errors import ConfigError, LinphaseError, ResultsError
 from linphase.model.moment import OBSERVABLES
-from linphase.runs.spec import RunSpec
+from linphase.runs.spec import NUMERICS_VERSION, RunSpec
 from linphase.store.columns import runs_columns
 from linphase.store.folding import compact
 from linphase.store.provenance import versions
-from linphase.store.reading import complete_ids, distinct, failed_ids, finished_ids
 from linphase.store.results import Results, load
 from linphase.store.rows import Row
 from linphase.store.writing import create
@@ -37,6 +38,7 @@ from linphase.sweeps.slurm import cpus_per_task
 
 BATCH_SECONDS = (0.25, 5.0)  # estimated; a crash loses at most a batch per worker, and a part costs its time too
 ALONE_SECONDS = 2.0  # estimated; less is done in the process itself, before a worker would be there
+SAME_BITS = ("numpy_version", "scipy_version", "blas", "cpu")  # columns; runs that agree in them agree bit for bit
 PREDICTIONS_ALONE = 2000  # so many runs of theory, milliseconds each, are one batch in the process itself
 
 
@@ -111,12 +113,14 @@ def iter_sweep(
     _refuse_panels()
     directory = Path(out or default_directory(config))
     create(directory, config)
-    _warn_of_other_numerics(directory)
-    _warn_of_other_plugins(directory, config)
+    there = load(directory, ("plugin", *SAME_BITS))
+    _refuse_newer_numerics(there)
+    _warn_of_other_bits(there)
+    _warn_of_other_plugins(there, config)
     wanted = tuple(OBSERVABLES) if fill else ()
-    finished = complete_ids(directory, wanted) if fill else finished_ids(directory)
-    settled = finished | (set() if retry_failed else failed_ids(directory))
+    settled = there.finished(wanted) | (set() if retry_failed else there.failed())
     missing = [spec for spec in listed(config, shard) if spec.run_id not in settled]
+    _warn_of_older_numerics(there, missing)
     if missing:
         yield from _run_all(directory, config, missing, jobs, scheduler, wanted, time_left)
     if time_left() == inf:  # asked to stop, a sweep leaves its parts to the one that goes on
@@ -139,7 +143,7 @@ def _run_all(
 ) -> Iterator[Row]:
     rate = flops_per_second()
     costs = [estimated_flops(spec) / rate for spec in specs]
-    assigned = partial(assign, plugins=config.plugins, observables=observables, sweep=uuid.uuid4().hex)
+    assigned = partial(assign, config=config, observables=observables, sweep=uuid.uuid4().hex)
     here = jobs is None and scheduler is None
     quick = here and len(specs) <= PREDICTIONS_ALONE and all(spec.dynamics.predicts for spec in specs)
     alone = quick or (here and sum(costs) < ALONE_SECONDS)
@@ -150,7 +154,7 @@ def _run_all(
         # Sweeps that begin at different places meet late; and what is done after a while is a sample of the whole.
         random.SystemRandom().shuffle(cut)
         work = schedule.Work(directory, cut, claims, schedule.GRACE + 3 * max(costs), observables)
-        flight = schedule.Flight(directory, workers, work, assigned)
+        flight = schedule.Flight(directory, config.digest, workers, work, assigned)
         yield from flight.rows(time_left)
     if work.elsewhere or flight.twice:
         warnings.warn(
@@ -192,27 +196,50 @@ def _refuse_panels() -> None:
             )
 
 
-def _warn_of_other_plugins(directory: Path, config: SweepConfig) -> None:
+def _refuse_newer_numerics(there: Results) -> None:
+    """What this linphase trained would never be shown beside a newer one's."""
+    newest = int(there.numerics.max(initial=0))
+    if newest > NUMERICS_VERSION:
+        raise ResultsError(
+            f"{there.path}: holds runs by numerics version {newest}, this linphase's is {NUMERICS_VERSION}. Update it: "
+            "pip install --upgrade linphase; or give another directory with --out"
+        )
+
+
+def _warn_of_older_numerics(there: Results, missing: Sequence[RunSpec]) -> None:
+    older = (there.numerics < NUMERICS_VERSION) & there.runs["status"].ne("failed").to_numpy(dtype=bool)
+    if older.any():
+        to_do = {spec.run_id for spec in missing}
+        again = sum(there.expected()[run_id].run_id in to_do for run_id in there.runs.loc[older, "run_id"])
+        found = ", ".join(map(str, np.unique(there.numerics[older])))
+        warnings.warn(
+            f"{there.path}: {again} runs are there by numerics version {found} and are trained again by this "
+            f"linphase's, {NUMERICS_VERSION}; their old rows stay, and tables and figures show the new ones",
+            stacklevel=3,
+        )
+
+
+def _warn_of_other_plugins(there: Results, config: SweepConfig) -> None:
     """A kind's id does not hash the file that declares it, so that a mended docstring trains nothing again."""
     here = {plugin.digest for plugin in config.plugins}
-    others = sorted(set(distinct(directory, "plugin")) - here)
+    others = sorted(set(there.runs["plugin"].dropna()) - here)
     if others and here:
         warnings.warn(
-            f"{directory}: holds runs of another version of a plugin, digest {', '.join(others)}, here it is "
+            f"{there.path}: holds runs of another version of a plugin, digest {', '.join(others)}, here it is "
             f"{', '.join(sorted(here))}; they are not trained again. If the numbers of a dynamics have changed, raise "
             "`version` in its class; a new observable is measured in them by --fill",
             stacklevel=3,
         )
 
 
-def _warn_of_other_numerics(directory: Path) -> None:
+def _warn_of_other_bits(there: Results) -> None:
     """The same bits are promised for equal versions and CPU only (docs/theory.md, "Random numbers")."""
-    for name in ("numpy_version", "scipy_version", "blas", "cpu"):
+    for name in SAME_BITS:
         here = versions()[name]
-        others = sorted(set(distinct(directory, name)) - {here})
+        others = sorted(set(there.runs[name].dropna()) - {here})
         if others:
             warnings.warn(
-                f"{directory}: holds runs made with {name} {', '.join(others)}, here it is {here}; new runs agree with "
-                "them to the tolerance, but not bit for bit",
+                f"{there.path}: holds runs made with {name} {', '.join(others)}, here it is {here}; new runs agree "
+                "with them to the tolerance, but not bit for bit",
                 stacklevel=3,
             )

@@ -116,7 +116,8 @@ def test_a_sweep_with_failed_runs_ends_with_code_1_and_says_why(here):
 def test_a_figure_of_an_older_linphases_numbers_says_so(results, tmp_path, monkeypatch):
     file = tmp_path / "r.png"
     version = NUMERICS_VERSION
-    monkeypatch.setattr("linphase.runs.spec.NUMERICS_VERSION", version + 1)
+    for module in ("runs.spec", "store.asked", "store.results"):
+        monkeypatch.setattr(f"linphase.{module}.NUMERICS_VERSION", version + 1)
     drawn = linphase("plot", results, "-o", file)
     assert drawn.exit_code == 0, drawn.output
     told = "warning: 9 of 9 runs in this figure were made with numerics version"

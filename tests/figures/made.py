@@ -85,7 +85,7 @@ def trajectory(n=30, modes=6, **changes):
 def filled(path, config, keep=lambda spec: True):
     """The results of a config, or of some of its runs, trained in this process: workers are not the subject."""
     create(path, config)
-    batch = run_batch(path, assign([spec for spec in config.expand() if keep(spec)]))
+    batch = run_batch(path, assign([spec for spec in config.expand() if keep(spec)], config))
     assert not any("error" in row for row in batch.rows)
     return load(path)
 

@@ -75,7 +75,7 @@ def test_a_part_of_another_table_is_named_and_counts_for_nothing(in_parts):  # n
     assert "0 of 16 runs done" in told.output
     why = "it belongs into 'trajectories', not into runs"
     assert f"runs/{stranger}: skipped, it cannot be read: {why}" in told.output
-    assert f"damaged: runs/{stranger}: {why}" in linphase("check", path).output
+    assert f"foreign: runs/{stranger}: {why}" in linphase("check", path).output
     linphase("check", path, "--repair")
     assert (path / "quarantine/runs" / stranger).exists()
     assert visible(path / "runs") == []

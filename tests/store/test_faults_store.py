@@ -25,6 +25,7 @@ from click.testing import CliRunner
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.errors import ResultsError
+from linphase.runs.spec import NUMERICS_VERSION
 from linphase.store.checking import check, repair
 from linphase.store.columns import SCHEMA_VERSION
 from linphase.store.directory import configs
@@ -104,12 +105,13 @@ def results(undisturbed, tmp_path):
 @pytest.fixture(scope="module")
 def parts(undisturbed, tmp_path_factory):
     path = tmp_path_factory.mktemp("parts") / "r"
-    create(path, parse_config(configs(undisturbed)[0]))
-    specs = list(load(undisturbed).expected().values())
+    config = parse_config(configs(undisturbed)[0])
+    create(path, config)
+    specs = list(config.expand())
     names, ids = {"runs": [], "trajectories": []}, []
     for first in range(0, 16, 4):
         before = {table: set(visible(path / table)) for table in names}
-        run_batch(path, assign(specs[first : first + 4]))
+        run_batch(path, assign(specs[first : first + 4], config))
         for table, those in names.items():
             those += set(visible(path / table)) - before[table]
         ids.append([spec.run_id for spec in specs[first : first + 4]])
@@ -243,7 +245,8 @@ def test_a_damaged_part_is_named_and_moved_aside_and_its_runs_are_missing(damage
 
     checked = linphase("check", path)
     assert checked.exit_code == 1
-    assert f"damaged: {name}: " in checked.output
+    is_damaged = damage in (truncate, empty, flip_a_bit, replace_by_foreign)
+    assert f"{'damaged' if is_damaged else 'foreign'}: {name}: " in checked.output
     assert all(run_id in checked.output for run_id in ids[1]) == (table == "trajectories")
     assert f"linphase check {path} --repair" in checked.output
 
@@ -320,7 +323,7 @@ def test_repair_killed_at_any_moment_loses_no_run_and_is_completed_by_the_next(i
 def test_foreign_files_among_the_parts_are_named_and_moved_aside_twice_if_need_be(results):
     for _ in range(2):
         (results / "runs/notes.txt").write_text("mine")
-        assert "damaged: runs/notes.txt: no part of the results" in linphase("check", results).output
+        assert "foreign: runs/notes.txt: no part of the results" in linphase("check", results).output
         assert linphase("check", results, "--repair").exit_code == 0
     kept = list((results / "quarantine/runs").iterdir())
     assert [file.read_text() for file in kept] == ["mine", "mine"]
@@ -366,8 +369,9 @@ def test_read_only_results_are_read_by_every_command_and_written_by_none(disk, c
     path = disk / "r"
     command = ("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1")
     assert in_process(*command, "--set", "grid.gamma_sigma2=[-3.0]")[0] == 0
-    others = parse_config(tomllib.loads(CONFIG)).expand()
-    run_batch(path, assign(list(others)[-2:]))  # a second part, for compact to fold
+    others = parse_config(tomllib.loads(CONFIG))
+    create(path, others)
+    run_batch(path, assign(list(others.expand())[-2:], others))  # a second part, for compact to fold
     (path / "runs/part-empty.parquet").touch()
     (path / f"runs/.{'0' * 32}").touch()
     mount("-o", "remount,ro", disk)
@@ -491,29 +495,41 @@ def test_a_pipe_among_the_configurations_is_told_and_not_waited_for(results):
 def test_rows_of_an_older_linphase_stay_readable_by_every_command(results, tmp_path, config):
     (part,) = (results / "runs").glob("*.parquet")
     rows = pq.read_table(part)
-    ids = pa.array([f"{i:020x}" for i in range(rows.num_rows)])
+    expected = load(results).expected()
+    ids = pa.array([expected[run_id].id_at(1) for run_id in rows.column("run_id").to_pylist()])
     older = rows.set_column(0, "run_id", ids).drop_columns(["evidence_agreement", "cpu", "escape_time"])
-    number = rows.schema.get_field_index("numerics_version")
-    older = older.set_column(
-        older.schema.get_field_index("numerics_version"), rows.schema.field(number), pa.array([1] * 16, "int32")
-    )
+    older = older.set_column(older.schema.get_field_index("numerics_version"), "numerics_version", [[1] * 16])
     add_part(results / "runs", older.replace_schema_metadata({"linphase_schema": "0", "linphase_table": "runs"}))
     loaded = load(results)
-    assert len(loaded.runs) == 32
-    assert sorted(set(loaded.runs["numerics_version"])) == [1, parse_and_number(config)]
-    assert loaded.runs["escape_time"].isna().sum() >= 16
+    assert loaded.runs["numerics_version"].tolist() == [NUMERICS_VERSION] * 16
+    assert loaded.superseded == {1: 16}
     for command in (("status", results), ("plot", results, "-o", tmp_path / "x.png"), ("classify", results),
                     ("export", results, "-o", tmp_path / "x.csv"), ("compact", results)):  # fmt: skip
         done = linphase(*command)
         assert done.exit_code == 0, done.output
     status = linphase("status", results).output
     assert "16 of 16 runs done, 0 missing" in status
-    assert "beside them 16 runs of no configuration here" in status
-    assert len(load(results).runs) == 32
+    assert "16 runs by numerics version 1 are not shown" in status
 
 
-def parse_and_number(config):
-    return next(parse_config(tomllib.loads(config.read_text())).expand()).canonical()["numerics_version"]
+def test_runs_of_an_older_linphase_are_shown_until_they_are_trained_again(results, config):
+    (part,) = (results / "runs").glob("*.parquet")
+    expected = load(results).expected()
+
+    def older(rows):
+        ids = [expected[run_id].id_at(1) for run_id in rows.column("run_id").to_pylist()]
+        rows = rows.set_column(0, "run_id", [ids])
+        return rows.set_column(rows.schema.get_field_index("numerics_version"), "numerics_version", [[1] * 16])
+
+    rewrite(part, older)
+    loaded = load(results)
+    assert loaded.numerics.tolist() == [1] * 16
+    assert len(loaded.missing()) == 16
+    assert list(loaded.expected().values()) == list(expected.values())
+    assert "of the missing, 16 are there by numerics version 1" in linphase("status", results).output
+    done = linphase("sweep", "--config", config, "--out", results, "--no-plot")
+    assert "16 runs are there by numerics version 1 and are trained again" in done.output
+    assert load(results).runs["numerics_version"].tolist() == [NUMERICS_VERSION] * 16
 
 
 def test_another_configuration_is_refused_with_every_difference_and_changes_nothing(results, config):
@@ -617,7 +633,7 @@ def test_a_run_id_is_no_path(results, tmp_path):
     rewrite(part, lambda t: t.set_column(0, "run_id", ids))
     for command in ("status", "classify", "check", "compact"):
         assert linphase(command, results).exit_code in (0, 1)
-    with pytest.raises(ResultsError, match="no trajectory"):
+    with pytest.raises(ResultsError, match="no trajectory"), pytest.warns(UserWarning, match="no configuration here"):
         load(results).trajectory("../../0")
     assert len(sorted(tmp_path.rglob("*"))) == len(before)
 

@@ -25,6 +25,7 @@ from linphase.errors import ResultsError
 from linphase.model.mode_times import ModeTimes
 from linphase.model.observables import Modes
 from linphase.runs.records import Trajectory
+from linphase.runs.spec import NUMERICS_VERSION
 from linphase.store.columns import SCHEMA_VERSION, failures_columns, runs_columns, trajectories_columns
 from linphase.store.directory import configs
 from linphase.store.folding import fold
@@ -52,7 +53,8 @@ IDS = [spec.run_id for spec in SPECS]
 
 def make_row(spec, **changes):
     row = dict.fromkeys(column.name for column in runs_columns()) | asked_for(spec)
-    return row | {"status": "converged", "converged": True, "regime": "lazy", "final_step": 7} | changes
+    ended = {"status": "converged", "converged": True, "regime": "lazy", "final_step": 7}
+    return row | ended | {"numerics_version": NUMERICS_VERSION} | changes
 
 
 def make_trajectory(run_id, n=5, r=3):
@@ -155,7 +157,7 @@ def test_a_diverged_trajectory_with_huge_and_missing_numbers_is_kept(results):
 
 def test_the_types_of_the_columns_do_not_depend_on_their_values(results, tmp_path):
     create(tmp_path / "null", make_config(20))
-    nothing = {column.name: None for column in runs_columns() if column.key is None and column.name != "run_id"}
+    nothing = {column.name: None for column in runs_columns() if column.key is None and not column.required}
     write(tmp_path / "null", SPECS[:1], **nothing)
     (part,) = (tmp_path / "null/runs").glob("*.parquet")
     stored = pq.read_schema(part)
@@ -651,7 +653,7 @@ def test_a_newer_schema_is_refused(results):
 def test_an_older_part_without_later_columns_stays_readable_and_foldable(results):
     write(results, SPECS[:2])
     (part,) = (results / "runs").glob("*.parquet")
-    rewrite(part, lambda t: t.drop_columns(["cpu", "final_step", "converged"]))
+    rewrite(part, lambda t: t.drop_columns(["cpu", "final_step", "evidence_agreement"]))
     write(results, SPECS[2:4])
     for _ in range(2):
         runs = load(results).runs

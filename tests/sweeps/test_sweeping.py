@@ -94,7 +94,7 @@ def test_order_and_batches_do_not_change_a_bit(undisturbed, tmp_path):
     specs = list(config().expand())[::-1]
     create(tmp_path / "r", config())
     for i in range(0, len(specs), 5):
-        run_batch(tmp_path / "r", assign(specs[i : i + 5]))
+        run_batch(tmp_path / "r", assign(specs[i : i + 5], config()))
     same_science(undisturbed, tmp_path / "r")
 
 
