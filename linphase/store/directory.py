@@ -44,6 +44,7 @@ def existing(path: str | Path) -> Path:
         raise ResultsError(f"{root}: {text}") from None
     except OSError as error:
         raise Unavailable(f"{root}: {_UNREADABLE.format(error.strerror or error)}") from error
+    refuse_links(root)
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "
@@ -52,9 +53,26 @@ def existing(path: str | Path) -> Path:
     return root
 
 
+def refuse_links(root: Path) -> None:
+    """Raise ResultsError where something directly in a results directory is a link to a place outside it."""
+    for name in ("configs", "runs", "trajectories", "failures", "quarantine", ".claims"):
+        if leads_out(root / name, root):
+            raise ResultsError(
+                f"{root / name}: a directory is required, found a link out of the results directory, which is not "
+                "followed. Link the whole directory instead"
+            )
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a path is a link to a place outside a directory."""
+    return path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
+
+
 def read_config(file: Path) -> dict[str, Any]:
     """A resolved configuration, which `linphase.config.parse_config` reads."""
     try:
+        if leads_out(file, file.parent.parent):
+            raise ResultsError(f"{file}: is a link out of the results directory. Move it out of configs/")
         if not stat.S_ISREG(os.stat(file).st_mode):  # to open a pipe would wait for ever
             raise ResultsError(f"{file}: is no file. Move it out of configs/")
         resolved = json.loads(file.read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from linphase.errors import ResultsError, Unavailable
 from linphase.store.columns import SCHEMA_VERSION
-from linphase.store.directory import existing
+from linphase.store.directory import existing, leads_out
 from linphase.store.tables import (
     FAILURES,
     RUNS,
@@ -180,7 +180,8 @@ def opened(file: Path, table: Table, *, named: str | None = None) -> Iterator[An
     (no memory, no threads, too many files, a failing disk) is an error, and damages nothing.
     """
     try:
-        _refuse_link(file)
+        if leads_out(file, file.parent.parent):
+            raise Unreadable("it is a link out of the results directory")
         if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
             raise Unreadable("it is no file")
         with file.open("rb") as handle:
@@ -289,12 +290,6 @@ def _check_values(part: pq.ParquetFile, table: Table) -> None:
         rows = conform(part.read_row_group(index, columns=stored, use_threads=False), schema, names)
         rows.validate(full=True)
         check_rows(rows, table)
-
-
-def _refuse_link(file: Path) -> None:
-    """Refuse a part that is a link to a place outside its results directory."""
-    if file.is_symlink() and not file.resolve().is_relative_to(file.parent.parent.resolve()):
-        raise Unreadable("it is a link out of the results directory")
 
 
 def _one_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from linphase.config.config import SweepConfig, difference
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
-from linphase.store.directory import config_names, is_results, read_config
+from linphase.store.directory import config_names, is_results, read_config, refuse_links
 from linphase.store.reading import content_hash, explained, part_name
 from linphase.store.tables import (
     FAILURES,
@@ -182,6 +182,7 @@ def create(path: str | Path, config: SweepConfig) -> None:
     root = Path(path)
     resolved = config.resolved()
     with explained(root):
+        refuse_links(root)
         _refuse_foreign(root)
         for name in _DIRECTORIES:
             _make(root, name)
