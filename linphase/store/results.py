@@ -174,7 +174,7 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     tried = _to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True)
     version, shown = asked.shown(runs["run_id"].tolist())
     known = asked.places(tried["run_id"].tolist())[0] >= 0
-    strangers = int((version == 0).sum() + (~known).sum())
+    strangers = int(((version == 0) & (runs["status"] != "failed")).sum() + (~known).sum())
     _warn_of_strangers(root, strangers)
     numbers, counts = np.unique(version[(version > 0) & ~shown], return_counts=True)
     return Results(

@@ -40,7 +40,8 @@ def results(tmp_path_factory):
     """A small sweep in a directory of a hostile name, with a failed attempt of a hostile error."""
     path = tmp_path_factory.mktemp("results") / "<script>tiny|"
     train_here(parse_config(CONFIG), path)
-    spec = next(parse_config({**CONFIG, "run": {"seed": 1}}).expand())
+    create(path, parse_config({**CONFIG, "grid": {**CONFIG["grid"], "gamma_w": [2.5]}}))
+    spec = load(path).missing()[0]
     write_failures(path, [failure_row(spec, HOSTILE, f"Traceback\n```\n{HOSTILE}")])
     return load(path)
 
