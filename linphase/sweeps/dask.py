@@ -1,10 +1,12 @@
 """The workers of a dask.distributed cluster: they come and go, and each commits its own results."""
 
+import importlib
 import ipaddress
 import logging
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Self
@@ -74,7 +76,8 @@ class DaskWorkers:
     def submit(self, directory: Path, assignment: Assignment) -> "Future[Batch]":
         """Have some worker run a batch."""
         future: Future[Batch] = Future()
-        inner = self._executor.submit(run_on_worker, str(directory.resolve()), assignment)
+        where = (run_on_worker.__module__, run_on_worker.__qualname__)
+        inner = self._executor.submit(_of_one_version(), where, str(directory.resolve()), assignment)
         inner.add_done_callback(lambda done: _pass_on(done, future, self._address))
         return future
 
@@ -98,6 +101,27 @@ class DaskWorkers:
                 "--nthreads 1` starts one, Ctrl-C stops the sweep",
                 stacklevel=2,
             )
+
+
+def _of_one_version() -> Callable[[tuple[str, str], str, Assignment], Batch | str]:
+    """What a worker does with a batch: have a function of its own linphase run it, if that is this version.
+
+    A function of a module travels by its name, and each worker finds its own version's. One made inside a function
+    travels as code, the same for all, and asks nothing of their linphase but the version (so the quoted annotations:
+    these would travel as names, too).
+    """
+    here = __version__
+
+    def run(where: tuple[str, str], directory: str, assignment: "Assignment") -> "Batch | str":
+        """The batch done, or in words where another version is."""
+        version = importlib.import_module("linphase").__version__
+        if version != here:
+            return f"{version} on {importlib.import_module('distributed').get_worker().address}"
+        module, name = where
+        done: Batch = getattr(importlib.import_module(module), name)(directory, assignment)
+        return done
+
+    return run
 
 
 def run_on_worker(directory: str, assignment: Assignment) -> Batch:
@@ -145,7 +169,7 @@ def _distributed() -> Any:
     return distributed
 
 
-def _pass_on(done: "Future[Batch]", future: "Future[Batch]", address: str) -> None:
+def _pass_on(done: "Future[Batch | str]", future: "Future[Batch]", address: str) -> None:
     """Give a result on; a batch that the cluster has forgotten is a cluster that is gone."""
     try:
         error = done.exception()
@@ -158,9 +182,16 @@ def _pass_on(done: "Future[Batch]", future: "Future[Batch]", address: str) -> No
             f"--scheduler: the scheduler and all workers at {address} must have this linphase, found one that has not: "
             f"{_one_line(error)}. Install linphase {__version__} in their environments"
         )
-    if error is None:
-        future.set_result(done.result())
-    else:
+    answer = done.result() if error is None else None
+    if isinstance(answer, str):
+        error = LinphaseError(
+            f"--scheduler: linphase {__version__} is required on all workers of {address}, as here, found {answer}. "
+            f"Install linphase {__version__} there, start its workers again, and run the same again; all finished runs "
+            "are kept"
+        )
+    if isinstance(answer, Batch):
+        future.set_result(answer)
+    elif error is not None:
         future.set_exception(error)
 
 

@@ -1,6 +1,5 @@
 """Sweeps on a real Dask cluster: a scheduler and worker processes on loopback, some of them killed."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from linphase import __version__
 from linphase.config.config import parse_config
 from linphase.config.plugins import activate
 from linphase.errors import ConfigError, LinphaseError
@@ -23,8 +23,7 @@ from linphase.sweeps import dask as dask_workers
 from linphase.sweeps.sweeping import iter_sweep
 from tests.processes import ENVIRONMENT, ROOT, SLOWER, finish, members, same_science, start_sweep, wait_for_first_part
 
-if importlib.util.find_spec("distributed") is None:
-    pytest.skip("no Dask here", allow_module_level=True)
+distributed = pytest.importorskip("distributed", reason="no Dask here")
 
 _run_on_worker = dask_workers.run_on_worker
 
@@ -38,11 +37,11 @@ class Cluster:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
 
-    def start(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         with (self.path / f"{len(self.processes)}.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dask", *arguments],
-                env={**ENVIRONMENT, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
+                env={**ENVIRONMENT, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", **environment},
                 cwd=self.path,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -55,8 +54,8 @@ class Cluster:
         return self.start("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2],
                           "--no-dashboard")  # fmt: skip
 
-    def worker(self) -> subprocess.Popen:
-        return self.start("worker", self.address, "--nthreads", "1", "--no-dashboard")
+    def worker(self, **environment: str) -> subprocess.Popen:
+        return self.start("worker", self.address, "--nthreads", "1", "--no-dashboard", **environment)
 
     def kill(self, process: subprocess.Popen) -> None:
         """kill -9 of a process and all that it has started."""
@@ -74,14 +73,6 @@ def cluster(tmp_path):
     yield made
     for process in made.processes:
         made.kill(process)
-
-
-@pytest.fixture(scope="module")
-def slower(tmp_path_factory):
-    """The same sweep by local workers."""
-    path = tmp_path_factory.mktemp("slower")
-    finish(start_sweep(path))
-    return path / "r"
 
 
 @pytest.mark.slow
@@ -140,6 +131,35 @@ def test_a_plugin_travels_to_workers_that_lack_it_past_a_scheduler_that_lacks_it
         assert all(by_id[row["run_id"]]["effective_rank"] == row["effective_rank"] for row in rows)
     finally:
         activate(())
+
+
+@pytest.mark.slow
+def test_a_worker_of_another_version_is_refused_with_both_versions_and_nothing_is_lost(slower, tmp_path, cluster):
+    other = tmp_path / "other" / "linphase"
+    shutil.copytree(ROOT / "linphase", other, ignore=shutil.ignore_patterns("__pycache__"))
+    package = (other / "__init__.py").read_text()
+    (other / "__init__.py").write_text(package.replace(f'__version__ = "{__version__}"', '__version__ = "0.0.7"'))
+    cluster.scheduler()
+    cluster.worker()
+    wrong = cluster.worker(PYTHONPATH=str(other.parent))
+    with distributed.Client(cluster.address, timeout=30, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+    process = start_sweep(tmp_path, "--scheduler", cluster.address)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, out
+    errors = [line for line in out.splitlines() if not re.match(r"\d+/\d+ runs", line)]
+    told = (
+        rf"Error: --scheduler: linphase {re.escape(__version__)} is required on all workers of {cluster.address}, "
+        rf"as here, found 0\.0\.7 on tcp://[0-9.:]+\. Install linphase {re.escape(__version__)} there, "
+        "start its workers again, and run the same again; all finished runs are kept"
+    )
+    assert len(errors) == 1, out
+    assert re.fullmatch(told, errors[0]), out
+    assert not list((tmp_path / "r" / "failures").iterdir())
+    cluster.kill(wrong)
+    finish(start_sweep(tmp_path, "--scheduler", cluster.address))
+    same_science(slower, tmp_path / "r")
+    assert load(tmp_path / "r").runs["run_id"].is_unique
 
 
 @pytest.mark.slow
