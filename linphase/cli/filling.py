@@ -290,11 +290,12 @@ def _run(
 
 def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
     """Put this task back into the queue and exit with 143; return where that would be of no use or is refused."""
-    from linphase.sweeps.slurm import requeue
+    from linphase.sweeps.slurm import is_preempted, requeue
 
     if number == signal.SIGINT:
         return
-    if number == _USR1 and not tried:
+    # Preempted in its first moments, a task has all of its time the next time.
+    if number == _USR1 and not tried and not is_preempted(task):
         click.echo(
             f"warning: task {task} is not requeued: it had no time to finish a single run, nor would it the next time. "
             "Give it a longer --time",

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from linphase.cli.options import config_option, out_option, retry_option, set_option
+from linphase.cli.output import unheard
 from linphase.errors import ConfigError, SlurmError
 
 
@@ -79,11 +80,12 @@ def submit(
     _write(job.file, text)
     click.echo(f"Script: {job.file}")
     logs = shlex.quote(str(job.file.parent))
-    for array in slurm.submit(job.file, slurm.arrays(tasks, largest)):
-        click.echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}")
-        click.echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")
-        click.echo(f"  cancel it: scancel {array.job_id}")
-    click.echo(f"{left} of {config.runs} runs are to do; how far they are: linphase status {shlex.quote(str(out))}")
+    with unheard():  # a closed pipe must not end the submission half-way
+        for array in slurm.submit(job.file, slurm.arrays(tasks, largest)):
+            click.echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}")
+            click.echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")
+            click.echo(f"  cancel it: scancel {array.job_id}")
+        click.echo(f"{left} of {config.runs} runs are to do; how far they are: linphase status {shlex.quote(str(out))}")
 
 
 def _program() -> str:

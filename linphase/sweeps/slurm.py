@@ -75,9 +75,21 @@ def requeue(task: str) -> None:
     """
     state = _ask("squeue", "--noheader", "--format=%T", f"--jobs={task}").strip()
     if state != "RUNNING":
-        raise SlurmError(f"task {task} is not requeued: a running one is required, found {state or 'none'}, as after "
-                         "scancel")  # fmt: skip
+        raise SlurmError(
+            f"task {task} is not requeued: a running one is required, found {state or 'none'}. What SLURM preempts it "
+            "requeues itself; after scancel, submit the same again"
+        )
     _ask("scontrol", "requeue", task)
+
+
+def is_preempted(task: str) -> bool:
+    """Whether SLURM says that a running task is to make room for another job."""
+    try:
+        shown = _ask("scontrol", "--oneliner", "show", "job", task)
+    except SlurmError:
+        return False
+    found = re.search(r"\bPreemptTime=(\S+)", shown)
+    return found is not None and found[1] != "None"
 
 
 def _integer(text: str | None) -> int | None:
@@ -276,10 +288,30 @@ def command(file: Path, offset: int, count: int) -> str:
 
 
 def submit(file: Path, parts: Sequence[tuple[int, int]]) -> Iterator[Submitted]:
-    """Submit a script as one array a part, yielding each as SLURM takes it."""
-    for offset, count in parts:
-        reply = _ask("sbatch", "--parsable", f"--array=1-{count}", str(file.absolute()), str(offset))
+    """Submit a script as one array a part, yielding each as SLURM takes it.
+
+    Raises
+    ------
+    SlurmError
+        If SLURM refuses one, with the commands that submit it and all after it.
+    """
+    for place, (offset, count) in enumerate(parts):
+        try:
+            reply = _ask("sbatch", "--parsable", f"--array=1-{count}", str(file.absolute()), str(offset))
+        except SlurmError as error:
+            raise SlurmError(_refused(file, parts, place, str(error))) from error
         yield Submitted(reply.strip().split(";")[0], offset + 1, offset + count)
+
+
+def _refused(file: Path, parts: Sequence[tuple[int, int]], place: int, said: str) -> str:
+    """What is submitted and what is left where SLURM refuses one part, and how to submit that."""
+    offset, last = parts[place][0], sum(parts[-1])
+    taken = f"Shards 1 to {offset} of {last} are submitted" if offset else f"None of {last} shards is submitted"
+    left = "\n".join(f"  {command(file, *part)}" for part in parts[place:])
+    return (
+        f"{said}\n{taken}, {offset + 1} to {last} are left. Mend what SLURM names, or wait until it takes more jobs; "
+        f"then submit these, in this directory, by\n{left}"
+    )
 
 
 def _ask(*command: str) -> str:

@@ -20,7 +20,7 @@ from linphase.cli import main
 from linphase.errors import ConfigError
 from linphase.store.results import load
 from linphase.sweeps.slurm import Job, arrays, script, time_limit
-from tests.processes import SLOWER
+from tests.processes import SLOWER, finish, same_science, start_sweep
 from tests.processes import TINY as CONFIG
 
 ROOT = Path(__file__).parents[2]
@@ -207,7 +207,12 @@ def test_a_path_with_a_newline_is_refused():
     [
         (False, "RUNNING", 143, "To go on, run the same again"),
         (True, "RUNNING", 143, "Requeueing task 7_2"),
-        (True, "COMPLETING", 143, "task 7_2 is not requeued: a running one is required, found COMPLETING"),
+        (
+            True,
+            "COMPLETING",
+            143,
+            "task 7_2 is not requeued: a running one is required, found COMPLETING. What SLURM",
+        ),
     ],
 )
 def test_usr1_stops_commits_and_requeues_only_a_running_task(requeue, state, code, said, tmp_path):
@@ -340,6 +345,20 @@ def logs(path: Path, number: str) -> str:
     return "\n".join(file.read_text() for file in sorted((path / "slurm").glob(f"{number}_*.log")))
 
 
+def unharmed(out: Path, undisturbed: Path) -> None:
+    """Nothing lost or twice, the bits of an undisturbed sweep, no traceback in a log, and no file left over."""
+    assert len(stored_ids(out)) == len(set(stored_ids(out)))
+    assert not load(out).missing()
+    same_science(out, undisturbed)
+    assert "Traceback" not in "".join(file.read_text() for file in (out / "slurm").glob("*.log"))
+    assert {file.name for file in out.iterdir()} == {
+        "configs", "failures", "phase_diagram.png", "runs", "slurm", "trajectories"
+    }  # fmt: skip
+    parts = [file.name for table in ("runs", "trajectories", "failures") for file in (out / table).iterdir()]
+    assert all(re.fullmatch(r"part-[0-9a-f]{40}\.parquet", name) for name in parts), parts
+    assert not list((out / "failures").iterdir())
+
+
 @pytest.mark.slow
 def test_an_array_trains_every_run_once(on_cluster):
     here, _ = on_cluster
@@ -398,7 +417,7 @@ def test_a_signalled_task_requeues_itself_alone_and_completes_the_rest(on_cluste
 
 
 @pytest.mark.slow
-def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster):
+def test_a_cancelled_task_stays_cancelled_and_submitted_again_completes_what_it_kept(on_cluster, slower):
     here, _ = on_cluster
     (number,) = submit(on_cluster, "--config", "slower.toml", "--array", 1)
     out = here / "results" / "slower"
@@ -410,6 +429,9 @@ def test_a_cancelled_task_stays_cancelled_and_keeps_what_it_finished(on_cluster)
     time.sleep(8)  # a requeued one would be back after 5 s
     assert ask("squeue", "--noheader", f"--jobs={number}").strip() == ""
     assert 0 < len(load(out).runs) < 120
+    (again,) = submit(on_cluster, "--config", "slower.toml", "--array", 2)
+    assert {facts["JobState"] for facts in wait_for(again).values()} == {"COMPLETED"}, logs(out, again)
+    unharmed(out, slower)
 
 
 @pytest.mark.slow
@@ -437,3 +459,161 @@ def test_a_plain_array_is_sharded_by_its_task_ids_and_one_with_gaps_is_refused(o
     assert len(stored_ids(here / "results" / "tiny")) == 9
     assert {facts["ExitCode"] for facts in wait_for(gaps).values()} == {"2:0"}
     assert "an array without gaps is required" in (here / "gap1.log").read_text()
+
+
+@pytest.mark.slow
+def test_an_array_refused_half_way_says_what_is_left_and_how_to_submit_it(on_cluster, tiny):
+    here, submitted = on_cluster
+    # The partition is closed by an administrator after the first array; the refusal is SLURM's own.
+    closing = here / "bin" / "sbatch"
+    closing.parent.mkdir()
+    closing.write_text(
+        f'#!/usr/bin/env bash\n{shutil.which("sbatch")} "$@" && scontrol update PartitionName=main State=DRAIN\n'
+    )
+    closing.chmod(0o755)
+    environment = {"PATH": f"{closing.parent}{os.pathsep}{os.environ['PATH']}"}
+    try:
+        done = CliRunner(env=environment).invoke(main, ["submit", "--config", "tiny.toml", "--array", "9"])
+    finally:
+        ask("scontrol", "update", "PartitionName=main", "State=UP")
+    submitted += re.findall(r"Submitted batch job (\d+)", done.output)
+    assert done.exit_code == 2, done.output
+    assert len(submitted) == 1
+    out = here / "results" / "tiny"
+    told, *commands = done.stderr.partition("Shards")[2].splitlines()
+    assert told.startswith(" 1 to 3 of 9 are submitted, 4 to 9 are left. Mend what SLURM names")
+    assert re.match(r"Error: sbatch --parsable: sbatch: error: .*[Pp]artition", done.stderr)
+    script_file = "'results/tiny/slurm/tiny.sbatch'"
+    assert commands == [f"  sbatch --array=1-3 {script_file} 3", f"  sbatch --array=1-3 {script_file} 6"]
+    for command in commands:
+        submitted += re.findall(r"Submitted batch job (\d+)", ask("bash", "-c", command))
+    ended = [facts["JobState"] for number in submitted for facts in wait_for(number).values()]
+    assert ended == ["COMPLETED"] * 9, [logs(out, number) for number in submitted]
+    unharmed(out, tiny)
+
+
+# --- A real SLURM, disturbed -----------------------------------------------------------------------------------------
+
+NAPPING = """
+import time
+from pathlib import Path
+
+import linphase
+
+
+@linphase.observable("1, after a nap while there is a file of this name", panel="nap", title="nap", at=("end",))
+def nap(moment) -> float:
+    if Path("nap").exists():
+        time.sleep(0.4)
+    return 1.0
+"""
+# Two tasks with a worker each, as the estimate is above 2 s for both; slow enough for SLURM, which looks every 30 s.
+NAPS = 'plugins = ["napping.py"]\n' + SLOWER.replace("num = 12", "num = 20")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The same sweep without SLURM, and wide awake."""
+    path = tmp_path_factory.mktemp("undisturbed")
+    (path / "napping.py").write_text(NAPPING)
+    finish(start_sweep(path, text=NAPS))
+    return path / "r"
+
+
+@pytest.fixture
+def napping(on_cluster, monkeypatch):
+    """A sweep that takes its time as long as there is the file `nap`, with temporary files in a place of its own."""
+    here, _ = on_cluster
+    (here / "napping.py").write_text(NAPPING)
+    (here / "naps.toml").write_text(NAPS)
+    (here / "nap").touch()
+    (here / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(here / "tmp"))
+    return here
+
+
+def restarts(number: str) -> set[str]:
+    return {facts["Restarts"] for facts in tasks(number).values()}
+
+
+def has_parts(out: Path, count: int = 1) -> bool:
+    return len(list((out / "runs").glob("part-*"))) >= count
+
+
+@pytest.mark.alone
+def test_tasks_out_of_time_and_preempted_ones_go_back_and_complete_their_sweeps(on_cluster, napping, undisturbed):
+    late, early = napping / "late", napping / "early"
+    arguments = ["--config", "naps.toml", "--array", 1]
+    # Nothing preempts a job of `urgent`, so each task meets one disturbance.
+    (slow,) = submit(on_cluster, *arguments, "--out", "late", "--partition", "urgent", "--time", 10)
+    (weak,) = submit(on_cluster, *arguments, "--out", "early")
+    until(lambda: has_parts(late) and has_parts(early), 60)
+    ask("scontrol", "update", f"JobId={slow}_1", "TimeLimit=2")  # SLURM now warns it as it does two minutes before
+    others = (os.cpu_count() or 2) - 1
+    urgent = ("--partition=urgent", f"--cpus-per-task={others}", "--output=urgent.log", "--wrap=true")
+    on_cluster[1].append(ask("sbatch", "--parsable", *urgent).strip())
+    until(lambda: restarts(slow) == restarts(weak) == {"1"}, 60)
+    ask("scontrol", "update", f"JobId={slow}_1", "TimeLimit=10")
+    kept = [len(load(out).runs) for out in (late, early)]
+    (napping / "nap").unlink()
+    for number, out in ((slow, late), (weak, early)):
+        assert {facts["JobState"] for facts in wait_for(number).values()} == {"COMPLETED"}, logs(out, number)
+        assert restarts(number) == {"1"}
+        unharmed(out, undisturbed)
+    assert all(0 < runs < 200 for runs in kept)
+    assert f"Requeueing task {slow}_1" in logs(late, slow)
+    assert "Stopping: waiting up to 75 s for runs in flight" in logs(late, slow)
+    assert "DUE TO PREEMPTION" in logs(early, weak)
+    assert "Stopping: waiting up to 5 s for runs in flight" in logs(early, weak)
+    for number, out in ((slow, late), (weak, early)):
+        assert re.search(r"[1-9]\d* of 200 runs are in \w+ already", logs(out, number))  # resumed, and appended
+    assert not list((napping / "tmp").iterdir())
+
+
+def processes_of(number: str) -> list[int]:
+    """The processes of an array's tasks, and those of SLURM's that hold them (Linux only)."""
+    steps = tuple(f"slurmstepd: [{facts['JobId']}.".encode() for facts in tasks(number).values())
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = f"SLURM_ARRAY_JOB_ID={number}".encode() in (place / "environ").read_bytes().split(b"\0")
+            if ours or (place / "cmdline").read_bytes().startswith(steps):
+                found.append(int(place.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+@pytest.fixture
+def node():
+    """Kills slurmd, with whatever else it is told, and starts it again; at the end it runs."""
+
+    def kill(*others: int) -> None:
+        for pid in (*map(int, ask("pidof", "slurmd").split()), *others):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: subprocess.run(["pidof", "slurmd"], capture_output=True, check=False).returncode, 10)
+
+    yield kill
+    if subprocess.run(["pidof", "slurmd"], capture_output=True, check=False).returncode:
+        ask("slurmd")
+
+
+@pytest.mark.alone
+def test_an_array_outlives_slurmd_and_completes_after_its_node_died(on_cluster, napping, undisturbed, node):
+    out = napping / "results" / "slower"
+    (number,) = submit(on_cluster, "--config", "naps.toml", "--array", 2)
+    until(lambda: has_parts(out, 2), 60)
+    began = time.monotonic()
+    node()
+    ask("slurmd")
+    until(lambda: {facts["JobState"] for facts in tasks(number).values()} == {"RUNNING"}, 10)
+    assert restarts(number) == {"0"}  # its tasks do not need it
+    time.sleep(max(0.0, began + 12 - time.monotonic()))  # then SLURM looks for a task that it does not find
+    node(*processes_of(number))
+    kept = len(load(out).runs)
+    ask("slurmd", "-b")  # as after a boot
+    until(lambda: restarts(number) == {"1"}, 30)
+    (napping / "nap").unlink()
+    assert {facts["JobState"] for facts in wait_for(number).values()} == {"COMPLETED"}, logs(out, number)
+    assert 0 < kept < 200
+    unharmed(out, undisturbed)
