@@ -1,5 +1,6 @@
 """Batch jobs: the script by bash, and whole jobs by a real SLURM, where `.ci/start_slurm` has started one."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from linphase.cli import main
+from linphase.cli import filling, main
 from linphase.errors import ConfigError
 from linphase.store.results import load
 from linphase.sweeps.slurm import Job, arrays, script, time_limit
@@ -253,6 +254,19 @@ def test_usr1_stops_commits_and_requeues_only_a_running_task(requeue, state, cod
     assert 0 < len(load(tmp_path / "r").runs) < 60
     asked = calls.read_text() if calls.exists() else ""
     assert ("scontrol requeue 7_2" in asked) == (requeue and state == "RUNNING")
+
+
+@pytest.mark.parametrize("when", ["2026-11-28T20:36:00", "None"])
+def test_a_task_warned_before_its_first_run_is_requeued_only_if_it_is_preempted(when, tmp_path, monkeypatch, capsys):
+    for name, reply in (("squeue", "RUNNING"), ("scontrol", f"JobId=7 JobState=RUNNING PreemptTime={when} Power=")):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\necho {reply}\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with contextlib.suppress(SystemExit):
+        filling._requeue("7_2", signal.SIGUSR1, set(), "200 runs left")
+    assert ("requeue 7_2" in (tmp_path / "calls").read_text()) == (when != "None")
+    assert ("had no time to finish a single run" in capsys.readouterr().err) == (when == "None")
 
 
 # --- A real SLURM ----------------------------------------------------------------------------------------------------
