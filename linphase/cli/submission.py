@@ -78,9 +78,9 @@ def submit(
         click.echo(f"All {config.runs} runs are in {out} already, or failed there; nothing is submitted.")
         return
     _write(job.file, text)
-    click.echo(f"Script: {job.file}")
     logs = shlex.quote(str(job.file.parent))
     with unheard():  # a closed pipe must not end the submission half-way
+        click.echo(f"Script: {job.file}")
         for array in slurm.submit(job.file, slurm.arrays(tasks, largest)):
             click.echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}")
             click.echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")

@@ -506,6 +506,18 @@ def test_an_array_refused_half_way_says_what_is_left_and_how_to_submit_it(on_clu
     unharmed(out, tiny)
 
 
+@pytest.mark.slow
+def test_a_full_standard_output_does_not_end_a_submission_half_way(on_cluster):
+    command = ["linphase", "submit", "--config", "tiny.toml", "--array", "5", "--set", "name=unheard"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    waiting = set(ask("squeue", "--noheader", "--name=unheard", "--format=%F").split())
+    on_cluster[1].extend(waiting)
+    assert done.returncode == 0, done.stderr
+    assert "standard output cannot be written" in done.stderr
+    assert len(waiting) == 2
+
+
 # --- A real SLURM, disturbed -----------------------------------------------------------------------------------------
 
 NAPPING = """
