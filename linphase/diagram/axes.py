@@ -51,7 +51,9 @@ class Axis:
         if self.column not in runs:
             return np.full(len(runs), -1, dtype=np.intp)
         places = {value: i for i, value in enumerate(self.kept)}
-        return np.array([places.get(as_stored(value), -1) for value in runs[self.column]], dtype=np.intp)
+        codes, values = pd.factorize(runs[self.column])  # a value that is missing has the code -1, so it is the last
+        found = [places.get(as_stored(value), -1) for value in (*values, None)]
+        return np.array(found, dtype=np.intp)[codes]
 
     @property
     def few(self) -> bool:

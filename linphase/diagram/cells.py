@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from linphase.diagram.axes import Window
 from linphase.diagram.looks import LOOKS, Array
@@ -13,23 +16,19 @@ from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
 from linphase.model.regime import AGREED, REGIMES, Cuts, majority
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
+Place: TypeAlias = tuple[int, int]  # row and column of a cell
+Places: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Cells:
     """What each cell shows: a number, or the outcomes that share the majority."""
 
-    outcomes: dict[tuple[int, int], tuple[str, ...]]  # (row, column) -> outcomes, for cells without a number
+    outcomes: dict[Place, tuple[str, ...]]  # (row, column) -> outcomes, for cells without a number
     numbers: Array  # (rows, columns), nan where there is none
-    unconverged: list[tuple[int, int]]  # cells to hatch: a finished replicate did not converge
+    unconverged: list[Place]  # cells to hatch: a finished replicate did not converge
     all_unconverged: bool  # no cell converged: said in the legend, for hatching would only hide the numbers
-    disputed: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # to hatch finely: a regime, and criteria that do not agree
+    disputed: list[Place] = field(default_factory=list)  # to hatch finely: a regime, and criteria that do not agree
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many cells show each outcome, or tie."""
@@ -61,54 +60,87 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
     cuts
         What turns shares into regimes.
     """
-    rows, columns = window.y.index(runs), window.x.index(runs)
-    words = list(outcomes(runs, cuts)) if panel.shows_regime else list(runs["status"])
-    unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
-    strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
-    values = None
-    if panel.column is not None and panel.scale != "outcome":
-        values = runs[panel.column].to_numpy(dtype=np.float64, na_value=np.nan)
-        values = np.where(unfinished | ~np.isfinite(values), np.nan, values)
-    members: dict[tuple[int, int], list[int]] = {}
-    for i, (row, column) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
-        if row >= 0 and column >= 0:
-            members.setdefault((row, column), []).append(i)
     shape = (len(window.y.kept), len(window.x.kept))
+    members = _members(window.y.index(runs), window.x.index(runs), shape)
+    unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
+    words = (outcomes(runs, cuts) if panel.shows_regime else runs["status"]).to_numpy(dtype=object)
     numbers = np.full(shape, np.nan)
-    shown: dict[tuple[int, int], tuple[str, ...]] = {}
-    for cell in np.ndindex(*shape):
-        here = members.get(cell, [])
-        if not here:
-            shown[cell] = ("missing",)
-        elif values is None:
-            shown[cell] = tuple(sorted(majority([words[i] for i in here]), key=list(LOOKS).index))
-        elif np.isfinite(values[here]).any():
-            numbers[cell] = np.nanmean(values[here])
-            if panel.null is not None and numbers[cell] == 0:  # a time that no mode needs
+    shown: dict[Place, tuple[str, ...]] = {}
+    if panel.column is None or panel.scale == "outcome":
+        for i, found in enumerate(_majorities(words, members)):
+            shown[divmod(i, shape[1])] = tuple(sorted(found, key=list(LOOKS).index)) or ("missing",)
+    else:
+        values = runs[panel.column].to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = _means(np.where(unfinished, np.nan, values), members).reshape(shape)
+        without = np.flatnonzero(np.isnan(numbers) | ((numbers == 0) & (panel.null is not None)))
+        ended = _any(~unfinished, members)
+        for i, found in zip(without.tolist(), _majorities(words, members[without]), strict=True):
+            cell = divmod(i, shape[1])
+            if numbers[cell] == 0:  # a time that no mode needs
                 numbers[cell], shown[cell] = np.nan, ("start",)
-        else:
-            shown[cell] = majority([words[i] for i in here]) if unfinished[here].all() else ("undefined",)
+            else:
+                shown[cell] = ("undefined",) if ended[i] else found or ("missing",)
     if panel.scale == "ln":
         with np.errstate(divide="ignore", invalid="ignore"):
             numbers = np.where(numbers > 0, np.log(numbers), np.nan)
-        shown |= {cell: ("undefined",) for cell in np.ndindex(*shape) if cell not in shown and np.isnan(numbers[cell])}
-    unconverged = [] if panel.column == "status" else [cell for cell, here in members.items() if strayed[here].any()]
+        nowhere = [divmod(i, shape[1]) for i in np.flatnonzero(np.isnan(numbers)).tolist()]
+        shown |= {cell: ("undefined",) for cell in nowhere if cell not in shown}
+    strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
+    unconverged = [] if panel.column == "status" else _in_order(_any(strayed, members), members, shape)
     if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
         return Cells(shown, numbers, [], True)
-    disputed = _disputed(runs, members, shown) if panel.shows_regime else []
-    return Cells(shown, numbers, unconverged, False, disputed)
+    disputed = _disputed(runs, members, shape) if panel.shows_regime else []
+    return Cells(shown, numbers, unconverged, False, [cell for cell in disputed if set(shown[cell]) <= set(REGIMES)])
 
 
-def _disputed(
-    runs: pd.DataFrame, members: Mapping[tuple[int, int], list[int]], shown: Mapping[tuple[int, int], tuple[str, ...]]
-) -> list[tuple[int, int]]:
-    """The cells of regimes whose criteria agree on less than AGREED of the modes, in the mean over replicates."""
+def _members(rows: Places, columns: Places, shape: Place) -> Places:
+    """Which runs are in each cell, (cells, most runs of a cell): their places in the table, -1 behind the last."""
+    on_it = np.flatnonzero((rows >= 0) & (columns >= 0))
+    cell = np.ravel_multi_index((rows[on_it], columns[on_it]), shape)
+    count = np.bincount(cell, minlength=shape[0] * shape[1])
+    order = np.argsort(cell, kind="stable")
+    members = np.full((count.size, count.max(initial=1)), -1, dtype=np.intp)
+    members[cell[order], np.arange(on_it.size) - np.repeat(np.cumsum(count) - count, count)] = on_it[order]
+    return members
+
+
+def _any(flags: NDArray[np.bool_], members: Places) -> NDArray[np.bool_]:
+    """Whether any run of each cell has a flag."""
+    return np.asarray(np.append(flags, False)[members].any(axis=1))
+
+
+def _means(values: Array, members: Places) -> Array:
+    """The mean over the finite values of each cell, nan without any."""
+    here = np.append(values, np.nan)[members]
+    finite = np.isfinite(here)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(finite, here, 0.0).sum(axis=1) / finite.sum(axis=1))
+
+
+def _majorities(words: NDArray[np.object_], members: Places) -> Iterator[tuple[str, ...]]:
+    """The word of most runs of each cell, several where they tie, none where it has no run."""
+    codes, names = pd.factorize(words)
+    here = np.append(codes, -1)[members]
+    counts = np.stack([(here == code).sum(axis=1) for code in range(len(names))] or [np.zeros(len(here))], axis=1)
+    most = counts.max(axis=1, keepdims=True)
+    alone = [(name,) for name in names]
+    tied = (counts == most).sum(axis=1) > 1
+    for i, (best, several, there) in enumerate(zip(counts.argmax(axis=1), tied, most[:, 0] > 0, strict=True)):
+        if there:
+            yield majority([words[run] for run in members[i] if run >= 0]) if several else alone[best]
+        else:
+            yield ()
+
+
+def _in_order(chosen: NDArray[np.bool_], members: Places, shape: Place) -> list[Place]:
+    """The chosen cells in the order of their first runs in the table."""
+    cells = np.flatnonzero(chosen)
+    return [divmod(i, shape[1]) for i in cells[np.argsort(members[cells, 0])].tolist()]
+
+
+def _disputed(runs: pd.DataFrame, members: Places, shape: Place) -> list[Place]:
+    """The cells whose criteria agree on less than AGREED of the modes, in the mean over replicates."""
     if "evidence_agreement" not in runs:
         return []
-    agreement = runs["evidence_agreement"].to_numpy(dtype=np.float64, na_value=np.nan)
-    known = {cell: agreement[here][np.isfinite(agreement[here])] for cell, here in members.items()}
-    return [
-        cell
-        for cell, shares in known.items()
-        if shares.size and shares.mean() < AGREED and set(shown[cell]) <= set(REGIMES)
-    ]
+    agreement = _means(runs["evidence_agreement"].to_numpy(dtype=np.float64, na_value=np.nan), members)
+    return _in_order(agreement < AGREED, members, shape)
