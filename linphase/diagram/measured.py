@@ -15,7 +15,7 @@ that is in log c at fixed width. Its coverage: results/boundary_coverage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import floor, inf, isfinite, isinf, isnan, nan, sqrt
@@ -31,6 +31,7 @@ from linphase.diagram.looks import Array, plainly
 from linphase.errors import LinphaseError
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
+from linphase.runs.spec import SECTIONS, RunSpec
 from linphase.store.rows import asked_for, is_null
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
@@ -91,20 +92,44 @@ def boundaries_of_path(results: Results, column: str | None) -> list[MeasuredBou
     """Those of them at the level of one of the columns PATHS, read off the runs table alone; none of another column."""
     if column not in PATHS:
         return []
-    found = _among_expected(results, _path_ratios(results.runs).assign(**dict.fromkeys(_ENDS, nan)))
-    return [one for one in found if one.name == PATHS[column]]
+    ratio = next(ratio for ratio, name in _PATHS.items() if name == PATHS[column])
+    return _among_expected(results, _path_ratios(results.runs), [ratio])
 
 
-def _among_expected(results: Results, runs: pd.DataFrame) -> list[MeasuredBoundary]:
-    """The boundaries of runs with the columns LOG_RATIOS, among all that the configurations ask for."""
+def _among_expected(
+    results: Results, runs: pd.DataFrame, ratios: Sequence[str] = tuple(LOG_RATIOS)
+) -> list[MeasuredBoundary]:
+    """The boundaries of runs with some of the columns LOG_RATIOS, among all that the configurations ask for."""
     facets = {axis_column(key): key for key in results.axes if "." in key}
-    asked = []
-    for spec in results.expected().values():
+    asked = _asked(results.expected(), facets)
+    return measured_boundaries(asked.merge(runs[["run_id", "status", *ratios]], on="run_id", how="left"), list(facets))
+
+
+def _asked(expected: Mapping[str, RunSpec], facets: Mapping[str, str]) -> pd.DataFrame:
+    """What boundaries need to know of every run that is asked for; facets: the keys of further axes by their columns.
+
+    All runs of a facet share their sections: what these say is asked of its first run only.
+    """
+    firsts: dict[tuple[int, ...], tuple[int, RunSpec]] = {}
+    places = []
+    for spec in expected.values():
+        sections = tuple(id(getattr(spec, section)) for section in SECTIONS)
+        places.append(firsts.setdefault(sections, (len(firsts), spec))[0])
+    told = []
+    for _, spec in firsts.values():
         row, values = asked_for(spec), spec.values()
         # A plugin's key has a column of its own only where the plugin is.
-        asked.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
-    found = runs[["run_id", "status", *LOG_RATIOS]]
-    return measured_boundaries(pd.DataFrame(asked).merge(found, on="run_id", how="left"), list(facets))
+        told.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
+    of_facets = pd.DataFrame(told)[list(dict.fromkeys((*facets, "dimension", "rank", "noise", "signal_norm")))]
+    starts = [(run_id, spec.initialization, spec.replicate) for run_id, spec in expected.items()]
+    of_runs = {
+        "run_id": [run_id for run_id, _, _ in starts],
+        "gamma_sigma2": [start.gamma_sigma2 for _, start, _ in starts],
+        "gamma_w": [start.gamma_w for _, start, _ in starts],
+        "width": [start.width for _, start, _ in starts],
+        "replicate": [replicate for _, _, replicate in starts],
+    }
+    return of_facets.iloc[places].reset_index(drop=True).assign(**of_runs)
 
 
 def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.DataFrame:
@@ -142,16 +167,17 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
     Parameters
     ----------
     runs
-        Every run that should be there, with the columns LOG_RATIOS, or those of the end alone; status and these are
-        null where it is not.
+        Every run that should be there, with some of the columns LOG_RATIOS; status and these are null where it is not.
     facets
         Columns of further axes.
     """
+    status = runs["status"]
+    runs = runs.assign(well=status.notna() & ~status.isin(["failed", "diverged"]), converged=status.eq("converged"))
     return [
         _measured(name, facet, row, column)
         for facet, part in _groups(runs[runs["width"] >= runs["rank"]], list(facets))
         for column, name in LOG_RATIOS.items()
-        if column in _ENDS or (column in runs and runs[column].notna().any())
+        if column in runs and (column in _ENDS or runs[column].notna().any())
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
         if name == ACTIVE_LAZY or _has_bulk(row)
     ]
@@ -176,10 +202,9 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
     x, cell = np.unique(row["gamma_sigma2"].to_numpy(dtype=float), return_inverse=True)
     _, replicate = np.unique(row["replicate"].to_numpy(dtype=int), return_inverse=True)
     heights = np.full((int(replicate.max()) + 1, len(x)), nan)
-    well = row["status"].notna() & ~row["status"].isin(["failed", "diverged"])
-    heights[replicate, cell] = np.where(well, row[column].to_numpy(dtype=float), nan)
+    heights[replicate, cell] = np.where(row["well"].to_numpy(dtype=bool), row[column].to_numpy(dtype=float), nan)
     converged = np.zeros(heights.shape, dtype=bool)
-    converged[replicate, cell] = row["status"] == "converged"
+    converged[replicate, cell] = row["converged"].to_numpy(dtype=bool, na_value=False)
 
     there = ~np.isnan(heights)
     passes = first_crossing if column in _PATHS else crossing

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from linphase.config.config import parse_config
-from linphase.diagram.measured import PATHS, boundaries_of, boundaries_of_path
+from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import BASELINES, find_panel, known_panels
 from linphase.diagram.sampling import nearest_run, sampled_runs
@@ -128,9 +128,15 @@ def _theory(results: Results) -> pd.DataFrame:
 
 
 @figure("boundaries")
-def boundaries(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
-    """The regimes, and where the order parameters cross their cuts; boundaries of the path have panels of their own."""
-    measured = [one for one in boundaries_of(results, cuts) if one.name not in PATHS.values()]
+def boundaries(
+    results: Results, cuts: Cuts, *, found: Sequence[MeasuredBoundary] | None = None, style: StyleName = "paper"
+) -> Figure:
+    """The regimes, and where the order parameters cross their cuts; boundaries of the path have panels of their own.
+
+    found: of `boundaries_of`, by whoever has it already.
+    """
+    found = boundaries_of(results, cuts) if found is None else found
+    measured = [one for one in found if one.name not in PATHS.values()]
     return diagrams.phase_diagram(results.runs, results.axes, "regime", cuts=cuts, measured=measured, style=style)
 
 

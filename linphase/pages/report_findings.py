@@ -23,6 +23,7 @@ from linphase.diagram.versus import deviations, differing, paired, predicted_run
 from linphase.errors import LinphaseError
 from linphase.figures.diagrams import against
 from linphase.figures.drawing import FIGURES, draw
+from linphase.figures.drawing import boundaries as boundary_diagram
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.markup import Block, Heading, Picture, Table, Text
 from linphase.runs.records import STATUSES
@@ -119,7 +120,7 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     yield _picture(
         "measured-boundaries",
         "Regimes with the measured boundaries",
-        partial(draw, results, "boundaries", cuts),
+        partial(boundary_diagram, results, cuts, found=found),
     )
 
 
