@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import floor, inf, isfinite, isinf, isnan, nan, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +122,7 @@ def _asked(expected: Mapping[str, RunSpec], facets: Mapping[str, str]) -> pd.Dat
         told.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
     of_facets = pd.DataFrame(told)[list(dict.fromkeys((*facets, "dimension", "rank", "noise", "signal_norm")))]
     starts = [(run_id, spec.initialization, spec.replicate) for run_id, spec in expected.items()]
-    of_runs = {
+    of_runs: dict[str, list[Any]] = {
         "run_id": [run_id for run_id, _, _ in starts],
         "gamma_sigma2": [start.gamma_sigma2 for _, start, _ in starts],
         "gamma_w": [start.gamma_w for _, start, _ in starts],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,17 +83,30 @@ def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[
     places = zip(window.y.index(finished).tolist(), window.x.index(finished).tolist(), strict=True)
     first: dict[tuple[int, int], tuple[str, str]] = {}
     for place, run_id, outcome in zip(places, finished["run_id"], outcomes(finished), strict=True):
-        first.setdefault(place, (run_id, outcome))
-
-    def rank(spread: tuple[Sequence[int], ...]) -> tuple[float, float, float]:
-        met = Counter(first[place][1] for place in product(*spread) if place in first)
-        lacks, left_out = zip(*(_badness(along, len(axis.kept)) for along, axis in zip(spread, sides, strict=True)),
-                              strict=True)  # fmt: skip
-        return -sum(min(2, count) for count in met.values()), sum(lacks), sum(left_out)
-
-    sides = (window.y, window.x)
-    best = min(product(*(_spreads(len(axis.kept)) for axis in sides)), key=rank)
+        if min(place) >= 0:
+            first.setdefault(place, (run_id, outcome))
+    best = _best_spread({place: outcome for place, (_, outcome) in first.items()}, window)
     return {place: first[place][0] for place in product(*best) if place in first}
+
+
+def _best_spread(found: Mapping[tuple[int, int], str], window: Window) -> tuple[Sequence[int], Sequence[int]]:
+    """The rows and columns that meet most outcomes, twice if they can; of these the least bad ones."""
+    names = sorted(set(found.values()))
+    rows, columns = len(window.y.kept), len(window.x.kept)
+    there = np.zeros((len(names), rows, columns))
+    for place, outcome in found.items():
+        there[names.index(outcome), *place] = 1
+    across = _spreads(columns)
+    inside = np.array([np.isin(range(columns), each) for each in across], dtype=float)
+    badness = np.array([_badness(each, columns) for each in across])
+
+    def best_across(down: Sequence[int]) -> tuple[tuple[float, ...], tuple[Sequence[int], Sequence[int]]]:
+        met = np.minimum(2, there[:, list(down)].sum(axis=1) @ inside.T).sum(axis=0)
+        lack, left_out = (_badness(down, rows) + badness).T
+        best = np.lexsort((left_out, lack, -met))[0]
+        return (-met[best], lack[best], left_out[best]), (down, across[best])
+
+    return min(map(best_across, _spreads(rows)), key=itemgetter(0))[1]
 
 
 def _spreads(count: int) -> list[Sequence[int]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from linphase.store.rows import summary_row
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig
+    from linphase.runs.spec import RunSpec
 
 
 def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str, str]) -> tuple[Panel, Cells, str]:
@@ -143,16 +145,55 @@ def differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
     return int((outcomes(pairs, cuts) != outcomes(predicted, cuts)).sum())
 
 
-def predicted_runs(configs: Iterable[SweepConfig]) -> pd.DataFrame:
-    """The runs table that theory predicts for the cells of some configurations, not stored anywhere."""
+def predicted_runs(configs: Iterable[SweepConfig], among: Among | None = None) -> pd.DataFrame:
+    """The runs table that theory predicts for the cells of some configurations, not stored anywhere.
+
+    among: those of them to predict; by default all.
+    """
     draw = lru_cache(maxsize=None)(draw_task)
-    specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand()}
+    specs = {
+        spec.run_id: spec
+        for config in configs
+        for spec in config.predicted().expand()
+        if among is None or among.holds(spec)
+    }
     with one_blas_thread():
         rows = [
             summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.seed, replicate=spec.replicate)))
             for spec in specs.values()
         ]
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Among:
+    """Some of the values of the two axes of a grid, and the first replicates: a coarser diagram of the same window."""
+
+    axes: Mapping[str, Sequence[Any]]  # of the variance and the width
+    replicates: int
+
+    @classmethod
+    def of(cls, axes: Mapping[str, Sequence[Any]], replicates: int, most: int) -> Among:
+        """About as many as are wanted at most: first fewer replicates, then every other value of the longer axis."""
+        facets = prod(len(values) for values in list(axes.values())[2:])
+        steps = dict.fromkeys(list(axes)[:2], 1)
+
+        def kept() -> dict[str, Sequence[Any]]:
+            return {key: axes[key][::step] for key, step in steps.items()}
+
+        while facets * prod(map(len, kept().values())) > most and max(map(len, kept().values())) > 1:
+            steps[max(kept(), key=lambda key: len(kept()[key]))] += 1
+        cells = facets * prod(map(len, kept().values()))
+        return cls(kept(), min(replicates, max(1, most // cells)))
+
+    def holds(self, spec: RunSpec) -> bool:
+        """Whether a run is one of them."""
+        return spec.replicate < self.replicates and all(value in self.axes[key] for key, value in spec.start)
+
+    @property
+    def where(self) -> dict[str, Sequence[Any]]:
+        """For `linphase.diagram.axes.select`."""
+        return {**self.axes, "replicate": range(self.replicates)}
 
 
 def from_zero(runs: pd.DataFrame) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 
 from linphase import __version__
 from linphase.config.config import parse_config
-from linphase.diagram.axes import Facet, split_facets
+from linphase.diagram.axes import Facet, select, split_facets
 from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
-from linphase.diagram.versus import deviations, differing, paired, predicted_runs
+from linphase.diagram.versus import Among, deviations, differing, paired, predicted_runs
 from linphase.errors import LinphaseError
 from linphase.figures.diagrams import against
 from linphase.figures.drawing import FIGURES, draw
@@ -30,6 +31,7 @@ from linphase.runs.records import STATUSES
 from linphase.store.results import Results
 
 AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
+PREDICTED = 3000  # runs, at most: some ten seconds
 _DPI = 200
 
 
@@ -130,14 +132,22 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
     if made_by_theory(results.runs):
         yield Text("None: these runs are theory's own.")
         return
-    predicted = predicted_runs(parse_config(config, stored=True) for config in results.configs)
-    pairs = paired(results.runs, predicted)
+    runs, axes, among = _held_against_theory(results)
+    predicted = predicted_runs((parse_config(config, stored=True) for config in results.configs), among)
+    pairs = paired(runs, predicted)
     covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
     yield Text(
         "Every run beside its prediction, the self-consistent dynamics from A = 0: shares as differences, all else "
         "relative to the prediction. Covered are the cells of the paper's theorems, gamma_w > 1 and 2 gamma_sigma2 + "
         "gamma_w < 0; elsewhere the start's own noise counts, which the prediction leaves out."
     )
+    if among is not None:
+        (x, across), (y, up) = among.axes.items()
+        yield Text(
+            f"A prediction takes milliseconds, so of {len(results.expected())} runs {len(predicted)} are held against "
+            f"theirs: {len(across)} of {len(results.axes[x])} values of {x}, {len(up)} of {len(results.axes[y])} of "
+            f"{y}, and of each cell {among.replicates} replicate{'s' if among.replicates > 1 else ''}."
+        )
     yield Text(
         f"The regime is not the predicted one in {differing(pairs, cuts)} of {len(pairs)} runs, of those covered in "
         f"{differing(covered, cuts)} of {len(covered)}."
@@ -148,8 +158,17 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
             yield _picture(
                 f"{name}-against-theory",
                 f"{name}: measured, predicted and their difference",
-                partial(against, results.runs, predicted, results.axes, name, cuts=cuts, columns=results.columns),
+                partial(against, runs, predicted, axes, name, cuts=cuts, columns=results.columns),
             )
+
+
+def _held_against_theory(results: Results) -> tuple[pd.DataFrame, Mapping[str, Sequence[Any]], Among | None]:
+    """The runs that are predicted, and their axes: all, or of very many a coarser grid over the same window."""
+    if len(results.expected()) <= PREDICTED:
+        return results.runs, results.axes, None
+    replicates = max(int(config["grid"]["replicates"]) for config in results.configs)
+    among = Among.of(results.axes, replicates, PREDICTED)
+    return *select(results.runs, results.axes, among.where), among
 
 
 def _deviation_table(panels: Iterable[Panel], pairs: pd.DataFrame, covered: pd.DataFrame) -> Table:
