@@ -31,7 +31,7 @@ from linphase.runs.records import STATUSES
 from linphase.store.results import Results
 
 AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
-PREDICTED = 3000  # runs, at most: some ten seconds
+PREDICTED = 3000  # runs, at most: some ten seconds; of more half as many, a coarser grid
 _DPI = 200
 
 
@@ -167,7 +167,7 @@ def _held_against_theory(results: Results) -> tuple[pd.DataFrame, Mapping[str, S
     if len(results.expected()) <= PREDICTED:
         return results.runs, results.axes, None
     replicates = max(int(config["grid"]["replicates"]) for config in results.configs)
-    among = Among.of(results.axes, replicates, PREDICTED)
+    among = Among.of(results.axes, replicates, PREDICTED // 2)
     return *select(results.runs, results.axes, among.where), among
 
 
