@@ -10,6 +10,7 @@ from scipy.stats import t
 
 from linphase.cli import main
 from linphase.config.config import parse_config
+from linphase.diagram import measured
 from linphase.diagram.measured import (
     BENEFIT,
     LEARNING_ORDER,
@@ -24,6 +25,7 @@ from linphase.diagram.measured import (
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.results import load
+from linphase.store.rows import asked_for
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 from tests.figures.made import filled
@@ -393,3 +395,13 @@ def test_a_run_better_than_optimal_shrinkage_does_not_pull_the_boundary_onto_a_c
     there = np.ones(3, dtype=bool)
     place, _ = first_crossing(x, found, there)
     assert place == pytest.approx(-2 + np.log(2.5) / np.log(1.421 / 0.2))
+
+
+def test_what_a_facet_asks_for_is_written_out_once_however_many_runs_it_has(tmp_path, monkeypatch):
+    grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.5, 2.0], "task.rank": [1, 2], "replicates": 2}
+    config = parse_config({"name": "facets", "task": {"dimension": 8}, "grid": grid}).predicted()
+    results = filled(tmp_path / "r", config)
+    asked = []
+    monkeypatch.setattr(measured, "asked_for", lambda spec: asked.append(spec) or asked_for(spec))
+    boundaries_of(results)
+    assert [spec.task.rank for spec in asked] == [1, 2]

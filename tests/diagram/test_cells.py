@@ -6,8 +6,9 @@ import pytest
 
 from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
+from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import find_panel, known_panels, span_of
-from linphase.model.regime import AGREED, Cuts
+from linphase.model.regime import AGREED, Cuts, majority
 from tests.figures.made import GAMMA_SIGMA2, GAMMA_W, run, table
 
 
@@ -47,3 +48,44 @@ def test_regimes_whose_criteria_agree_on_few_modes_are_disputed_by_the_mean_over
     for name in ("test-error", "status", "agreement"):
         assert disputed(first, name) == []
     assert disputed(first.drop(columns="evidence_agreement")) == []
+
+
+@pytest.fixture(scope="module")
+def replicated(runs):
+    """Up to four replicates of the cells: some without a run, some with ties, some that diverged or lack a number."""
+    random = np.random.default_rng(5)
+    many = pd.concat([runs] * 4).sample(frac=0.5, random_state=5).reset_index(drop=True)
+    many["status"] = random.choice(["converged", "step_limit", "diverged", "failed"], len(many), p=[0.5, 0.2, 0.2, 0.1])
+    for name in ("min_test_error", "crossing_time"):
+        numbers = many[name].to_numpy(dtype=float, na_value=np.nan)
+        many[name] = np.where(random.random(len(many)) < 0.3, random.choice([0.0, np.nan, np.inf], len(many)), numbers)
+    many["signal_active"] = random.choice([0.0, 1.0], len(many))
+    return many
+
+
+@pytest.mark.parametrize("name", ["regime", "status", "test-error", "crossing-time"])
+def test_cells_are_those_of_a_loop_over_runs(replicated, name):
+    window = Window.of({"gamma_sigma2": GAMMA_SIGMA2.tolist(), "gamma_w": GAMMA_W.tolist()})
+    panel = find_panel(name, Cuts(), replicated)
+    cells = cells_of(replicated, window, panel, Cuts())
+    words = outcomes(replicated) if name == "regime" else replicated["status"]
+    ended = ~replicated["status"].isin(["diverged", "failed"])
+    strayed = replicated["status"] == "step_limit"
+    for row, y in enumerate(GAMMA_W):
+        for column, x in enumerate(GAMMA_SIGMA2):
+            here = (replicated["gamma_w"] == y) & (replicated["gamma_sigma2"] == x)
+            shown, number = cells.outcomes.get((row, column)), cells.numbers[row, column]
+            kept = [] if panel.column in (None, "status") else replicated.loc[here & ended, panel.column]
+            kept = [value for value in kept if np.isfinite(value)]
+            if not here.any():
+                assert shown == ("missing",)
+            elif kept and not (panel.null and np.mean(kept) == 0):
+                assert number == pytest.approx(np.mean(kept), rel=1e-15)
+            elif kept:
+                assert shown == ("start",)
+            elif panel.column not in (None, "status") and (here & ended).any():
+                assert shown == ("undefined",)
+            else:
+                assert set(shown) == set(majority(list(words[here])))
+            hatched = here & strayed
+            assert ((row, column) in cells.unconverged) == (hatched.any() and name != "status")

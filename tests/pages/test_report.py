@@ -13,14 +13,17 @@ from matplotlib.figure import Figure
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
+from linphase.diagram import versus
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import known_panels
-from linphase.diagram.versus import deviations, paired, predicted_runs
+from linphase.diagram.versus import Among, deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
+from linphase.pages import report_findings
 from linphase.pages.markup import Code, Heading, Picture, Table, Text, html, markdown
 from linphase.pages.report import contents
 from linphase.pages.report_findings import panels_of, theory
+from linphase.runs.training import train_spec
 from linphase.store.columns import Column
 from linphase.store.results import load
 from linphase.store.rows import failure_row
@@ -165,6 +168,30 @@ def test_every_run_is_paired_with_its_own_prediction(results):
     np.testing.assert_allclose(apart, by_hand)
     itself = paired(predicted.assign(status="converged"), predicted)
     assert not deviations(itself, "min_test_error", share=False).any()
+
+
+def test_of_very_many_runs_a_coarser_grid_is_predicted_and_said(results, monkeypatch):
+    trained = []
+    monkeypatch.setattr(versus, "train_spec", lambda spec, task: trained.append(spec) or train_spec(spec, task))
+    monkeypatch.setattr(report_findings, "PREDICTED", 12)
+    found = list(theory(results, ["regime"], Cuts()))
+    told = [block.text for block in found if isinstance(block, Text)]
+    assert any("of 18 runs 6 are held against theirs: 2 of 3 values of gamma_sigma2, 3 of 3" in each for each in told)
+    assert len(trained) == 6
+    assert {spec.replicate for spec in trained} == {0}
+    assert any(isinstance(block, Picture) for block in found)
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 1000, 10**6])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (100, 100)])
+def test_the_coarser_grid_has_as_many_runs_as_are_wanted_at_most(shape, most):
+    axes = {"gamma_sigma2": range(shape[0]), "width": range(shape[1]), "task.rank": [1, 2]}
+    among = Among.of(axes, 10, most)
+    cells = 2 * len(among.axes["gamma_sigma2"]) * len(among.axes["width"])
+    assert cells * among.replicates <= max(most, 2)
+    assert among.replicates == min(10, max(1, most // cells))
+    if most >= 2 * shape[0] * shape[1]:
+        assert among.axes == {"gamma_sigma2": range(shape[0]), "width": range(shape[1])}
 
 
 def test_predictions_deviate_from_themselves_in_nothing(results):
