@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import Collection
 from matplotlib.colors import LogNorm, to_rgb
 
 from linphase.diagram.axes import Window, cell_edges
@@ -568,3 +569,14 @@ def test_the_collapse_leaves_out_what_did_not_converge(runs):
     assert collapse(runs, modes_of(runs, 1.0)).axes[0].get_title().startswith("every mode of every run on")
     with pytest.raises(LinphaseError, match=r"0 of 42 runs converged.* Sweep with stop\.rule"):
         collapse(runs.assign(status="diverged"), modes_of(runs, 1.0))
+
+
+def test_a_diagram_of_many_cells_has_no_more_artists_than_one_of_few():
+    # Cells are a mesh and their marks collections: a figure of 100 x 100 cells takes as long as one of 10 x 10.
+    def drawn(count):
+        axes = {"gamma_sigma2": np.linspace(-3, 0, count).tolist(), "gamma_w": np.linspace(0.5, 2.8, count).tolist()}
+        rows = [run(x, y, status="step_limit" if x > -2 else "converged") for x, y in product(*axes.values())]
+        (ax, *_) = phase_diagram(table(*rows), axes, "test-error").axes
+        return sum(isinstance(artist, Collection) for artist in ax.findobj())
+
+    assert drawn(8) == drawn(40)
