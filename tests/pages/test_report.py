@@ -176,7 +176,7 @@ def test_of_very_many_runs_a_coarser_grid_is_predicted_and_said(results, monkeyp
     monkeypatch.setattr(report_findings, "PREDICTED", 12)
     found = list(theory(results, ["regime"], Cuts()))
     told = [block.text for block in found if isinstance(block, Text)]
-    assert any("of 18 runs 6 are held against theirs: 2 of 3 values of gamma_sigma2, 3 of 3" in each for each in told)
+    assert any("of 24 runs 6 are held against theirs: 3 of 3 values of gamma_sigma2, 2 of 4" in each for each in told)
     assert len(trained) == 6
     assert {spec.replicate for spec in trained} == {0}
     assert any(isinstance(block, Picture) for block in found)
