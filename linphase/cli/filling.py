@@ -1,5 +1,6 @@
 """`linphase sweep` and `linphase theory`: everything that fills a results directory."""
 
+import gc
 import os
 import signal
 from collections.abc import Sequence
@@ -245,22 +246,25 @@ def _run(
     from linphase.store.results import load
     from linphase.store.writing import create
     from linphase.sweeps.plan import estimated_flops
-    from linphase.sweeps.sweeping import iter_sweep, listed
+    from linphase.sweeps.sweeping import listed, train_missing
 
     tried = set()
     with _stop_signals() as received:
         create(out, config)  # before anything is read: another sweep may be half-way through making it
-        costs = {spec.run_id: estimated_flops(spec) for spec in listed(config, shard)}
-        with _progress(costs, out) as advance:
-            for row in iter_sweep(config, out, shard=shard, time_left=received.time_left, **how):
+        gc.set_threshold(200_000)  # there may be a hundred thousand runs, and hardly any garbage among them
+        specs = {spec.run_id: spec for spec in listed(config, shard)}
+        finished = finished_ids(out)
+        costs = {run_id: estimated_flops(spec) for run_id, spec in specs.items() if run_id not in finished}
+        with _progress(costs, len(specs), out) as advance:
+            for row in train_missing(config, out, specs, time_left=received.time_left, **how):
                 advance(row)
                 tried.add(row["run_id"])
-    left = len(costs.keys() - tried - finished_ids(out) - failed_ids(out))
+    left = len(specs.keys() - tried - finished_ids(out) - failed_ids(out))
     stopped = received.signal if left else None
     if stopped is not None and task is not None:
         _requeue(task, stopped, tried, f"{left} runs left; all finished runs are kept in {out}")
     results = load(out)
-    runs = results.runs if shard is None else results.runs[results.runs["run_id"].isin(costs)]
+    runs = results.runs if shard is None else results.runs[results.runs["run_id"].isin(specs)]
     if len(runs):
         console().print(count_table(runs, outcomes(runs)))
     if stopped is not None:
@@ -268,7 +272,7 @@ def _run(
             f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again."
         )
         raise SystemExit(130 if stopped == signal.SIGINT else 143)
-    others = 0 if shard is None else sum(spec.run_id not in costs for spec in results.missing())
+    others = 0 if shard is None else sum(spec.run_id not in specs for spec in results.missing())
     if others:
         click.echo(f"Shard {shard} is done; {others} runs of other shards are not in {out} yet")
     elif not no_plot and len(results.runs):

@@ -57,18 +57,14 @@ def _stop_signals() -> Iterator[_Received]:
 
 
 @contextmanager
-def _progress(costs: Mapping[str, float], out: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _progress(costs: Mapping[str, float], total: int, out: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar with an ETA on a terminal, else a line now and then; yields what to call with each row.
 
-    costs: the estimated cost of every run, done or not, by its id.
+    costs: the estimated cost of every run that is not done, by its id. total: how many there are, done or not.
     """
-    from linphase.store.reading import finished_ids
-
-    finished = finished_ids(out) if (out / "runs").is_dir() else set()
-    done = sum(run_id in finished for run_id in costs)
-    if done:
-        click.echo(f"{done} of {len(costs)} runs are in {out} already")
-    clock = _Clock(sum(cost for run_id, cost in costs.items() if run_id not in finished))
+    if done := total - len(costs):
+        click.echo(f"{done} of {total} runs are in {out} already")
+    clock = _Clock(sum(costs.values()))
     if sys.stdout.isatty():
         with _progress_bar(costs, done, clock) as advance:
             yield advance
@@ -104,7 +100,7 @@ def _progress_bar(costs: Mapping[str, float], done: int, clock: _Clock) -> Itera
     if console().width >= 60:
         columns.insert(1, BarColumn())  # type: ignore[arg-type]
     with Progress(*columns, console=console()) as progress:
-        task = progress.add_task("training", total=len(costs), completed=done, eta="?")
+        task = progress.add_task("training", total=done + len(costs), completed=done, eta="?")
 
         def advance(row: dict[str, Any]) -> None:
             clock.done += costs.get(row["run_id"], 0.0)
@@ -114,14 +110,14 @@ def _progress_bar(costs: Mapping[str, float], done: int, clock: _Clock) -> Itera
 
 
 def _progress_lines(costs: Mapping[str, float], done: int, clock: _Clock) -> Callable[[dict[str, Any]], None]:
-    count, printed = done, 0.0
+    count, printed, total = done, 0.0, done + len(costs)
 
     def advance(row: dict[str, Any]) -> None:
         nonlocal count, printed
         count += 1
         clock.done += costs.get(row["run_id"], 0.0)
-        if clock.elapsed() - printed >= LOG_SECONDS or count == len(costs):
+        if clock.elapsed() - printed >= LOG_SECONDS or count == total:
             printed = clock.elapsed()
-            click.echo(f"{count}/{len(costs)} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
+            click.echo(f"{count}/{total} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
 
     return advance

@@ -9,7 +9,7 @@ import os
 import random
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from math import inf
@@ -77,19 +77,38 @@ def iter_sweep(
     fill: bool = False,
     time_left: Callable[[], float] = lambda: inf,
 ) -> Iterator[Row]:
-    """Train the missing runs of a sweep, yielding the row of each as it is committed; failed ones have an `error`.
+    """Train the missing runs of a sweep, or of a shard of it (default: all); see `train_missing`."""
+    specs = {spec.run_id: spec for spec in listed(config, shard)}
+    yield from train_missing(
+        config, Path(out or default_directory(config)), specs, jobs=jobs, scheduler=scheduler,
+        retry_failed=retry_failed, fill=fill, time_left=time_left,
+    )  # fmt: skip
+
+
+def train_missing(
+    config: SweepConfig,
+    directory: Path,
+    specs: Mapping[str, RunSpec],
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    retry_failed: bool = False,
+    fill: bool = False,
+    time_left: Callable[[], float] = lambda: inf,
+) -> Iterator[Row]:
+    """Train the missing ones of some runs, yielding the row of each as it is committed, with an `error` if it failed.
 
     Parameters
     ----------
-    config, out
-        What to run, and where the results go (default: results/NAME).
+    config, directory
+        The sweep, and where its results go.
+    specs
+        Its runs that are to be there in the end, by id.
     jobs
         Worker processes, each with one BLAS thread. By default one a core, or none where all that is missing is
         estimated to take less than 2 s: then this process trains it. The numbers are the same bits.
     scheduler
         The address of a Dask scheduler, whose workers are then used instead.
-    shard
-        The part of the runs to train, by default all.
     retry_failed
         Run again what failed in an earlier sweep, which is left alone otherwise.
     fill
@@ -111,7 +130,6 @@ def iter_sweep(
     activate(config.plugins)
     _refuse_homeless(config)
     _refuse_panels()
-    directory = Path(out or default_directory(config))
     create(directory, config)
     there = load(directory, ("plugin", *SAME_BITS))
     _refuse_newer_numerics(there)
@@ -119,10 +137,10 @@ def iter_sweep(
     _warn_of_other_plugins(there, config)
     wanted = tuple(OBSERVABLES) if fill else ()
     settled = there.finished(wanted) | (set() if retry_failed else there.failed())
-    missing = [spec for spec in listed(config, shard) if spec.run_id not in settled]
+    missing = {run_id: spec for run_id, spec in specs.items() if run_id not in settled}
     _warn_of_older_numerics(there, missing)
     if missing:
-        yield from _run_all(directory, config, missing, jobs, scheduler, wanted, time_left)
+        yield from _run_all(directory, config, list(missing.values()), jobs, scheduler, wanted, time_left)
     if time_left() == inf:  # asked to stop, a sweep leaves its parts to the one that goes on
         compact(directory)  # tasks of an array may end, and fold, at the same moment
 
@@ -206,11 +224,10 @@ def _refuse_newer_numerics(there: Results) -> None:
         )
 
 
-def _warn_of_older_numerics(there: Results, missing: Sequence[RunSpec]) -> None:
+def _warn_of_older_numerics(there: Results, missing: Mapping[str, RunSpec]) -> None:
     older = (there.numerics < NUMERICS_VERSION) & there.runs["status"].ne("failed").to_numpy(dtype=bool)
     if older.any():
-        to_do = {spec.run_id for spec in missing}
-        again = sum(there.expected()[run_id].run_id in to_do for run_id in there.runs.loc[older, "run_id"])
+        again = sum(there.expected()[run_id].run_id in missing for run_id in there.runs.loc[older, "run_id"])
         found = ", ".join(map(str, np.unique(there.numerics[older])))
         warnings.warn(
             f"{there.path}: {again} runs are there by numerics version {found} and are trained again by this "

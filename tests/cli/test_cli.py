@@ -80,7 +80,7 @@ def test_a_signal_after_the_last_run_changes_nothing(here, monkeypatch):
 
 
 def test_runs_whose_results_are_gone_when_a_sweep_ends_are_no_success(here, monkeypatch):
-    monkeypatch.setattr("linphase.sweeps.sweeping.iter_sweep", lambda *_, **__: iter(()))
+    monkeypatch.setattr("linphase.sweeps.sweeping.train_missing", lambda *_, **__: iter(()))
     done = linphase("sweep", "--config", "tiny.toml", "--no-plot")
     assert done.exit_code == 1
     assert "9 runs are missing, whose results have gone meanwhile. To train them, run the same again." in done.output
