@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, Unavailable, shortage
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def whole(file: Path) -> Iterator[Path]:
     Raises
     ------
     LinphaseError
-        If the file system refuses.
+        If the file system refuses; Unavailable where it is short of something just now.
 
     Examples
     --------
@@ -32,6 +32,8 @@ def whole(file: Path) -> Iterator[Path]:
         yield draft
         draft.replace(file)
     except OSError as error:
+        if (lacking := shortage(error)) is not None:
+            raise Unavailable(f"{file}: cannot be written: {error.strerror}. {lacking}") from error
         raise LinphaseError(f"{file}: cannot be written: {error.strerror or error}. Choose another place") from error
     finally:
         remove([draft])

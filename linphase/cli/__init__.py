@@ -1,45 +1,58 @@
 """The command line: parses, calls the library, prints. The only place that prints, draws a progress bar or exits."""
 
-import errno
-import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from linphase import __version__
 from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
-from linphase.cli.output import silence, visibly
+from linphase.cli.output import echo, open_streams, remember_names, shortages_told, visibly
 from linphase.errors import LinphaseError
 
 __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """Turns a user's mistake into one message and exit code 2, and warnings into lines."""
+    """Turns a user's mistake, or what the system lacks, into one message and an exit code, and warnings into lines."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        open_streams()
+        return super().main(*args, **options)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        with _visible_mistakes():
+            return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> Any:
-        with warnings.catch_warnings():
+        remember_names(context)
+        with warnings.catch_warnings(), _visible_mistakes():
             warnings.showwarning = _print_warning
             try:
-                return super().invoke(context)
+                with shortages_told():
+                    return super().invoke(context)
             except LinphaseError as error:
-                click.echo(f"Error: {visibly(str(error))}", err=True)
+                echo(f"Error: {error}", err=True)
                 context.exit(error.exit_code)
-            except OSError as error:
-                # One that names a file is told as an error of that file, or is a defect; a closed pipe is click's.
-                if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-                    raise
-                silence(sys.stdout)
-                click.echo(f"Error: standard output cannot be written: {error.strerror}", err=True)
-                context.exit(1)
             except KeyboardInterrupt:
-                click.echo("Interrupted.", err=True)
+                echo("Interrupted.", err=True)
                 context.exit(130)
 
 
+@contextmanager
+def _visible_mistakes() -> Iterator[None]:
+    """Have click's own messages, which quote the command line, without control characters."""
+    try:
+        yield
+    except click.UsageError as error:
+        mistake = click.UsageError(visibly(error.format_message()), error.ctx)
+        raise mistake from error
+
+
 def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {visibly(str(message))}", err=True)
+    echo(f"warning: {message}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -8,9 +8,7 @@ from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from linphase.cli.output import check_directory, console
+from linphase.cli.output import check_directory, console, echo, echo_row
 from linphase.errors import ConfigError
 from linphase.files import write_whole
 
@@ -57,14 +55,14 @@ def any_dimension(dimensions: str, sums: str, rank: int, noise: float, output: P
         write_whole(output, _as_json(facts) if output.suffix.lower() == ".json" else _as_csv(facts))
     terminal = console()
     if not terminal.is_terminal:
-        click.echo("\t".join(facts[0]))
+        echo_row(facts[0])
         for each in facts:
-            click.echo("\t".join(map(_text, each.values())))
+            echo_row(map(_text, each.values()))
     else:
         for table in tables(facts, f"k = {rank}, noise {noise:g}"):
             terminal.print(table, "")
     if output is not None:
-        click.echo(f"Table: {output}")
+        echo(f"Table: {output}")
 
 
 def tables(facts: Sequence[Facts], task: str) -> list["Table"]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from linphase.cli.options import cuts_options, results_argument
+from linphase.cli.output import echo
 from linphase.errors import ConfigError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
@@ -41,7 +42,7 @@ def report(results: Path, output: Path | None, panels: Sequence[str], cuts: Cuts
     blocks = contents(loaded, panels=panels or None, cuts=cuts)
     for file in files:
         _write(blocks, file)
-        click.echo(f"Report: {file}")
+        echo(f"Report: {file}")
 
 
 def _files(output: Path) -> list[Path]:
@@ -110,6 +111,6 @@ def explore(results: Path, output: Path | None, cuts: Cuts) -> None:
     loaded = load(results)
     page = build(loaded, cuts).encode()
     write_whole(file, page)
-    click.echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")
+    echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")
     if len(page) > LIMIT:
-        click.echo(f"warning: {len(loaded.runs)} runs make it larger than {LIMIT / 1e6:.0f} MB", err=True)
+        echo(f"warning: {len(loaded.runs)} runs make it larger than {LIMIT / 1e6:.0f} MB", err=True)

@@ -20,7 +20,17 @@ from linphase.cli.options import (
     scheduler_option,
     set_option,
 )
-from linphase.cli.output import console, count_table, duration, save_figure, unheard, visibly
+from linphase.cli.output import (
+    console,
+    count_table,
+    duration,
+    echo,
+    echo_row,
+    in_line,
+    save_figure,
+    shortages_told,
+    unheard,
+)
 from linphase.cli.progress import _USR1, _progress, _stop_signals
 from linphase.errors import ConfigError, LinphaseError, SlurmError
 from linphase.model.regime import Cuts
@@ -85,7 +95,7 @@ def sweep(
     shard = array_shard(os.environ) if part is None else parse_shard(part)
     task = own_task(os.environ) if requeue else None
     if shard is not None and part is None:
-        click.echo(f"Shard {shard}, as SLURM_ARRAY_TASK_ID is {os.environ['SLURM_ARRAY_TASK_ID']}")
+        echo(f"Shard {shard}, as SLURM_ARRAY_TASK_ID is {os.environ['SLURM_ARRAY_TASK_ID']}")
     if dry_run:
         _print_plan(config, out, jobs or default_jobs(), shard)
     else:
@@ -212,9 +222,9 @@ def _print_lines(dimension: int, rank: int, noise: float) -> None:
     columns = [["-" if np.isnan(x) else f"{x + 0.0:.3f}" for x in line.gamma_sigma2.round(3)] for line in lines]
     terminal = console()
     if not terminal.is_terminal:
-        click.echo("\t".join(("gamma_w", "width", *(f"{line.name}, {where[line.asymptotic]}" for line in lines))))
+        echo_row(("gamma_w", "width", *(f"{line.name}, {where[line.asymptotic]}" for line in lines)))
         for start, *values in zip(starts, *columns, strict=True):
-            click.echo("\t".join((*start, *values)))
+            echo_row((*start, *values))
         return
     for asymptotic, place in where.items():
         chosen = [
@@ -268,25 +278,23 @@ def _run(
     if len(runs):
         console().print(count_table(runs, outcomes(runs)))
     if stopped is not None:
-        click.echo(
-            f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again."
-        )
+        echo(f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again.")
         raise SystemExit(130 if stopped == signal.SIGINT else 143)
     others = 0 if shard is None else sum(spec.run_id not in specs for spec in results.missing())
     if others:
-        click.echo(f"Shard {shard} is done; {others} runs of other shards are not in {out} yet")
+        echo(f"Shard {shard} is done; {others} runs of other shards are not in {out} yet")
     elif not no_plot and len(results.runs):
         _draw_diagram(results)
     if left:
-        click.echo(
+        echo(
             f"{left} runs are missing, whose results have gone meanwhile. To train them, run the same again.", err=True
         )
         raise SystemExit(1)
     failed = runs.loc[runs["status"].eq("failed"), "run_id"]
     if len(failed):
         last = results.failures.loc[results.failures["run_id"].isin(failed), "error"].iloc[-1]
-        click.echo(
-            f"{len(failed)} runs failed, the last with: {visibly(last)}. To run them again, add --retry-failed.",
+        echo(
+            f"{len(failed)} runs failed, the last with: {in_line(last)}. To run them again, add --retry-failed.",
             err=True,
         )
         raise SystemExit(1)
@@ -300,30 +308,31 @@ def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
         return
     # Preempted in its first moments, a task has all of its time the next time.
     if number == _USR1 and not tried and not is_preempted(task):
-        click.echo(
+        echo(
             f"warning: task {task} is not requeued: it had no time to finish a single run, nor would it the next time. "
             "Give it a longer --time",
             err=True,
         )
         return
-    click.echo(f"{left}. Requeueing task {task}")  # now, as SLURM then ends this process
+    echo(f"{left}. Requeueing task {task}")  # now, as SLURM then ends this process
     try:
         requeue(task)
     except SlurmError as error:
-        click.echo(f"warning: {error}", err=True)
+        echo(f"warning: {error}", err=True)
     else:
         raise SystemExit(143)
 
 
 def _draw_diagram(results: "Results") -> None:
-    from linphase.figures.drawing import draw
-
     file = results.path / "phase_diagram.png"
     try:
-        save_figure(draw(results, "regime"), file, results, "regime", Cuts())
-        click.echo(f"Phase diagram: {file}")
+        with shortages_told():
+            from linphase.figures.drawing import draw
+
+            save_figure(draw(results, "regime"), file, results, "regime", Cuts())
+        echo(f"Phase diagram: {file}")
     except LinphaseError as error:  # the runs are done and kept all the same
-        click.echo(f"warning: no figure: {error}", err=True)
+        echo(f"warning: no figure: {error}", err=True)
 
 
 def _print_plan(config: "SweepConfig", out: Path, jobs: int, shard: "Shard | None") -> None:
@@ -349,4 +358,4 @@ def _print_plan(config: "SweepConfig", out: Path, jobs: int, shard: "Shard | Non
         ("time", f"about {duration(seconds)} on {jobs} workers"),
         ("disk", f"about {size / 1e6:,.1f} MB" if size >= 1e5 else f"about {size / 1e3:,.0f} kB"),
     ):
-        click.echo(f"{name + ':':<15}{value}")
+        echo(f"{name + ':':<15}{value}")

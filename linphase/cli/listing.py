@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linphase.cli.options import cuts_options, results_argument
-from linphase.cli.output import check_csv, console, count_table, duration, write_csv
+from linphase.cli.output import check_csv, console, count_table, duration, echo, write_csv
 from linphase.model.regime import REGIMES, Cuts
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
         coordinates = ["run_id", "gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "status"]
         table = runs[[*coordinates, *shares]].assign(regime=outcome)
         write_csv(table, output)
-        click.echo(f"Regimes: {output}")
+        echo(f"Regimes: {output}")
 
 
 @click.command()
@@ -90,21 +90,21 @@ def status(results: Path, as_json: bool) -> None:
         "cores": cores,
     }
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
-    click.echo(f"{loaded.path}: {facts['done']} of {facts['expected']} runs done, {facts['missing']} missing")
+    echo(f"{loaded.path}: {facts['done']} of {facts['expected']} runs done, {facts['missing']} missing")
     for version, count in facts["by_older_numerics"].items():
-        click.echo(
+        echo(
             f"of the missing, {count} are there by numerics version {version} and shown; linphase sweep trains them "
             f"again by this linphase's, {NUMERICS_VERSION}"
         )
     for version, count in facts["superseded"].items():
-        click.echo(f"{count} runs by numerics version {version} are not shown, as a higher version's are there")
-    click.echo(f"failed: {facts['failed']}, diverged: {facts['diverged']}, not converged: {facts['unconverged']}")
-    click.echo("regimes: " + ", ".join(f"{name} {count}" for name, count in regimes.items()))
-    click.echo(f"trained for {duration(spent)} of one core")
+        echo(f"{count} runs by numerics version {version} are not shown, as a higher version's are there")
+    echo(f"failed: {facts['failed']}, diverged: {facts['diverged']}, not converged: {facts['unconverged']}")
+    echo("regimes: " + ", ".join(f"{name} {count}" for name, count in regimes.items()))
+    echo(f"trained for {duration(spent)} of one core")
     if missing and left is not None:
-        click.echo(f"about {duration(left / cores)} left on {cores} cores")
+        echo(f"about {duration(left / cores)} left on {cores} cores")
 
 
 def _total_flops(specs: "Sequence[RunSpec]") -> float:
@@ -130,7 +130,7 @@ def export(results: Path, output: Path) -> None:
     check_csv(output)
     runs = load(results).runs
     write_csv(runs, output)
-    click.echo(f"{len(runs)} runs: {output}")
+    echo(f"{len(runs)} runs: {output}")
 
 
 @click.command()
@@ -156,4 +156,4 @@ def columns() -> None:
         for column in declared:
             table.add_row(column.name, column.type, column.unit, column.meaning)
         console().print(table)
-        click.echo()
+        echo()

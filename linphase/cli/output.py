@@ -1,16 +1,18 @@
 """What commands print and write."""
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from linphase import __version__
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, LinphaseError, Unavailable, shortage
 from linphase.files import whole
 from linphase.model.regime import Cuts
 
@@ -18,14 +20,44 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
     from rich.table import Table
+    from rich.text import Text
 
     from linphase.store.results import Results
 
 
 def visibly(text: str) -> str:
-    """Text of files and names: control characters, which a terminal would obey, as they are written in code."""
-    told = (each if each == "\n" or each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-    return "".join(told)
+    """Text with what a terminal would obey (control characters, turns of the direction) as it is written in code.
+
+    Lines end where the message ends them: a line end within a name on the command line is shown as such, too.
+    """
+    context = click.get_current_context(silent=True)
+    for name in () if context is None else context.meta.get(_BROKEN_NAMES, ()):
+        text = text.replace(name, in_line(name))
+    return "".join(each if each in "\n\t" or each.isprintable() else in_line(each) for each in text)
+
+
+def in_line(text: str) -> str:
+    """Text within a line, visibly: line ends and tabs, too, as they are written in code."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+_BROKEN_NAMES = f"{__name__}.broken_names"
+
+
+def remember_names(context: click.Context) -> None:
+    """Keep the words of the command line that a line end breaks, for `visibly`: whole and as parts of paths."""
+    words = (part for each in context.args for part in re.split("[/=]", each))
+    context.meta[_BROKEN_NAMES] = [word for word in words if len(word.splitlines()) > 1 or word.endswith("\n")]
+
+
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a message or a table as text, visibly: every command's only way to do so; `console` is the other one."""
+    click.echo(visibly(str(text)), err=err, nl=nl)
+
+
+def echo_row(cells: Iterable[object]) -> None:
+    """Print a line of a table whose columns are separated by tabs; a tab or line end within a cell is escaped."""
+    click.echo("\t".join(in_line(str(cell)) for cell in cells))
 
 
 class _Heard:
@@ -49,7 +81,7 @@ class _Heard:
 
     def _leave(self, error: OSError) -> None:
         silence(self._stream)
-        click.echo(f"warning: standard output cannot be written ({error.strerror}); the work goes on", err=True)
+        echo(f"warning: standard output cannot be written ({error.strerror}); the work goes on", err=True)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -66,6 +98,39 @@ def unheard() -> Iterator[None]:
         sys.stdout = stream
 
 
+@contextmanager
+def shortages_told() -> Iterator[None]:
+    """Have what the system is short of told as a message; a defect of ours keeps its traceback."""
+    try:
+        yield
+    except LinphaseError:
+        raise
+    except Exception as error:
+        if (told := _told(error)) is None:
+            raise
+        raise Unavailable(told) from error
+
+
+def _told(error: Exception) -> str | None:
+    if isinstance(error, BrokenPipeError):  # the reader has left, which is click's to end quietly
+        return None
+    if isinstance(error, OSError) and error.filename is None and not _can_be_written(sys.stdout):
+        silence(sys.stdout)
+        return f"standard output cannot be written: {error.strerror}"
+    if (lacking := shortage(error)) is None:
+        return None
+    return f"{error.filename}: {lacking}" if isinstance(error, OSError) and error.filename is not None else lacking
+
+
+def _can_be_written(stream: TextIO) -> bool:
+    """Whether what waits in the buffer of a stream can leave it."""
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True
+
+
 def silence(stream: TextIO) -> None:
     """Send what is still written to a stream nowhere: what waits in its buffer cannot fail again at the end."""
     with suppress(OSError, ValueError):  # a stream without a descriptor, as in a notebook
@@ -75,9 +140,35 @@ def silence(stream: TextIO) -> None:
 
 
 def console() -> Any:
+    """Where tables are printed; text in them is text, no markup, and shown visibly."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    class Visible(Console):
+        def render_str(self, text: str, **options: Any) -> "Text":
+            return super().render_str(visibly(text), **options)
+
+    return Visible(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+
+
+def open_streams() -> None:
+    """Have standard input, output and error, whatever is closed: else a file opened later would take their place.
+
+    What is printed into a closed standard output fails as it would into one that cannot be written.
+    """
+    for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest number that is free: this one
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what an encoding lacks, as σ in ASCII
 
 
 def duration(seconds: float) -> str:
@@ -116,7 +207,7 @@ def save_figure(figure: "Figure", file: Path, results: "Results", title: str, cu
     versions = results.runs["numerics_version"].dropna().astype(int)
     if (others := versions[versions != NUMERICS_VERSION]).size:
         found = ", ".join(map(str, sorted(others.unique())))
-        click.echo(
+        echo(
             f"warning: {others.size} of {len(results.runs)} runs in this figure were made with numerics version "
             f"{found}, this linphase's is {NUMERICS_VERSION}: its own numbers differ within the tolerance. To have "
             "them, sweep into another directory",

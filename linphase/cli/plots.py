@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from linphase.cli.options import cuts_options, results_argument, style_option
-from linphase.cli.output import check_directory, check_figure, console, save_figure
+from linphase.cli.output import check_directory, check_figure, console, echo, echo_row, save_figure
 from linphase.errors import ConfigError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
@@ -99,16 +99,16 @@ def plot(
     named = {"against": against, "at": at, "where": ",".join(where), "style": style}
     file = output or results / f"{_default_name(name, named, cuts)}.png"
     if place is not None:
-        click.echo(_nearest(loaded, place, cuts))
+        echo(_nearest(loaded, place, cuts))
     if look is None:
         figure = draw(loaded, chosen, cuts, against=against, at=place, style=style)
     else:
         panels = tuple(FIGURE_2) if panel is None else (panel,)
         figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, style=style)
     if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
-        click.echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
+        echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
     save_figure(figure, file, loaded, name if against is None else f"{name} against {against}", cuts)
-    click.echo(f"Figure: {file}")
+    echo(f"Figure: {file}")
 
 
 def _check_look(look: str, others: Mapping[str, Any], cuts: Cuts) -> None:
@@ -186,7 +186,7 @@ def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     text = terminal_diagram(
         results.runs, results.axes, panel, cuts=cuts, columns=results.columns, width=width, color=None
     )
-    click.echo(text)
+    echo(text)
 
 
 def _nearest(results: "Results", place: tuple[float, float], cuts: Cuts) -> str:
@@ -261,14 +261,14 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
 
         save_figure(draw(loaded, "boundaries", cuts, style=style), output, loaded, "measured boundaries", cuts)
     if as_json:
-        click.echo(_as_json(found))
+        echo(_as_json(found))
     else:
         _print_boundaries(found)
     for warning in (untold(found), _unsettled(found)):
         if warning:
-            click.echo(f"warning: {warning}", err=True)
+            echo(f"warning: {warning}", err=True)
     if output is not None:
-        click.echo(f"{'Table' if as_data else 'Figure'}: {output}", err=as_json)
+        echo(f"{'Table' if as_data else 'Figure'}: {output}", err=as_json)
 
 
 def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:
@@ -319,11 +319,11 @@ def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
 
     terminal = console()
     if not found:
-        click.echo("no boundary: no width holds the signal")
+        echo("no boundary: no width holds the signal")
     elif not terminal.is_terminal:
-        click.echo("\t".join(("boundary", "facet", *COLUMNS)))
+        echo_row(("boundary", "facet", *COLUMNS))
         for one in found:
-            click.echo("\t".join((one.name, facet_text(one.facet), *table_row(one))))
+            echo_row((one.name, facet_text(one.facet), *table_row(one)))
     else:
         for name, facet, block in blocks(found):
             rows = [table_row(one) for one in block]

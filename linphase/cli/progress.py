@@ -9,9 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import click
-
-from linphase.cli.output import console, duration
+from linphase.cli.output import console, duration, echo
 
 LOG_SECONDS = 10.0  # between two progress lines where there is no terminal
 
@@ -33,13 +31,13 @@ class _Received:
     def handle(self, number: int, _: Any) -> None:
         # USR1 comes long before SLURM's time limit and leaves time; TERM may come at the same moment and does not.
         if number != _USR1 and self.signal not in (None, _USR1):
-            click.echo("Stopped. All finished runs are kept; to go on, run the same again.", err=True)
+            echo("Stopped. All finished runs are kept; to go on, run the same again.", err=True)
             raise SystemExit(128 + number)
         patience = _PATIENCE_WARNED if number == _USR1 else _PATIENCE
         if time.monotonic() + patience < self.deadline:
             self.deadline = time.monotonic() + patience
             once_more = "" if number == _USR1 else "; once more stops at once"
-            click.echo(f"Stopping: waiting up to {patience} s for runs in flight{once_more}.", err=True)
+            echo(f"Stopping: waiting up to {patience} s for runs in flight{once_more}.", err=True)
         if number != _USR1 or self.signal is None:
             self.signal = number
 
@@ -63,7 +61,7 @@ def _progress(costs: Mapping[str, float], total: int, out: Path) -> Iterator[Cal
     costs: the estimated cost of every run that is not done, by its id. total: how many there are, done or not.
     """
     if done := total - len(costs):
-        click.echo(f"{done} of {total} runs are in {out} already")
+        echo(f"{done} of {total} runs are in {out} already")
     clock = _Clock(sum(costs.values()))
     if sys.stdout.isatty():
         with _progress_bar(costs, done, clock) as advance:
@@ -118,6 +116,6 @@ def _progress_lines(costs: Mapping[str, float], done: int, clock: _Clock) -> Cal
         clock.done += costs.get(row["run_id"], 0.0)
         if clock.elapsed() - printed >= LOG_SECONDS or count == total:
             printed = clock.elapsed()
-            click.echo(f"{count}/{total} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
+            echo(f"{count}/{total} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
 
     return advance

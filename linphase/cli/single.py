@@ -8,7 +8,7 @@ import click
 
 from linphase import __version__
 from linphase.cli.options import KindOption, set_option, style_option
-from linphase.cli.output import check_figure
+from linphase.cli.output import check_figure, echo
 from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ def run(
         _check_look(look, spec, theory)
     trained = train_spec(spec)
     for line in _run_report(spec, trained):
-        click.echo(line)
+        echo(line)
     figure = _run_figure(spec, trained, theory, style) if look is None else _figure1(spec, trained, style)
     save(
         figure,
         output,
         {"Title": "linphase: run", "Config": spec.run_id, "Version": f"linphase {__version__}"},
     )
-    click.echo(f"Figure: {output}")
+    echo(f"Figure: {output}")
 
 
 def _check_look(look: str, spec: "RunSpec", theory: bool) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from linphase import __version__
+from linphase.cli.output import echo
 from linphase.errors import ConfigError
 
 
@@ -39,8 +40,8 @@ def init(directory: Path) -> None:
             f"{directory}: cannot be written: {error.strerror or error}. Give another directory"
         ) from error
     starter_file = directory / STARTER_FILE
-    click.echo(f"Configuration: {starter_file}")
-    click.echo(f"Next: linphase sweep --config {starter_file} --dry-run")
+    echo(f"Configuration: {starter_file}")
+    echo(f"Next: linphase sweep --config {starter_file} --dry-run")
 
 
 @click.command()
@@ -56,7 +57,7 @@ def schema() -> None:
     """
     from linphase.config.schema import config_schema_text
 
-    click.echo(config_schema_text(), nl=False)
+    echo(config_schema_text(), nl=False)
 
 
 @click.command()
@@ -70,4 +71,4 @@ def cite() -> None:
     from importlib.resources import files
 
     references = files("linphase.cli").joinpath("linphase.bib").read_text(encoding="utf-8")
-    click.echo(references.replace("{VERSION}", f"{{{__version__}}}"), nl=False)
+    echo(references.replace("{VERSION}", f"{{{__version__}}}"), nl=False)

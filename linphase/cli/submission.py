@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from linphase.cli.options import config_option, out_option, retry_option, set_option
-from linphase.cli.output import unheard
+from linphase.cli.output import echo, unheard
 from linphase.errors import ConfigError, SlurmError
 
 
@@ -67,7 +67,7 @@ def submit(
     if tasks > config.runs:
         raise ConfigError(f"--array: at most one task a run is required, {config.runs}, found {tasks}")
     if dry_run:
-        click.echo(slurm.script(job, _largest_array_or_default()), nl=False)
+        echo(slurm.script(job, _largest_array_or_default()), nl=False)
         return
     largest = slurm.largest_array()
     text = slurm.script(job, largest)
@@ -75,17 +75,17 @@ def submit(
     settled = finished_ids(out) | (set() if retry_failed else failed_ids(out))
     left = sum(spec.run_id not in settled for spec in config.expand())
     if not left:
-        click.echo(f"All {config.runs} runs are in {out} already, or failed there; nothing is submitted.")
+        echo(f"All {config.runs} runs are in {out} already, or failed there; nothing is submitted.")
         return
     _write(job.file, text)
     logs = shlex.quote(str(job.file.parent))
     with unheard():  # a closed pipe must not end the submission half-way
-        click.echo(f"Script: {job.file}")
+        echo(f"Script: {job.file}")
         for array in slurm.submit(job.file, slurm.arrays(tasks, largest)):
-            click.echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}")
-            click.echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")
-            click.echo(f"  cancel it: scancel {array.job_id}")
-        click.echo(f"{left} of {config.runs} runs are to do; how far they are: linphase status {shlex.quote(str(out))}")
+            echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}")
+            echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")
+            echo(f"  cancel it: scancel {array.job_id}")
+        echo(f"{left} of {config.runs} runs are to do; how far they are: linphase status {shlex.quote(str(out))}")
 
 
 def _program() -> str:
@@ -105,7 +105,7 @@ def _largest_array_or_default() -> int:
     try:
         return slurm.largest_array()
     except SlurmError as error:
-        click.echo(f"warning: {error}; arrays of at most 1000 tasks are assumed", err=True)
+        echo(f"warning: {error}; arrays of at most 1000 tasks are assumed", err=True)
         return 1000
 
 

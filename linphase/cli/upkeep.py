@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from linphase.cli.options import results_argument
+from linphase.cli.output import echo
 
 if TYPE_CHECKING:
     from linphase.store.checking import Checked
@@ -36,7 +37,7 @@ def check(results: Path, repair: bool) -> None:
     found = checking.check(results)
     if repair:
         for line in checking.repair(results, found):
-            click.echo(line)
+            echo(line)
         found = checking.check(results)
     _print_checked(results, found, repair)
     if not found.sound:
@@ -45,23 +46,23 @@ def check(results: Path, repair: bool) -> None:
 
 def _print_checked(results: Path, found: "Checked", repaired: bool) -> None:
     for name, why in found.damaged:
-        click.echo(f"damaged: {name}: {why}")
+        echo(f"damaged: {name}: {why}")
     for name, why in found.foreign:
-        click.echo(f"foreign: {name}: {why}")
+        echo(f"foreign: {name}: {why}")
     for name, rows in found.mixed:
-        click.echo(f"left out: {name}: no configuration here asks for the runs of {rows}")
+        echo(f"left out: {name}: no configuration here asks for the runs of {rows}")
     if found.untraced:
-        click.echo(f"without a trajectory: {_some(found.untraced)}")
+        echo(f"without a trajectory: {_some(found.untraced)}")
     for name in () if repaired else found.leftovers:
-        click.echo(f"left over: {name}: a draft, being written or left by a writer that was killed")
+        echo(f"left over: {name}: a draft, being written or left by a writer that was killed")
     if found.contradictory:
-        click.echo(f"copies that differ in a number, as of two CPU types: {_some(found.contradictory)}")
+        echo(f"copies that differ in a number, as of two CPU types: {_some(found.contradictory)}")
     copies = f", {found.copies:,} copies (linphase compact {results} removes them)" if found.copies else ""
-    click.echo(f"{results}: {found.runs:,} runs in {found.parts:,} whole parts of all tables{copies}")
+    echo(f"{results}: {found.runs:,} runs in {found.parts:,} whole parts of all tables{copies}")
     if found.damaged or found.foreign:
-        click.echo(f"To move these files aside, linphase check {results} --repair; then run the same sweep again.")
+        echo(f"To move these files aside, linphase check {results} --repair; then run the same sweep again.")
     elif found.untraced:
-        click.echo(f"Copy what is missing back into {results}/trajectories; all but --panel collapse goes without it.")
+        echo(f"Copy what is missing back into {results}/trajectories; all but --panel collapse goes without it.")
 
 
 def _some(run_ids: tuple[str, ...]) -> str:
@@ -86,6 +87,6 @@ def compact(results: Path) -> None:
 
     folded = folding.compact(results)
     if folded:
-        click.echo(f"{results}: {folded:,} files folded, {count_parts(results):,} left")
+        echo(f"{results}: {folded:,} files folded, {count_parts(results):,} left")
     else:
-        click.echo(f"{results}: nothing to fold")
+        echo(f"{results}: nothing to fold")

@@ -14,16 +14,17 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
-import joblib
-
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, shortage
 from linphase.sweeps.batch import Assignment, Batch, one_line, run_batch
+from linphase.sweeps.leftovers import Scratch
+
+with warnings.catch_warnings(action="ignore"):  # that there are no semaphores: told below, where they are needed
+    import joblib
 
 try:  # no public API: a later joblib may not have it
     from joblib.externals.loky import ProcessPoolExecutor
@@ -63,7 +64,8 @@ class NoWorkers:
 class LocalWorkers:
     """Processes with one BLAS thread each. The death of one ends all of them; they are then started anew.
 
-    Raises LinphaseError where joblib has no loky of the form that is used here.
+    Where none can be started, a warning says why, and `with` gives `NoWorkers`. Raises LinphaseError where joblib has
+    no loky of the form that is used here.
     """
 
     deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
@@ -77,14 +79,30 @@ class LocalWorkers:
             )
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
-        self._crashes = TemporaryDirectory(prefix="linphase-")  # where the interpreter writes when it crashes
+        self._crashes = Scratch()  # where the interpreter writes when it crashes
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LocalWorkers | NoWorkers":
+        self._crashes.__enter__()
+        try:
+            with _without_ctrl_c():  # the workers are started here
+                self._pool = self._begin()
+                alive = self._pool.submit(os.getpid)
+            alive.result()
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, OSError | BrokenProcessPool) and shortage(error) is None:
+                raise
+            warnings.warn(
+                f"worker processes cannot be started: {one_line(error)}. They need semaphores (/dev/shm), open files, "
+                "processes and memory. This process trains alone now, which takes longer",
+                stacklevel=3,
+            )
+            self.__exit__()
+            return NoWorkers()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end()
-        self._crashes.cleanup()
+        self._crashes.__exit__()
 
     def capacity(self) -> int:
         """Workers that are there, or will be."""
@@ -109,10 +127,7 @@ class LocalWorkers:
         """What is known of a death: one line, and the traceback where the interpreter could write it."""
         self._end()
         found = re.search(r"exit codes? of the workers? (?:are|is) \{(.*?)\}", str(error))
-        files = sorted(Path(self._crashes.name).iterdir())
-        traces = [file.read_text(encoding="utf-8", errors="replace") for file in files]
-        for file in files:
-            file.unlink()
+        traces = self._crashes.traces()
         line = f"the worker died, {f'exit code {found[1]}' if found else one_line(error)}"
         return line, "\n".join(trace for trace in traces if trace) or (
             "none: the process was ended from outside, most often by the system for want of memory. "
@@ -121,10 +136,14 @@ class LocalWorkers:
 
     def _begin(self) -> ProcessPoolExecutor:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        arguments = os.getpid(), self._crashes.name
+        arguments = os.getpid(), self._crashes.path
+        if hasattr(os, "fork"):
+            get_context("fork").Lock()  # raises OSError where there are no semaphores, before anything is started
         for tracker in (resource_tracker, loky_resource_tracker):
             tracker.ensure_running()  # now, as starting one lets Ctrl-C through again
-        return ProcessPoolExecutor(self._count, env=threads, initializer=_begin_worker, initargs=arguments)
+        pool = ProcessPoolExecutor(self._count, env=threads, initializer=_begin_worker, initargs=arguments)
+        self._crashes.remember_semaphores()
+        return pool
 
     def _end(self) -> None:
         """Kill the workers, whatever they are at."""
@@ -146,7 +165,7 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_worker(parent: int, crashes: str) -> None:
+def _begin_worker(parent: int, crashes: Path | None) -> None:
     """Leave Ctrl-C to the parent, end when it is gone, even in the middle of a run, and leave a trace of a crash.
 
     SLURM sends its signals to every process of a task, and it is the parent that knows what to do then, too.
@@ -155,7 +174,9 @@ def _begin_worker(parent: int, crashes: str) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     warnings.filterwarnings("ignore", category=UserWarning)  # of damaged parts, which the parent tells once
-    faulthandler.enable((Path(crashes) / str(os.getpid())).open("w"), all_threads=False)
+    if crashes is not None:
+        with suppress(OSError):  # no room: then a crash leaves no trace
+            faulthandler.enable((crashes / str(os.getpid())).open("w"), all_threads=False)
 
     def watch() -> None:
         while os.getppid() == parent:

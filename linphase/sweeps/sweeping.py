@@ -32,6 +32,7 @@ from linphase.store.writing import create
 from linphase.sweeps import schedule
 from linphase.sweeps.batch import assign
 from linphase.sweeps.claims import Claims
+from linphase.sweeps.leftovers import remove_leftovers
 from linphase.sweeps.local import LocalWorkers, NoWorkers
 from linphase.sweeps.plan import Shard, available_cores, batches, estimated_flops, flops_per_second, shard_of
 from linphase.sweeps.slurm import cpus_per_task
@@ -127,6 +128,7 @@ def train_missing(
     LinphaseError
         If there is no scheduler, or something is declared where workers cannot find it.
     """
+    remove_leftovers()
     activate(config.plugins)
     _refuse_homeless(config)
     _refuse_panels()
