@@ -38,25 +38,26 @@ _REMEDIES = {
     errno.EFBIG: "Larger files are required than this process may write. Allow them, as with `ulimit -f unlimited`",
     errno.EIO: "The disk does not do what it is asked to. Look at it, or choose another place",
 }
-# Of errors that have no number: the loader's, Python's and Arrow's of threads, with the number that they stand for.
+# Of errors that have no such number: the loader's, Python's, Arrow's, matplotlib's.
 _TOLD = {
-    "too many open files": errno.EMFILE,
-    "cannot allocate memory": errno.ENOMEM,
-    "failed to map segment": errno.ENOMEM,
-    "can't start new thread": errno.EAGAIN,
-    "resource temporarily unavailable": errno.EAGAIN,
+    "too many open files": _REMEDIES[errno.EMFILE],
+    "cannot allocate memory": _REMEDIES[errno.ENOMEM],
+    "failed to map segment": _REMEDIES[errno.ENOMEM],
+    "can't start new thread": _REMEDIES[errno.EAGAIN],
+    "resource temporarily unavailable": _REMEDIES[errno.EAGAIN],
+    "no usable temporary directory": "A temporary directory is required. Set TMPDIR to one that can be written",
+    "writable cache directory": "A place for matplotlib's cache is required. Set MPLCONFIGDIR to a writable directory",
 }
 
 
 def shortage(error: BaseException) -> str | None:
     """What the system is short of just now, and the remedy; None for any other error, which may be a defect of ours."""
-    number = None
-    if isinstance(error, MemoryError):
-        number = errno.ENOMEM
-    elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        number = error.errno
-    elif not isinstance(error, LinphaseError):
-        number = next((number for words, number in _TOLD.items() if words in str(error).lower()), None)
+    if isinstance(error, LinphaseError):
+        return None
+    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     if number in _REMEDIES:
         return _REMEDIES[number]
+    text = str(error).lower()
+    if remedy := next((remedy for words, remedy in _TOLD.items() if words in text), None):
+        return remedy
     return shortage(error.__cause__) if error.__cause__ is not None else None

@@ -27,7 +27,7 @@ def whole(file: Path) -> Iterator[Path]:
     >>> with whole(Path("runs.csv")) as draft:
     ...     runs.to_csv(draft)
     """
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    draft = file.with_name(f".{secrets.token_hex(8)}.part")  # shorter than any name that has to be
     try:
         yield draft
         draft.replace(file)
@@ -43,6 +43,11 @@ def write_whole(file: Path, content: str | bytes) -> None:
     """Write a text, in UTF-8, or bytes as a whole file; see `whole`."""
     with whole(file) as draft:
         draft.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def printable(text: str) -> str:
+    """A name as it can be shown anywhere: line ends, other control characters and what is no UTF-8 as code has them."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def sync(directory: Path) -> None:

@@ -1,5 +1,7 @@
 """The command line: parses, calls the library, prints. The only place that prints, draws a progress bar or exits."""
 
+import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ import click
 
 from linphase import __version__
 from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
-from linphase.cli.output import echo, open_streams, remember_names, shortages_told, visibly
+from linphase.cli.output import echo, environment_told, open_streams, remember_names, visibly
 from linphase.errors import LinphaseError
 
 __all__ = ["main"]
@@ -20,7 +22,13 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         open_streams()
-        return super().main(*args, **options)
+        logging.getLogger("matplotlib").addFilter(_not_told_twice)
+        try:
+            with environment_told():
+                return super().main(*args, **options)
+        except LinphaseError as error:  # while click itself prints, as a help text
+            echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         with _visible_mistakes():
@@ -31,7 +39,7 @@ class _Commands(click.Group):
         with warnings.catch_warnings(), _visible_mistakes():
             warnings.showwarning = _print_warning
             try:
-                with shortages_told():
+                with environment_told():
                     return super().invoke(context)
             except LinphaseError as error:
                 echo(f"Error: {error}", err=True)
@@ -39,6 +47,11 @@ class _Commands(click.Group):
             except KeyboardInterrupt:
                 echo("Interrupted.", err=True)
                 context.exit(130)
+
+
+def _not_told_twice(record: logging.LogRecord) -> bool:
+    """Where matplotlib finds no place for its cache it says so in two lines, the second of which has the remedy."""
+    return not record.msg.startswith(("mkdir -p failed", "%s is not a writable directory"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from linphase.cli.options import cuts_options, results_argument
-from linphase.cli.output import echo
+from linphase.cli.output import check_directory, echo
 from linphase.errors import ConfigError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
@@ -48,16 +48,11 @@ def report(results: Path, output: Path | None, panels: Sequence[str], cuts: Cuts
 def _files(output: Path) -> list[Path]:
     """The files to write: two in a directory, or the one that is named."""
     if output.suffix in _SUFFIXES and not output.is_dir():
-        _check_directory(output)
+        check_directory(output)
         return [output]
     if output.is_file() or (output.suffix and not output.is_dir()):
         raise ConfigError(f"-o: a directory or a file name ending in .md or .html is required, found {str(output)!r}")
     return [output / f"report{suffix}" for suffix in _SUFFIXES]
-
-
-def _check_directory(file: Path) -> None:
-    if not file.parent.is_dir():
-        raise ConfigError(f"-o: an existing directory is required, found {str(file.parent)!r}. Make it first")
 
 
 def _write(blocks: "Sequence[Block]", file: Path) -> None:
@@ -107,7 +102,7 @@ def explore(results: Path, output: Path | None, cuts: Cuts) -> None:
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
     file = output or results / "explorer.html"
-    _check_directory(file)  # before the work, not after
+    check_directory(file)  # before the work, not after
     loaded = load(results)
     page = build(loaded, cuts).encode()
     write_whole(file, page)

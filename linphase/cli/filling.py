@@ -26,13 +26,13 @@ from linphase.cli.output import (
     duration,
     echo,
     echo_row,
-    in_line,
+    environment_told,
     save_figure,
-    shortages_told,
     unheard,
 )
 from linphase.cli.progress import _USR1, _progress, _stop_signals
 from linphase.errors import ConfigError, LinphaseError, SlurmError
+from linphase.files import printable
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _run(
     if len(failed):
         last = results.failures.loc[results.failures["run_id"].isin(failed), "error"].iloc[-1]
         echo(
-            f"{len(failed)} runs failed, the last with: {in_line(last)}. To run them again, add --retry-failed.",
+            f"{len(failed)} runs failed, the last with: {printable(last)}. To run them again, add --retry-failed.",
             err=True,
         )
         raise SystemExit(1)
@@ -326,7 +326,7 @@ def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
 def _draw_diagram(results: "Results") -> None:
     file = results.path / "phase_diagram.png"
     try:
-        with shortages_told():
+        with environment_told():
             from linphase.figures.drawing import draw
 
             save_figure(draw(results, "regime"), file, results, "regime", Cuts())

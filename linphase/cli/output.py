@@ -1,11 +1,12 @@
 """What commands print and write."""
 
+import errno
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,7 +14,7 @@ import click
 
 from linphase import __version__
 from linphase.errors import ConfigError, LinphaseError, Unavailable, shortage
-from linphase.files import whole
+from linphase.files import printable, whole
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
@@ -32,13 +33,8 @@ def visibly(text: str) -> str:
     """
     context = click.get_current_context(silent=True)
     for name in () if context is None else context.meta.get(_BROKEN_NAMES, ()):
-        text = text.replace(name, in_line(name))
-    return "".join(each if each in "\n\t" or each.isprintable() else in_line(each) for each in text)
-
-
-def in_line(text: str) -> str:
-    """Text within a line, visibly: line ends and tabs, too, as they are written in code."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+        text = text.replace(name, printable(name))
+    return "".join(each if each in "\n\t" or each.isprintable() else printable(each) for each in text)
 
 
 _BROKEN_NAMES = f"{__name__}.broken_names"
@@ -50,14 +46,24 @@ def remember_names(context: click.Context) -> None:
     context.meta[_BROKEN_NAMES] = [word for word in words if len(word.splitlines()) > 1 or word.endswith("\n")]
 
 
-def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+def echo(text: object = "", *, err: bool = False) -> None:
     """Print a message or a table as text, visibly: every command's only way to do so; `console` is the other one."""
-    click.echo(visibly(str(text)), err=err, nl=nl)
+    try:
+        click.echo(visibly(str(text)), err=err)
+    except OSError:
+        if not err:
+            raise
+        silence(sys.stderr)  # nobody is left to be told, and the work goes on
+
+
+def echo_exactly(text: str) -> None:
+    """Print a text that is to be run or kept: where no terminal shows it, to the last byte."""
+    click.echo(visibly(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape"), nl=False)
 
 
 def echo_row(cells: Iterable[object]) -> None:
     """Print a line of a table whose columns are separated by tabs; a tab or line end within a cell is escaped."""
-    click.echo("\t".join(in_line(str(cell)) for cell in cells))
+    click.echo("\t".join(printable(str(cell)) for cell in cells))
 
 
 class _Heard:
@@ -99,8 +105,8 @@ def unheard() -> Iterator[None]:
 
 
 @contextmanager
-def shortages_told() -> Iterator[None]:
-    """Have what the system is short of told as a message; a defect of ours keeps its traceback."""
+def environment_told() -> Iterator[None]:
+    """Have told as a message what the system is short of, or does not allow; a defect of ours keeps its traceback."""
     try:
         yield
     except LinphaseError:
@@ -108,24 +114,41 @@ def shortages_told() -> Iterator[None]:
     except Exception as error:
         if (told := _told(error)) is None:
             raise
-        raise Unavailable(told) from error
+        raise told from error
 
 
-def _told(error: Exception) -> str | None:
-    if isinstance(error, BrokenPipeError):  # the reader has left, which is click's to end quietly
-        return None
-    if isinstance(error, OSError) and error.filename is None and not _can_be_written(sys.stdout):
-        silence(sys.stdout)
-        return f"standard output cannot be written: {error.strerror}"
-    if (lacking := shortage(error)) is None:
-        return None
-    return f"{error.filename}: {lacking}" if isinstance(error, OSError) and error.filename is not None else lacking
+# Of a file that has a name: what its user can mend, and no defect of ours.
+_MISTAKES = {
+    errno.ENAMETOOLONG: "Give a shorter name",
+    errno.ELOOP: "Its links lead in a circle: mend them, or choose another place",
+    errno.EACCES: "Give yourself the right to it, or choose another place",
+    errno.EPERM: "Give yourself the right to it, or choose another place",
+    errno.EROFS: "Choose another place",
+}
+
+
+def _told(error: Exception) -> LinphaseError | None:
+    if not isinstance(error, OSError) or error.filename is None:
+        if isinstance(error, BrokenPipeError):  # the reader has left, which is click's to end quietly
+            return None
+        if isinstance(error, OSError) and not _can_be_written(sys.stdout):
+            silence(sys.stdout)
+            return Unavailable(f"standard output cannot be written: {error.strerror}")
+        return None if (lacking := shortage(error)) is None else Unavailable(lacking)
+    if (lacking := shortage(error)) is not None:
+        return Unavailable(f"{error.filename}: {lacking}")
+    if error.errno in _MISTAKES:
+        return LinphaseError(f"{error.filename}: {error.strerror}. {_MISTAKES[error.errno]}")
+    return None
 
 
 def _can_be_written(stream: TextIO) -> bool:
-    """Whether what waits in the buffer of a stream can leave it."""
+    """Whether what waits in the buffer of a stream can leave it, and more after it."""
     try:
         stream.flush()
+        os.write(stream.fileno(), b"")
+    except UnsupportedOperation:  # a stream without a descriptor, as in a notebook
+        return True
     except OSError:
         return False
     return True
@@ -214,7 +237,7 @@ def save_figure(figure: "Figure", file: Path, results: "Results", title: str, cu
             err=True,
         )
     metadata = {
-        "Title": f"linphase: {title} of {results.path.name}",
+        "Title": f"linphase: {title} of {printable(results.path.name)}",
         "Classified": ", ".join(f"{name} {value}" for name, value in vars(cuts).items()),
         "Config": ", ".join(parse_config(config, stored=True).digest for config in results.configs),
         "Version": f"linphase {__version__}",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from linphase import __version__
-from linphase.cli.output import echo
+from linphase.cli.output import echo, echo_exactly
 from linphase.errors import ConfigError
 
 
@@ -57,7 +57,7 @@ def schema() -> None:
     """
     from linphase.config.schema import config_schema_text
 
-    echo(config_schema_text(), nl=False)
+    echo_exactly(config_schema_text())
 
 
 @click.command()
@@ -71,4 +71,4 @@ def cite() -> None:
     from importlib.resources import files
 
     references = files("linphase.cli").joinpath("linphase.bib").read_text(encoding="utf-8")
-    echo(references.replace("{VERSION}", f"{{{__version__}}}"), nl=False)
+    echo_exactly(references.replace("{VERSION}", f"{{{__version__}}}"))

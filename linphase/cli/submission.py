@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from linphase.cli.options import config_option, out_option, retry_option, set_option
-from linphase.cli.output import echo, unheard
+from linphase.cli.output import echo, echo_exactly, unheard
 from linphase.errors import ConfigError, SlurmError
 
 
@@ -67,7 +67,7 @@ def submit(
     if tasks > config.runs:
         raise ConfigError(f"--array: at most one task a run is required, {config.runs}, found {tasks}")
     if dry_run:
-        echo(slurm.script(job, _largest_array_or_default()), nl=False)
+        echo_exactly(slurm.script(job, _largest_array_or_default()))
         return
     largest = slurm.largest_array()
     text = slurm.script(job, largest)

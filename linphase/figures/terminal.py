@@ -81,8 +81,11 @@ def terminal_diagram(
         title = ", ".join(filter(None, (_plain_title(shown), facet.title.replace("\N{MINUS SIGN}", "-"))))
         lines = [Text(title[:width]), *canvas.drawn(cells, span), *canvas.legend(cells, shown, span)]
         blocks.append(Text("\n").join(lines))
+    text = Text("\n\n").join(blocks)
+    # Names that files tell may hold what a terminal obeys; a letter for a letter keeps the colours in their places.
+    text.plain = "".join(each if each == "\n" or each.isprintable() else "?" for each in text.plain)
     with console.capture() as written:
-        console.print(Text("\n\n").join(blocks), end="", soft_wrap=True)
+        console.print(text, end="", soft_wrap=True)
     return written.get()
 
 

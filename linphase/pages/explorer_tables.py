@@ -25,6 +25,7 @@ from linphase.diagram.outcomes import OUTCOMES
 from linphase.diagram.panels import UNFINISHED, Panel, find_panel, known_panels
 from linphase.errors import LinphaseError
 from linphase.figures.scales import scale_of
+from linphase.files import printable
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
 from linphase.pages.explorer_trajectories import Thinned
 from linphase.store.columns import trajectories_columns
@@ -51,7 +52,7 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
     facet = _facet_of(runs, further)
     facets = [runs[facet == i] for i in range(int(np.prod([len(axis.kept) for axis in further], dtype=int)))]
     return {
-        "name": results.path.resolve().name,
+        "name": printable(results.path.resolve().name),
         "x": _axis(window.x),
         "y": _axis(window.y),
         "facets": [

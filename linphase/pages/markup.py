@@ -4,6 +4,7 @@ Whatever stands in a block is shown as it is: every string is escaped here, once
 """
 
 import base64
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def _markdown_block(block: Block, pictures: str) -> str:
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
             return f"{fence}{language}\n{text.rstrip()}\n{fence}"
         case Picture(name, caption, _):
-            return f"![{_escaped(caption)}]({quote(f'{pictures}/{name}.png')})"
+            return f"![{_escaped(caption)}]({quote(os.fsencode(f'{pictures}/{name}.png'))})"
         case Table(columns, rows, numbers):
             rule = " | ".join("--:" if name in numbers else ":--" for name in columns)
             lines = [" | ".join(map(_escaped, row)) for row in (columns, *rows)]

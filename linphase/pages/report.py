@@ -10,6 +10,7 @@ from linphase.config.toml import config_toml
 from linphase.diagram.panels import known_panels
 from linphase.errors import LinphaseError
 from linphase.figures.drawing import FIGURES
+from linphase.files import printable
 from linphase.model.regime import Cuts
 from linphase.pages.markup import Block, Code, Heading, Table, Text
 from linphase.pages.report_findings import boundaries, errors, panels_of, regimes, theory
@@ -46,7 +47,11 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
     if unknown := [name for name in panels or () if name not in known]:
         raise LinphaseError(f"panel must be one of {', '.join(known)}, found {unknown[0]!r}")
     names = panels or [name for name in known if name not in _ELSEWHERE]
-    blocks = [Heading(1, f"Sweep {results.path.resolve().name}"), *_summary(results), *_configurations(results)]
+    blocks = [
+        Heading(1, f"Sweep {printable(results.path.resolve().name)}"),
+        *_summary(results),
+        *_configurations(results),
+    ]
     if results.runs.empty:
         return blocks
     blocks += [*_provenance(results), *regimes(results, cuts), *errors(results, cuts), *boundaries(results, cuts)]
