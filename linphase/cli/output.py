@@ -61,6 +61,11 @@ def echo_exactly(text: str) -> None:
     click.echo(visibly(text) if sys.stdout.isatty() else text.encode("utf-8", "surrogateescape"), nl=False)
 
 
+def echo_diagram(text: str) -> None:
+    """Print what `terminal_diagram` has drawn, which holds the codes of its colours and no others."""
+    click.echo(text)
+
+
 def echo_row(cells: Iterable[object]) -> None:
     """Print a line of a table whose columns are separated by tabs; a tab or line end within a cell is escaped."""
     click.echo("\t".join(printable(str(cell)) for cell in cells))

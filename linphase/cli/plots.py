@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from linphase.cli.options import cuts_options, results_argument, style_option
-from linphase.cli.output import check_directory, check_figure, console, echo, echo_row, save_figure
+from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
 from linphase.errors import ConfigError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
@@ -186,7 +186,7 @@ def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     text = terminal_diagram(
         results.runs, results.axes, panel, cuts=cuts, columns=results.columns, width=width, color=None
     )
-    echo(text)
+    echo_diagram(text)
 
 
 def _nearest(results: "Results", place: tuple[float, float], cuts: Cuts) -> str:

@@ -84,10 +84,8 @@ class LocalWorkers:
     def __enter__(self) -> "LocalWorkers | NoWorkers":
         self._crashes.__enter__()
         try:
-            with _without_ctrl_c():  # the workers are started here
-                self._pool = self._begin()
-                alive = self._pool.submit(os.getpid)
-            alive.result()
+            self._pool = self._begin()
+            self._pool.submit(os.getpid).result()
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError | BrokenProcessPool) and shortage(error) is None:
                 raise
@@ -111,9 +109,9 @@ class LocalWorkers:
     def submit(self, directory: Path, assignment: Assignment) -> "Future[Batch]":
         """Have some worker run a batch."""
         for _ in range(3):
-            pool = self._pool = self._pool or self._begin()
             try:
-                with _without_ctrl_c():  # the workers are started here
+                pool = self._pool = self._pool or self._begin()
+                with _without_ctrl_c():  # workers that have ended meanwhile are started here
                     future: Future[Batch] = pool.submit(run_batch, directory, assignment)
             except BrokenProcessPool:  # a worker died while it had nothing to do
                 self._end()
@@ -142,6 +140,9 @@ class LocalWorkers:
         for tracker in (resource_tracker, loky_resource_tracker):
             tracker.ensure_running()  # now, as starting one lets Ctrl-C through again
         pool = ProcessPoolExecutor(self._count, env=threads, initializer=_begin_worker, initargs=arguments)
+        self._crashes.remember_semaphores()
+        with _without_ctrl_c():
+            pool.submit(os.getpid)  # starts the workers, which takes more semaphores
         self._crashes.remember_semaphores()
         return pool
 

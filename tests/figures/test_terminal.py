@@ -57,6 +57,14 @@ def test_letters_tell_the_regime_of_every_cell_and_the_legend_counts_them(runs):
     assert text.isascii()
 
 
+def test_names_that_files_tell_bring_no_control_characters_to_the_terminal(runs):
+    axes = {"gamma_sigma2": AXES["gamma_sigma2"], "ev\x1b[2Jil\x07": AXES["gamma_w"]}
+    evil = runs.rename(columns={"gamma_w": "ev\x1b[2Jil\x07"})
+    text = terminal_diagram(evil.assign(gamma_w=runs["gamma_w"]), axes, color=True)
+    assert all(line.isprintable() for line in ESCAPE.sub("", text).splitlines())
+    assert "ev?[2Jil" in text  # rich leaves BEL out
+
+
 def test_the_axes_are_named_and_their_values_stand_at_their_cells(runs):
     lines = terminal_diagram(runs, AXES).splitlines()
     assert lines[:2] == ["regime", "gamma_w"]

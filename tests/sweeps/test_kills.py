@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,10 +14,19 @@ import pytest
 from linphase.config.config import parse_config
 from linphase.store.results import load
 from linphase.store.writing import create
-from linphase.sweeps import local, schedule
+from linphase.sweeps import leftovers, local, schedule
 from linphase.sweeps.claims import Claims
 from linphase.sweeps.sweeping import iter_sweep
-from tests.processes import SLOWER, finish, members, same_science, start_sweep, workers
+from tests.processes import (
+    ENVIRONMENT,
+    SLOWER,
+    finish,
+    members,
+    same_science,
+    start_sweep,
+    wait_for_first_part,
+    workers,
+)
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
 
@@ -67,6 +77,42 @@ def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
             rounds += 1
     finish(start_sweep(path))
     complete(slower, path)
+
+
+@pytest.mark.alone
+def test_what_a_killed_process_group_leaves_on_the_machine_goes_with_the_next_sweep(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setitem(ENVIRONMENT, "TMPDIR", str(tmp_path / "temporary"))
+    process = start_sweep(tmp_path, "--jobs", "2")
+    wait_for_first_part(tmp_path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert gone(process.pid)
+    left = [*Path("/dev/shm").glob(f"sem.loky-{process.pid}-*"), *(tmp_path / "temporary").iterdir()]
+    assert len(left) > 1
+    finish(start_sweep(tmp_path, "--jobs", "2"))
+    assert not [each for each in left if each.exists()]
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_leftovers_of_the_dead_go_and_those_of_the_living_and_of_others_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(leftovers, "_SEMAPHORES", tmp_path / "shm")
+    kept = ["linphase-workers-", "linphase-workers-mine", "linphase-sweep", "linphase-workers-thesis__"]
+    for name in (*kept, "shm", "linphase-workers-dead0000", "linphase-workers-dead0001"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "linphase-workers-thesis__" / "thesis.tex").write_text("")
+    (tmp_path / "linphase-workers-link0000").symlink_to("shm")
+    for name in ("sem.loky-1-aaaaaaaa", "sem.loky-1-bbbbbbbb", "1"):
+        (tmp_path / "shm" / name).write_text("")
+    (tmp_path / "linphase-workers-dead0000" / "semaphores").write_text("sem.loky-1-aaaaaaaa\n../shm/1\n1\nsem.lo")
+    (tmp_path / "linphase-workers-dead0000" / "4711").write_text("Fatal Python error")
+    with leftovers.Scratch() as living, leftovers.Scratch() as another:
+        leftovers.remove_leftovers()
+        assert living.path.is_dir()
+        assert another.path.is_dir()
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "linphase-workers-link0000", "shm"])
+    assert sorted(os.listdir(tmp_path / "shm")) == ["1", "sem.loky-1-bbbbbbbb"]
 
 
 @pytest.mark.alone
