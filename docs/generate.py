@@ -68,6 +68,10 @@ Every stored number, as `linphase columns` prints it. Results are plain Parquet:
 `pandas.read_parquet("results/NAME/runs")` reads them without linphase, and `linphase export` writes them as CSV. The
 observables are defined in [theory.md](theory.md#observables). Time is step times learning rate.
 
+A cell of a CSV file is what is stored, also where it begins with =, +, - or @, which a spreadsheet takes for a formula:
+numbers do (-1.5), and with a sign put before it pandas would read another value. Text in it is from the configurations,
+plugins and errors of the sweep. If somebody else made that, import the columns of text into a spreadsheet as text.
+
 ## `runs`: one row a finished run
 
 The last column names the configuration key that a column repeats."""
