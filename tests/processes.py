@@ -100,6 +100,14 @@ def workers(session: int) -> list[int]:
     return found
 
 
+def gone(session: int, seconds: float = 5) -> bool:
+    """Whether every process of a session ends within some seconds."""
+    deadline = time.monotonic() + seconds
+    while (left := members(session)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not left
+
+
 def science(path: Path) -> pd.DataFrame:
     """The runs table without what differs from one time to the next."""
     runs = load(path).runs

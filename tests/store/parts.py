@@ -10,3 +10,15 @@ def add_part(directory, rows):
     file = directory / "draft"
     pq.write_table(rows, file)
     return file.rename(directory / f"part-{hashlib.blake2b(file.read_bytes(), digest_size=20).hexdigest()}.parquet")
+
+
+def flips(size, every=97, tail=1500, dense=23):
+    """Places of bytes: at every so many, and densely in the footer."""
+    return sorted({*range(0, size, every), *range(max(0, size - tail), size, dense)})
+
+
+def add_bytes(directory, content):
+    """A part of these bytes; returns its file."""
+    file = directory / f"part-{hashlib.blake2b(content, digest_size=20).hexdigest()}.parquet"
+    file.write_bytes(content)
+    return file

@@ -14,7 +14,7 @@ from linphase.store.checking import check
 from linphase.store.reading import finished_ids
 from linphase.store.results import load
 from tests.processes import same_science
-from tests.store.parts import add_part
+from tests.store.parts import add_part, flips
 from tests.store.test_faults_store import (  # noqa: F401 - fixtures
     ENVIRONMENT,
     config,
@@ -25,11 +25,6 @@ from tests.store.test_faults_store import (  # noqa: F401 - fixtures
     undisturbed,
     visible,
 )
-
-
-def flips(size, every=97, tail=1500, dense=23):
-    """Places of bytes: at every so many, and densely in the footer."""
-    return sorted({*range(0, size, every), *range(max(0, size - tail), size, dense)})
 
 
 @pytest.mark.parametrize("table", ["runs", "trajectories"])

@@ -35,6 +35,7 @@ from linphase.store.results import load
 from linphase.store.tables import RUNS
 from linphase.store.writing import create, write_failures
 from linphase.sweeps.batch import assign, run_batch
+from tests.disks import mounted, set_room, small_disk
 from tests.processes import same_science, train_here
 from tests.store.parts import add_part
 from tests.store.test_store import (
@@ -126,26 +127,13 @@ def in_parts(parts, tmp_path):
     return tmp_path / "r", names, ids
 
 
-def mount(*arguments):
-    if not shutil.which("mount") or subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode:
-        pytest.skip("cannot mount a tmpfs, which takes root")
-
-
 @pytest.fixture
 def disk(tmp_path):
     """A file system of its own, of 2 MB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", path)
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def set_room(disk, **room):
-    ballast = disk / "ballast"
-    ballast.unlink(missing_ok=True)
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
-    ballast.write_bytes(bytes(max(0, free - room["kilobytes"] * 1024)))
+    with small_disk(tmp_path / "disk") as there:
+        if not there:
+            pytest.skip("cannot mount a tmpfs, which takes root")
+        yield tmp_path / "disk"
 
 
 # Disk full
@@ -374,7 +362,7 @@ def test_read_only_results_are_read_by_every_command_and_written_by_none(disk, c
     run_batch(path, assign(list(others.expand())[-2:], others))  # a second part, for compact to fold
     (path / "runs/part-empty.parquet").touch()
     (path / f"runs/.{'0' * 32}").touch()
-    mount("-o", "remount,ro", disk)
+    assert mounted("-o", "remount,ro", disk)
     for arguments in (("status", path), ("plot", path, "-o", tmp_path / "x.png"), ("classify", path)):
         code, out = in_process(*arguments)
         assert code == 0, out

@@ -21,6 +21,7 @@ from tests.processes import (
     ENVIRONMENT,
     SLOWER,
     finish,
+    gone,
     members,
     same_science,
     start_sweep,
@@ -48,14 +49,6 @@ def complete(slower: Path, path: Path) -> None:
     assert results.runs["run_id"].is_unique
     assert not results.missing()
     same_science(slower, path / "r")
-
-
-def gone(session: int, seconds: float = 5) -> bool:
-    """Whether every process of a session ends within some seconds."""
-    deadline = time.monotonic() + seconds
-    while (left := members(session)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not left
 
 
 @pytest.mark.alone
