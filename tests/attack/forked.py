@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.processes import members
+
 PATIENCE = 120.0  # seconds after which a process counts as hanging
 
 
@@ -50,7 +52,8 @@ class Child:
         """How it ended; it is killed with all its children where it takes too long."""
         late = not self.ends_within(seconds)
         if late:
-            os.killpg(self.pid, signal.SIGKILL)
+            for member in members(self.pid):
+                os.kill(member, signal.SIGKILL)
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self._descriptor)
         out = self._out.read_text(errors="replace")
