@@ -78,7 +78,7 @@ def _in_parts(config: Path, path: Path, overrides: tuple[str, ...]) -> None:
     specs = list(loaded.expand())
     took = []
     for first in range(0, RUNS, IN_A_PART):
-        batch = run_batch(path, assign(specs[first : first + IN_A_PART], sweep=uuid.uuid4().hex))
+        batch = run_batch(path, assign(specs[first : first + IN_A_PART], loaded, sweep=uuid.uuid4().hex))
         took.append({row["run_id"]: row["elapsed_s"] for row in batch.rows})
     path.with_suffix(".json").write_text(json.dumps(took))
 
