@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -9,12 +10,16 @@ from pathlib import Path
 
 from linphase.errors import LinphaseError, Unavailable, shortage
 
+SAFE_AGE = 24 * 3600.0  # seconds; a draft is written within minutes
+_DRAFT = re.compile(r"\.(.*\.)?[0-9a-f]{8,16}\.part", re.DOTALL)  # the names of the drafts of `whole`
+
 
 @contextmanager
 def whole(file: Path) -> Iterator[Path]:
     """Write a file whole or not at all: the block writes the draft it is given, which then takes the file's name.
 
-    The draft lies beside the file. Where the block or the renaming fails, the draft goes and the file stays as it was.
+    The draft lies beside the file. Where the block or the renaming fails, the draft goes and the file stays as it was;
+    one that a killed writer left goes with the next file that is written there after a day.
     Nothing is synced: what has to survive a power failure is written by `linphase.store`.
 
     Raises
@@ -31,12 +36,21 @@ def whole(file: Path) -> Iterator[Path]:
     try:
         yield draft
         draft.replace(file)
+        _remove_old_drafts(file)
     except OSError as error:
         if (lacking := shortage(error)) is not None:
             raise Unavailable(f"{file}: cannot be written: {error.strerror}. {lacking}") from error
         raise LinphaseError(f"{file}: cannot be written: {error.strerror or error}. Choose another place") from error
     finally:
         remove([draft])
+
+
+def _remove_old_drafts(file: Path) -> None:
+    """Delete what killed writers left beside a file, by the clock of the file system: the file was written just now."""
+    with suppress(OSError):
+        latest = file.stat().st_mtime - SAFE_AGE
+        drafts = [name for name in os.listdir(file.parent) if _DRAFT.fullmatch(name)]
+        remove([file.parent / name for name in drafts if (file.parent / name).stat().st_mtime < latest])
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

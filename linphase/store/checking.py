@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linphase.errors import ResultsError
-from linphase.files import remove, sync
+from linphase.files import SAFE_AGE, remove, sync
 from linphase.store.asked import Asked, asked_in
 from linphase.store.directory import existing
 from linphase.store.folding import marked, read_back
@@ -160,7 +160,14 @@ def _contradictory(root: Path, ids: Collection[str]) -> tuple[str, ...]:
             return []
 
     found = [rows for tables in scan(root, RUNS, copies).values() for rows in tables]
-    different = pa.concat_tables(found).to_pandas().groupby("run_id").nunique(dropna=True).gt(1).any(axis="columns")
+    different = (
+        pa.concat_tables(found)
+        .to_pandas(use_threads=False)
+        .groupby("run_id")
+        .nunique(dropna=True)
+        .gt(1)
+        .any(axis="columns")
+    )
     return tuple(sorted(different.index[different]))
 
 
@@ -188,8 +195,6 @@ def _names(directory: Path) -> list[str]:
 
 
 QUARANTINE = "quarantine"  # beside runs/, never inside: no reader of the parts looks there
-
-SAFE_AGE = 24 * 3600.0  # seconds; a draft is written within minutes
 
 
 def repair(path: str | Path, found: Checked) -> list[str]:

@@ -1,5 +1,6 @@
 """The configurations of a results directory, which also make it one."""
 
+import errno
 import json
 import os
 import stat
@@ -76,7 +77,11 @@ def read_config(file: Path) -> dict[str, Any]:
         if not stat.S_ISREG(os.stat(file).st_mode):  # to open a pipe would wait for ever
             raise ResultsError(f"{file}: is no file. Move it out of configs/")
         resolved = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):  # which are links to nothing
+            raise Unavailable(f"{file}: {_UNREADABLE.format(error.strerror or error)}") from error
+        raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error
+    except (ValueError, RecursionError) as error:
         raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error
     if not isinstance(resolved, dict) or not isinstance(resolved.get("grid"), dict):
         raise ResultsError(f"{file}: is no resolved configuration of linphase. Move it out of configs/")

@@ -213,7 +213,7 @@ def _distinct_rows(
                     fresh.append(key not in seen and count >= fullest.get(key, 0))
                     if fresh[-1]:
                         seen.add(key)
-                yield conform(rows.filter(fresh), schema, schema.names)
+                yield conform(rows.filter(pa.array(fresh, pa.bool_())), schema, schema.names)
         except Gone:
             continue
         except Unreadable as error:

@@ -252,7 +252,7 @@ def _to_pandas(rows: pa.Table) -> pd.DataFrame:
         if pa.types.is_boolean(column.type):
             rows = rows.set_column(index, column, rows.column(index).fill_null(False))
     nullable = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
-    frame: pd.DataFrame = rows.to_pandas(types_mapper=nullable.get)
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=nullable.get, use_threads=False)  # threads may be short
     return frame
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from linphase.store.checking import SAFE_AGE, check
+from linphase.files import SAFE_AGE
+from linphase.store.checking import check
 from linphase.store.results import load
 from tests.attack.arena import SWEEP, THEORY, Arena
 from tests.processes import same_science
@@ -42,7 +43,7 @@ def holds(
         arena.linphase("check", directory.name, "--repair", within=within)
         arena.linphase(*command, within=within)
     is_complete(arena, theory=theory)
-    _age_drafts(arena.path)
+    age_drafts(arena.path)
     arena.linphase("check", directory.name, "--repair")
     left = [*_unknown(directory), *(file.name for file in arena.temporary.iterdir())]
     assert not left, f"left over: {', '.join(sorted(left))}"
@@ -69,7 +70,7 @@ def _same(undisturbed: Path, directory: Path, kept: dict[str, float]) -> None:
     assert not again, f"finished runs were lost, and trained again: {again}"
 
 
-def _age_drafts(path: Path) -> None:
+def age_drafts(path: Path) -> None:
     """Let two days pass for what killed writers left, which nobody removes earlier."""
     before = time.time() - 2 * SAFE_AGE
     for file in path.rglob(".*"):

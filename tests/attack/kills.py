@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tests.attack.arena import RUNS, SWEEP, THEORY, TRACEBACK, Arena, in_order, traced
 from tests.attack.forked import Child
-from tests.attack.invariant import holds
+from tests.attack.invariant import age_drafts, holds
 from tests.attack.registry import attack
 from tests.processes import gone, workers
 from tests.store.parts import add_part
@@ -118,6 +118,9 @@ def readers_killed(arena: Arena) -> int:
             content = output.read_bytes()
             assert content == OLD or content.endswith(ENDS[output.suffix]), f"{output.name} is not whole"
     assert contents(arena.results) == before, "a reader changed the results"
+    age_drafts(arena.path)
+    arena.linphase("export", "r", *READERS["export"])
+    assert not list(arena.path.glob(".*")), "a draft of a killed reader stays for ever"
     holds(arena)
     return kills
 

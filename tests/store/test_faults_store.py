@@ -1,5 +1,6 @@
 """Faults of the disk and of what lies on it, done for real, seen from the command line."""
 
+import errno
 import json
 import os
 import pickle
@@ -473,6 +474,16 @@ def test_a_damaged_configuration_is_one_clear_error(results, text):
         assert "0123.json: " in done.output
 
 
+def test_a_configuration_that_cannot_be_read_just_now_is_no_mistake_of_the_users(results, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    done = linphase("status", results)
+    assert done.exit_code == 1
+    assert ".json: cannot be read: Input/output error. Make it readable, or try again" in done.output
+
+
 def test_a_pipe_among_the_configurations_is_told_and_not_waited_for(results):
     os.mkfifo(results / "configs" / "a.json")
     done = linphase("status", results)
@@ -651,6 +662,16 @@ def test_compact_folds_all_parts_to_one_with_the_same_bits(in_parts, undisturbed
     same_science(undisturbed, path)
     assert_once(path, finished_ids(path))
     assert "nothing to fold" in linphase("compact", path).output
+
+
+def test_a_part_without_rows_is_folded_into_the_others(in_parts, undisturbed):
+    path, names, _ = in_parts
+    for table in ("runs", "trajectories"):
+        add_part(path / table, pq.read_table(path / table / names[table][0]).slice(0, 0))
+    done = linphase("compact", path)
+    assert done.exit_code == 0, done.output
+    same_science(undisturbed, path)
+    assert [len(visible(path / table)) for table in names] == [1, 1]
 
 
 @pytest.mark.parametrize("damaged", ["trajectories", "runs"])
