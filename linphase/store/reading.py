@@ -197,7 +197,11 @@ def opened(file: Path, table: Table, *, named: str | None = None) -> Iterator[An
                     _check_values(part, table)
                     _verified.add(known)
                 yield part
+    except pa.ArrowNotImplementedError as error:  # a type that cannot be made the declared one
+        raise Unreadable(_one_line(error)) from error
     except OSError as error:
+        if error.errno is None:  # pyarrow's, of bytes that are no Parquet; the system's have a number
+            raise Unreadable(_one_line(error)) from error
         if error.errno == errno.ENOENT and file.is_symlink():
             raise Unreadable("it is a link to nothing") from error
         if error.errno in (errno.ENOENT, errno.ESTALE):

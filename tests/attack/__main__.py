@@ -147,8 +147,11 @@ def _act(one: Attack, arena: Arena) -> tuple[int, str]:
         ci = os.environ.get("LINPHASE_CI")
         return 0, f"cannot be made here: {error}" if ci else ""
     except AssertionError as error:
-        where = "\n".join(f"  {line}" for line in arena.told)
-        return 1, f"{error}\n{where}"
+        why = str(error)
+    except Exception:  # noqa: BLE001 - a defect of the attack, which must not end the others
+        why = f"the attack itself failed: {traceback.format_exc()}"
+    where = "\n".join(f"  {line}" for line in arena.told)
+    return 1, f"{why}\n{where}"
 
 
 # --- What is told ----------------------------------------------------------------------------------------------------

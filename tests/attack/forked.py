@@ -34,6 +34,7 @@ class Child:
 
     def __init__(self, work: Callable[[], object], out: Path, cwd: Path) -> None:
         self._out, self._began = out, time.monotonic()
+        out.touch()
         with warnings.catch_warnings(action="ignore"):  # later Pythons warn of threads, which only wait here
             self.pid = os.fork()
         if not self.pid:
