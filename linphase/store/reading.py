@@ -114,7 +114,7 @@ def scan(
             return dict(sorted(found.items()))
         if not calm:
             time.sleep(min(0.02 * attempt, 1))
-    raise ResultsError(
+    raise Unavailable(
         f"{directory}: parts are listed and cannot be opened. Try again; if it stays, look for broken links"
     )
 

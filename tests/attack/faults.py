@@ -69,7 +69,7 @@ def with_fault(arena: Arena, call: str, below: Path, *arguments: str, codes: tup
     environment = {
         "ATTACK_CALL": call,
         "ATTACK_BELOW": str(below),
-        "ATTACK_NTH": str(int(2 ** arena.dice.uniform(0, 5))),
+        "ATTACK_NTH": str(int(2 ** arena.dice.uniform(0, 4))),
         "ATTACK_ERRNO": str(error),
         "ATTACK_FOR_EVER": str(int(not once)),
         "ATTACK_LOG": str(log),

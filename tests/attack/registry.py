@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-SHARES = {"kills": 0.4, "faults": 0.12, "flips": 0.14, "crafted": 0.22, "strangers": 0.06, "shortage": 0.06}
+SHARES = {"kills": 0.4, "faults": 0.12, "flips": 0.1, "crafted": 0.26, "strangers": 0.06, "shortage": 0.06}
 ATTACKS: dict[str, list["Attack"]] = {kind: [] for kind in SHARES}
 
 
