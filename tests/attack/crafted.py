@@ -289,11 +289,11 @@ def dictionary_bombs(rows, dice):
 
 @craft("trajectories")
 def lists_of_zeros_without_end(rows, dice):
-    """A gigabyte in a few kilobytes, made once: it takes seconds."""
-    file = Path(tempfile.gettempdir()) / f"linphase-bomb-{SCHEMA_VERSION}.parquet"
+    """Half a gigabyte in a few kilobytes, made once: it takes seconds."""
+    file = Path(tempfile.gettempdir()) / f"attack-bomb-{SCHEMA_VERSION}.parquet"
     if not file.exists():
-        lists = pa.array([np.zeros(2**28, np.float32)], pa.list_(pa.float32()))
-        bomb = _with(rows.slice(0, 1), "singular_values", lists)
+        zeros = pa.array(np.zeros(2**27 + 1, np.float32))
+        bomb = _with(rows.slice(0, 1), "singular_values", pa.ListArray.from_arrays([0, len(zeros)], zeros))
         draft = file.with_suffix(f".{os.getpid()}")
         draft.write_bytes(_written(bomb, use_dictionary=False))
         draft.rename(file)

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import subprocess
@@ -46,7 +47,10 @@ def compiled() -> str:
     if compiler is None:
         return ""
     source = Path(__file__).with_suffix(".c")
-    library = Path(tempfile.gettempdir()) / f"linphase-faults-{source.stat().st_mtime_ns}-{os.getuid()}.so"
+    library = (
+        Path(tempfile.gettempdir())
+        / f"attack-faults-{os.getuid()}-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.so"
+    )
     if not library.exists():
         draft = library.with_suffix(f".{os.getpid()}")
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(source), "-o", str(draft), "-ldl"], check=True)
