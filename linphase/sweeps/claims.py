@@ -96,6 +96,13 @@ class Claims:
         return name != self._own and name not in self._ignored and not name.startswith(".")
 
 
+def forget_the_dead(results: Path) -> None:
+    """Delete the claims of sweeps that were killed, where the next one has nothing to train."""
+    if (results / ".claims").is_dir():
+        with Claims(results) as claims:
+            claims.of_others(())
+
+
 def _is_free(file: IO[bytes]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -31,7 +31,7 @@ from linphase.store.rows import Row
 from linphase.store.writing import create
 from linphase.sweeps import schedule
 from linphase.sweeps.batch import assign
-from linphase.sweeps.claims import Claims
+from linphase.sweeps.claims import Claims, forget_the_dead
 from linphase.sweeps.leftovers import remove_leftovers
 from linphase.sweeps.local import LocalWorkers, NoWorkers
 from linphase.sweeps.plan import Shard, available_cores, batches, estimated_flops, flops_per_second, shard_of
@@ -143,6 +143,8 @@ def train_missing(
     _warn_of_older_numerics(there, missing)
     if missing:
         yield from _run_all(directory, config, list(missing.values()), jobs, scheduler, wanted, time_left)
+    else:
+        forget_the_dead(directory)
     if time_left() == inf:  # asked to stop, a sweep leaves its parts to the one that goes on
         compact(directory)  # tasks of an array may end, and fold, at the same moment
 

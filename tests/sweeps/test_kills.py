@@ -269,6 +269,17 @@ def test_a_sweep_after_a_kill_does_not_wait_for_the_dead(slower_claims):
     assert not (path / ".claims").exists()
 
 
+def test_a_sweep_with_nothing_left_to_do_removes_the_claims_of_the_dead(slower_claims):
+    path, config = slower_claims
+    dead = path / ".claims" / "dead"
+    content = dead.read_text()
+    list(iter_sweep(config, path))
+    dead.parent.mkdir()
+    dead.write_text(content)
+    assert list(iter_sweep(config, path)) == []
+    assert not (path / ".claims").exists()
+
+
 @pytest.fixture
 def slower_claims(tmp_path):
     config = parse_config({"name": "s", "task": {"dimension": 8}, "grid": {"gamma_sigma2": -2.0, "gamma_w": 1}})
