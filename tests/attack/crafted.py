@@ -72,7 +72,7 @@ def crafted_parts(arena: Arena) -> int:
     _look(arena, "export", "r", "-o", "runs.csv")
     arena.call(partial(_shown, arena.ground.undisturbed, arena.path / "runs.csv", healthy))
     for command in arena.dice.sample(OTHERS, 2):
-        _look(arena, *command, codes=(0, 1))
+        _look(arena, *command, codes=(0, 1, 2))
     _look(arena, "check", "r", codes=(0, 1))
     holds(arena, damaged=True, within=_limited)
     return count
@@ -315,7 +315,7 @@ def no_metadata(rows, dice):
     return rows.replace_schema_metadata(None)
 
 
-@craft("runs", places=(BESIDE, NOBODYS))
+@craft("runs", places=(NOBODYS,))  # a column that nobody declares is kept with the rows that have it
 def panels_of_nonsense(rows, dice):
     told = {"meaning": "<b>x</b>\x1b[2J", "title": "$\\",
             "panel": dice.choice(("regime", "../x", "<i>", "a" * 1000, "")),

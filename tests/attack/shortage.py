@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +20,19 @@ COMMANDS = (SWEEP, (*SWEEP, "--jobs", "1"), ("compact", "r"), ("check", "r", "--
             ("plot", "r", "-o", "out.png"), ("report", "r", "-o", "out.html", "--panel", "regime"))  # fmt: skip
 
 
-def _short(arena: Arena, within: Callable[[], object], *, trains: bool = True, **how: object) -> None:
+def _short(
+    arena: Arena,
+    within: Callable[[], object],
+    *,
+    trains: bool = True,
+    codes: tuple[int, ...] = (0, 1, 2),
+    **how: object,
+) -> None:
     """Run a command that lacks something: it says so, moves nothing aside, and leaves no file half-written."""
     arena.have(arena.ground.parts, arena.dice.randint(1, RUNS // 2) if trains else None)
     command = arena.dice.choice(COMMANDS)
     before = contents(arena.results)
-    arena.linphase(*command, codes=(0, 1, 2), within=within, **how)
+    arena.linphase(*command, codes=codes, within=within, **how)
     assert not (arena.results / "quarantine").exists(), "healthy parts were moved aside"
     assert command[0] in ("sweep", "compact") or contents(arena.results) == before, "a reader changed the results"
     holds(arena)
@@ -40,8 +48,8 @@ def little_memory(arena: Arena) -> None:
         room = pages * resource.getpagesize() + megabytes * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (room, room))
 
-    # Nothing is left to train: OpenBLAS tries for ever where there is no room for its buffers.
-    _short(arena, within, trains=False)
+    # Nothing is left to train: OpenBLAS tries for ever where there is no room for its buffers. Other libraries crash.
+    _short(arena, within, trains=False, codes=(0, 1, 2, -signal.SIGSEGV, -signal.SIGABRT))
 
 
 @attack("shortage", weight=3)
