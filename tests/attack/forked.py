@@ -26,6 +26,7 @@ class Ended:
     code: int  # negative: the signal that ended it
     out: str  # both streams
     seconds: float
+    cpu: float  # seconds of a core
     peak: int  # bytes of memory at most, those of the imported modules (about 200 MB) among them
 
 
@@ -60,7 +61,8 @@ class Child:
         out = self._out.read_text(errors="replace")
         assert not late, f"hangs: not done in {seconds:.0f} s: {out}"
         code = os.waitstatus_to_exitcode(status)
-        return Ended(code, out, time.monotonic() - self._began, usage.ru_maxrss * 1024)
+        cpu = usage.ru_utime + usage.ru_stime
+        return Ended(code, out, time.monotonic() - self._began, cpu, usage.ru_maxrss * 1024)
 
 
 def _be(work: Callable[[], object], out: Path, cwd: Path) -> None:
