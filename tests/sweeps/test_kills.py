@@ -22,7 +22,6 @@ from tests.processes import (
     SLOWER,
     finish,
     gone,
-    members,
     same_science,
     start_sweep,
     wait_for_first_part,
