@@ -2,8 +2,8 @@
 
 Worker processes share named semaphores, and write a traceback into a file where their interpreter crashes. A sweep that
 is killed alone is cleaned up after by joblib; one whose whole process group is killed, as SLURM does it, is not. So a
-sweep holds a flock on its directory until it ends, in whatever way it ends, and names its semaphores in there. A
-directory without a flock is a dead sweep's: the next sweep of the same user removes it, and the semaphores it names.
+sweep holds a flock on its directory until it ends, in whatever way it ends, and notes its semaphores in there. A
+directory without a flock is a dead sweep's: the next sweep of the same user removes it, and the semaphores noted.
 """
 
 import os
@@ -23,6 +23,7 @@ _DIRECTORY = re.compile(_PREFIX + "[a-z0-9_]{8}")
 _NAMES = "semaphores"
 _SEMAPHORES = Path("/dev/shm")  # where Linux has them; elsewhere they have no files
 _SEMAPHORE = re.compile(r"sem\.loky-[0-9]+-[a-z0-9_]{8}")
+_OWNER = re.compile(r"process ([0-9]+) of (\S+)")
 
 
 class Scratch:
@@ -62,12 +63,18 @@ class Scratch:
             file.unlink()
         return found
 
-    def remember_semaphores(self) -> None:
-        """Name the semaphores that this process has now, for whoever finds them when it is dead."""
+    def expect_semaphores(self) -> None:
+        """Note this process, which is about to make semaphores: they have its number in their names."""
+        self._note(f"process {os.getpid()} of {_namespace()}\n")
+
+    def name_semaphores(self) -> None:
+        """Note the names of those made, which are safer: a number of a process may be given again."""
+        self._note("".join(f"{file.name}\n" for file in _SEMAPHORES.glob(f"sem.loky-{os.getpid()}-*")))
+
+    def _note(self, lines: str) -> None:
         if self.path is not None:
-            own = _SEMAPHORES.glob(f"sem.loky-{os.getpid()}-*")
-            with suppress(OSError):
-                (self.path / _NAMES).write_text("".join(f"{file.name}\n" for file in own), encoding="ascii")
+            with suppress(OSError), (self.path / _NAMES).open("a", encoding="ascii") as file:
+                file.write(lines)
 
 
 def remove_leftovers() -> None:
@@ -85,19 +92,33 @@ def _remove_if_dead(directory: Path) -> None:
     if (lock := _locked(directory)) is None:
         return
     try:
-        if os.fstat(lock).st_uid == os.getuid():
-            names = (directory / _NAMES).read_text(encoding="ascii", errors="replace") if _has_names(directory) else ""
-            for name in filter(_SEMAPHORE.fullmatch, names.splitlines()):
+        if os.fstat(lock).st_uid == os.getuid() and (semaphores := _semaphores(directory)) is not None:
+            for file in semaphores:
                 with suppress(OSError):
-                    if os.lstat(_SEMAPHORES / name).st_uid == os.getuid():
-                        os.unlink(_SEMAPHORES / name)
+                    if os.lstat(file).st_uid == os.getuid():
+                        os.unlink(file)
             _empty(directory)
     finally:
         os.close(lock)
 
 
-def _has_names(directory: Path) -> bool:
-    return (directory / _NAMES).is_file()
+def _semaphores(directory: Path) -> list[Path] | None:
+    """What a dead sweep made; None where that cannot be told now, as another process has its number."""
+    notes = directory / _NAMES
+    lines = notes.read_text(encoding="ascii", errors="replace").splitlines() if notes.is_file() else []
+    named = [_SEMAPHORES / line for line in lines if _SEMAPHORE.fullmatch(line)]
+    owner = _OWNER.fullmatch(lines[-1]) if lines else None
+    if owner is None or owner[2] != _namespace():
+        return named
+    return None if Path(f"/proc/{owner[1]}").exists() else [*named, *_SEMAPHORES.glob(f"sem.loky-{owner[1]}-*")]
+
+
+def _namespace() -> str:
+    """Within what the numbers of processes are told apart: a container has its own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return "unknown"
 
 
 def _locked(directory: Path) -> int | None:

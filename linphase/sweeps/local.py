@@ -139,11 +139,11 @@ class LocalWorkers:
             get_context("fork").Lock()  # raises OSError where there are no semaphores, before anything is started
         for tracker in (resource_tracker, loky_resource_tracker):
             tracker.ensure_running()  # now, as starting one lets Ctrl-C through again
+        self._crashes.expect_semaphores()
         pool = ProcessPoolExecutor(self._count, env=threads, initializer=_begin_worker, initargs=arguments)
-        self._crashes.remember_semaphores()
         with _without_ctrl_c():
-            pool.submit(os.getpid)  # starts the workers, which takes more semaphores
-        self._crashes.remember_semaphores()
+            pool.submit(os.getpid)  # starts the workers
+        self._crashes.name_semaphores()
         return pool
 
     def _end(self) -> None:

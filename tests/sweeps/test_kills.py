@@ -91,14 +91,20 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_and_of_others_stay(tmp
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(leftovers, "_SEMAPHORES", tmp_path / "shm")
     kept = ["linphase-workers-", "linphase-workers-mine", "linphase-sweep", "linphase-workers-thesis__"]
-    for name in (*kept, "shm", "linphase-workers-dead0000", "linphase-workers-dead0001"):
+    dead = [f"linphase-workers-dead000{i}" for i in range(3)]
+    kept.append("linphase-workers-again000")  # its process died while it made semaphores, and its number lives again
+    for name in (*kept, *dead, "shm"):
         (tmp_path / name).mkdir()
     (tmp_path / "linphase-workers-thesis__" / "thesis.tex").write_text("")
     (tmp_path / "linphase-workers-link0000").symlink_to("shm")
-    for name in ("sem.loky-1-aaaaaaaa", "sem.loky-1-bbbbbbbb", "1"):
+    for name in ("sem.loky-1-aaaaaaaa", "sem.loky-1-bbbbbbbb", "sem.loky-99999999-aaaaaaaa", "1"):
         (tmp_path / "shm" / name).write_text("")
-    (tmp_path / "linphase-workers-dead0000" / "semaphores").write_text("sem.loky-1-aaaaaaaa\n../shm/1\n1\nsem.lo")
-    (tmp_path / "linphase-workers-dead0000" / "4711").write_text("Fatal Python error")
+    note = f"process {{}} of {os.readlink('/proc/self/ns/pid')}\n"
+    named = f"{note.format(1)}sem.loky-1-aaaaaaaa\n../shm/1\n1\nsem.lo"
+    (tmp_path / dead[0] / "semaphores").write_text(named)
+    (tmp_path / dead[0] / "4711").write_text("Fatal Python error")
+    (tmp_path / dead[1] / "semaphores").write_text(note.format(99999999))
+    (tmp_path / "linphase-workers-again000" / "semaphores").write_text(note.format(1))
     with leftovers.Scratch() as living, leftovers.Scratch() as another:
         leftovers.remove_leftovers()
         assert living.path.is_dir()
