@@ -44,6 +44,8 @@ def existing(path: str | Path) -> Path:
         text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
         raise ResultsError(f"{root}: {text}") from None
     except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise ResultsError(f"{root}: no results directory can be there: {error.strerror}. Give another") from error
         raise Unavailable(f"{root}: {_UNREADABLE.format(error.strerror or error)}") from error
     refuse_links(root)
     if not is_results(root):

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from linphase.errors import ResultsError, Unavailable
+from linphase.errors import ResultsError, Unavailable, shortage
 from linphase.store.columns import SCHEMA_VERSION
 from linphase.store.directory import existing, leads_out
 from linphase.store.tables import (
@@ -351,6 +351,7 @@ def explained(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        lacking = shortage(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             kept = "finished runs"
             with suppress(ResultsError, OSError), warnings.catch_warnings(action="ignore"):
@@ -360,6 +361,8 @@ def explained(root: Path) -> Iterator[None]:
             text = f"cannot be written: {error.strerror}. Make it writable, or give another one with --out"
         elif error.errno == errno.ENOENT:
             text = "has vanished, or a part of it. Put it back, or run again to make it anew"
+        elif lacking is not None:
+            text = f"cannot be written: {error.strerror}. {lacking}. Finished runs are kept, run again to go on"
         else:
             text = f"cannot be written: {error.strerror or error}. Finished runs are kept, run again to go on"
-        raise ResultsError(f"{root}: {text}") from error
+        raise (ResultsError if lacking is None else Unavailable)(f"{root}: {text}") from error
