@@ -132,7 +132,7 @@ def test_nothing_of_the_users_becomes_html(page, results):
     assert "\u2028" not in page.split('id="data">')[1].split("</script>")[0]
     assert printable(HOSTILE.replace("/", "")) in Elements(page).title
     data = data_of(page)
-    assert data["name"] == results.path.name
+    assert data["name"] == printable(results.path.name)
     assert data["runs"]["cpu"] == {"all": HOSTILE}
     assert HOSTILE in data["errors"].values()
 
