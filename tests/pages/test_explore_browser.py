@@ -13,6 +13,7 @@ from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import known_panels
+from linphase.files import printable
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.explorer import build
 from tests.pages.test_explore import GRID, small
@@ -173,7 +174,7 @@ def expected_counts(results, runs, cuts):
 
 
 def test_it_opens_from_disk_and_asks_the_network_for_nothing(explorer, results):
-    assert results.path.name in explorer.script("return document.title")
+    assert printable(results.path.name) in explorer.script("return document.title")
     assert explorer.text("summary").startswith("linphase explorer: 120 cells, 201 runs")
     assert explorer.script("return document.querySelectorAll('.js-plotly-plot').length") == 2
     urls = explorer.requests()
