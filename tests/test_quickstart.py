@@ -67,7 +67,7 @@ def predicted(runs, config):
     task = config.task
     lines = {
         line.name: line.gamma_sigma2
-        for line in boundaries(task.dimension, task.rank, task.noise, task.signal_norm, runs["gamma_w"].to_numpy())
+        for line in boundaries(task.shape, task.rank, task.noise, task.signal_norm, runs["gamma_w"].to_numpy())
         if not line.asymptotic
     }
     x = runs["gamma_sigma2"].to_numpy()

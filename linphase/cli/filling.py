@@ -216,7 +216,11 @@ def _print_lines(dimension: int, rank: int, noise: float) -> None:
     from linphase.theory.boundaries import boundaries
 
     gamma_w = np.linspace(0, 2.8, 15).round(1)
-    lines = [line for line in boundaries(dimension, rank, noise, None, gamma_w) if line.gamma_w.shape == gamma_w.shape]
+    lines = [
+        line
+        for line in boundaries((dimension, dimension), rank, noise, None, gamma_w)
+        if line.gamma_w.shape == gamma_w.shape
+    ]
     where = {False: f"d = {dimension}, k = {rank}, noise {noise:g}", True: "d to infinity"}
     starts = [[f"{w:.1f}", str(int(dimension**w))] for w in gamma_w]
     columns = [["-" if np.isnan(x) else f"{x + 0.0:.3f}" for x in line.gamma_sigma2.round(3)] for line in lines]

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from linphase.config.conflicts import check_cells
+from linphase.config.conflicts import check_cells, largest_scale
 from linphase.config.grid import Axis, read_axis, size, write_out
 from linphase.config.keys import (
     NAME,
@@ -118,10 +118,10 @@ class SweepConfig:
     @property
     def largest_width(self) -> int:
         """The width of the widest network in the sweep."""
-        widths, dimensions = list(self.grid.axes.values())[1], self.values("task.dimension")
+        widths = list(self.grid.axes.values())[1]
         if "width" in self.grid.axes:
             return int(max(widths))
-        return int(power(max(dimensions), max(widths)))
+        return int(power(largest_scale(*map(self.values, ("task.dimension", "task.output_dimension"))), max(widths)))
 
     def values(self, key: str) -> tuple[Any, ...]:
         """The values a key such as `task.rank` takes in the sweep: those of its axis, or its single one.
@@ -200,9 +200,9 @@ class SweepConfig:
         for facet in itertools.product(*(values for _, values in facets)):
             changes = {key: value for (key, _), value in zip(facets, facet, strict=True)}
             sections: dict[str, Any] = {section: self._section_at(section, changes) for section in SECTIONS}
-            dimension = sections["task"].dimension
+            scale = sections["task"].scale
             for variance, width in itertools.product(variances, widths):
-                initialization = Initialization.at(dimension, **{variance_key: variance, width_key: width})
+                initialization = Initialization.at(scale, **{variance_key: variance, width_key: width})
                 start = ((variance_key, variance), (width_key, width))
                 for replicate in range(self.grid.replicates):
                     yield RunSpec(initialization=initialization, start=start, replicate=replicate, **sections)

@@ -51,9 +51,16 @@ def _check_axis(key: str, known: Known, problems: Problems, members: Members) ->
 
 
 def _rank_conflict(known: Known) -> tuple[str, str] | None:
-    smallest = min(known.get("task.dimension", ()), default=math.inf)
+    columns, rows = (known.get(f"task.{key}") or (None,) for key in ("dimension", "output_dimension"))
+    smallest = min((each for each in (*columns, *rows) if each is not None), default=math.inf)
     ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
-    return ("task.rank", f"must be at most task.dimension = {smallest}, found {show_some(ranks)}") if ranks else None
+    key = "task.output_dimension" if smallest in rows else "task.dimension"
+    return ("task.rank", f"must be at most {key} = {smallest}, found {show_some(ranks)}") if ranks else None
+
+
+def largest_scale(columns: Sequence[int], rows: Sequence[int | None]) -> float:
+    """The largest base d = sqrt(d_out d_in) of exponents in a sweep; d_out is d_in where it is None."""
+    return math.sqrt(max(d_in * (d_out or d_in) for d_in, d_out in product(columns or (2,), rows or (None,))))
 
 
 def _rule_conflict(known: Known, members: Members) -> tuple[str, str] | None:
@@ -87,19 +94,19 @@ def _or(names: Sequence[str]) -> str:
 
 def _width_conflict(known: Known) -> tuple[str, str] | None:
     # d^x is furthest from 1 at the largest d: all cells hold where those of the largest d do.
-    d = max(known.get("task.dimension", ()), default=2)
+    d = largest_scale(*(known.get(f"task.{key}", ()) for key in ("dimension", "output_dimension")))
     wide = [x for x in known.get("gamma_w", ()) if not power(d, x) <= MAX_WIDTH]
-    limit = f"{math.log(MAX_WIDTH, d):.4f} at d = {d} (a width of 2^53)"
+    limit = f"{math.log(MAX_WIDTH, d):.4f} at d = {d:g} (a width of 2^53)"
     return ("gamma_w", f"must be at most {limit}, found {show_some(wide)}") if wide else None
 
 
 def _variance_conflict(known: Known) -> tuple[str, str] | None:
-    d = max(known.get("task.dimension", ()), default=2)
+    d = largest_scale(*(known.get(f"task.{key}", ()) for key in ("dimension", "output_dimension")))
     key = "gamma_sigma2" if "gamma_sigma2" in known else "init_variance"
     variances = {x: power(d, x) if key == "gamma_sigma2" else x for x in known.get(key, ())}
     if extreme := [x for x, variance in variances.items() if not is_normal(variance)]:
         low, high = math.log(sys.float_info.min, d), math.log(sys.float_info.max, d)
-        limits = f"from {low:.4f} to {high:.4f} at d = {d} (d^gamma_sigma2 a normal float64)"
+        limits = f"from {low:.4f} to {high:.4f} at d = {d:g} (d^gamma_sigma2 a normal float64)"
         return key, f"must be {limits}, found {show_some(extreme)}"
     width = max((*known.get("width", ()), *(power(d, x) for x in known.get("gamma_w", ()))), default=1)
     huge = [x for x, variance in variances.items() if not is_normal(variance * width)]

@@ -10,9 +10,10 @@ import pandas as pd
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.looks import Array
-from linphase.store.rows import is_null
+from linphase.store.rows import task_config_of
 from linphase.theory.boundaries import Boundary, boundaries
 
+_TASK = ("dimension", "output_dimension", "rank", "noise", "signal_norm")  # the columns that tell of a task
 _POINTS = 400  # of a line
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
 
@@ -22,7 +23,7 @@ class Line:
     """A boundary of theory in data coordinates, n points."""
 
     boundary: Boundary
-    dimension: int
+    shape: tuple[int, int]  # (d_out, d_in) of the task
     x: Array  # (n,)
     y: Array  # (n,)
     band: tuple[Array, Array] | None  # where one draw may have it: the least and the largest x, (n,) each
@@ -45,15 +46,14 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     """
     if not window.has_theory:
         return []
-    tasks = runs[["dimension", "rank", "noise", "signal_norm"]].drop_duplicates()
+    tasks = runs[[name for name in _TASK if name in runs]].drop_duplicates()
     if len(tasks) != 1:
         return []
-    dimension, rank, noise, norm = tasks.iloc[0].tolist()
-    d = int(dimension)
+    task = task_config_of(tasks.iloc[0])
+    d = task.scale
     bottom, top = _exponents(window.y, d)[[0, -1]]
     left, right = _exponents(window.x, d)[[0, -1]]
-    signal_norm = None if is_null(norm) else float(norm)
-    found = boundaries(d, int(rank), float(noise), signal_norm, np.linspace(bottom, top, _POINTS))
+    found = boundaries(task.shape, task.rank, task.noise, task.signal_norm, np.linspace(bottom, top, _POINTS))
     finite = {line.name: line for line in found if not line.asymptotic}
 
     def across(gamma_sigma2: Array) -> Array:
@@ -67,7 +67,7 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
         if banded and one.band is not None:
             low, high = one.band
             band, seen = (across(low), across(high)), bool(((low < right) & (high > left)).any())
-        lines.append(Line(one, d, across(one.gamma_sigma2), _data(one.gamma_w, window.y, d), band, seen))
+        lines.append(Line(one, task.shape, across(one.gamma_sigma2), _data(one.gamma_w, window.y, d), band, seen))
     return lines
 
 
@@ -78,11 +78,11 @@ def _meet(one: Boundary, other: Boundary, reach: float) -> bool:
     return bool(given.any() and (apart[given] <= reach).all())
 
 
-def _exponents(axis: Axis, d: int) -> Array:
+def _exponents(axis: Axis, d: float) -> Array:
     """The edges of the cells as gamma_sigma2 or gamma_w."""
     return axis.edges if axis.column.startswith("gamma") else np.asarray(np.log(axis.edges) / log(d))
 
 
-def _data(gamma: Array, axis: Axis, d: int) -> Array:
+def _data(gamma: Array, axis: Axis, d: float) -> Array:
     """Exponents in the coordinates of an axis, which may hold variances or widths."""
     return gamma if axis.column.startswith("gamma") else np.asarray(np.exp(np.clip(gamma * log(d), -700, 700)))

@@ -32,7 +32,7 @@ from linphase.errors import LinphaseError
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.runs.spec import SECTIONS, RunSpec
-from linphase.store.rows import asked_for, is_null
+from linphase.store.rows import asked_for, task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -186,7 +186,7 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
 def _has_bulk(row: pd.DataFrame) -> bool:
     """Without noise the bulk has nothing to learn, and no run is balanced."""
     one = row.iloc[0]
-    return bool(one["noise"] > 0 and min(one["width"], one["dimension"]) > one["rank"])
+    return bool(one["noise"] > 0 and min(one["width"], *task_config_of(one).shape) > one["rank"])
 
 
 def _groups(runs: pd.DataFrame, facets: list[str]) -> Iterator[tuple[Facet, pd.DataFrame]]:
@@ -288,15 +288,15 @@ def interval(places: Sequence[float]) -> tuple[float, float, float]:
 
 def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     """Finite-d and asymptotic gamma_sigma2 of a boundary; nan where theory has none."""
-    task = row.iloc[0]
-    gamma_w = np.log([float(task["width"])]) / np.log(float(task["dimension"]))  # of the truncated width
-    signal_norm = None if is_null(task["signal_norm"]) else task["signal_norm"]
+    task, width = task_config_of(row.iloc[0]), float(row["width"].iloc[0])
+    gamma_w = np.log([width]) / np.log(task.scale)  # of the truncated width
     if name in _PATHS.values():
-        if task["width"] < task["dimension"]:  # theory's places are those of infinite width
+        # Theory's places are those of square tasks and infinite width.
+        if width < task.dimension or task.shape != (task.dimension, task.dimension):
             return nan, nan
-        c = _path_threshold(name, float(task["dimension"]), float(task["rank"]), float(task["noise"]), signal_norm)
-        return float(np.log(c) / np.log(float(task["dimension"])) - gamma_w[0]), 1 - float(gamma_w[0])
-    lines = boundaries(int(task["dimension"]), int(task["rank"]), float(task["noise"]), signal_norm, gamma_w)
+        c = _path_threshold(name, float(task.dimension), float(task.rank), task.noise, task.signal_norm)
+        return float(np.log(c) / np.log(task.scale) - gamma_w[0]), 1 - float(gamma_w[0])
+    lines = boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w)
     places = {line.asymptotic: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
     return places.get(False, nan), places.get(True, nan)
 

@@ -90,8 +90,9 @@ def _summary(differences: Array) -> str:
     return f"median size {written(float(f'{np.median(sizes):.2g}'))}, largest {written(float(f'{sizes.max():.2g}'))}"
 
 
+# What a run has in common with its prediction.
 _SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "independent_dimensions",
-         "dimension", "rank", "noise", "signal_norm")  # fmt: skip  # what a run has in common with its prediction
+         "dimension", "output_dimension", "rank", "noise", "signal_norm")  # fmt: skip
 
 
 def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from linphase.diagram.looks import Array, written
 from linphase.errors import LinphaseError
 from linphase.figures.style import COLUMN_WIDTH, StyleName, inches, set_ticks, stroke, styled
+from linphase.store.rows import scales
 
 _TOLERANCE = 0.05
 _WIDE = 1.9  # exponent of d: from there on every mode is on the curve (docs/theory.md, "Observables")
@@ -105,8 +106,8 @@ def _points(runs: pd.DataFrame, modes: pd.DataFrame) -> _Points:
             f'converged, and {len(modes)} modes are stored. Sweep with stop.rule = "converged" and a larger budget '
             "(dynamics.max_evaluations, for gd dynamics.max_steps)"
         )
-    columns = ("threshold", "width", "dimension")
-    c, width, d = (converged[name].to_numpy(dtype=np.float64)[place[kept]] for name in columns)
+    converged = converged.assign(scale=scales(converged))
+    c, width, d = (converged[name].to_numpy(dtype=float)[place[kept]] for name in ("threshold", "width", "scale"))
     x, speed_up = s[kept] / c, speed_up[kept]
     return _Points(x, speed_up, speed_up / np.hypot(1, x), width, width > d**_WIDE)
 

@@ -58,8 +58,8 @@ def draw_legends(
     for asymptotic, style in LINE_STYLES.items():
         alike = [line for line in drawn if line.boundary.asymptotic == asymptotic]
         if alike:
-            dimensions = {line.dimension for line in alike}
-            finite = f"$d = {dimensions.pop()}$" if len(dimensions) == 1 else "finite $d$"
+            shapes = {line.shape for line in alike}
+            finite = _size(*shapes.pop()) if len(shapes) == 1 else "finite $d$"
             label = r"$d \to \infty$" if asymptotic else f"theory, {finite}"
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
     if any(line.banded for line in drawn):
@@ -69,6 +69,14 @@ def draw_legends(
     handles += below
     if handles:
         draw_row(figure, handles, "outside lower center")
+
+
+def _size(d_out: int, d_in: int) -> str:
+    return (
+        f"$d = {d_in}$"
+        if d_out == d_in
+        else rf"$d_{{\mathrm{{out}}}} \times d_{{\mathrm{{in}}}} = {d_out} \times {d_in}$"
+    )
 
 
 def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:

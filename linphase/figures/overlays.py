@@ -18,6 +18,7 @@ from linphase.diagram.lines import Line
 from linphase.diagram.looks import Array
 from linphase.diagram.measured import BENEFIT, LEARNING_ORDER
 from linphase.figures.style import stroke
+from linphase.store.rows import task_config_of
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def draw_measured(
     """Draw the crossings of a facet where the axes are a variance and a width; return what they cover, (n, 2) data."""
     if not window.has_theory or runs.empty:
         return np.empty((0, 2))
-    d = float(runs["dimension"].iloc[0])
+    d = task_config_of(runs.iloc[0]).scale
     covered = [np.empty((0, 2))]
     for name, mark in MARKS.items():
         here = [one for one in measured if one.name == name and _in_facet(one, facet) and np.isfinite(one.gamma_sigma2)]

@@ -28,7 +28,9 @@ from linphase.figures.layout import settle
 from linphase.figures.legends import draw_row
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
 from linphase.model.regime import Cuts
+from linphase.model.task import TaskConfig
 from linphase.runs.records import Trajectory
+from linphase.store.rows import task_config_of
 from linphase.theory.boundaries import ACTIVE_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED, boundaries
 
 if TYPE_CHECKING:
@@ -178,8 +180,8 @@ def figure2(
             raise LinphaseError(f"Figure 2: panel must be {', '.join(names)} or {last}, found {name!r}")
     window = _window(runs, axes)
     shown = [find_panel(name, Cuts(), runs, columns) for name in panels]
-    dimension, rank = (int(runs[column].iloc[0]) for column in ("dimension", "rank"))
-    x, y = (_exponents(axis, dimension) for axis in (window.x, window.y))
+    task = task_config_of(runs.iloc[0])
+    x, y = (_exponents(axis, task.scale) for axis in (window.x, window.y))
     across, down = min(len(panels), 2), ceil(len(panels) / 2)
     width = PAGE_WIDTH if across == 2 else COLUMN_WIDTH
     figure = Figure(figsize=(inches(width), inches(0.84 * width / across * down + 0.2)), layout="constrained")
@@ -188,7 +190,7 @@ def figure2(
     numbers = [cells_of(runs, window, panel, Cuts()).numbers for panel in shown]
     for (ax, panel), values in zip(drawn, numbers, strict=True):
         _draw_bands(figure, ax, x, y, values, panel)
-        _draw_lines(ax, dimension, rank, y)
+        _draw_lines(ax, task, y)
         ax.set(xlim=x[[0, -1]], ylim=y[[0, -1]], xlabel=r"$\gamma_{\sigma^2}$", ylabel=r"$\gamma_w$", title=panel.title)
         set_ticks(ax)
         for axis in (ax.xaxis, ax.yaxis):
@@ -217,13 +219,13 @@ def _window(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> Window:
     for axis in (window.x, window.y):
         if len(axis.kept) < 2:
             raise LinphaseError(f"Figure 2: contours need two values or more of {axis.column}, found {len(axis.kept)}")
-    if runs.empty or int(runs["dimension"].iloc[0]) == 1:
+    if runs.empty or task_config_of(runs.iloc[0]).scale == 1:
         found = "no runs" if runs.empty else "dimension 1, where all exponents mean the same"
         raise LinphaseError(f"Figure 2 is drawn over exponents to the base of the runs' dimension, found {found}")
     return window
 
 
-def _exponents(axis: Axis, dimension: int) -> Array:
+def _exponents(axis: Axis, dimension: float) -> Array:
     """The centres of cells as gamma_sigma2 or gamma_w."""
     positions = axis.positions
     return positions if axis.column.startswith("gamma") else np.asarray(np.log(positions) / log(dimension))
@@ -245,9 +247,9 @@ def _draw_bands(figure: Figure, ax: Axes, x: Array, y: Array, numbers: Array, pa
     bar.outline.set_linewidth(stroke(0.6))
 
 
-def _draw_lines(ax: Axes, dimension: int, rank: int, gamma_w: Array) -> None:
+def _draw_lines(ax: Axes, task: TaskConfig, gamma_w: Array) -> None:
     """The limits of large d of the first two, and width = k."""
-    for one in boundaries(dimension, rank, 0.0, None, gamma_w):
+    for one in boundaries(task.shape, task.rank, 0.0, None, gamma_w):
         if one.asymptotic or one.name == UNDERPARAMETERIZED:
             gamma_sigma2 = np.clip(one.gamma_sigma2, -1e3, 1e3)
             ax.plot(gamma_sigma2, one.gamma_w, **_line(LINES[one.name]), gid=one.name)

@@ -6,9 +6,11 @@ import numpy as np
 _PURPOSES = ("U", "V", "E", "W1", "W2")
 
 
-def dimension_seed(seed: int, dimension: int) -> int:
-    """The root seed of one dimension, where the draws of two dimensions are to be independent of each other."""
-    return int(np.random.SeedSequence((seed, dimension)).generate_state(1, np.uint64)[0])
+def dimension_seed(seed: int, shape: tuple[int, int]) -> int:
+    """The root seed of one shape (d_out, d_in), where the draws of two are to be independent of each other."""
+    d_out, d_in = shape
+    words = (seed, d_in) if d_out == d_in else (seed, d_out, d_in)
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 
 
 def stream(seed: int, replicate: int, purpose: str, width: int = 0) -> np.random.Generator:

@@ -1,27 +1,28 @@
 """The MSE task: fit Y = A* + E, a low-rank signal under noise (docs/theory.md, "Setting")."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, model_validator
 
 from linphase.errors import LinphaseError
-from linphase.model.section import Section
+from linphase.model.section import Section, Younger
 from linphase.model.streams import stream
 from linphase.model.threads import one_blas_thread
 
 
 class TaskConfig(Section):
-    """The target Y = A* + E: A* of the given rank and E of the given noise are (dimension, dimension)."""
+    """The target Y = A* + E: A* of the given rank and E of the given noise are (output_dimension, dimension)."""
 
     dimension: int = Field(
         default=64,
         ge=2,
         le=20_000,
-        title="d: the signal A* and the noise E are (d, d)",
+        title="d_in: the columns of the signal A* and the noise E",
         description="an integer from 2 to 20000",
     )
     rank: int = Field(
@@ -29,7 +30,7 @@ class TaskConfig(Section):
         ge=1,
         le=20_000,
         title="k: the rank of A*",
-        description="an integer of at least 1 (and at most the dimension)",
+        description="an integer of at least 1 (and at most the smaller dimension)",
     )
     noise: Annotated[float, Field(ge=0, le=1e9), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
         default=1.0,
@@ -40,15 +41,38 @@ class TaskConfig(Section):
         default=None,
         ge=1e-18,
         le=1e18,
-        title="A* is rescaled so that ||A*||_F^2/d^2 is this; where it is not given A* stays as drawn",
+        title="A* is rescaled so that ||A*||_F^2/(d_out d_in) is this; where it is not given A* stays as drawn",
         description="a finite number above 0, 1e-18 to 1e18",
+    )
+    output_dimension: Annotated[int | None, Younger] = Field(
+        default=None,
+        ge=1,
+        le=20_000,
+        title="d_out: the rows of A* and E; where it is not given as many as columns, d",
+        description="an integer from 1 to 20000",
     )
 
     @model_validator(mode="after")
     def _rank_fits(self) -> Self:
-        if self.rank > self.dimension:
-            raise ValueError(f"rank must be at most the dimension {self.dimension}, found {self.rank}")
+        if self.rank > min(self.shape):
+            raise ValueError(f"rank must be at most the dimension {min(self.shape)}, found {self.rank}")
         return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(d_out, d_in)."""
+        return self.output_dimension or self.dimension, self.dimension
+
+    @property
+    def scale(self) -> float:
+        """Exponents are to the base d = sqrt(d_out d_in)."""
+        return math.sqrt(math.prod(self.shape))
+
+    def used(self) -> dict[str, Any]:
+        values = super().used()
+        if values.get("output_dimension") == self.dimension:  # as where it is not given
+            del values["output_dimension"]
+        return values
 
 
 Array = NDArray[np.floating]
@@ -136,15 +160,15 @@ class Task:
 def draw_task(config: TaskConfig, *, seed: int = 0, replicate: int = 0) -> Task:
     """Draw A* = U V^T and Y = A* + E.
 
-    U, V (d, k) have independent N(0, k^(-1/2)) entries, E (d, d) independent N(0, noise^2) ones. U and V are drawn
-    column by column, so a smaller rank takes the leading columns of the same U and V; noise scales the same E.
-    With signal_norm given, A* is rescaled to ||A*||_F^2/d^2 = signal_norm.
+    U (d_out, k), V (d_in, k) have independent N(0, k^(-1/2)) entries, E (d_out, d_in) independent N(0, noise^2) ones.
+    U and V are drawn column by column, so a smaller rank takes the leading columns of the same U and V; noise scales
+    the same E. With signal_norm given, A* is rescaled to ||A*||_F^2/(d_out d_in) = signal_norm.
     """
-    d, k = config.dimension, config.rank
-    U = stream(seed, replicate, "U").standard_normal((k, d)).T * k**-0.25
-    V = stream(seed, replicate, "V").standard_normal((k, d)).T * k**-0.25
-    E = stream(seed, replicate, "E").standard_normal((d, d))
+    (d_out, d_in), k = config.shape, config.rank
+    U = stream(seed, replicate, "U").standard_normal((k, d_out)).T * k**-0.25
+    V = stream(seed, replicate, "V").standard_normal((k, d_in)).T * k**-0.25
+    E = stream(seed, replicate, "E").standard_normal((d_out, d_in))
     signal = U @ V.T
     if config.signal_norm is not None:
-        signal *= d * np.sqrt(config.signal_norm) / np.linalg.norm(signal)
+        signal *= config.scale * np.sqrt(config.signal_norm) / np.linalg.norm(signal)
     return Task(signal=signal, target=signal + config.noise * E, rank=k, noise_level=config.noise)

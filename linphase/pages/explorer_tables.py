@@ -189,7 +189,7 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
         {
             "name": line.boundary.name,
             "asymptotic": line.boundary.asymptotic,
-            "dimension": line.dimension,
+            "shape": line.shape,
             "x": _rounded(_half(line.x), 6),
             "y": _rounded(_half(line.y), 6),
         }

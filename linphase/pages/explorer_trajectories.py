@@ -31,8 +31,8 @@ BUDGET = 12_000_000  # characters for all trajectories together: the file stays 
 MOMENTS = (12, 48)  # fewest and most kept of a run
 _SIGNAL, _BULK = 8, 5  # most modes kept of either
 _SCAN = 200  # moments among which theory's smallest test error is sought
-_TOLD = ("run_id", "dimension", "rank", "noise", "signal_norm", "seed", "independent_dimensions", "replicate", "width",
-         "threshold")  # fmt: skip
+_TOLD = ("run_id", "dimension", "output_dimension", "rank", "noise", "signal_norm", "seed", "independent_dimensions",
+         "replicate", "width", "threshold")  # fmt: skip
 _LISTS = ("time", "train_error", "test_error", "singular_values", "mode_balance", "target_singular_values")
 
 
@@ -155,7 +155,7 @@ def _spread(first: int, last: int, count: int) -> list[int]:
 def _target(run: Mapping[str, Any]) -> TargetModes:
     """What theory needs of a run's task, as the run's width can hold it."""
     task = task_config_of(run)
-    return _modes(task, seed_of(run), int(run["replicate"]), min(int(run["width"]), task.dimension))
+    return _modes(task, seed_of(run), int(run["replicate"]), min(int(run["width"]), *task.shape))
 
 
 @lru_cache(maxsize=64)

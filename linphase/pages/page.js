@@ -408,8 +408,9 @@
     if (all) entry("no cell converged");
     if (shown.outcomes.some((each) => each && each.length > 1)) entry("◥ tie");
     const drawn = new Set(data.lines[state.facet].map((line) => line.asymptotic));
-    const dimension = data.lines[state.facet][0]?.dimension;
-    if (drawn.has(false)) entry(tag("span", "", { class: "stroke" }), `theory, d = ${dimension}`);
+    const [rows, columns] = data.lines[state.facet][0]?.shape ?? [];
+    const size = rows === columns ? `d = ${columns}` : `${rows} x ${columns}`;
+    if (drawn.has(false)) entry(tag("span", "", { class: "stroke" }), `theory, ${size}`);
     if (drawn.has(true)) entry(tag("span", "", { class: "stroke dashed" }), "theory, d → ∞");
   }
 

@@ -43,9 +43,9 @@ class RunConfig(Section):
         description="a number of seconds above 0",
     )
 
-    def seed_at(self, dimension: int) -> int:
-        """The root of the random numbers of a run of some dimension."""
-        return dimension_seed(self.seed, dimension) if self.independent_dimensions else self.seed
+    def seed_at(self, shape: tuple[int, int]) -> int:
+        """The root of the random numbers of a run of some shape (d_out, d_in)."""
+        return dimension_seed(self.seed, shape) if self.independent_dimensions else self.seed
 
 
 # The sections of a configuration, in their order; of a family the selector chooses the class.
@@ -75,7 +75,7 @@ class RunSpec:
     @property
     def seed(self) -> int:
         """The root of this run's random numbers, of which its task and start are drawn."""
-        return self.run.seed_at(self.task.dimension)
+        return self.run.seed_at(self.task.shape)
 
     def canonical(self) -> dict[str, Any]:
         """The specification that is hashed: used keys only, nothing of scheduling."""
@@ -140,7 +140,7 @@ class RunSpec:
         """The specification in plain data; the kinds that it names must be declared."""
         sections: dict[str, Any] = {section: _section(section, plain[section]) for section in SECTIONS}
         start = plain["start"]
-        initialization = Initialization.at(sections["task"].dimension, **dict(start))
+        initialization = Initialization.at(sections["task"].scale, **dict(start))
         return cls(initialization=initialization, start=start, replicate=plain["replicate"], **sections)
 
     def _sections(self) -> dict[str, Section]:

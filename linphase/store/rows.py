@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -135,20 +136,30 @@ def _observables() -> str:
 # ------------------------------------------------------------------------------------------------ rows, read
 
 
-def task_config_of(row: Mapping[str, Any]) -> TaskConfig:
+def task_config_of(row: "Mapping[str, Any] | pd.Series[Any]") -> TaskConfig:
     """The task that a row of the runs table asked for."""
-    norm = row["signal_norm"]
+    norm, rows = row["signal_norm"], row.get("output_dimension")
     return TaskConfig(
         dimension=int(row["dimension"]),
+        output_dimension=None if rows is None or is_null(rows) else int(rows),
         rank=int(row["rank"]),
         noise=float(row["noise"]),
         signal_norm=None if is_null(norm) else float(norm),
     )
 
 
+def scales(runs: pd.DataFrame) -> NDArray[np.float64]:
+    """The base d = sqrt(d_out d_in) of the exponents of each row of a runs table."""
+    d_in: NDArray[np.float64] = runs["dimension"].to_numpy(dtype=float)
+    if "output_dimension" not in runs:
+        return d_in
+    d_out = runs["output_dimension"].to_numpy(dtype=float, na_value=np.nan)
+    return np.asarray(np.sqrt(d_in * np.where(np.isnan(d_out), d_in, d_out)))
+
+
 def is_null(value: Any) -> bool:
-    """Whether a cell of a table holds nothing: None, nan or pandas' NA, of which every comparison is unknown."""
-    return value is None or (value != value) is not False
+    """Whether a cell of a table holds nothing: None, nan or pandas' NA."""
+    return value is None or value is pd.NA or bool(value != value)
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
@@ -159,7 +170,7 @@ def task_of(row: Mapping[str, Any]) -> Task:
 def seed_of(row: Mapping[str, Any]) -> int:
     """The root of a row's random numbers."""
     independent = not is_null(row["independent_dimensions"]) and bool(row["independent_dimensions"])
-    return RunConfig(seed=int(row["seed"]), independent_dimensions=independent).seed_at(int(row["dimension"]))
+    return RunConfig(seed=int(row["seed"]), independent_dimensions=independent).seed_at(task_config_of(row).shape)
 
 
 def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:

@@ -28,7 +28,7 @@ def estimated_flops(spec: RunSpec) -> float:
 
     The number of evaluations is a rough typical value; it decides batches and the progress bar, never a number.
     """
-    d, m = spec.task.dimension, min(spec.initialization.width, 2 * spec.task.dimension)
+    d, m = spec.task.scale, min(spec.initialization.width, sum(spec.task.shape))
     if spec.dynamics.predicts:  # nothing is decomposed
         return 10 * d**3 + 1e8
     # What is not arithmetic (calls, small vectors) is as long as some 10^6 flops; fitted at d = 8 to 400.
@@ -41,7 +41,7 @@ def estimated_flops(spec: RunSpec) -> float:
 
 def estimated_bytes(spec: RunSpec) -> float:
     """Disk space of a run: two float32 lists of every recorded mode at every snapshot, and a row of scalars."""
-    modes = min(spec.task.dimension, spec.initialization.width)
+    modes = min(*spec.task.shape, spec.initialization.width)
     recorded = spec.record.singular_values
     kept = modes if recorded == "all" else min(modes, recorded)
     return 4.0 * (2 * kept + 6) * spec.record.snapshots * 0.7 + 1000

@@ -6,7 +6,7 @@ Exponents are to the base d = sqrt(d_out d_in).
 """
 
 from dataclasses import dataclass
-from math import exp, hypot, log, sqrt
+from math import exp, hypot, log, prod, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -123,50 +123,49 @@ class Boundary:
 
 
 def boundaries(
-    dimension: int, rank: int, noise: float, signal_norm: float | None, gamma_w: ArrayLike
+    shape: tuple[int, int], rank: int, noise: float, signal_norm: float | None, gamma_w: ArrayLike
 ) -> list[Boundary]:
-    """The boundaries of a square task's phase diagram, as gamma_sigma2 at each of the given gamma_w.
+    """The boundaries of the phase diagram of a task (d_out, d_in), as gamma_sigma2 at each of the given gamma_w.
 
     active | lazy: c at the middle one of the signal's singular values, asymptotically gamma_sigma2 + gamma_w = 1.
     mixed | balanced: c at the bulk's median, asymptotically gamma_sigma2 + gamma_w = 1/2; none without
-    noise or, at rank = dimension, without a bulk.
+    noise or, at rank = min(d_out, d_in), without a bulk.
     infinite noise: sigma2^2 width = signal_norm, where the start alone is as wrong as A = 0; asymptotically
     2 gamma_sigma2 + gamma_w = 0.
     underparameterized: width = rank, at finite d only; the two lines between regimes end there.
 
-    width = d^gamma_w is not truncated here, which keeps the lines smooth. There are no lines at dimension 1,
+    width = d^gamma_w is not truncated here, which keeps the lines smooth. There are no lines at d = 1,
     where all exponents mean the same.
     """
-    if dimension == 1:
+    if prod(shape) == 1:
         return []
     gamma_w = np.asarray(gamma_w, dtype=np.float64)
-    base = log(dimension)
-    square = (dimension, dimension)
+    base = log(prod(shape)) / 2
     has_regime = gamma_w >= log(rank) / base
 
     def at(threshold: ArrayLike) -> Array:  # sigma2 = c/width
         return np.where(has_regime, np.log(threshold) / base - gamma_w, np.nan)
 
-    signal = signal_singular_value(rank, signal_norm, *square)
-    low, high = (lazy_threshold(signal * edge, noise, *square) for edge in signal_spread(rank, *square))
+    signal = signal_singular_value(rank, signal_norm, *shape)
+    low, high = (lazy_threshold(signal * edge, noise, *shape) for edge in signal_spread(rank, *shape))
     lines = [
         Boundary(
             ACTIVE_LAZY,
             False,
             gamma_w,
-            at(lazy_threshold(middle_signal_value(rank, signal_norm, *square), noise, *square)),
+            at(lazy_threshold(middle_signal_value(rank, signal_norm, *shape), noise, *shape)),
             (at(low), at(high)),
         ),
         Boundary(ACTIVE_LAZY, True, gamma_w, 1 - gamma_w),
     ]
-    if noise > 0 and rank < dimension:
+    if noise > 0 and rank < min(shape):
         width = np.exp(np.minimum(gamma_w * base, 700.0))
         lines += [
             Boundary(
                 MIXED_BALANCED,
                 False,
                 gamma_w,
-                at(balanced_threshold(width, rank, noise, *square)),
+                at(balanced_threshold(width, rank, noise, *shape)),
             ),
             Boundary(MIXED_BALANCED, True, gamma_w, 0.5 - gamma_w),
         ]

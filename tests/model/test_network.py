@@ -110,13 +110,15 @@ def test_dimensions_share_their_leading_entries_unless_their_seed_is_of_the_dime
 
     for small, large in zip(entries(40, 5), entries(80, 5), strict=True):
         assert abs(np.corrcoef(small, large)[0, 1]) == pytest.approx(1, abs=1e-12)
-    for small, large in zip(entries(40, dimension_seed(5, 40)), entries(80, dimension_seed(5, 80)), strict=True):
+    for small, large in zip(
+        entries(40, dimension_seed(5, (40, 40))), entries(80, dimension_seed(5, (80, 80))), strict=True
+    ):
         assert abs(np.corrcoef(small, large)[0, 1]) < 4 / len(small) ** 0.5  # four standard errors
 
 
 def test_seeds_of_dimensions_hold():
     # As the golden draws below: what stored runs were drawn of.
-    assert [dimension_seed(0, 64), dimension_seed(2**63 - 1, 20_000)] == SEEDS_OF_DIMENSIONS
+    assert [dimension_seed(0, (64, 64)), dimension_seed(2**63 - 1, (20_000, 20_000))] == SEEDS_OF_DIMENSIONS
 
 
 SEEDS_OF_DIMENSIONS = [15284237626711964920, 3825558984089206575]

@@ -284,7 +284,7 @@ def test_all_singular_values_start_lazy_above_a_width_of_4_73_d():
 
 
 def lines(**changes):
-    task = {"dimension": 200, "rank": 5, "noise": 1.0, "signal_norm": None} | changes
+    task = {"shape": (200, 200), "rank": 5, "noise": 1.0, "signal_norm": None} | changes
     gamma_w = np.linspace(0, 2.8, 281)
     return {(line.name, line.kind): line for line in boundaries(**task, gamma_w=gamma_w)}
 
@@ -348,12 +348,12 @@ def test_the_signal_norm_moves_the_lazy_and_the_infinite_noise_line():
 
 
 def test_dimension_one_has_no_lines_and_huge_widths_no_overflow():
-    assert boundaries(1, 1, 1.0, None, [0.0, 1.0]) == []
-    found = boundaries(64, 4, 1.0, None, [0.5, 400.0])
+    assert boundaries((1, 1), 1, 1.0, None, [0.0, 1.0]) == []
+    found = boundaries((64, 64), 4, 1.0, None, [0.5, 400.0])
     assert all(np.isfinite(line.gamma_sigma2).all() for line in found if line.name != UNDERPARAMETERIZED)
 
 
 def test_full_rank_has_no_bulk_and_no_line_between_mixed_and_balanced():
-    found = {(line.name, line.kind): line for line in boundaries(8, 8, 1.0, None, [0.5, 1.5])}
+    found = {(line.name, line.kind): line for line in boundaries((8, 8), 8, 1.0, None, [0.5, 1.5])}
     assert {name for name, _ in found} == FINITE - {MIXED_BALANCED}
     assert np.isfinite(found[ACTIVE_LAZY, "finite d"].gamma_sigma2[1])
