@@ -772,7 +772,10 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
     assert asked_for(spec).keys() == expected
     others = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations", "stages"}}
     unused = others[kind]
-    assert {name for name, value in asked_for(spec).items() if value is None} == unused | {"signal_norm", "output_dimension"}
+    assert {name for name, value in asked_for(spec).items() if value is None} == unused | {
+        "signal_norm",
+        "output_dimension",
+    }
 
 
 def test_every_axis_has_a_column() -> None:
