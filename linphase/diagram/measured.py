@@ -32,7 +32,7 @@ from linphase.errors import LinphaseError
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.runs.spec import SECTIONS, RunSpec
-from linphase.store.rows import asked_for, task_config_of
+from linphase.store.rows import TASK_COLUMNS, asked_for, task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -120,7 +120,7 @@ def _asked(expected: Mapping[str, RunSpec], facets: Mapping[str, str]) -> pd.Dat
         row, values = asked_for(spec), spec.values()
         # A plugin's key has a column of its own only where the plugin is.
         told.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
-    of_facets = pd.DataFrame(told)[list(dict.fromkeys((*facets, "dimension", "rank", "noise", "signal_norm")))]
+    of_facets = pd.DataFrame(told)[list(dict.fromkeys((*facets, *TASK_COLUMNS)))]
     starts = [(run_id, spec.initialization, spec.replicate) for run_id, spec in expected.items()]
     of_runs: dict[str, list[Any]] = {
         "run_id": [run_id for run_id, _, _ in starts],

@@ -136,6 +136,9 @@ def _observables() -> str:
 # ------------------------------------------------------------------------------------------------ rows, read
 
 
+TASK_COLUMNS = tuple(TaskConfig.model_fields)  # the columns that tell of a run's task: its keys keep their names
+
+
 def task_config_of(row: "Mapping[str, Any] | pd.Series[Any]") -> TaskConfig:
     """The task that a row of the runs table asked for."""
     norm, rows = row["signal_norm"], row.get("output_dimension")
