@@ -91,13 +91,15 @@ class Task:
     noise_level: float | None = None  # standard deviation of E's entries where it is known
 
     def __post_init__(self) -> None:
-        if self.signal.ndim != 2 or self.signal.shape != self.target.shape:
+        for name in ("signal", "target"):
+            object.__setattr__(self, name, _matrix(name, getattr(self, name)))
+        if self.signal.shape != self.target.shape:
             raise LinphaseError(
                 f"task: signal and target must be matrices of one shape (d_out, d_in), "
                 f"found {self.signal.shape} and {self.target.shape}"
             )
-        if not (np.isfinite(self.signal).all() and np.isfinite(self.target).all()):
-            raise LinphaseError("task: signal and target must be finite, found NaN or infinity")
+        if isinstance(self.rank, bool) or not isinstance(self.rank, int | np.integer):
+            raise LinphaseError(f"task: rank must be an integer, found {self.rank!r}")
         if not 1 <= self.rank <= min(self.signal.shape):
             raise LinphaseError(
                 f"task: rank must be from 1 to the smaller dimension, {min(self.signal.shape)}, found {self.rank}"
@@ -151,19 +153,53 @@ class Task:
         """||A*||_F^2/(d_out d_in), the test error of A = 0."""
         return float(np.sum(self.signal**2)) / self.signal.size
 
+    def gradient(self, W2: Array, W1: Array) -> tuple[Array, Array]:
+        """The gradient of the loss ||W2 W1 - Y||_F^2/2 by W2, G W1^T, and by W1, W2^T G, with G = W2 W1 - Y.
+
+        W2 (d_out, width), W1 (width, d_in): a step of descent is W2 - eta G W1^T, W1 - eta W2^T G.
+        """
+        G = W2 @ W1 - self.target
+        return G @ W1.T, W2.T @ G
+
     def train_error_floor(self, width: int) -> float:
         """Train error of the best matrix of rank <= width: sum of s_i(Y)^2 over i > width, over d_out d_in."""
         _, S, _ = self.target_svd
         return float(np.sum(S[width:] ** 2)) / self.target.size
 
 
-def draw_task(config: TaskConfig, *, seed: int = 0, replicate: int = 0) -> Task:
-    """Draw A* = U V^T and Y = A* + E.
+def _matrix(name: str, given: object) -> Array:
+    """A finite matrix of floating-point numbers; integers and lists of lists are taken for one.
+
+    Raises LinphaseError, which names the argument, for anything else.
+    """
+    try:
+        matrix = np.asarray(given)
+        if matrix.dtype.kind in "iub":
+            matrix = matrix.astype(np.float64)
+    except ValueError:  # rows of different lengths
+        matrix = np.empty(0, dtype=object)
+    if matrix.ndim != 2 or matrix.dtype.kind != "f" or matrix.size == 0:
+        what = (
+            f"an array of shape {matrix.shape} and type {matrix.dtype}"
+            if isinstance(given, np.ndarray)
+            else repr(given)
+        )
+        raise LinphaseError(f"task: {name} must be a matrix (d_out, d_in) of numbers, found {what:.200}")
+    if not np.isfinite(matrix).all():
+        raise LinphaseError(f"task: {name} must be finite, found NaN or infinity")
+    return matrix
+
+
+def draw_task(config: TaskConfig | None = None, *, seed: int = 0, replicate: int = 0, **keys: Any) -> Task:
+    """Draw A* = U V^T and Y = A* + E, of a configuration or of its keys: draw_task(dimension=30, rank=2).
 
     U (d_out, k), V (d_in, k) have independent N(0, k^(-1/2)) entries, E (d_out, d_in) independent N(0, noise^2) ones.
     U and V are drawn column by column, so a smaller rank takes the leading columns of the same U and V; noise scales
     the same E. With signal_norm given, A* is rescaled to ||A*||_F^2/(d_out d_in) = signal_norm.
     """
+    if config is not None and keys:
+        raise LinphaseError(f"draw_task: a TaskConfig or keys of one are required, found both: {', '.join(keys)}")
+    config = TaskConfig(**keys) if config is None else config
     (d_out, d_in), k = config.shape, config.rank
     U = stream(seed, replicate, "U").standard_normal((k, d_out)).T * k**-0.25
     V = stream(seed, replicate, "V").standard_normal((k, d_in)).T * k**-0.25

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.model.mode_times import ModeTimes
+from linphase.model.mode_times import ModeTimes, median_time
 from linphase.model.moment import OBSERVABLES, At, Moment
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes
-from linphase.model.regime import Classification, OrderParameters
+from linphase.model.regime import CRITERIA, Classification, OrderParameters
 from linphase.theory.baselines import Baselines
 
 Array = NDArray[np.floating]
@@ -108,6 +108,47 @@ class TrainedRun:
     def order_parameters(self) -> Mapping[str, OrderParameters]:
         """The shares of active modes by each criterion; empty where the run diverged."""
         return self.classification.order_parameters
+
+    def row(self) -> dict[str, Any]:
+        """What was measured, by the columns of the runs table (`linphase columns`); what was asked for is not in it."""
+        minimum, times = self.minimum, self.trajectory.mode_times
+        row: dict[str, Any] = {
+            "learning_rate": self.learning_rate,
+            "status": self.status,
+            "converged": self.converged,
+            "evidence_agreement": self.classification.agreement,
+            "min_test_error": minimum.test_error,
+            "time_at_min": minimum.time,
+            "step_at_min": minimum.step,
+            "iterations_at_min": minimum.time / self.paper_learning_rate,
+            "distance_to_self_consistent": self.distance_to_self_consistent,
+            **minimum.observables,
+            **self.observables,
+            "benefit": self.benefit,
+            "optimal_test_error": self.baselines.optimal,
+            "lazy_test_error": self.baselines.lazy,
+            "balanced_test_error": self.baselines.balanced,
+            "zero_test_error": self.baselines.zero,
+            "blind_test_error": self.blind_test_error,
+            "crossing_time": median_time(times.crossing),
+            "escape_time": median_time(times.escape),
+            "convergence_time": median_time(times.convergence),
+            "bulk_convergence_time": self.bulk_convergence_time,
+            "learning_order": self.learning_order,
+            "final_train_error": self.train_error,
+            "final_test_error": self.test_error,
+            "train_error_floor": self.train_error_floor,
+            "final_step": self.updates,
+            "final_time": self.time,
+            "gradient_evaluations": self.gradient_evaluations,
+            "elapsed_s": self.elapsed,
+        }
+        for name, criterion in CRITERIA.items():
+            share = self.order_parameters.get(name)
+            row[criterion.column("regime")] = self.regimes[name]
+            row[criterion.column("signal_active")] = None if share is None else share.signal_active
+            row[criterion.column("bulk_active")] = None if share is None else share.bulk_active
+        return row
 
     def _repr_html_(self) -> str:
         """For notebooks: the run in a line, and what was measured at its end."""

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
 from linphase.errors import ResultsError
-from linphase.model.mode_times import ModeTimes, median_time
+from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
 from linphase.model.observables import Modes
-from linphase.model.regime import CRITERIA
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.runs.records import TrainedRun, Trajectory
 from linphase.runs.spec import NUMERICS_VERSION, RunConfig, RunSpec
@@ -49,48 +48,14 @@ _LISTS: dict[str, Callable[[Trajectory], NDArray[Any]]] = {
 
 def summary_row(spec: RunSpec, run: TrainedRun) -> Row:
     """One row of the runs table (`linphase columns`)."""
-    minimum, times = run.minimum, run.trajectory.mode_times
     row: Row = {
         **asked_for(spec),
-        "learning_rate": run.learning_rate,
         "plugin": digest_of(type(spec.dynamics)),
-        "status": run.status,
-        "converged": run.converged,
-        "evidence_agreement": run.classification.agreement,
-        "min_test_error": minimum.test_error,
-        "time_at_min": minimum.time,
-        "step_at_min": minimum.step,
-        "iterations_at_min": minimum.time / run.paper_learning_rate,
-        "distance_to_self_consistent": run.distance_to_self_consistent,
-        **minimum.observables,
-        **run.observables,
-        "benefit": run.benefit,
-        "optimal_test_error": run.baselines.optimal,
-        "lazy_test_error": run.baselines.lazy,
-        "balanced_test_error": run.baselines.balanced,
-        "zero_test_error": run.baselines.zero,
-        "blind_test_error": run.blind_test_error,
-        "crossing_time": median_time(times.crossing),
-        "escape_time": median_time(times.escape),
-        "convergence_time": median_time(times.convergence),
-        "bulk_convergence_time": run.bulk_convergence_time,
-        "learning_order": run.learning_order,
-        "final_train_error": run.train_error,
-        "final_test_error": run.test_error,
-        "train_error_floor": run.train_error_floor,
-        "final_step": run.updates,
-        "final_time": run.time,
-        "gradient_evaluations": run.gradient_evaluations,
-        "elapsed_s": run.elapsed,
+        **run.row(),
         "observables": _observables(),
         "numerics_version": NUMERICS_VERSION,
         **versions(),
     }
-    for name, criterion in CRITERIA.items():
-        share = run.order_parameters.get(name)
-        row[criterion.column("regime")] = run.regimes[name]
-        row[criterion.column("signal_active")] = None if share is None else share.signal_active
-        row[criterion.column("bulk_active")] = None if share is None else share.bulk_active
     return {column.name: row[column.name] for column in runs_columns()}
 
 
