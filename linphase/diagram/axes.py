@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import product
 from math import prod
 from typing import Any
@@ -13,23 +14,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from linphase.config.config import TRAINING
+from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
+from linphase.diagram.derived import DERIVED, Derived
 from linphase.diagram.looks import Array, plainly, written
 from linphase.errors import LinphaseError
 from linphase.store.columns import for_keys
+from linphase.store.results import spanning_first
 
 MAX_FACETS = 36
-_VARIANCES, _WIDTHS = ("gamma_sigma2", "init_variance"), ("gamma_w", "width")
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of the grid: its stored values in the order they are drawn, and where their cells end."""
+    """One axis: its stored values in the order they are drawn, and where their cells end."""
 
     column: str
     kept: tuple[Any, ...]  # the distinct stored values
     logarithmic: bool
     positions: Array  # (n,)
     edges: Array  # (n + 1,)
+    derived: Derived | None = None  # not of the grid, but following from it
 
     @classmethod
     def of(cls, key: str, values: Sequence[Any]) -> Axis:
@@ -38,20 +42,20 @@ class Axis:
         numeric = not any(isinstance(value, str) for value in stored)
         kept = sorted(set(stored)) if numeric else list(dict.fromkeys(stored))
         positions = np.array(kept if numeric else range(len(kept)), dtype=np.float64)
-        logarithmic = (
-            numeric
-            and not column.startswith("gamma")
-            and positions[0] > 0
-            and (column in ("init_variance", "width") or positions[-1] >= 50 * positions[0])
-        )
-        return cls(column, tuple(kept), logarithmic, positions, cell_edges(positions, logarithmic=logarithmic))
+        derived = DERIVED.get(key)
+        logarithmic = numeric and not column.startswith("gamma") and bool(positions[0] > 0)
+        if logarithmic and column not in ("init_variance", "width") and derived is None:
+            logarithmic = _spread_over_decades(positions)
+        edges = cell_edges(positions, logarithmic=logarithmic)
+        return cls(column, tuple(kept), logarithmic, positions, edges, derived)
 
     def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
         """Place of each run on this axis; -1 for a run that is not on it, as where theory lacks a plugin's key."""
-        if self.column not in runs:
+        if self.derived is None and self.column not in runs:
             return np.full(len(runs), -1, dtype=np.intp)
+        values = runs[self.column] if self.derived is None else self.derived.of(runs)
         places = {value: i for i, value in enumerate(self.kept)}
-        codes, values = pd.factorize(runs[self.column])  # a value that is missing has the code -1, so it is the last
+        codes, values = pd.factorize(values)  # a value that is missing has the code -1, so it is the last
         found = [places.get(as_stored(value), -1) for value in (*values, None)]
         return np.array(found, dtype=np.intp)[codes]
 
@@ -63,7 +67,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Window:
-    """The two axes of a diagram: the variance across and the width upwards, or the first across."""
+    """The two axes of a diagram: the first of a mapping across, the second upwards."""
 
     x: Axis
     y: Axis
@@ -73,14 +77,25 @@ class Window:
         if len(axes) < 2:
             raise LinphaseError(f"a phase diagram needs two axes, found {len(axes)}: {', '.join(axes) or 'none'}")
         first, second = (Axis.of(key, values) for key, values in list(axes.items())[:2])
-        if second.column in _VARIANCES or first.column in _WIDTHS:
-            first, second = second, first
         return cls(first, second)
 
     @property
-    def has_theory(self) -> bool:
-        """Whether the boundaries of `linphase.theory` are curves in these axes."""
-        return self.x.column in _VARIANCES and self.y.column in _WIDTHS
+    def of_starts(self) -> bool:
+        """Whether a variance lies across and a width upwards, as in the paper."""
+        return self.x.column in VARIANCE_KEYS and self.y.column in WIDTH_KEYS
+
+    @property
+    def derived(self) -> bool:
+        """Whether an axis follows from the grid: then its values may have gaps where the grid has none."""
+        return self.x.derived is not None or self.y.derived is not None
+
+
+def _spread_over_decades(positions: Array) -> bool:
+    """Whether positive values are more evenly spaced by their ratios than by their differences; two: far apart."""
+    if len(positions) < 3:
+        return bool(positions[-1] >= 50 * positions[0])
+    uneven = [float(gaps.max() / gaps.min()) for gaps in (np.diff(np.log(positions)), np.diff(positions))]
+    return uneven[0] < uneven[1]
 
 
 def cell_edges(positions: Array, *, logarithmic: bool = False) -> Array:
@@ -187,6 +202,67 @@ def only_facet(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> str:
 Values = dict[str, list[Any]]  # of every axis, by its key
 
 
+def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = None, y: str | None = None) -> Values:
+    """The axes with those first that are to span the diagram: x across and y upwards.
+
+    Those that are not named are the first with several values: a variance, a width (upwards), then as in the file. A
+    derived axis is named only; the axes of the grid that it replaces make no facets.
+
+    Parameters
+    ----------
+    runs, axes
+        Of `Results`, or of `select`.
+    x, y
+        The key of an axis (task.rank), its column (rank), or a name of `linphase.diagram.derived.DERIVED`.
+
+    Raises
+    ------
+    LinphaseError
+        If there is no such axis, or both are one.
+
+    Examples
+    --------
+    >>> results = dataclasses.replace(results, axes=span(results.runs, results.axes, x="c", y="task.noise"))
+    """
+    across, upwards = (_named(option, asked, axes) for option, asked in (("x", x), ("y", y)))
+    if across is not None and across == upwards:
+        raise LinphaseError(f"y: must be another axis than x, found {y!r} for both")
+    usual = spanning_first(axes)
+    named = [key for key in (across, upwards) if key is not None]
+    replaced = {key for name in named if name in DERIVED for key in DERIVED[name].replaces}
+
+    def rank(key: str) -> tuple[bool, ...]:  # c takes the place of the variance first: the width is the other axis
+        return len(usual[key]) == 1, key in replaced, key in replaced and key not in WIDTH_KEYS
+
+    others = sorted((key for key in usual if key not in named), key=rank) if named else list(usual)
+    spanning = [each if each is not None else others.pop(0) for each in (across, upwards)] if named else []
+    left = [key for key in others if key not in replaced]
+    return {key: usual[key] if key in usual else _values_of(DERIVED[key], runs) for key in (*spanning, *left)}
+
+
+def _named(option: str, asked: str | None, axes: Mapping[str, Sequence[Any]]) -> str | None:
+    """The axis that x or y names."""
+    if asked is None or asked in DERIVED:
+        return asked
+    key = _meant(asked, axes)
+    if key is None:
+        close = get_close_matches(asked, [*axes, *map(axis_column, axes), *DERIVED], n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise LinphaseError(
+            f"{option}: must be an axis of the sweep, {', '.join(axes)}, or one that follows from them, "
+            f"{', '.join(DERIVED)}, found {asked!r}{meant}"
+        )
+    return key
+
+
+def _values_of(derived: Derived, runs: pd.DataFrame) -> list[Any]:
+    """The distinct values of a derived axis, to 12 digits."""
+    values = {as_stored(value) for value in derived.of(runs).tolist()} - {None}
+    if not values:
+        raise LinphaseError(f"{derived.name}: an axis of what the runs have, and there are none yet")
+    return sorted(values)
+
+
 def select(
     runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], where: Mapping[str, Sequence[Any]]
 ) -> tuple[pd.DataFrame, Values]:
@@ -221,13 +297,18 @@ def select(
 
 
 def _key(asked: str, axes: Mapping[str, Sequence[Any]]) -> str:
-    columns = {Axis.of(key, values).column: key for key, values in axes.items()}
-    key = asked if asked in axes else columns.get(asked)
+    key = _meant(asked, axes)
     if key is None:
         raise LinphaseError(
             f"where: a key must be an axis of the sweep, {', '.join(axes)}, or replicate, found {asked!r}"
         )
     return key
+
+
+def _meant(asked: str, axes: Iterable[str]) -> str | None:
+    """The axis that is called so, by its key or its column."""
+    columns = {axis_column(key): key for key in axes}
+    return asked if asked in axes else columns.get(asked)
 
 
 def _found(key: str, asked: Any, on_it: Sequence[Any]) -> Any:

@@ -87,7 +87,7 @@ def phase_diagram(
     if title is not None and len(plots) == 1:
         sheet.grid[0].set_title("\n".join(filter(None, (title, facets[0].title))))
         title = None
-    below = measured_handles(measured) if window.has_theory else ()
+    below = measured_handles(measured) if window.of_starts else ()
     return sheet.finish(title=title, below=below, covered=covered, named=len(plots))
 
 

@@ -153,10 +153,10 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
     curves = [line_in(ax, line) for line in lines]
     taken = [occupied]
     for line, curve in zip(lines, curves, strict=True):
-        if line.boundary.asymptotic or len(curve) < 2:
+        if line.asymptotic or len(curve) < 2:
             continue
         text, extent = _boxed(figure, ax, _name_of(line), size, "line label", pad=0.12, alpha=0.8)
-        strangers = (one for each, one in zip(lines, curves, strict=True) if each.boundary.name != line.boundary.name)
+        strangers = (one for each, one in zip(lines, curves, strict=True) if each.name != line.name)
         around = _Around(_tree(other for other in curves if other is not curve), _tree(taken), box)
         spared = 2.2 * pixel if len(occupied) else 0.0
         place = _best_place(curve, extent + 2 * pixel, _tree(strangers), around, spared)
@@ -172,7 +172,7 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
 
 
 def _name_of(line: Line) -> str:
-    return LINE_NAMES.get(line.boundary.name, line.boundary.name)
+    return LINE_NAMES.get(line.name, line.name)
 
 
 def _boxed(
@@ -200,7 +200,7 @@ def name_at_edges(ax: Axes, lines: Sequence[Line]) -> list[Text]:
     names: list[Text] = []
     for line in lines:
         curve = line_in(ax, line)
-        if line.boundary.asymptotic or len(curve) < 2:
+        if line.asymptotic or len(curve) < 2:
             continue
         at_top = [end for end in (curve[0], curve[-1]) if box.y1 - end[1] < 2 * _SAMPLING]
         x, y = back.transform(at_top[0] if at_top else max((curve[0], curve[-1]), key=lambda point: float(point[0])))

@@ -56,10 +56,11 @@ def draw_legends(
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
     for asymptotic, style in LINE_STYLES.items():
-        alike = [line for line in drawn if line.boundary.asymptotic == asymptotic]
+        alike = [line for line in drawn if line.asymptotic == asymptotic]
         if alike:
             shapes = {line.shape for line in alike}
-            finite = _size(*shapes.pop()) if len(shapes) == 1 else "finite $d$"
+            shape = shapes.pop() if len(shapes) == 1 else None
+            finite = "finite $d$" if shape is None else _size(*shape)
             label = r"$d \to \infty$" if asymptotic else f"theory, {finite}"
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
     if any(line.banded for line in drawn):

@@ -32,7 +32,7 @@ LINE_STYLES: dict[bool, Any] = {False: "-", True: (0, (4, 2))}  # whether asympt
 def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
     """Draw theory's lines: solid at finite d, dashed in the limit; with the spread of one draw where they have it."""
     for line in lines:
-        asymptotic = line.boundary.asymptotic
+        asymptotic = line.asymptotic
         if line.band is not None:
             ax.fill_betweenx(line.y, *line.band, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
         width = stroke(0.8 if asymptotic else 1.1)
@@ -44,7 +44,7 @@ def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
             linestyle=LINE_STYLES[asymptotic],
             path_effects=[withStroke(linewidth=width + stroke(1.2), foreground="white", alpha=0.75)],
             solid_capstyle="butt",
-            gid=f"{line.boundary.name}, {line.boundary.kind}",
+            gid=f"{line.name}, {'asymptotic' if line.asymptotic else 'finite d'}",
             zorder=2.9 if asymptotic else 3,  # where they nearly meet, one covers the other
         )
 
@@ -62,7 +62,7 @@ def draw_measured(
     ax: Axes, runs: pd.DataFrame, window: Window, facet: Mapping[str, Any], measured: Sequence[MeasuredBoundary]
 ) -> Array:
     """Draw the crossings of a facet where the axes are a variance and a width; return what they cover, (n, 2) data."""
-    if not window.has_theory or runs.empty:
+    if not window.of_starts or runs.empty:
         return np.empty((0, 2))
     d = task_config_of(runs.iloc[0]).scale
     covered = [np.empty((0, 2))]

@@ -206,7 +206,7 @@ def figure2(
 def _window(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> Window:
     """The two axes, where contours can run in them."""
     window, facets = Window.of(axes), split_facets(runs, axes)
-    if not window.has_theory:
+    if not window.of_starts:
         raise LinphaseError(
             f"Figure 2 is drawn over a variance and a width, found {window.x.column} and {window.y.column}"
         )

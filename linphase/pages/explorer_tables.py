@@ -187,8 +187,8 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
     """Theory's lines as `linphase plot` draws them, in data coordinates."""
     return [
         {
-            "name": line.boundary.name,
-            "asymptotic": line.boundary.asymptotic,
+            "name": line.name,
+            "asymptotic": line.asymptotic,
             "shape": line.shape,
             "x": _rounded(_half(line.x), 6),
             "y": _rounded(_half(line.y), 6),

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from linphase.config.keys import WIDTH_KEYS
 from linphase.errors import ResultsError
 from linphase.runs.records import Trajectory
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
@@ -46,7 +47,7 @@ class Results:
 
     path: Path
     configs: list[dict[str, Any]] = field(repr=False)
-    axes: dict[str, list[Any]]  # the values of every axis of the grid, of all configurations together
+    axes: dict[str, list[Any]]  # the values of every axis, of all configurations; the first two span the diagram
     runs: pd.DataFrame = field(repr=False)
     failures: pd.DataFrame = field(repr=False)
     asked: Asked = field(repr=False)
@@ -223,7 +224,18 @@ def _axes(resolved: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
         for key, values in config["grid"].items():
             if key != "replicates":
                 axes.setdefault(key, {}).update({_text(value): value for value in values})
-    return {key: sorted(values.values(), key=_axis_order) for key, values in axes.items()}
+    return spanning_first({key: sorted(values.values(), key=_axis_order) for key, values in axes.items()})
+
+
+def spanning_first(axes: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The axes with several values first, else as they are: the first goes across a diagram, the second upwards.
+
+    A width goes upwards. An axis with one value is none, and comes to span a diagram only where others are lacking.
+    """
+    several = [key for key, values in axes.items() if len(values) > 1]
+    if len(several) > 1 and several[0] in WIDTH_KEYS:
+        several[:2] = several[1::-1]
+    return {key: list(axes[key]) for key in dict.fromkeys((*several, *axes))}
 
 
 def _text(value: Any) -> str:

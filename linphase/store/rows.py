@@ -116,6 +116,17 @@ def task_config_of(row: "Mapping[str, Any] | pd.Series[Any]") -> TaskConfig:
     )
 
 
+_TASK = ("dimension", "output_dimension", "rank", "noise", "signal_norm")  # the columns that tell of a task
+
+
+def by_task(runs: pd.DataFrame) -> Iterator[tuple[TaskConfig, NDArray[np.intp]]]:
+    """Every task that rows of a runs table asked for, and the places of its rows."""
+    number = runs.groupby([name for name in _TASK if name in runs], dropna=False, sort=False).ngroup().to_numpy()
+    for each in range(number.max(initial=-1) + 1):
+        rows = np.flatnonzero(number == each)
+        yield task_config_of(runs.iloc[rows[0]]), rows
+
+
 def scales(runs: pd.DataFrame) -> NDArray[np.float64]:
     """The base d = sqrt(d_out d_in) of the exponents of each row of a runs table."""
     d_in: NDArray[np.float64] = runs["dimension"].to_numpy(dtype=float)

@@ -121,6 +121,13 @@ class Boundary:
         """The same in words."""
         return "asymptotic" if self.asymptotic else "finite d"
 
+    def beyond(self, gamma_sigma2: Array) -> Array:
+        """How far starts (n,) at the line's own gamma_w lie beyond it: 0 on it, of one sign on either side.
+
+        In gamma_sigma2, or in gamma_w for UNDERPARAMETERIZED. Between two regimes it is log(c/c_boundary)/log d.
+        """
+        return np.asarray(gamma_sigma2 - self.gamma_sigma2)
+
 
 def boundaries(
     shape: tuple[int, int], rank: int, noise: float, signal_norm: float | None, gamma_w: ArrayLike

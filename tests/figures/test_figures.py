@@ -19,7 +19,13 @@ from linphase.figures.diagrams import against, all_panels, evidence, phase_diagr
 from linphase.figures.painting import edge_segments, stripe
 from linphase.figures.scales import scale_of
 from linphase.model.regime import Cuts
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, UNDERPARAMETERIZED, middle_signal_value
+from linphase.theory.boundaries import (
+    ACTIVE_LAZY,
+    INFINITE_NOISE,
+    MIXED_BALANCED,
+    UNDERPARAMETERIZED,
+    middle_signal_value,
+)
 from tests.figures.made import (
     AXES,
     GAMMA_SIGMA2,
@@ -79,10 +85,16 @@ def test_the_order_of_the_runs_does_not_matter(runs, figure):
     np.testing.assert_array_equal(*meshes)
 
 
-def test_the_axes_may_come_in_either_order(runs):
-    ax = phase_diagram(runs, dict(reversed(AXES.items())), "regime").axes[0]
-    assert "sigma" in ax.get_xlabel()
-    assert ax.get_ylabel().startswith(r"$\gamma_w")
+def test_with_its_axes_exchanged_a_diagram_is_the_transposed_one_and_so_are_its_lines(runs, figure):
+    ax, other = figure.axes[0], phase_diagram(runs, dict(reversed(AXES.items())), "regime").axes[0]
+    assert (other.get_xlabel(), other.get_ylabel()) == (ax.get_ylabel(), ax.get_xlabel())
+    np.testing.assert_array_equal(artist(other, "outcomes").get_array().T, artist(ax, "outcomes").get_array())
+    for name in (ACTIVE_LAZY, INFINITE_NOISE):  # straight in exponents, so that interpolation is exact
+        gamma_w, gamma_sigma2 = artist(other, f"{name}, finite d").get_xydata().T
+        exact = artist(ax, f"{name}, finite d").get_xydata()
+        exact = exact[np.isfinite(exact).all(axis=1)]
+        assert len(gamma_w) >= len(GAMMA_W) - 2
+        np.testing.assert_allclose(gamma_sigma2, np.interp(gamma_w, *exact[:, ::-1].T), atol=1e-9)
 
 
 def test_missing_diverged_and_failed_cells_are_marked_each_in_its_way(runs):
@@ -366,13 +378,15 @@ def test_without_noise_there_is_no_line_between_mixed_and_balanced(runs):
     assert not artists(ax, f"{MIXED_BALANCED}, finite d")
 
 
-def test_no_lines_where_runs_of_different_tasks_meet_or_an_axis_is_neither_variance_nor_width(runs):
+def test_no_line_where_the_runs_of_a_cell_lie_at_different_distances_from_it(runs):
     mixed = runs.copy()
     mixed.loc[0, "noise"] = 2.0
-    other = {"gamma_w": AXES["gamma_w"], "task.noise": [1.0, 2.0]}
-    for figure in (phase_diagram(mixed, AXES, "regime"), phase_diagram(mixed, other, "regime")):
-        assert not figure.axes[0].lines
-        assert not any("theory" in label for label in legend_labels(figure))
+    figure = phase_diagram(mixed, AXES, "regime")  # of two tasks
+    assert not figure.axes[0].lines
+    assert not any("theory" in label for label in legend_labels(figure))
+    other = {"gamma_w": AXES["gamma_w"], "task.noise": [1.0, 2.0]}  # of all variances
+    (line,) = phase_diagram(pd.concat([runs, mixed[:1]]), other, "regime").axes[0].lines
+    assert line.get_gid() == "underparameterized, finite d"
 
 
 def test_a_panel_whose_column_the_results_lack_says_so_and_what_to_do(runs):

@@ -1,0 +1,60 @@
+"""Axes that no configuration has as a key: quantities that follow from those that it has, such as c = sigma2 width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
+from linphase.diagram.looks import Array
+from linphase.store.rows import by_task, scales
+from linphase.theory.boundaries import signal_singular_value
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity that every run has, as an axis; its values are those that the runs have. Positive: the axis is log."""
+
+    name: str
+    label: str  # of the axis, with mathematics
+    meaning: str
+    of: Callable[[pd.DataFrame], Array]  # rows of a runs table (n,) -> its values (n,)
+    replaces: tuple[str, ...]  # the axes of the grid that it stands for: they make no facets beside it
+
+
+def _over_signal(runs: pd.DataFrame) -> Array:
+    """c/s_1 with the typical s_1 = sqrt(||A*||_F^2/k), the same for every draw: replicates stay in one cell."""
+    found = np.full(len(runs), np.nan)
+    for task, here in by_task(runs):
+        found[here] = signal_singular_value(task.rank, task.signal_norm, *task.shape)
+    return np.asarray(_threshold(runs) / found)
+
+
+def _threshold(runs: pd.DataFrame) -> Array:
+    return runs["threshold"].to_numpy(dtype=np.float64)
+
+
+def _over_dimension(runs: pd.DataFrame) -> Array:
+    return np.asarray(runs["width"].to_numpy(dtype=np.float64) / scales(runs))
+
+
+_START = (*VARIANCE_KEYS, *WIDTH_KEYS)
+_DIMENSIONS = ("task.dimension", "task.output_dimension")
+# One line declares one. "n/d" takes: the column samples over `scales`, in place of task.samples and _DIMENSIONS.
+DERIVED = {
+    each.name: each
+    for each in (
+        Derived("c", r"threshold $c = \sigma^2\,\mathrm{width}$", "sigma2 width", _threshold, _START),
+        Derived("c/s_1", "threshold over signal, $c/s_1$", "c over sqrt(||A*||_F^2/k)", _over_signal, _START),
+        Derived(
+            "width/d",
+            r"$\mathrm{width}/d$",
+            "width over sqrt(d_out d_in)",
+            _over_dimension,
+            (*WIDTH_KEYS, *_DIMENSIONS),
+        ),
+    )
+}
