@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from linphase.cli.options import cuts_options, results_argument
+from linphase.cli.options import axes_options, cuts_options, results_argument, spanned
 from linphase.cli.output import check_directory, echo
 from linphase.errors import ConfigError
 from linphase.files import write_whole
@@ -23,8 +23,9 @@ _SUFFIXES = (".md", ".html")
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="DIR for report.md and .html, or FILE.md or FILE.html.  [default: RESULTS/report]")  # fmt: skip
 @click.option("--panel", "panels", multiple=True, help="Draw this one only. Repeatable.  [default: all]")
+@axes_options
 @cuts_options
-def report(results: Path, output: Path | None, panels: Sequence[str], cuts: Cuts) -> None:
+def report(results: Path, output: Path | None, panels: Sequence[str], x: str | None, y: str | None, cuts: Cuts) -> None:
     """Report on a sweep: its configuration, provenance, regimes, boundaries, deviations from theory, failures, panels.
 
     The HTML is one file with the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained.
@@ -38,7 +39,7 @@ def report(results: Path, output: Path | None, panels: Sequence[str], cuts: Cuts
     from linphase.store.results import load
 
     files = _files(output or results / "report")  # before the work, not after
-    loaded = load(results)
+    loaded = spanned(load(results), x, y)
     blocks = contents(loaded, panels=panels or None, cuts=cuts)
     for file in files:
         _write(blocks, file)
@@ -84,8 +85,9 @@ LIMIT = 25_000_000  # bytes; larger files are slow to open and refused by mail
 @click.command()
 @results_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.html.  [default: RESULTS/explorer.html]")
+@axes_options
 @cuts_options
-def explore(results: Path, output: Path | None, cuts: Cuts) -> None:
+def explore(results: Path, output: Path | None, x: str | None, y: str | None, cuts: Cuts) -> None:
     """Write one HTML file to explore a results directory in a browser, without a network.
 
     Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the arrow keys and press
@@ -103,7 +105,7 @@ def explore(results: Path, output: Path | None, cuts: Cuts) -> None:
         raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
     file = output or results / "explorer.html"
     check_directory(file)  # before the work, not after
-    loaded = load(results)
+    loaded = spanned(load(results), x, y)
     page = build(loaded, cuts).encode()
     write_whole(file, page)
     echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")

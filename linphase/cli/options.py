@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from linphase.model.regime import CRITERIA, Cuts
+
+if TYPE_CHECKING:
+    from linphase.store.results import Results
 
 Command = Callable[..., None]
 
@@ -34,6 +37,26 @@ def style_option(command: Command) -> Command:
         show_default=True,
         help="Sizes of a paper's columns, or wider with larger type and lines.",
     )(command)
+
+
+def axes_options(command: Command) -> Command:
+    """--x and --y, the axes that span the diagram."""
+    which = "one of the sweep's, such as task.noise, or c, c/s_1, width/d."
+    for option in (
+        click.option("--y", metavar="KEY", help=f"The axis upwards: {which}"),
+        click.option("--x", metavar="KEY", help=f"The axis across: {which}  [default: see above]"),
+    ):
+        command = option(command)
+    return command
+
+
+def spanned(results: "Results", x: str | None, y: str | None) -> "Results":
+    """The results with the axes that --x and --y name as the first two."""
+    from dataclasses import replace
+
+    from linphase.diagram.axes import span
+
+    return replace(results, axes=span(results.runs, results.axes, x, y))
 
 
 class _Share(click.FloatRange):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from linphase.cli.options import cuts_options, results_argument, style_option
+from linphase.cli.options import axes_options, cuts_options, results_argument, spanned, style_option
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
 from linphase.errors import ConfigError
 from linphase.files import write_whole
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Draw only this value of an axis, such as task.rank=4, or replicate=0. Repeatable; values of one key add up.",
 )
+@axes_options
 @style_option
 @click.option("--terminal", is_flag=True, help="Print the diagram here instead, in colours or letters.")
 @click.option(
@@ -62,12 +63,17 @@ def plot(
     against: Literal["theory"] | None,
     at: str | None,
     where: Sequence[str],
+    x: str | None,
+    y: str | None,
     style: "StyleName",
     terminal: bool,
     output: Path | None,
     cuts: Cuts,
 ) -> None:
     """Draw the phase diagram of a results directory, with the boundaries that theory predicts.
+
+    Across and upwards lie the first two axes with several values: a variance, a width (upwards), then as in the file;
+    or those that --x and --y name. Further ones make a diagram for each combination of their values.
 
     \b
     Example:
@@ -77,6 +83,7 @@ def plot(
       linphase plot results/quickstart --panel iterations --against theory
       linphase plot results/quickstart --panel trajectories
       linphase plot results/quickstart --panel trajectories --at -1.5,1.8
+      linphase plot results/quickstart --x c --y width/d
       linphase plot results/quickstart --terminal
       linphase plot results/paper_figure2_gd --look figure2
     """
@@ -88,7 +95,7 @@ def plot(
         _check_look(look, {"--against": against, "--at": at, "--terminal": terminal or None}, cuts)
     chosen = panel or "regime"
     _check_together(chosen, against, at, terminal, output, style)
-    loaded = _part(load(results), conditions)
+    loaded = spanned(_part(load(results), conditions), x, y)
     if terminal:
         _print_diagram(loaded, chosen, cuts)
         return
@@ -96,7 +103,7 @@ def plot(
     from linphase.figures.paper import FIGURE_2, figure2
 
     name = chosen if look is None else "-".join(filter(None, (look, panel)))
-    named = {"against": against, "at": at, "where": ",".join(where), "style": style}
+    named = {"against": against, "at": at, "where": ",".join(where), "x": x, "y": y, "style": style}
     file = output or results / f"{_default_name(name, named, cuts)}.png"
     if place is not None:
         echo(_nearest(loaded, place, cuts))

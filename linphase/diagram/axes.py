@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from itertools import product
 from math import prod
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,12 @@ class Axis:
     @property
     def few(self) -> bool:
         """Whether every value gets a tick of its own."""
-        return isinstance(self.kept[0], str) or (len(self.kept) <= 5 and not self.column.startswith("gamma"))
+        several = len(self.kept) > 1
+        return isinstance(self.kept[0], str) or (len(self.kept) <= 5 and not (several and self._runs_on))
+
+    @property
+    def _runs_on(self) -> bool:
+        return self.derived is not None or self.column.startswith("gamma")
 
 
 @dataclass(frozen=True)
@@ -237,7 +243,24 @@ def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = 
     others = sorted((key for key in usual if key not in named), key=rank) if named else list(usual)
     spanning = [each if each is not None else others.pop(0) for each in (across, upwards)] if named else []
     left = [key for key in others if key not in replaced]
-    return {key: usual[key] if key in usual else _values_of(DERIVED[key], runs) for key in (*spanning, *left)}
+    spanned = {key: usual[key] if key in usual else _values_of(DERIVED[key], runs) for key in (*spanning, *left)}
+    _warn_of_mixtures(runs, spanned, [key for key in others if key in replaced])
+    return spanned
+
+
+def _warn_of_mixtures(runs: pd.DataFrame, axes: Values, replaced: Sequence[str]) -> None:
+    """That one value of c comes of many variances and widths is what a diagram over c may be drawn to see."""
+    varied = [column for column in map(axis_column, replaced) if column in runs and len(set(runs[column])) > 1]
+    if not varied:
+        return
+    places = [Axis.of(key, values).index(runs) for key, values in axes.items()]
+    kinds = runs[varied].groupby(places).nunique().max(axis=1)
+    if mixed := int((kinds > 1).sum()):
+        warn(
+            f"{mixed} of {len(kinds)} cells hold runs that differ in {', '.join(varied)}; each shows their mean or "
+            "majority. Choose a part of the runs with --where, in Python linphase.diagram.axes.select",
+            stacklevel=3,
+        )
 
 
 def _named(option: str, asked: str | None, axes: Mapping[str, Sequence[Any]]) -> str | None:

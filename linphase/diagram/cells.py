@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from linphase.diagram.axes import Window
+from linphase.diagram.axes import Window, cell_edges
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
@@ -29,6 +29,7 @@ class Cells:
     unconverged: list[Place]  # cells to hatch: a finished replicate did not converge
     all_unconverged: bool  # no cell converged: said in the legend, for hatching would only hide the numbers
     disputed: list[Place] = field(default_factory=list)  # to hatch finely: a regime, and criteria that do not agree
+    stand_ins: Mapping[Place, Place] = field(default_factory=dict)  # of `stand_ins`
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many cells show each outcome, or tie."""
@@ -62,35 +63,65 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
     """
     shape = (len(window.y.kept), len(window.x.kept))
     members = _members(window.y.index(runs), window.x.index(runs), shape)
+    covers = stand_ins([divmod(i, shape[1]) for i in np.flatnonzero(members[:, 0] >= 0).tolist()], window)
+    drawn, nothing = members.copy(), () if window.derived else ("missing",)
+    for empty, cell in covers.items():
+        drawn[np.ravel_multi_index(empty, shape)] = members[np.ravel_multi_index(cell, shape)]
     unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
     words = (outcomes(runs, cuts) if panel.shows_regime else runs["status"]).to_numpy(dtype=object)
     numbers = np.full(shape, np.nan)
     shown: dict[Place, tuple[str, ...]] = {}
     if panel.column is None or panel.scale == "outcome":
-        for i, found in enumerate(_majorities(words, members)):
-            shown[divmod(i, shape[1])] = tuple(sorted(found, key=list(LOOKS).index)) or ("missing",)
+        for i, found in enumerate(_majorities(words, drawn)):
+            shown[divmod(i, shape[1])] = tuple(sorted(found, key=list(LOOKS).index)) or nothing
     else:
         values = runs[panel.column].to_numpy(dtype=np.float64, na_value=np.nan)
-        numbers = _means(np.where(unfinished, np.nan, values), members).reshape(shape)
+        numbers = _means(np.where(unfinished, np.nan, values), drawn).reshape(shape)
         without = np.flatnonzero(np.isnan(numbers) | ((numbers == 0) & (panel.null is not None)))
-        ended = _any(~unfinished, members)
-        for i, found in zip(without.tolist(), _majorities(words, members[without]), strict=True):
+        ended = _any(~unfinished, drawn)
+        for i, found in zip(without.tolist(), _majorities(words, drawn[without]), strict=True):
             cell = divmod(i, shape[1])
             if numbers[cell] == 0:  # a time that no mode needs
                 numbers[cell], shown[cell] = np.nan, ("start",)
             else:
-                shown[cell] = ("undefined",) if ended[i] else found or ("missing",)
+                shown[cell] = ("undefined",) if ended[i] else found or nothing
     if panel.scale == "ln":
         with np.errstate(divide="ignore", invalid="ignore"):
             numbers = np.where(numbers > 0, np.log(numbers), np.nan)
         nowhere = [divmod(i, shape[1]) for i in np.flatnonzero(np.isnan(numbers)).tolist()]
         shown |= {cell: ("undefined",) for cell in nowhere if cell not in shown}
+    shown = {cell: found for cell, found in shown.items() if found}
     strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
     unconverged = [] if panel.column == "status" else _in_order(_any(strayed, members), members, shape)
-    if np.isfinite(numbers).any() and len(unconverged) == np.isfinite(numbers).sum():
-        return Cells(shown, numbers, [], True)
+    counted = np.isfinite(numbers)
+    if counted.any() and len(unconverged) == counted.sum() - sum(counted[cell] for cell in covers):
+        return Cells(shown, numbers, [], True, stand_ins=covers)
     disputed = _disputed(runs, members, shape) if panel.shows_regime else []
-    return Cells(shown, numbers, unconverged, False, [cell for cell in disputed if set(shown[cell]) <= set(REGIMES)])
+    disputed = [cell for cell in disputed if set(shown[cell]) <= set(REGIMES)]
+    return Cells(shown, numbers, unconverged, False, disputed, covers)
+
+
+def stand_ins(there: Collection[Place], window: Window) -> dict[Place, Place]:
+    """By empty cell the one with runs whose place it takes in, where an axis follows from the grid.
+
+    Every width has values of c of its own, so the cells with runs do not fill the rectangle. Along the direction in
+    which more of them are neighbours every cell reaches half way to the next one, and the outermost as far outwards;
+    what lies beyond stays empty. (row, column) of each.
+    """
+    if not window.derived:
+        return {}
+    if len(window.y.kept) > len(window.x.kept):
+        turned = stand_ins([(column, row) for row, column in there], Window(window.y, window.x))
+        return {empty[::-1]: cell[::-1] for empty, cell in turned.items()}
+    places = np.log(window.x.positions) if window.x.logarithmic else window.x.positions
+    found = {}
+    for row in {row for row, _ in there}:
+        columns = np.array(sorted(column for each, column in there if each == row))
+        ends = cell_edges(places[columns]) if len(columns) > 1 else places[columns[[0, 0]]]
+        for column in set(range(len(places))) - set(columns.tolist()):
+            if ends[0] < places[column] < ends[-1]:
+                found[row, column] = (row, int(columns[np.searchsorted(ends, places[column]) - 1]))
+    return found
 
 
 def _members(rows: Places, columns: Places, shape: Place) -> Places:

@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from linphase.config.keys import VARIANCE_KEYS
 from linphase.diagram.axes import as_stored, axis_column
 from linphase.diagram.looks import Array, plainly
 from linphase.errors import LinphaseError
@@ -84,23 +85,44 @@ class MeasuredBoundary:
 
 
 def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
-    """The boundaries for every facet and width that the configurations of some results ask for."""
+    """The boundaries for every facet and width that the configurations of some results ask for.
+
+    Raises
+    ------
+    LinphaseError
+        If they ask for one variance: a boundary is a place between two.
+    """
+    key, values = _variances(results)
+    if len(values) < 2:
+        raise LinphaseError(
+            f"{results.path}: a measured boundary lies between two variances: an axis grid.{key} with several values "
+            f"is required, found {plainly(values[0])} alone. Sweep more of them; linphase plot draws theory's lines "
+            "over other axes"
+        )
     return _among_expected(results, log_ratios(results.runs, results.final_modes(), cuts))
 
 
 def boundaries_of_path(results: Results, column: str | None) -> list[MeasuredBoundary]:
     """Those of them at the level of one of the columns PATHS, read off the runs table alone; none of another column."""
-    if column not in PATHS:
+    if column not in PATHS or len(_variances(results)[1]) < 2:
         return []
     ratio = next(ratio for ratio, name in _PATHS.items() if name == PATHS[column])
     return _among_expected(results, _path_ratios(results.runs), [ratio])
+
+
+def _variances(results: Results) -> tuple[str, list[Any]]:
+    """The key of the variance and all its values, whatever part of the results is drawn over whichever axes."""
+    grids: list[dict[str, Any]] = [config["grid"] for config in results.configs]
+    (key,) = {key for grid in grids for key in VARIANCE_KEYS if key in grid}
+    return key, sorted({as_stored(value) for grid in grids for value in grid[key]})
 
 
 def _among_expected(
     results: Results, runs: pd.DataFrame, ratios: Sequence[str] = tuple(LOG_RATIOS)
 ) -> list[MeasuredBoundary]:
     """The boundaries of runs with some of the columns LOG_RATIOS, among all that the configurations ask for."""
-    facets = {axis_column(key): key for key in results.axes if "." in key}
+    keys = dict.fromkeys(key for config in results.configs for key in config["grid"] if "." in key)
+    facets = {axis_column(key): key for key in keys}
     asked = _asked(results.expected(), facets)
     return measured_boundaries(asked.merge(runs[["run_id", "status", *ratios]], on="run_id", how="left"), list(facets))
 

@@ -75,10 +75,15 @@ def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[
     Raises
     ------
     LinphaseError
-        If there are facets: a run over time has no place in several diagrams.
+        If there are facets: a run over time has no place in several diagrams. If an axis is derived.
     """
     only_facet(runs, axes)
     window = Window.of(axes)
+    if window.derived:
+        raise LinphaseError(
+            f"trajectories: are laid over axes of the sweep, found {window.x.column} and {window.y.column}. Choose "
+            "others with --x and --y"
+        )
     finished = runs[runs["status"] != "failed"].sort_values("replicate")
     places = zip(window.y.index(finished).tolist(), window.x.index(finished).tolist(), strict=True)
     first: dict[tuple[int, int], tuple[str, str]] = {}

@@ -48,11 +48,12 @@ def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str
     shown: dict[tuple[int, int], tuple[str, ...]] = {}
     numbers = np.full(shape, np.nan)
     if panel.scale == "outcome":
-        for cell in np.ndindex(*shape):
-            shown[cell] = _compared(measured.outcomes[cell], predicted.outcomes[cell])
-        both = [cell for cell in shown.values() if cell != ("missing",)]
-        share = f"{sum(len(cell) == 2 for cell in both)} of {len(both)} cells"
-        return replace(panel, name="difference"), Cells(shown, numbers, [], False), f"difference\n{share}"
+        for cell in dict.fromkeys((*measured.outcomes, *predicted.outcomes)):
+            shown[cell] = _compared(*(each.outcomes.get(cell, ("missing",)) for each in (measured, predicted)))
+        cells = Cells(shown, numbers, [], False, stand_ins=measured.stand_ins)
+        counts = {outcome: count for outcome, count in cells.counts().items() if outcome != ("missing",)}
+        differ = sum(count for outcome, count in counts.items() if len(outcome) == 2)
+        return replace(panel, name="difference"), cells, f"difference\n{differ} of {sum(counts.values())} cells"
     ratio = panel.scale == "log"
     a, b = measured.numbers, predicted.numbers
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -61,13 +62,15 @@ def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str
     for cell in np.ndindex(*shape):
         if np.isnan(numbers[cell]):
             one, other = measured.outcomes.get(cell), predicted.outcomes.get(cell)
+            if one is other is None and np.isnan(a[cell]) and np.isnan(b[cell]):
+                continue  # beyond the cells
             absent = ("missing",) in (one, other)
             shown[cell] = ("missing",) if absent else one if one == other and one is not None else ("apart",)
     logarithmic = ratio or panel.scale == "ln"
     title = f"ln({names[0]} / {names[1]})" if logarithmic else f"{names[0]} \N{MINUS SIGN} {names[1]}"
     return (
         replace(panel, name="difference", title=title, scale="difference", colors="RdBu_r", unit="", levels=()),
-        Cells(shown, numbers, [], False),
+        Cells(shown, numbers, [], False, stand_ins=measured.stand_ins),
         f"{title}\n{_summary(numbers)}",
     )
 

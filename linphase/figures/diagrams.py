@@ -149,8 +149,9 @@ def evidence(runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), style: Styl
     dot = _DOT | {"markersize": stroke(3.2), "markeredgewidth": stroke(0.6)}
     parted = cells = 0
     for last in range(a_row - 1, len(plots), a_row):
-        parting = _parting([plot.cells for plot in plots[last - len(regimes) : last]])
-        parted, cells = parted + int(parting.sum()), cells + parting.size
+        by_criterion = [plot.cells for plot in plots[last - len(regimes) : last]]
+        parting = _parting(by_criterion)
+        parted, cells = parted + int(parting.sum()), cells + sum(by_criterion[0].counts().values())
         rows, places = np.nonzero(parting)
         sheet.grid[last].plot(window.x.positions[places], window.y.positions[rows], gid="parting", **dot)
     sheet.draw_bars(shared=False)
@@ -166,7 +167,7 @@ def _parting(by_criterion: Sequence[Cells]) -> Array:
     """1 for cells whose outcomes are not the same by every criterion, else 0."""
     first = by_criterion[0].outcomes
     parting = np.zeros(by_criterion[0].numbers.shape)
-    for cell in first:
+    for cell in set(first) - set(by_criterion[0].stand_ins):
         parting[cell] = any(cells.outcomes[cell] != first[cell] for cells in by_criterion[1:])
     return parting
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, log10
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from linphase.diagram.axes import Window, as_stored
+from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Plot
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
@@ -57,9 +57,10 @@ class Sheet:
         width, room
             Inches of the style paper: of the figure, and of height for legends and titles.
         shape
-            Height over width of a diagram with its surroundings.
+            Height over width of a diagram with its surroundings; one of a single row needs less of it.
         """
         rows = ceil(len(plots) / columns)
+        shape *= 1.0 if len(window.y.kept) > 1 else 0.6
         size = inches(width), inches(shape * width / columns * rows + room)
         layout = ConstrainedLayoutEngine(hspace=0.05 if rows > 1 else 0.02)  # titles keep off the row above
         self.figure = Figure(figsize=size, layout=layout)
@@ -155,16 +156,17 @@ _AXIS_LABELS = {
     "init_variance": r"initial variance $\sigma^2$",
     "width": "width",
     "dimension": "dimension $d$",
+    "output_dimension": r"output dimension $d_{\mathrm{out}}$",
     "rank": "rank $k$",
     "noise": r"noise $\nu$",
 }
 
 
 def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
-    """With two further axes a table of them; else rows of at most four."""
-    last = len(set(map(as_stored, list(axes.values())[-1])))
-    if len(axes) == 4 and 1 < last <= 6:
-        return last
+    """With two further axes of several values a table of them; else rows of at most four."""
+    further = [len(axis.kept) for axis in (Axis.of(*each) for each in list(axes.items())[2:]) if len(axis.kept) > 1]
+    if len(further) == 2 and further[1] <= 6:
+        return further[1]
     return count if count <= 4 else ceil(count / ceil(count / 4))
 
 
@@ -177,7 +179,8 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
             artist.set_major_formatter(FuncFormatter(lambda _, i, names=names: names[i] if i is not None else ""))
             artist.set_minor_locator(NullLocator())
         elif axis.logarithmic:
-            artist.set_major_locator(LogLocator(numticks=6))
+            decades = log10(axis.edges[-1] / axis.edges[0])
+            artist.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if decades < 2 else LogLocator(numticks=6))
             artist.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
             artist.set_minor_formatter(NullFormatter())
         else:
@@ -185,6 +188,12 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     set_ticks(ax)
     ax.tick_params(labelbottom=bottom, labelleft=left)
     if bottom:
-        ax.set_xlabel(_AXIS_LABELS.get(window.x.column, window.x.column.replace("_", " ")))
+        ax.set_xlabel(_label(window.x))
     if left:
-        ax.set_ylabel(_AXIS_LABELS.get(window.y.column, window.y.column.replace("_", " ")))
+        ax.set_ylabel(_label(window.y))
+
+
+def _label(axis: Axis) -> str:
+    if axis.derived is not None:
+        return axis.derived.label
+    return _AXIS_LABELS.get(axis.column, axis.column.replace("_", " "))

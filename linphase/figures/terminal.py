@@ -134,6 +134,8 @@ class _Canvas:
                 return Text((letter.lower() if unconverged else letter) * self.cell)
             marked = letter if len(names) > 1 or names[0] in _MARKS else _HATCH if unconverged else " "
             return _painted(marked * self.cell, LOOKS[names[0]].color)
+        if np.isnan(cells.numbers[place]):  # beyond the cells
+            return Text(" " * self.cell)
         value = _share(float(cells.numbers[place]), span)
         step = min(int(value * len(_RAMP)), len(_RAMP) - 1)
         if not self.color:

@@ -18,7 +18,7 @@ from matplotlib.colors import LogNorm, to_hex
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
-from linphase.diagram.cells import Cells, cells_of
+from linphase.diagram.cells import Cells, cells_of, stand_ins
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.outcomes import OUTCOMES
@@ -69,6 +69,8 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
         "panels": _panels(results, facets, window),
         "lines": [_lines(each, window) for each in facets],
+        "gaps": window.derived,  # whether cells may be empty without being missing
+        "stand_ins": [_stand_ins(each, window) for each in facets],
         "columns": {
             column.name: {"unit": column.unit, "meaning": column.meaning}
             for column in (*results.columns.values(), *trajectories_columns())
@@ -96,16 +98,31 @@ def _facet_of(runs: pd.DataFrame, further: Sequence[Axis]) -> NDArray[np.intp]:
     return facet
 
 
+def _stand_ins(runs: pd.DataFrame, window: Window) -> dict[str, int]:
+    """By empty cell the one whose place it takes in, both as numbers row by row."""
+    there = set(zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True))
+    columns = len(window.x.kept)
+    covers = stand_ins({cell for cell in there if min(cell) >= 0}, window)
+    return {str(row * columns + column): at[0] * columns + at[1] for (row, column), at in covers.items()}
+
+
 def _axis(axis: Axis) -> dict[str, Any]:
     return {
         "column": axis.column,
-        "label": _AXIS_LABELS.get(axis.column, _plain(axis.column)),
+        "plain": axis.column if axis.derived is not None else _plain(axis.column),
+        "label": _label(axis),
         "values": [_written(value) for value in axis.kept],
         "positions": axis.positions.tolist(),
         "edges": axis.edges.tolist(),
         "logarithmic": axis.logarithmic,
         "few": axis.few,
     }
+
+
+def _label(axis: Axis) -> str:
+    if axis.derived is not None:
+        return markup(axis.derived.label)
+    return _AXIS_LABELS.get(axis.column, _plain(axis.column))
 
 
 def _plain(column: str) -> str:
@@ -139,8 +156,9 @@ def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) ->
 
 
 _SIGNS = {
-    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\nu": "ν", r"\langle": "⟨", r"\rangle": "⟩", r"\mathrm{max}": "max",
-    r"\mathrm{min}": "min", r"\cos": "cos", r"\ln": "ln", r"\,": "\u2009", "-": "−", "$": "",
+    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\nu": "ν", r"\sigma": "σ", r"\langle": "⟨", r"\rangle": "⟩",
+    r"\mathrm{max}": "max", r"\mathrm{min}": "min", r"\mathrm{width}": "width", r"\cos": "cos", r"\ln": "ln",
+    r"\,": "\u2009", "-": "−", "$": "",
 }  # fmt: skip
 
 
@@ -198,7 +216,8 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
 
 
 def _half(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[::2] if len(values) > 2 else values
+    """Of a smooth line every other point; of one whose points are cells all."""
+    return values[::2] if len(values) > 200 else values
 
 
 # -------------------------------------------------------------------------------------------------------------- runs

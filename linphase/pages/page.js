@@ -33,6 +33,10 @@
     if (x >= 0 && y >= 0 && facet >= 0) members[facet][y * columns + x].push(run);
   }
 
+  // The cell whose runs a cell shows: itself, or its neighbour where axes that follow from the grid leave gaps.
+  const owner = (cell, facet = state.facet) => data.stand_ins[facet][cell] ?? cell;
+  const empty = data.gaps ? null : ["missing"];
+
   const unfinished = (run) => data.unfinished.includes(value("status", run));
   const unconverged = (run) => !unfinished(run) && value("status", run) !== "converged";
 
@@ -50,7 +54,8 @@
   const majority = (words) => majorityOf(words, looks);
 
   const regimes = (facet) =>
-    members[facet].map((runs) => (runs.length ? majority(runs.map((run) => outcome(run))) : ["missing"]));
+    members[facet].map((runs) => (runs.length ? majority(runs.map((run) => outcome(run))) : empty))
+      .map((words, cell, every) => every[owner(cell, facet)]);
 
   // -------------------------------------------------------------------------------------------------- writing
 
@@ -78,7 +83,7 @@
   function coordinates(cell) {
     const [x, y] = [data.x.values[cell % columns], data.y.values[Math.floor(cell / columns)]];
     const name = { gamma_sigma2: "γ_σ²", gamma_w: "γ_w" };
-    const short = (axis) => name[axis.column] ?? axis.column.replaceAll("_", " ");
+    const short = (axis) => name[axis.column] ?? axis.plain;
     const shown = (text) => (Number.isFinite(Number(text)) ? written(Number(text)) : text);
     return `${short(data.x)} = ${shown(x)}, ${short(data.y)} = ${shown(y)}`;
   }
@@ -140,10 +145,11 @@
     return [data.x.positions[cell % columns], data.y.positions[Math.floor(cell / columns)]];
   }
 
-  function hoverText(cell, shown) {
+  function hoverText(place, shown) {
+    const cell = owner(place);
     const runs = members[state.facet][cell];
     const lines = [`<b>${typeset(escaped(coordinates(cell)))}</b>`];
-    if (!runs.length) return [...lines, "not run"].join("<br>");
+    if (!runs.length) return [...lines, data.gaps ? "no run here" : "not run"].join("<br>");
     const first = runs[0];
     lines.push(`width ${whole(value("width", first))}, c = ${written(value("threshold", first))}`);
     lines.push(`regime: ${majority(runs.map((run) => outcome(run))).map(label).join(" = ")}`);
@@ -282,7 +288,7 @@
   function hatched({ numbers }) {
     const strayed = members[state.facet].flatMap((runs, cell) => (runs.some(unconverged) ? [cell] : []));
     if (state.panel === "status") return { strayed: [], all: false };
-    const given = numbers ? numbers.filter((each) => each !== null).length : 0;
+    const given = numbers ? numbers.filter((each, cell) => each !== null && owner(cell) === cell).length : 0;
     // Hatching every number would only hide them: the key says so.
     return given && strayed.length === given ? { strayed: [], all: true } : { strayed, all: false };
   }
@@ -409,7 +415,7 @@
     if (shown.outcomes.some((each) => each && each.length > 1)) entry("◥ tie");
     const drawn = new Set(data.lines[state.facet].map((line) => line.asymptotic));
     const [rows, columns] = data.lines[state.facet][0]?.shape ?? [];
-    const size = rows === columns ? `d = ${columns}` : `${rows} x ${columns}`;
+    const size = rows === undefined ? "finite d" : rows === columns ? `d = ${columns}` : `${rows} x ${columns}`;
     if (drawn.has(false)) entry(tag("span", "", { class: "stroke" }), `theory, ${size}`);
     if (drawn.has(true)) entry(tag("span", "", { class: "stroke dashed" }), "theory, d → ∞");
   }
@@ -418,7 +424,8 @@
 
   function drawCounts() {
     const cells = new Map();
-    for (const words of regimes(state.facet)) {
+    for (const [cell, words] of regimes(state.facet).entries()) {
+      if (!words || owner(cell) !== cell) continue;
       const name = words.length > 1 ? "tie" : words[0];
       cells.set(name, (cells.get(name) ?? 0) + 1);
     }
@@ -484,7 +491,8 @@
   const RANKS = ["signal", "bulk", "train error", "test error", "theory"];
   const [BULK, CONTRAST, THEORY] = ["#8a8f96", "#c8553d", "#000"];
 
-  function choose(cell, run = null) {
+  function choose(place, run = null) {
+    const cell = owner(place);
     state.chosen = cell;
     state.cell = cell;
     const runs = members[state.facet][cell];
@@ -641,13 +649,14 @@
 
   // What a reader of the screen hears of the cell under the keyboard.
   function tellCell() {
-    const runs = members[state.facet][state.cell];
+    const cell = owner(state.cell);
+    const runs = members[state.facet][cell];
     const words = runs.length ? majority(runs.map((run) => outcome(run))).map(label).join(" = ") : "not run";
     const shown = shownCells();
-    const number = shown.numbers ? shown.numbers[state.cell] : null;
-    const said = number === null ? nameOf(shown.outcomes[state.cell]) : written(number);
+    const number = shown.numbers ? shown.numbers[cell] : null;
+    const said = number === null ? nameOf(shown.outcomes[cell]) : written(number);
     const what = shown.numbers ? `; ${panelOf(state.panel).title}: ${said}` : "";
-    const text = `${coordinates(state.cell)}: ${words}${what}. Arrow keys move, Enter shows.`;
+    const text = `${coordinates(cell)}: ${words}${what}. Arrow keys move, Enter shows.`;
     if (element("here").textContent !== text) element("here").textContent = text; // silence where nothing changed
   }
 
@@ -774,13 +783,14 @@
   }
 
   const runsWord = (count) => `${count} run${count === 1 ? "" : "s"}`;
-  const size = `${rows * columns * members.length} cells, ${runsWord(data.count)}`;
+  const cells = data.gaps ? members.flat().filter((runs) => runs.length).length : rows * columns * members.length;
+  const size = `${cells} cells, ${runsWord(data.count)}`;
   element("summary").textContent = `linphase explorer: ${size}`
     + (data.left_out ? `; of ${runsWord(data.left_out)} the page keeps no trajectory, for lack of space` : "");
   drawDiagram();
   connect();
   drawCounts();
   // Begin with the cell in the middle, or the first that was run.
-  const center = Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  const center = owner(Math.floor(rows / 2) * columns + Math.floor(columns / 2));
   choose(members[0][center].length ? center : Math.max(0, members[0].findIndex((runs) => runs.length)));
 })();

@@ -110,7 +110,11 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
         "the numerics, not the path of training. Of the path are the places where the learning order is 2, and where "
         "the benefit is 1/2."
     )
-    found = boundaries_of(results, cuts)
+    try:
+        found = boundaries_of(results, cuts)
+    except LinphaseError as error:
+        yield Text(f"None. {error}.")
+        return
     if warning := untold(found):
         yield Text(f"Warning: {warning}.")
     for name, facet, block in blocks(found):
