@@ -144,16 +144,13 @@ class Facet:
     values: dict[str, Any]  # by column
 
 
-def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predicted: bool = False) -> list[Facet]:
+def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Facet]:
     """The runs of each combination of the third and further axes, with a title naming it.
 
     Parameters
     ----------
     runs, axes
         Of `Results`.
-    predicted
-        These runs are theory's, which does not know how a network is trained. An axis of the training on which none of
-        them lies is no axis to them: every facet gets them all.
 
     Raises
     ------
@@ -168,20 +165,27 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], *, predi
             f"one figure holds at most {MAX_FACETS}. {_fewer(further)}"
         )
     places = [axis.index(runs) for axis in further]
-    if predicted:
-        trained = [key.partition(".")[0] in TRAINING for key in list(axes)[2:]]
-        ignored = [known and bool((place < 0).all()) for known, place in zip(trained, places, strict=True)]
-    else:
-        ignored = [False] * len(places)
     facets = []
     for cell in product(*(range(len(axis.kept)) for axis in further)):
         here = np.ones(len(runs), dtype=bool)
-        for place, i, ignore in zip(places, cell, ignored, strict=True):
-            here &= ignore | (place == i)
+        for place, i in zip(places, cell, strict=True):
+            here &= place == i
         values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
         title = ", ".join(f"{column} = {written(value)}" for column, value in values.items())
         facets.append(Facet(title, runs[here], values))
     return facets
+
+
+def over_training(predicted: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Theory's runs, which know nothing of how a network is trained, at every value of an axis of the training.
+
+    Of one on which they lie, as a stop on which the prediction hangs too, they stay where they are.
+    """
+    for key, values in axes.items():
+        axis = Axis.of(key, values)
+        if key.partition(".")[0] in TRAINING and (axis.index(predicted) < 0).all():
+            predicted = pd.concat([predicted.assign(**{axis.column: value}) for value in axis.kept], ignore_index=True)
+    return predicted
 
 
 def _fewer(further: Sequence[Axis]) -> str:

@@ -64,9 +64,13 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
         return []
     (task,) = tasks
     d = task.scale
-    bottom, top = _exponents(window.y, d)[[0, -1]]
-    left, right = _exponents(window.x, d)[[0, -1]]
-    found = boundaries(task.shape, task.rank, task.noise, task.signal_norm, np.linspace(bottom, top, _POINTS))
+    bottom, top = _exponents(window.y, d, window.y.edges[[0, -1]])
+    left, right = _exponents(window.x, d, window.x.edges[[0, -1]])
+    gamma_w = np.linspace(bottom, top, _POINTS)
+    alone = len(window.y.kept) == 1  # then nothing is told by the height of its row
+    if alone:
+        gamma_w[:] = _exponents(window.y, d, window.y.positions)
+    found = boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w)
     finite = {line.name: line for line in found if not line.asymptotic}
 
     def across(gamma_sigma2: Array) -> Array:
@@ -74,13 +78,15 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
 
     lines = []
     for one in found:
+        if alone and one.name == UNDERPARAMETERIZED:
+            continue
         if one.asymptotic and _meet(one, finite[one.name], _TOUCHING * (right - left)):
             continue  # the solid line says it all
         band, seen = None, False
         if banded and one.band is not None:
             low, high = one.band
             band, seen = (across(low), across(high)), bool(((low < right) & (high > left)).any())
-        x, y = across(one.gamma_sigma2), _data(one.gamma_w, window.y, d)
+        x, y = across(one.gamma_sigma2), _data(np.linspace(bottom, top, _POINTS) if alone else one.gamma_w, window.y, d)
         lines.append(Line(one.name, one.asymptotic, task.shape, x, y, band, seen))
     return lines
 
@@ -92,9 +98,9 @@ def _meet(one: Boundary, other: Boundary, reach: float) -> bool:
     return bool(given.any() and (apart[given] <= reach).all())
 
 
-def _exponents(axis: Axis, d: float) -> Array:
-    """The edges of the cells as gamma_sigma2 or gamma_w."""
-    return axis.edges if axis.column.startswith("gamma") else np.asarray(np.log(axis.edges) / log(d))
+def _exponents(axis: Axis, d: float, data: Array) -> Array:
+    """Places on an axis, which may hold variances or widths, as gamma_sigma2 or gamma_w."""
+    return data if axis.column.startswith("gamma") else np.asarray(np.log(data) / log(d))
 
 
 def _data(gamma: Array, axis: Axis, d: float) -> Array:

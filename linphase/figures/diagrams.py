@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from linphase.diagram.axes import MAX_FACETS, Window, split_facets
+from linphase.diagram.axes import MAX_FACETS, Window, over_training, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.panels import OVERVIEW, find_panel, holds, unusual_cuts
@@ -218,7 +218,7 @@ def against(
             "configuration that names the plugin"
         )
     plots = []
-    for facet, theory in zip(facets, split_facets(predicted, axes, predicted=True), strict=True):
+    for facet, theory in zip(facets, split_facets(over_training(predicted, axes), axes), strict=True):
         pair = [cells_of(part.runs, window, shown, cuts) for part in (facet, theory)]
         apart, cells, summary = difference(shown, pair[0], pair[1], names)
         titles = (f"{shown.title}\n{', '.join(filter(None, (facet.title, name)))}" for name in names)
