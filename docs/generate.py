@@ -42,12 +42,14 @@ first of them a letter, a digit or `_`.
 
 ## `[grid]`
 
-The axes: exactly one variance key, exactly one width key, and any number of facets. Every combination of their values
-is a cell. An axis is one value, a list of values, or `{{ start, stop, num }}`: evenly spaced, both ends included.
-Values are rounded to 12 significant digits; those are used, hashed and stored."""
+The axes: exactly one variance key, exactly one width key, and any number of further ones. Every combination of their
+values is a cell. An axis is one value, a list of values, or `{{ start, stop, num }}`: evenly spaced, both ends
+included. Values are rounded to 12 significant digits; those are used, hashed and stored. The first two axes with
+several values span the diagram, others where `--x` and `--y` name them
+([quickstart.md](quickstart.md#4-over-any-two-axes)); each combination of the rest is a facet, a diagram of its own."""
 
 _FACETS = """\
-Facets are further axes, named in quotes as in `"task.rank" = [1, 4]`, or in a table `[grid.task]`. A facet decides
+Further axes are named in quotes as in `"task.rank" = [1, 4]`, or in a table `[grid.task]`. An axis decides
 its key; the value in the key's own section is then not used. They are
 
 {facets}."""

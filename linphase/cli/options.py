@@ -44,7 +44,7 @@ def axes_options(command: Command) -> Command:
     which = "one of the sweep's, such as task.noise, or c, c/s_1, width/d."
     for option in (
         click.option("--y", metavar="KEY", help=f"The axis upwards: {which}"),
-        click.option("--x", metavar="KEY", help=f"The axis across: {which}  [default: see above]"),
+        click.option("--x", metavar="KEY", help=f"The axis across: {which}  [default: the first with several values]"),
     ):
         command = option(command)
     return command
