@@ -54,9 +54,16 @@ def spanned(results: "Results", x: str | None, y: str | None) -> "Results":
     """The results with the axes that --x and --y name as the first two."""
     from dataclasses import replace
 
-    from linphase.diagram.axes import span
+    from linphase.diagram.axes import Window, span
 
-    return replace(results, axes=span(results.runs, results.axes, x, y))
+    axes = span(results.runs, results.axes, x, y)
+    if (x or y) and Window.of(axes).derived and (missing := len(results.missing())):
+        click.echo(
+            f"warning: {missing} runs are missing or failed; over axes that follow from the sweep's the place of a "
+            "missing one goes to its neighbours",
+            err=True,
+        )
+    return replace(results, axes=axes)
 
 
 class _Share(click.FloatRange):

@@ -36,6 +36,7 @@ _AXIS_LABELS = {  # plotly's markup
     "gamma_w": "<i>γ<sub>w</sub></i> = log<sub><i>d</i></sub> width",
     "init_variance": "initial variance <i>σ</i>²",
 }
+_MOST_CELLS = 20_000
 _STOPS = 17  # of a colour map
 _SHARES = ("signal_active", "bulk_active")  # the order parameters
 # Regimes hang on these, so that no digit of them may be lost.
@@ -47,6 +48,7 @@ _EXACT = {"rank", "noise", "width", "replicate", "dimension"} | {
 def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
     """Everything on the page but its first state."""
     window = Window.of(results.axes)
+    _check_size(window)
     further = [Axis.of(key, values) for key, values in list(results.axes.items())[2:]]
     runs = results.runs
     facet = _facet_of(runs, further)
@@ -87,6 +89,17 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         "left_out": thinned.left_out,
         "errors": _errors(results),
     }
+
+
+def _check_size(window: Window) -> None:
+    """Over c and a width a grid of 50 x 50 has 2,500 values of c: a browser cannot show that many cells."""
+    across, up = len(window.x.kept), len(window.y.kept)
+    if window.derived and across * up > _MOST_CELLS:
+        raise LinphaseError(
+            f"the explorer shows at most {_MOST_CELLS} places over derived axes, found {across} values of "
+            f"{window.x.column} by {up} of {window.y.column}. Choose other axes with --x and --y; linphase plot draws "
+            "these"
+        )
 
 
 def _facet_of(runs: pd.DataFrame, further: Sequence[Axis]) -> NDArray[np.intp]:

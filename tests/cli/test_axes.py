@@ -126,3 +126,20 @@ def test_theory_stands_beside_every_kind_of_training(tmp_path):
     with unfinished():
         figure = draw(results, "regime", against="theory")
     assert figure.axes[2].get_title() == "difference\n0 of 4 cells"
+
+
+def test_that_a_missing_run_is_not_seen_over_derived_axes_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("linphase.cli.plots.save_figure", lambda *_: None)
+    config = parse_config({"name": "m", "task": TASK, "grid": {"gamma_sigma2": [-2, -1, 0], "gamma_w": [1, 2]}})
+    filled(tmp_path / "r", config.predicted(), keep=lambda spec: spec.initialization.gamma_sigma2 != -1)
+    with unfinished():
+        done = linphase("plot", tmp_path / "r", "--x", "c")
+        assert "warning: 2 runs are missing or failed; over axes that follow" in " ".join(done.output.split())
+        assert "warning" not in linphase("plot", tmp_path / "r").output
+
+
+def test_the_explorer_refuses_more_places_than_a_browser_can_show(results, monkeypatch):
+    monkeypatch.setattr("linphase.pages.explorer_tables._MOST_CELLS", 8)
+    done = linphase("explore", results.path, "--x", "c")
+    assert done.exit_code == 2
+    assert "at most 8 places over derived axes, found 3 values of c by 3 of noise" in " ".join(done.output.split())

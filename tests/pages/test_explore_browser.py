@@ -5,12 +5,13 @@ import re
 import shutil
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from linphase.diagram.axes import Window
-from linphase.diagram.cells import cells_of
+from linphase.diagram.axes import Window, span
+from linphase.diagram.cells import cells_of, stand_ins
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import known_panels
 from linphase.files import printable
@@ -201,6 +202,23 @@ def test_a_click_shows_that_cells_trajectory(explorer, results):
         assert drawn["signal mode 1, theory"][1][0] == 0  # from A = 0
         last = drawn["signal mode 1, theory"][1][-1]
         assert last == pytest.approx(values[-1], rel=0.05)
+
+
+def test_over_c_a_click_beside_a_run_shows_it_and_cells_are_counted_once(browser, results, tmp_path):
+    over_c = replace(results, axes=span(results.runs, results.axes, x="c", y="gamma_w"))
+    file = tmp_path / "explorer.html"
+    file.write_text(build(over_c), encoding="utf-8")
+    explorer, window = Explorer(browser, file), Window.of(over_c.axes)
+    runs = facet(over_c)
+    there = set(zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True))
+    wide = [place for place in stand_ins(there, window).items() if place[1][0] == 3]
+    (row, column), owner = wide[len(wide) // 2]
+    explorer.hover(column, row, click=True)
+    shown = runs[(window.y.index(runs) == owner[0]) & (window.x.index(runs) == owner[1])].iloc[0]
+    explorer.wait(lambda: f"width {shown['width']}, c = " in explorer.text("cell-title"))
+    assert explorer.text("cell-title").startswith("c = ")
+    assert explorer.counts() == expected_counts(over_c, runs, Cuts())
+    assert explorer.complaints() == []
 
 
 @pytest.mark.parametrize("by", CRITERIA)
