@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from linphase.diagram.axes import Window, only_facet
+from linphase.diagram.axes import Window, axis_column, only_facet
 from linphase.diagram.looks import plainly
 from linphase.diagram.outcomes import outcomes
 from linphase.errors import LinphaseError
@@ -43,7 +43,7 @@ def nearest_run(
     Raises
     ------
     LinphaseError
-        If there are facets, or no run is finished, or none of that cell.
+        If there are facets, or several cells at that place, or no run is finished, or none of that cell.
     """
     only_facet(runs, axes)
     if runs.empty:
@@ -52,6 +52,13 @@ def nearest_run(
     away = np.hypot(*(runs[name].to_numpy(dtype=np.float64) - at for name, at in places))
     cell = runs[np.isclose(away, away.min(), rtol=0, atol=1e-9)]
     same = cell[(cell["gamma_sigma2"] == cell["gamma_sigma2"].iloc[0]) & (cell["gamma_w"] == cell["gamma_w"].iloc[0])]
+    if same["replicate"].duplicated().any():  # the axes of the diagram are others than those of the place
+        varied = [name for name in map(axis_column, axes) if name in same and len(set(same[name])) > 1]
+        choice = " ".join(f"--where {name}={plainly(same[name].iloc[0])}" for name in varied)
+        raise LinphaseError(
+            f"trajectories: a place is a variance and a width, and the runs there differ in {', '.join(varied)}. "
+            f"Choose one, such as linphase plot {choice}"
+        )
     finished = same[same["status"] != "failed"].sort_values("replicate")
     if finished.empty:
         raise LinphaseError(

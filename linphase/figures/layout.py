@@ -25,6 +25,7 @@ from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells, draw_levels
 from linphase.figures.scales import draw_colorbar, scale_of
 from linphase.figures.style import inches, set_ticks
+from linphase.store.rows import by_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,10 +94,13 @@ class Sheet:
                     draw_colorbar(self.figure, beside, scale, panel.levels, panel.unit, self._marks(panel))
 
     def _marks(self, panel: Panel) -> dict[str, float]:
-        """The values that are marked at a panel's colour bar, where all its diagrams have about the same."""
-        if panel.scale == "difference":  # of two errors, not an error
-            return {}
+        """The values that are marked at a panel's colour bar, where all its diagrams have about the same.
+
+        None where an axis changes the task: each of its cells has values of its own.
+        """
         runs = [plot.runs for plot in self.plots if plot.panel == panel]
+        if panel.scale == "difference" or any(len(list(by_task(each))) > 1 for each in runs):
+            return {}  # a difference of two errors is no error
         found = {}
         for name, column in panel.marks:
             means = [float(each[column].dropna().mean()) for each in runs if column in each]

@@ -66,7 +66,7 @@ def trajectory_map(
     told = [title, "" if shown.title == shown.name else shown.title.replace("\n", " ")]
     if any(told):
         ax.set_title(", ".join(filter(None, told)), pad=points(13))  # above the names of the lines
-    thresholds = _thresholds(runs, window)
+    thresholds, ranks = (_by_cell(runs, window, name) for name in ("threshold", "rank"))
     across, up = _fractions(window.x), _fractions(window.y)
     width = FILL * _distance(across, (column for _, column in trajectories))
     height = FILL * _distance(up, (row for row, _ in trajectories))
@@ -77,7 +77,7 @@ def trajectory_map(
         bottom = float(np.clip(up[row] - height / 2, 0, 1 - height))
         box = (left, bottom, width, height)
         small = ax.inset_axes(box, zorder=5, gid=f"cell {row} {column}")
-        _draw_small(small, trajectory, thresholds[row, column], int(runs["rank"].iloc[0]))
+        _draw_small(small, trajectory, thresholds[row, column], int(ranks[row, column]))
         color = LOOKS[outcome[0]].color
         small.set_facecolor(tint(tint(color)))
         small.spines[:].set(color=color, linewidth=stroke(1.2))
@@ -95,9 +95,9 @@ def trajectory_map(
     return figure
 
 
-def _thresholds(runs: pd.DataFrame, window: Window) -> dict[tuple[int, int], float]:
+def _by_cell(runs: pd.DataFrame, window: Window, column: str) -> dict[tuple[int, int], float]:
     places = zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True)
-    return dict(zip(places, runs["threshold"].astype(float).tolist(), strict=True))
+    return dict(zip(places, runs[column].astype(float).tolist(), strict=True))
 
 
 def _fractions(axis: Axis) -> Array:

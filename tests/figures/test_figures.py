@@ -594,3 +594,16 @@ def test_a_diagram_of_many_cells_has_no_more_artists_than_one_of_few():
         return sum(isinstance(artist, Collection) for artist in ax.findobj())
 
     assert drawn(8) == drawn(40)
+
+
+def test_baselines_are_marked_only_where_all_cells_have_one_task(runs):
+    known = {"lazy_test_error": 0.5, "optimal_test_error": 0.1, "balanced_test_error": 0.3, "zero_test_error": 1.0}
+    louder = runs.assign(**known, noise=2.0, run_id=runs["run_id"] + " louder")
+    several = pd.concat([runs.assign(**known), louder], ignore_index=True)
+    over_noise = {"gamma_sigma2": AXES["gamma_sigma2"], "task.noise": [1.0, 2.0]}
+    one, other = (
+        phase_diagram(table, axes, "test-error")
+        for table, axes in ((runs.assign(**known), AXES), (several[several["gamma_w"] == GAMMA_W[3]], over_noise))
+    )
+    marked = [[ax for ax in figure.axes[1].child_axes if ax.get_gid() == "marks"] for figure in (one, other)]
+    assert [len(each) for each in marked] == [1, 0]
