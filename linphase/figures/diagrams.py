@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from linphase.diagram.axes import MAX_FACETS, Window, over_training, split_facets
+from linphase.diagram.axes import MAX_FACETS, Facet, Window, over_training, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.panels import OVERVIEW, find_panel, holds, unusual_cuts
@@ -108,14 +108,14 @@ def all_panels(
     window, facets = Window.of(axes), split_facets(runs, axes)
     chosen = [find_panel(panel, cuts, runs, columns) for panel in panels]
     plots = [
-        Plot(shown, _titled(shown.title, facet.title), facet.runs, cells_of(facet.runs, window, shown, cuts))
+        Plot(shown, _titled(shown.title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, cuts))
         for facet in facets
         for shown in chosen
     ]
     across = len(chosen) if len(facets) > 1 else min(3, len(chosen))
     sheet = Sheet(plots, window, across, COLUMN_WIDTH if across == 1 else max(PAGE_WIDTH, 2.3 * across))
     sheet.draw_bars(shared=False)
-    return sheet.finish()
+    return sheet.finish(title=_once(facets))
 
 
 _DOT: dict[str, Any] = {
@@ -139,7 +139,7 @@ def evidence(runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), style: Styl
     each = [(replace(cuts, criterion=name), f"by {one.title}: {one.definition}") for name, one in CRITERIA.items()]
     regimes = [(find_panel("regime", by, runs), by, title) for by, title in each]
     plots = [
-        Plot(shown, _titled(title, facet.title), facet.runs, cells_of(facet.runs, window, shown, by))
+        Plot(shown, _titled(title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, by))
         for facet in facets
         for shown, by, title in (*regimes, (agreement, cuts, "modes on which all agree"))
     ]
@@ -156,11 +156,16 @@ def evidence(runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), style: Styl
         sheet.grid[last].plot(window.x.positions[places], window.y.positions[rows], gid="parting", **dot)
     sheet.draw_bars(shared=False)
     key = Line2D([], [], label=f"regimes differ ({parted} of {cells} cells)", **dot)
-    return sheet.finish(below=[key], title=unusual_cuts(cuts) or None)
+    return sheet.finish(below=[key], title=", ".join(filter(None, (unusual_cuts(cuts), _once(facets)))) or None)
 
 
-def _titled(title: str, facet: str) -> str:
-    return f"{title}\n{facet}" if facet else title
+def _titled(title: str, facet: Facet, facets: Sequence[Facet]) -> str:
+    return title if len(facets) == 1 else f"{title}\n{facet.title}"
+
+
+def _once(facets: Sequence[Facet]) -> str | None:
+    """What the title of the figure says for all its diagrams: the values that are the same in all."""
+    return facets[0].title or None if len(facets) == 1 else None
 
 
 def _parting(by_criterion: Sequence[Cells]) -> Array:

@@ -116,12 +116,10 @@ def task_config_of(row: "Mapping[str, Any] | pd.Series[Any]") -> TaskConfig:
     )
 
 
-_TASK = ("dimension", "output_dimension", "rank", "noise", "signal_norm")  # the columns that tell of a task
-
-
 def by_task(runs: pd.DataFrame) -> Iterator[tuple[TaskConfig, NDArray[np.intp]]]:
     """Every task that rows of a runs table asked for, and the places of its rows."""
-    number = runs.groupby([name for name in _TASK if name in runs], dropna=False, sort=False).ngroup().to_numpy()
+    told = [name for name, (key, _) in for_keys().items() if key.startswith("task.") and name in runs]
+    number = runs.groupby(told, dropna=False, sort=False).ngroup().to_numpy()
     for each in range(number.max(initial=-1) + 1):
         rows = np.flatnonzero(number == each)
         yield task_config_of(runs.iloc[rows[0]]), rows
