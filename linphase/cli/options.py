@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from linphase.cli.output import echo
 from linphase.model.regime import CRITERIA, Cuts
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def spanned(results: "Results", x: str | None, y: str | None) -> "Results":
 
     axes = span(results.runs, results.axes, x, y)
     if (x or y) and Window.of(axes).derived and (missing := len(results.missing())):
-        click.echo(
+        echo(
             f"warning: {missing} runs are missing or failed; over axes that follow from the sweep's the place of a "
             "missing one goes to its neighbours",
             err=True,

@@ -56,8 +56,8 @@ class Axis:
             return np.full(len(runs), -1, dtype=np.intp)
         values = runs[self.column] if self.derived is None else self.derived.of(runs)
         places = {value: i for i, value in enumerate(self.kept)}
-        codes, values = pd.factorize(values)  # a value that is missing has the code -1, so it is the last
-        found = [places.get(as_stored(value), -1) for value in (*values, None)]
+        codes, distinct = pd.factorize(values)  # a value that is missing has the code -1, so it is the last
+        found = [places.get(as_stored(value), -1) for value in (*distinct, None)]
         return np.array(found, dtype=np.intp)[codes]
 
     @property

@@ -1,11 +1,12 @@
 """Runs as rows of the tables, and back."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from linphase.store.columns import for_keys, runs_columns, trajectories_columns
 from linphase.store.provenance import versions
 from linphase.store.reading import Unreadable, names_in, row_groups, scan
 from linphase.store.tables import TRAJECTORIES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 # The lists of a trajectory that are no observables, by column.
@@ -104,7 +108,7 @@ def _observables() -> str:
 TASK_COLUMNS = tuple(TaskConfig.model_fields)  # the columns that tell of a run's task: its keys keep their names
 
 
-def task_config_of(row: "Mapping[str, Any] | pd.Series[Any]") -> TaskConfig:
+def task_config_of(row: Mapping[str, Any] | pd.Series[Any]) -> TaskConfig:
     """The task that a row of the runs table asked for."""
     norm, rows = row["signal_norm"], row.get("output_dimension")
     return TaskConfig(
@@ -136,7 +140,8 @@ def scales(runs: pd.DataFrame) -> NDArray[np.float64]:
 
 def is_null(value: Any) -> bool:
     """Whether a cell of a table holds nothing: None, nan or pandas' NA."""
-    return value is None or value is pd.NA or bool(value != value)
+    differs = value != value  # nan's do; of pandas' NA nothing is known
+    return value is None or not isinstance(differs, bool | np.bool_) or bool(differs)
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
