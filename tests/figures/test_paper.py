@@ -145,7 +145,6 @@ ONE = {"gamma_sigma2": AXES["gamma_sigma2"], "gamma_w": [1.0]}
         ({"gamma_sigma2": [-1.0, 0.0], "task.rank": [2, 4]}, ["iterations"], {}, "found gamma_sigma2 and rank"),
         (AXES | {"task.rank": [2, 4]}, ["iterations"], {}, "one facet, found 2. Choose one, .* --where rank=2"),
         (ONE, ["iterations"], {}, "two values or more of gamma_w, found 1"),
-        (AXES, ["iterations"], {"dimension": 1}, "found dimension 1, where all exponents mean the same"),
         (AXES, ["distance"], {"distance_to_self_consistent": np.nan}, "panel distance needs column"),
         (AXES, ["iterations"], {"status": "diverged"}, "no cell has a number for panel iterations"),
     ],
