@@ -24,6 +24,9 @@ from linphase.sweeps.slurm import Job, arrays, script, time_limit
 from tests.processes import SLOWER, finish, same_science, start_sweep
 from tests.processes import TINY as CONFIG
 
+# They kill slurmd and preempt each other's tasks: one after the other, beside tests of other things.
+pytestmark = pytest.mark.xdist_group("slurm")
+
 ROOT = Path(__file__).parents[2]
 NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
 
@@ -566,7 +569,7 @@ def has_parts(out: Path, count: int = 1) -> bool:
     return len(list((out / "runs").glob("part-*"))) >= count
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_tasks_out_of_time_and_preempted_ones_go_back_and_complete_their_sweeps(on_cluster, napping, undisturbed):
     late, early = napping / "late", napping / "early"
     arguments = ["--config", "naps.toml", "--array", 1]
@@ -624,7 +627,7 @@ def node():
         ask("slurmd")
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_an_array_outlives_slurmd_and_completes_after_its_node_died(on_cluster, napping, undisturbed, node):
     out = napping / "results" / "slower"
     (number,) = submit(on_cluster, "--config", "naps.toml", "--array", 2)
