@@ -4,7 +4,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -75,7 +75,12 @@ def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
         asked = asked_in(root)
         for table in (TRAJECTORIES, RUNS, FAILURES):
             found = scan(root, table, partial(_content, table=table), only=parts)
-            own = {name: content for name, content in found.items() if content.whole and asked.all(content.ids())}
+            torn = _torn(found.values())
+            own = {
+                name: content
+                for name, content in found.items()
+                if content.whole and not torn & content.others.keys() and asked.all(content.ids())
+            }
             for group in _groups(own):
                 folded += _fold_group(root / table.name, table, group)
     return folded
@@ -86,18 +91,28 @@ class _Content:
     keys: list[tuple[str, ...]]
     size: int  # in bytes, of the file
     whole: bool  # whether all its columns are declared or tell what they are; a part that has others would lose them
+    others: dict[str, str]  # its columns that are not declared here, and their types
 
     def ids(self) -> list[str]:
         return [run_id for run_id, *_ in self.keys]
 
 
+def _torn(parts: Iterable[_Content]) -> set[str]:
+    """The columns that parts hold with several types, which `merged` leaves out."""
+    types: dict[str, set[str]] = {}
+    for part in parts:
+        for name, kind in part.others.items():
+            types.setdefault(name, set()).add(kind)
+    return {name for name, kinds in types.items() if len(kinds) > 1}
+
+
 def _content(file: Path, table: Table) -> _Content:
     with opened(file, table) as part:
         size = file.stat().st_size
-        known = {*table.names, *(one.name for one in undeclared(table, stored_schema(part)))}
-        whole = set(stored_schema(part).names) <= known
+        others = {column.name: column.type for column in undeclared(table, stored_schema(part))}
+        whole = set(stored_schema(part).names) <= {*table.names, *others}
     keys = [key for rows in row_groups(file, table, table.key) for key in _keys(rows, table)]
-    return _Content(keys, size, whole)
+    return _Content(keys, size, whole, others)
 
 
 def _keys(rows: pa.Table, table: Table) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@ no declaration. Columns that a part has and nobody declares here are kept and sh
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -91,17 +92,25 @@ def undeclared(table: Table, schema: pa.Schema) -> tuple[Column, ...]:
 
 
 def merged(schemas: Iterable[pa.Schema], table: Table) -> pa.Schema:
-    """The declared schema, and behind it what parts have besides, by name; a name keeps the type it has first.
+    """The declared schema, and behind it what parts have besides, by name; a name of several types is left out.
 
     What the parts tell of the panels of their columns is kept.
     """
-    return _merged(tuple(dict.fromkeys(schemas)), table.columns, table.name)
+    told = dict.fromkeys(column for schema in schemas for column in _told_in(schema.serialize().to_pybytes()))
+    return _merged(tuple(told), table.columns, table.name)
 
 
 @lru_cache(maxsize=64)
-def _merged(schemas: tuple[pa.Schema, ...], columns: tuple[Column, ...], table: str) -> pa.Schema:
-    told = [column for schema in schemas for field in schema if (column := column_of(field)) is not None]
+def _told_in(schema: bytes) -> tuple[Column, ...]:
+    """The columns of a schema that tell what they are; by its bytes, as schemas are equal whatever they tell."""
+    found = (column_of(field) for field in pa.ipc.read_schema(pa.py_buffer(schema)))
+    return tuple(column for column in found if column is not None)
+
+
+@lru_cache(maxsize=64)
+def _merged(told: tuple[Column, ...], columns: tuple[Column, ...], table: str) -> pa.Schema:
     first = {column.name: column for column in reversed(told)}
+    torn = {column.name for column in told if column.type != first[column.name].type}
     panels = {column.name: column for column in reversed(told) if column.panel}
     declared = [
         replace(column, **{name: getattr(panels[column.name], name) for name in _PANEL})
@@ -109,7 +118,7 @@ def _merged(schemas: tuple[pa.Schema, ...], columns: tuple[Column, ...], table: 
         else column
         for column in columns
     ]
-    others = (first[name] for name in sorted(first.keys() - {column.name for column in columns}))
+    others = (first[name] for name in sorted(first.keys() - torn - {column.name for column in columns}))
     return _schema((*declared, *others), table)
 
 
@@ -160,7 +169,7 @@ def with_looks(rows: pa.Table, looks: Looks) -> pa.Table:
 
 def vouching(table: Table) -> list[str]:
     """The columns, lists left out, by whose values `check_rows` knows whether linphase can have written a row."""
-    needed = (column for column in table.columns if column.required or column.words)
+    needed = (one for one in table.columns if one.required or one.words or one.bounds)
     return [column.name for column in needed if not column.type.startswith("list<")]
 
 
@@ -172,7 +181,15 @@ def check_rows(rows: pa.Table, table: Table) -> None:
             raise ValueError(f"it has rows without a {column.name}")
         if column.words and not pc.all(pc.is_in(values.drop_null(), pa.array(column.words)), min_count=0).as_py():
             raise ValueError(f"it has rows whose {column.name} is none of {', '.join(column.words)}")
+        if column.bounds and not pc.all(_within(values, *column.bounds), min_count=0).as_py():
+            raise ValueError(f"it has rows whose {column.name} no run can have")
     _check_lengths(rows)
+
+
+def _within(values: pa.ChunkedArray, least: float, most: float) -> pa.ChunkedArray:
+    """Which values are neither below the least nor above the most; nan never is."""
+    enough = pc.greater_equal(values, pa.scalar(least, values.type))
+    return enough if most == math.inf else pc.and_(enough, pc.less_equal(values, pa.scalar(most, values.type)))
 
 
 # Lists of a trajectory that are as long as each other, and those that have r values a moment.

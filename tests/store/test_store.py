@@ -9,6 +9,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from linphase.store.folding import fold
 from linphase.store.reading import finished_ids
 from linphase.store.results import load
 from linphase.store.rows import asked_for, trajectory_row
+from linphase.store.tables import RUNS, merged
 from linphase.store.writing import create, write_failures, write_runs
 from tests.store.parts import add_part
 
@@ -674,6 +676,36 @@ def test_a_part_with_undeclared_columns_is_read_and_never_folded(results):
     assert len(visible(results / "runs")) == 2
     assert list(load(results).runs) == [column.name for column in runs_columns()]
     assert_holds(results, IDS[:4])
+
+
+@pytest.mark.parametrize("values", [("abc", 1.0), (1.0, "abc"), (1, 1.5), ([1.0], "abc")], ids=str)
+def test_a_column_of_two_types_is_left_out_and_its_parts_are_not_folded(results, values):
+    kept = set()
+    for place, value in enumerate(values):
+        write(results, SPECS[2 * place : 2 * place + 2])
+        (part,) = set((results / "runs").glob("part-*")) - kept
+        kept.add(rewrite(part, partial(with_later, value=value)))
+    write(results, SPECS[4:5])
+    write(results, SPECS[5:6])
+    fold(results)
+    assert {part.name for part in kept} < set(visible(results / "runs"))
+    assert len(visible(results / "runs")) == 3
+    assert list(load(results).runs) == [column.name for column in runs_columns()]
+    assert_holds(results, IDS[:6])
+
+
+def test_what_a_column_tells_is_that_of_its_own_part():
+    silent = pa.schema([pa.field("later", pa.int64())])
+    telling = pa.schema([pa.field("later", pa.int64(), metadata={"meaning": "later"})])
+    assert silent == telling  # for pyarrow
+    assert "later" not in merged([silent], RUNS).names
+    assert "later" in merged([telling], RUNS).names
+
+
+def with_later(rows, value):
+    """The rows with a column that nobody declares and that tells what it is."""
+    values = pa.array([value] * rows.num_rows)
+    return rows.append_column(pa.field("later", values.type, metadata={"meaning": "later"}), values)
 
 
 @pytest.fixture
