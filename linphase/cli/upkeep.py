@@ -62,7 +62,7 @@ def _print_checked(results: Path, found: "Checked", repaired: bool) -> None:
     if found.damaged or found.foreign:
         echo(f"To move these files aside, linphase check {results} --repair; then run the same sweep again.")
     elif found.untraced:
-        echo(f"Copy what is missing back into {results}/trajectories; all but --panel collapse goes without it.")
+        echo(f"Copy what is missing back into {results}/trajectories: the panels trajectories and collapse need it.")
 
 
 def _some(run_ids: tuple[str, ...]) -> str:

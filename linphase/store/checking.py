@@ -184,7 +184,8 @@ def _others(root: Path) -> list[str]:
 def leftovers(root: Path) -> list[str]:
     """Drafts, whether somebody still writes them or not."""
     directories = ("configs", *(table.name for table in TABLES))
-    return [f"{name}/{file}" for name in directories for file in _names(root / name) if _DRAFT.fullmatch(file)]
+    drafts = (f"{name}/{file}" for name in directories for file in _names(root / name) if _DRAFT.fullmatch(file))
+    return [name for name in drafts if not (root / name).is_dir()]
 
 
 def _names(directory: Path) -> list[str]:

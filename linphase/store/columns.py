@@ -5,9 +5,11 @@ configuration keys, regimes and observables follow from the declarations of thos
 that a column repeats, so that an axis of the grid finds its column.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -35,6 +37,15 @@ _REQUIRED = frozenset(
         *("dimension", "rank", "noise", "seed", "status", "converged", "numerics_version"),
     )
 )
+# What every value of these is within, ends included; nan is within nothing.
+_FINITE = sys.float_info.max
+_BOUNDS = {
+    **dict.fromkeys(("gamma_sigma2", "gamma_w"), (-_FINITE, _FINITE)),
+    **dict.fromkeys(("init_variance", "noise"), (0, _FINITE)),
+    **dict.fromkeys(("width", "dimension", "rank", "numerics_version"), (1, inf)),
+    **dict.fromkeys(("threshold", "replicate", "seed"), (0, inf)),  # a product of two large numbers may be inf
+    "elapsed_s": (0, 1e12),
+}
 _TRACED = frozenset(
     ("run_id", "recorded_modes", "time", "step", "train_error", "test_error", "singular_values", "mode_balance")
 )
@@ -56,6 +67,7 @@ class Column:
     colors: str = ""
     required: bool = False  # whether every row that linphase writes has a value
     words: tuple[str, ...] = ()  # the values that it can have; any where there are none
+    bounds: tuple[float, float] | None = None  # the least and the most that it can be, where it has a value
 
 
 _START = {
@@ -172,7 +184,8 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         Column("blas", "string", "", "BLAS library, version and kernel"),
         Column("cpu", "string", "", "CPU model"),
     ]
-    return _distinct(_apart([replace(one, required=one.name in _REQUIRED) for one in columns]))
+    told = (replace(one, required=one.name in _REQUIRED, bounds=_BOUNDS.get(one.name)) for one in columns)
+    return _distinct(_apart(list(told)))
 
 
 def trajectories_columns() -> tuple[Column, ...]:

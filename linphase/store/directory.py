@@ -7,16 +7,28 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from linphase.config.config import parse_config, under_todays_names
+from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable
 
 _UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 
 
 def configs(path: str | Path) -> list[dict[str, Any]]:
-    """The resolved configurations whose runs a results directory holds, or is to hold."""
+    """The resolved configurations whose runs a results directory holds, or is to hold; ResultsError where they differ.
+
+    One that differs outside the grid's values was copied here: its runs, averaged with the others, would mean nothing.
+    """
     root = existing(path)
-    return [read_config(root / "configs" / name) for name in config_names(root)]
+    found = {name: read_config(root / "configs" / name) for name in config_names(root)}
+    first = next(iter(found), "")
+    for name in found:
+        if name != first and (lines := difference(found[first], found[name])):
+            raise ResultsError(
+                f"{root}: configs/{first} and configs/{name} are of different sweeps:\n"
+                + "\n".join(f"  {line}" for line in lines)
+                + f"\nMove the one that does not belong here out of configs/; then linphase check {root} names its runs"
+            )
+    return list(found.values())
 
 
 def config_names(root: Path) -> list[str]:
@@ -57,8 +69,9 @@ def existing(path: str | Path) -> Path:
 
 
 def refuse_links(root: Path) -> None:
-    """Raise ResultsError where something directly in a results directory is a link to a place outside it."""
-    for name in ("configs", "runs", "trajectories", "failures", "quarantine", ".claims"):
+    """Raise ResultsError where a directory of a results directory is a link to a place outside it."""
+    tables = ("runs", "trajectories", "failures")
+    for name in ("configs", *tables, "quarantine", *(f"quarantine/{table}" for table in tables), ".claims"):
         if leads_out(root / name, root):
             raise ResultsError(
                 f"{root / name}: a directory is required, found a link out of the results directory, which is not "
@@ -68,7 +81,8 @@ def refuse_links(root: Path) -> None:
 
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a path is a link to a place outside a directory."""
-    return path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
+    # Not Path.resolve, which raises RuntimeError on links that lead in a circle before Python 3.13.
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def read_config(file: Path) -> dict[str, Any]:

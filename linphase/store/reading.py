@@ -202,7 +202,7 @@ def opened(file: Path, table: Table, *, named: str | None = None) -> Iterator[An
     except OSError as error:
         if error.errno is None:  # pyarrow's, of bytes that are no Parquet; the system's have a number
             raise Unreadable(_one_line(error)) from error
-        if error.errno == errno.ENOENT and file.is_symlink():
+        if error.errno in (errno.ENOENT, errno.ELOOP) and file.is_symlink():
             raise Unreadable("it is a link to nothing") from error
         if error.errno in (errno.ENOENT, errno.ESTALE):
             raise Gone from error

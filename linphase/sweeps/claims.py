@@ -93,7 +93,8 @@ class Claims:
                 self._others[name] = read + whole, claimed
 
     def _is_heeded(self, name: str) -> bool:
-        return name != self._own and name not in self._ignored and not name.startswith(".")
+        file = self._directory / name
+        return name not in {self._own, *self._ignored} and not name.startswith(".") and file.is_file()  # no pipe
 
 
 def forget_the_dead(results: Path) -> None:

@@ -218,6 +218,9 @@ def one_mode_less(rows):
 CRAFTED = {
     "null width": ("runs", column("width", lambda rows: pa.nulls(4, pa.int64())), "without a width"),
     "null variance": ("runs", column("init_variance", lambda rows: pa.nulls(4, pa.float64())), "without a init_v"),
+    "a width below 1": ("runs", column("width", lambda rows: pa.array([-5] * 4)), "whose width no run can have"),
+    "noise that is nan": ("runs", column("noise", lambda rows: pa.array([np.nan] * 4)), "whose noise no run can have"),
+    "years without end": ("runs", column("elapsed_s", lambda rows: pa.array([np.inf] * 4)), "whose elapsed_s no run"),
     "unknown status": ("runs", column("status", lambda rows: pa.array(["done"] * 4)), "whose status is none of"),
     "failed as finished": ("runs", column("status", lambda rows: pa.array(["failed"] * 4)), "whose status is none of"),
     "unknown regime": ("runs", column("regime", lambda rows: pa.array(["rich"] * 4)), "whose regime is none of"),
@@ -282,9 +285,45 @@ def test_a_link_out_of_the_directory_is_not_followed(in_parts, tmp_path):  # noq
     assert not load(path).missing()
 
 
-@pytest.mark.parametrize("name", ["runs", "trajectories", "configs", "quarantine"])
+def test_configurations_that_differ_beyond_their_cells_are_no_one_sweeps(results, undisturbed, noisier):  # noqa: F811
+    shutil.copytree(undisturbed, results, dirs_exist_ok=True)
+    shutil.copytree(noisier, results, dirs_exist_ok=True)
+    for command in ("status", "check", "compact"):
+        done = linphase(command, results)
+        assert done.exit_code == 2, done.output
+        assert "are of different sweeps:\n  task.noise: " in done.output
+    for file in (noisier / "configs").iterdir():
+        (results / "configs" / file.name).unlink()
+    assert linphase("check", results, "--repair").exit_code == 0
+    same_science(results, undisturbed)
+
+
+def test_what_is_no_file_among_drafts_and_claims_is_left_alone(in_parts, config):  # noqa: F811
+    path = in_parts[0]
+    directory = path / "runs" / f".{'a' * 32}"
+    directory.mkdir()
+    os.utime(directory, (0, 0))
+    (path / ".claims").mkdir()
+    os.mkfifo(path / ".claims" / "pipe")  # to open one waits for ever
+    assert linphase("check", path, "--repair").exit_code == 0
+    assert linphase("sweep", "--config", config, "--out", path).exit_code == 0
+
+
+def test_links_in_a_circle_lead_nowhere(in_parts):  # noqa: F811
+    path = in_parts[0]
+    circle = path / "runs" / f"part-{'5' * 40}.parquet"
+    circle.symlink_to(circle.name)
+    with pytest.warns(UserWarning, match="it is a link to nothing"):
+        assert not load(path).missing()
+    (path / "configs" / "circle.json").symlink_to("circle.json")
+    done = linphase("status", path)
+    assert done.exit_code == 2, done.output
+    assert "circle.json: cannot be read as a configuration" in done.output
+
+
+@pytest.mark.parametrize("name", ["runs", "trajectories", "configs", "quarantine", "quarantine/runs"])
 def test_a_directory_of_the_results_is_no_link_out(name, results, config, tmp_path):  # noqa: F811
-    (results / name).mkdir(exist_ok=True)
+    (results / name).mkdir(parents=True, exist_ok=True)
     (results / name).rename(tmp_path / "elsewhere")
     (results / name).symlink_to(tmp_path / "elsewhere")
     before = sorted(tmp_path.rglob("*"))
