@@ -9,6 +9,7 @@ from typing import Any
 
 from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable
+from linphase.files import printable
 
 _UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 
@@ -24,7 +25,7 @@ def configs(path: str | Path) -> list[dict[str, Any]]:
     for name in found:
         if name != first and (lines := difference(found[first], found[name])):
             raise ResultsError(
-                f"{root}: configs/{first} and configs/{name} are of different sweeps:\n"
+                f"{root}: configs/{printable(first)} and configs/{printable(name)} are of different sweeps:\n"
                 + "\n".join(f"  {line}" for line in lines)
                 + f"\nMove the one that does not belong here out of configs/; then linphase check {root} names its runs"
             )
@@ -87,22 +88,23 @@ def leads_out(path: Path, root: Path) -> bool:
 
 def read_config(file: Path) -> dict[str, Any]:
     """A resolved configuration, which `linphase.config.parse_config` reads."""
+    shown = printable(str(file))
     try:
         if leads_out(file, file.parent.parent):
-            raise ResultsError(f"{file}: is a link out of the results directory. Move it out of configs/")
+            raise ResultsError(f"{shown}: is a link out of the results directory. Move it out of configs/")
         if not stat.S_ISREG(os.stat(file).st_mode):  # to open a pipe would wait for ever
-            raise ResultsError(f"{file}: is no file. Move it out of configs/")
+            raise ResultsError(f"{shown}: is no file. Move it out of configs/")
         resolved = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ELOOP):  # which are links to nothing
-            raise Unavailable(f"{file}: {_UNREADABLE.format(error.strerror or error)}") from error
-        raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error
+            raise Unavailable(f"{shown}: {_UNREADABLE.format(error.strerror or error)}") from error
+        raise ResultsError(f"{shown}: cannot be read as a configuration: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise ResultsError(f"{file}: cannot be read as a configuration: {error}") from error
+        raise ResultsError(f"{shown}: cannot be read as a configuration: {error}") from error
     if not isinstance(resolved, dict) or not isinstance(resolved.get("grid"), dict):
-        raise ResultsError(f"{file}: is no resolved configuration of linphase. Move it out of configs/")
+        raise ResultsError(f"{shown}: is no resolved configuration of linphase. Move it out of configs/")
     try:
-        parse_config(resolved, source=str(file), stored=True)
+        parse_config(resolved, source=shown, stored=True)
     except ConfigError as error:
         raise ResultsError(
             f"{error}\nA newer linphase wrote this file, or it is damaged. "

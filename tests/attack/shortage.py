@@ -134,6 +134,8 @@ def nobody_listens(arena: Arena) -> None:
             os.dup2(writer, 1)
             os.close(reader)
             os.close(writer)
+        if kind != "closed":  # a stream knows from its beginning whether it can be sought
+            sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
 
     arena.have(arena.ground.parts, arena.dice.randint(1, RUNS // 2))
     command = arena.dice.choice(COMMANDS)
