@@ -179,6 +179,8 @@ def check_rows(rows: pa.Table, table: Table) -> None:
         values = rows.column(column.name)
         if column.required and values.null_count:
             raise ValueError(f"it has rows without a {column.name}")
+        if pa.types.is_list(values.type) and pc.list_flatten(values).null_count:
+            raise ValueError(f"it has lists with nulls in {column.name}")
         if column.words and not pc.all(pc.is_in(values.drop_null(), pa.array(column.words)), min_count=0).as_py():
             raise ValueError(f"it has rows whose {column.name} is none of {', '.join(column.words)}")
         if column.bounds and not pc.all(_within(values, *column.bounds), min_count=0).as_py():
