@@ -33,7 +33,7 @@ class Cells:
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many cells show each outcome, or tie."""
-        found = list(self.outcomes.values())
+        found = [shown for cell, shown in self.outcomes.items() if cell not in self.stand_ins]
         return {shown: found.count(shown) for shown in dict.fromkeys(found)}
 
 

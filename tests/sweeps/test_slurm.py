@@ -569,7 +569,7 @@ def has_parts(out: Path, count: int = 1) -> bool:
     return len(list((out / "runs").glob("part-*"))) >= count
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_tasks_out_of_time_and_preempted_ones_go_back_and_complete_their_sweeps(on_cluster, napping, undisturbed):
     late, early = napping / "late", napping / "early"
     arguments = ["--config", "naps.toml", "--array", 1]
@@ -627,7 +627,7 @@ def node():
         ask("slurmd")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_an_array_outlives_slurmd_and_completes_after_its_node_died(on_cluster, napping, undisturbed, node):
     out = napping / "results" / "slower"
     (number,) = submit(on_cluster, "--config", "naps.toml", "--array", 2)
