@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.cells import Cells
 from linphase.diagram.looks import Array, written
 from linphase.diagram.outcomes import outcomes
@@ -20,7 +21,7 @@ from linphase.model.regime import Cuts
 from linphase.model.task import draw_task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.training import train_spec
-from linphase.store.rows import summary_row
+from linphase.store.rows import TASK_COLUMNS, summary_row
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig
@@ -95,7 +96,7 @@ def _summary(differences: Array) -> str:
 
 # What a run has in common with its prediction.
 _SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "independent_dimensions",
-         "dimension", "output_dimension", "rank", "noise", "signal_norm")  # fmt: skip
+         *TASK_COLUMNS)  # fmt: skip
 
 
 def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
@@ -171,16 +172,16 @@ def predicted_runs(configs: Iterable[SweepConfig], among: Among | None = None) -
 
 @dataclass(frozen=True)
 class Among:
-    """Some of the values of the two axes of a grid, and the first replicates: a coarser diagram of the same window."""
+    """Some variances, widths and replicates of a grid: a coarser diagram of the same window."""
 
-    axes: Mapping[str, Sequence[Any]]  # of the variance and the width
+    axes: Mapping[str, Sequence[Any]]  # of the variance and the width, whichever axes span the diagram
     replicates: int
 
     @classmethod
     def of(cls, axes: Mapping[str, Sequence[Any]], replicates: int, most: int) -> Among:
         """About as many as are wanted at most: first fewer replicates, then every other value of the longer axis."""
-        facets = prod(len(values) for values in list(axes.values())[2:])
-        steps = dict.fromkeys(list(axes)[:2], 1)
+        steps = {key: 1 for key in axes if key in (*VARIANCE_KEYS, *WIDTH_KEYS)}
+        facets = prod(len(values) for key, values in axes.items() if key not in steps)
 
         def kept() -> dict[str, Sequence[Any]]:
             return {key: axes[key][::step] for key, step in steps.items()}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.store.reading import row_groups, scan
 from linphase.store.results import Results
-from linphase.store.rows import seed_of, task_config_of
+from linphase.store.rows import TASK_COLUMNS, seed_of, task_config_of
 from linphase.store.tables import TRAJECTORIES
 from linphase.theory.mode import TargetModes, modes_from_zero
 
@@ -31,8 +31,7 @@ BUDGET = 12_000_000  # characters for all trajectories together: the file stays 
 MOMENTS = (12, 48)  # fewest and most kept of a run
 _SIGNAL, _BULK = 8, 5  # most modes kept of either
 _SCAN = 200  # moments among which theory's smallest test error is sought
-_TOLD = ("run_id", "dimension", "output_dimension", "rank", "noise", "signal_norm", "seed", "independent_dimensions",
-         "replicate", "width", "threshold")  # fmt: skip
+_TOLD = ("run_id", *TASK_COLUMNS, "seed", "independent_dimensions", "replicate", "width", "threshold")
 _LISTS = ("time", "train_error", "test_error", "singular_values", "mode_balance", "target_singular_values")
 
 

@@ -122,7 +122,7 @@ def task_config_of(row: Mapping[str, Any] | pd.Series[Any]) -> TaskConfig:
 
 def by_task(runs: pd.DataFrame) -> Iterator[tuple[TaskConfig, NDArray[np.intp]]]:
     """Every task that rows of a runs table asked for, and the places of its rows."""
-    told = [name for name, (key, _) in for_keys().items() if key.startswith("task.") and name in runs]
+    told = [name for name in TASK_COLUMNS if name in runs]
     number = runs.groupby(told, dropna=False, sort=False).ngroup().to_numpy()
     for each in range(number.max(initial=-1) + 1):
         rows = np.flatnonzero(number == each)

@@ -194,6 +194,16 @@ def test_the_coarser_grid_has_as_many_runs_as_are_wanted_at_most(shape, most):
         assert among.axes == {"gamma_sigma2": range(shape[0]), "width": range(shape[1])}
 
 
+def test_the_coarser_grid_is_of_starts_whichever_axes_span_the_diagram(tmp_path, monkeypatch):
+    grid = {"gamma_sigma2": [-2.0, -1.5, -1.0], "gamma_w": 1.5, "task.noise": [0.5, 1.0]}
+    train_here(parse_config({**CONFIG, "grid": {**grid, "replicates": 2}}), tmp_path / "r")
+    monkeypatch.setattr(report_findings, "PREDICTED", 8)
+    loaded = load(tmp_path / "r")
+    assert list(loaded.axes)[:2] == ["gamma_sigma2", "task.noise"]
+    told = [block.text for block in theory(loaded, ["regime"], Cuts()) if isinstance(block, Text)]
+    assert any("of 12 runs 4 are held against theirs: 2 of 3 values of gamma_sigma2, 1 of 1" in each for each in told)
+
+
 def test_predictions_deviate_from_themselves_in_nothing(results):
     for kind in ("modes", "self_consistent"):
         of_theory = replace(results, runs=results.runs.assign(kind=kind))
