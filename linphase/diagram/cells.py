@@ -33,8 +33,20 @@ class Cells:
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many cells show each outcome, or tie."""
-        found = [shown for cell, shown in self.outcomes.items() if cell not in self.stand_ins]
+        found = list(self.own_outcomes().values())
         return {shown: found.count(shown) for shown in dict.fromkeys(found)}
+
+    def own_outcomes(self) -> dict[Place, tuple[str, ...]]:
+        """The outcomes of the cells that have runs, or lack them; not of those whose place another one takes in."""
+        return {cell: shown for cell, shown in self.outcomes.items() if cell not in self.stand_ins}
+
+    def reached(self, cells: Collection[Place]) -> list[tuple[Place, Place]]:
+        """The first and the last (row, column) that each of some cells covers: with the empty ones that it takes in."""
+        covered = {cell: [cell] for cell in cells}
+        for empty, owner in self.stand_ins.items():
+            if owner in covered:
+                covered[owner].append(empty)
+        return [(min(places), max(places)) for places in covered.values()]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
-from linphase.diagram.cells import Cells
+from linphase.diagram.cells import Cells, Place
 from linphase.diagram.looks import DISPUTED, LOOKS, UNCONVERGED, Array, Look
 from linphase.figures.scales import Scale
 from linphase.figures.style import inches, stroke
@@ -42,10 +43,10 @@ def draw_cells(ax: Axes, cells: Cells, window: Window, scale: Scale | None) -> N
     _draw_ties(ax, cells, window)
     for name, look in LOOKS.items():
         if look.strokes:
-            marked = [cell for cell, shown in cells.outcomes.items() if shown == (name,)]
-            _draw_strokes(ax, marked, window, look, gid=name)
-    _draw_strokes(ax, cells.unconverged, window, UNCONVERGED, gid="unconverged", spacing=6)
-    _draw_strokes(ax, cells.disputed, window, DISPUTED, gid="disputed", spacing=2.5)
+            marked = [cell for cell, shown in cells.own_outcomes().items() if shown == (name,)]
+            _draw_strokes(ax, cells.reached(marked), window, look, gid=name)
+    _draw_strokes(ax, cells.reached(cells.unconverged), window, UNCONVERGED, gid="unconverged", spacing=6)
+    _draw_strokes(ax, cells.reached(cells.disputed), window, DISPUTED, gid="disputed", spacing=2.5)
     ax.set_xlim(*edges[0][[0, -1]])
     ax.set_ylim(*edges[1][[0, -1]])
     ax.autoscale(False)
@@ -53,11 +54,12 @@ def draw_cells(ax: Axes, cells: Cells, window: Window, scale: Scale | None) -> N
 
 def _draw_ties(ax: Axes, cells: Cells, window: Window) -> None:
     """A tie fills its cell with diagonal stripes of equal area, one for each outcome."""
-    ties = {cell: shown for cell, shown in cells.outcomes.items() if len(shown) > 1}
+    ties = {cell: shown for cell, shown in cells.own_outcomes().items() if len(shown) > 1}
     polygons, colors = [], []
-    for cell, shown in ties.items():
+    for (first, last), shown in zip(cells.reached(ties), ties.values(), strict=True):
+        x, y = _sides(first, last, window)
         for i, name in enumerate(shown):
-            polygons.append([_within(cell, point, window) for point in stripe(i, len(shown))])
+            polygons.append([(_along(window.x, x, u), _along(window.y, y, v)) for u, v in stripe(i, len(shown))])
             colors.append(LOOKS[name].color)
     if ties:
         ax.add_collection(PolyCollection(polygons, facecolors=colors, linewidths=0, gid="ties", zorder=1.5))
@@ -77,20 +79,30 @@ def stripe(i: int, count: int) -> list[tuple[float, float]]:
 
 
 def _draw_strokes(
-    ax: Axes, cells: Sequence[tuple[int, int]], window: Window, look: Look, *, gid: str, spacing: float | None = None
+    ax: Axes,
+    cells: Sequence[tuple[Place, Place]],
+    window: Window,
+    look: Look,
+    *,
+    gid: str,
+    spacing: float | None = None,
 ) -> None:
-    """The strokes of a look in every given cell; a hatching repeats them at a spacing, in points."""
+    """The strokes of a look in every given cell, from its first place to its last; a hatching repeats them.
+
+    spacing: of a hatching, in points.
+    """
     if not cells:
         return
-    size = inches(2.5) * 72 / max(len(window.x.kept), len(window.y.kept))  # of a cell, about, in points
-    times = max(1, round(size / stroke(spacing))) if spacing else 1
-    tiles = [(i / times, j / times) for i in range(times) for j in range(times)]
-    segments = [
-        [_within(cell, (x + u / times, y + v / times), window) for u, v in line]
-        for cell in cells
-        for x, y in tiles
-        for line in look.strokes
-    ]
+    segments = []
+    for first, last in cells:
+        x, y = _sides(first, last, window)
+        across, up = _times(window.x, x, spacing), _times(window.y, y, spacing)
+        segments += [
+            [(_along(window.x, x, (i + u) / across), _along(window.y, y, (j + v) / up)) for u, v in line]
+            for i in range(across)
+            for j in range(up)
+            for line in look.strokes
+        ]
     width = stroke(0.5 if spacing is None else 0.35)
     strokes = LineCollection(segments, colors=look.stroke_color, linewidths=width, gid=gid, zorder=2)
     strokes.set_capstyle("butt")
@@ -100,14 +112,24 @@ def _draw_strokes(
     ax.add_collection(strokes)
 
 
-def _within(cell: tuple[int, int], point: tuple[float, float], window: Window) -> tuple[float, float]:
-    """A point of the unit square as data coordinates of a cell."""
+def _sides(first: Place, last: Place, window: Window) -> tuple[tuple[float, float], tuple[float, float]]:
+    """From where to where the cells from one place to another lie along x and along y, in data coordinates."""
+    x, y = window.x.edges, window.y.edges
+    return (float(x[first[1]]), float(x[last[1] + 1])), (float(y[first[0]]), float(y[last[0] + 1]))
 
-    def along(axis: Axis, i: int, share: float) -> float:
-        low, high = float(axis.edges[i]), float(axis.edges[i + 1])
-        return low * (high / low) ** share if axis.logarithmic else low + (high - low) * share
 
-    return along(window.x, cell[1], point[0]), along(window.y, cell[0], point[1])
+def _times(axis: Axis, side: tuple[float, float], spacing: float | None) -> int:
+    """How often a hatching is repeated along the side of a cell, in a diagram of about 2.5 inches."""
+    if spacing is None:
+        return 1
+    low, high, left, right = (log(end) if axis.logarithmic else end for end in (*side, *axis.edges[[0, -1]]))
+    return max(1, round(inches(2.5) * 72 * (high - low) / (right - left) / stroke(spacing)))
+
+
+def _along(axis: Axis, side: tuple[float, float], share: float) -> float:
+    """A share of the side of a cell in data coordinates."""
+    low, high = side
+    return low * (high / low) ** share if axis.logarithmic else low + (high - low) * share
 
 
 # White in a dark rim: legible on light and dark cells. All rims lie below all steps, or they would cross them.

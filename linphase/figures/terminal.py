@@ -126,7 +126,7 @@ class _Canvas:
         return [*lines, *self._across()]
 
     def _cell(self, cells: Cells, place: tuple[int, int], span: Span | None) -> Text:
-        unconverged = place in cells.unconverged
+        unconverged = cells.stand_ins.get(place, place) in cells.unconverged
         if place in cells.outcomes:
             names = cells.outcomes[place]
             letter = _TIE if len(names) > 1 else LETTERS.get(names[0], "?")

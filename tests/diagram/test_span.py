@@ -8,7 +8,7 @@ import pytest
 
 from linphase.config.config import parse_config
 from linphase.diagram.axes import Axis, Window, over_training, span, split_facets
-from linphase.diagram.cells import stand_ins
+from linphase.diagram.cells import Cells, stand_ins
 from linphase.diagram.derived import DERIVED
 from linphase.errors import LinphaseError
 from linphase.store.results import spanning_first
@@ -147,3 +147,11 @@ def test_a_cell_reaches_half_way_to_the_next_run_of_its_row_and_no_farther_beyon
 
 def test_over_axes_of_the_grid_no_cell_stands_in_for_another():
     assert stand_ins({(0, 0)}, Window.of({"gamma_sigma2": [0, 1, 2], "gamma_w": [0, 1]})) == {}
+
+
+def test_a_cell_that_reaches_over_its_neighbours_is_counted_once_and_hatched_as_far_as_it_reaches():
+    outcomes = {(0, 0): ("lazy",), (0, 1): ("lazy",), (0, 2): ("mixed",)}
+    cells = Cells(outcomes, np.full((1, 3), np.nan), [(0, 0)], False, stand_ins={(0, 1): (0, 0)})
+    assert cells.counts() == {("lazy",): 1, ("mixed",): 1}
+    assert cells.reached(cells.unconverged) == [((0, 0), (0, 1))]
+    assert cells.reached([(0, 2)]) == [((0, 2), (0, 2))]
