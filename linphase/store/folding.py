@@ -120,19 +120,23 @@ def _keys(rows: pa.Table, table: Table) -> list[tuple[str, ...]]:
 
 
 def _groups(parts: Mapping[str, _Content]) -> list[list[str]]:
-    """Parts to be folded together: those that share a run, and otherwise small ones up to PART_BYTES."""
+    """Parts to be folded together: those that share a run, and otherwise small ones up to PART_BYTES.
+
+    A part that holds copies itself is folded alone where it has no company.
+    """
+    repeating = {name for name, content in parts.items() if len(set(content.keys)) < len(content.keys)}
     groups: list[list[str]] = []
     room = 0
     for cluster in _clusters({name: content.keys for name, content in parts.items()}):
         size = sum(parts[name].size for name in cluster)
-        if len(cluster) == 1 and size > PART_BYTES // 2:
+        if len(cluster) == 1 and size > PART_BYTES // 2 and not repeating.intersection(cluster):
             continue
         if not groups or size > room:
             groups.append([])
             room = PART_BYTES
         groups[-1] += cluster
         room -= size
-    return [group for group in groups if len(group) > 1]
+    return [group for group in groups if len(group) > 1 or repeating.intersection(group)]
 
 
 def _clusters(parts: Mapping[str, Sequence[tuple[str, ...]]]) -> list[list[str]]:
@@ -165,7 +169,7 @@ def _fold_group(directory: Path, table: Table, group: Sequence[str]) -> int:
     try:
         for first in rows:
             drafts.append(write_draft(directory, schema, itertools.chain([first], rows), limit=PART_BYTES))
-        if len(read) < 2:  # somebody else has folded the others meanwhile
+        if len(read) < min(2, len(group)):  # somebody else has folded the others meanwhile
             return 0
         read_back(drafts, table, marks)
         made = {publish(draft) for draft in drafts}

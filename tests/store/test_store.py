@@ -27,6 +27,7 @@ from linphase.model.mode_times import ModeTimes
 from linphase.model.observables import Modes
 from linphase.runs.records import Trajectory
 from linphase.runs.spec import NUMERICS_VERSION
+from linphase.store.checking import check
 from linphase.store.columns import SCHEMA_VERSION, failures_columns, runs_columns, trajectories_columns
 from linphase.store.directory import configs
 from linphase.store.folding import fold
@@ -641,6 +642,18 @@ def rewrite(file, change):
     table = change(pq.read_table(file))
     file.unlink()
     return add_part(file.parent, table)
+
+
+def test_copies_within_one_part_are_folded_into_one(results):
+    write(results, SPECS[:3])
+    for table in ("runs", "trajectories"):
+        (part,) = (results / table).glob("*.parquet")
+        rewrite(part, lambda rows: pa.concat_tables([rows, rows.slice(0, 2)]))
+    assert check(results).copies == 2
+    assert fold(results) == 2
+    assert check(results).copies == 0
+    assert fold(results) == 0
+    assert_holds(results, IDS[:3])
 
 
 def test_a_newer_schema_is_refused(results):

@@ -24,9 +24,6 @@ from linphase.sweeps.slurm import Job, arrays, script, time_limit
 from tests.processes import SLOWER, finish, same_science, start_sweep
 from tests.processes import TINY as CONFIG
 
-# They kill slurmd and preempt each other's tasks: one after the other, beside tests of other things.
-pytestmark = pytest.mark.xdist_group("slurm")
-
 ROOT = Path(__file__).parents[2]
 NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
 
