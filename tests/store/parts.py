@@ -1,6 +1,7 @@
-"""Parts that another program made, under the names that their content gives them."""
+"""Parts that another program made, under the names that their content gives them; and which there are."""
 
 import hashlib
+import os
 
 import pyarrow.parquet as pq
 
@@ -22,3 +23,7 @@ def add_bytes(directory, content):
     file = directory / f"part-{hashlib.blake2b(content, digest_size=20).hexdigest()}.parquet"
     file.write_bytes(content)
     return file
+
+
+def visible(directory):
+    return sorted(name for name in os.listdir(directory) if not name.startswith("."))

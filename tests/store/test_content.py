@@ -14,21 +14,12 @@ from linphase.store.checking import check
 from linphase.store.reading import finished_ids
 from linphase.store.results import load
 from tests.processes import same_science
-from tests.store.parts import add_part, flips
-from tests.store.test_faults_store import (  # noqa: F401 - fixtures
-    ENVIRONMENT,
-    config,
-    in_parts,
-    linphase,
-    parts,
-    results,
-    undisturbed,
-    visible,
-)
+from tests.store.parts import add_part, flips, visible
+from tests.store.test_faults_store import ENVIRONMENT, linphase
 
 
 @pytest.mark.parametrize("table", ["runs", "trajectories"])
-def test_a_bit_flipped_anywhere_is_damage(table, results):  # noqa: F811
+def test_a_bit_flipped_anywhere_is_damage(table, results):
     (part,) = (results / table).glob("part-*")
     whole = part.read_bytes()
     places = flips(len(whole), every=max(97, len(whole) // 150))
@@ -42,7 +33,7 @@ def test_a_bit_flipped_anywhere_is_damage(table, results):  # noqa: F811
     assert check(results).sound
 
 
-def test_the_runs_of_a_part_with_a_flipped_bit_are_missing_and_trained_again(in_parts, undisturbed, config):  # noqa: F811
+def test_the_runs_of_a_part_with_a_flipped_bit_are_missing_and_trained_again(in_parts, undisturbed, config):
     path, names, ids = in_parts
     part = path / "runs" / names["runs"][2]
     content = bytearray(part.read_bytes())
@@ -59,7 +50,7 @@ def test_the_runs_of_a_part_with_a_flipped_bit_are_missing_and_trained_again(in_
         same_science(undisturbed, path)
 
 
-def test_a_part_of_another_table_is_named_and_counts_for_nothing(in_parts):  # noqa: F811
+def test_a_part_of_another_table_is_named_and_counts_for_nothing(in_parts):
     path, names, ids = in_parts
     shutil.rmtree(path / "runs")
     (path / "runs").mkdir()
@@ -101,7 +92,7 @@ LIMITS = {
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of /proc")
 @pytest.mark.parametrize("limit", LIMITS)
-def test_shortage_is_no_damage_and_moves_nothing(limit, results):  # noqa: F811
+def test_shortage_is_no_damage_and_moves_nothing(limit, results):
     if limit == "memory":  # a part for which a little room is not enough
         rng = np.random.default_rng(0)
         (part,) = (results / "trajectories").glob("part-*")
@@ -121,7 +112,7 @@ def test_shortage_is_no_damage_and_moves_nothing(limit, results):  # noqa: F811
     assert len(load(results).runs) == 16
 
 
-def test_parts_of_random_names_are_refused_with_the_remedy(results):  # noqa: F811
+def test_parts_of_random_names_are_refused_with_the_remedy(results):
     (part,) = (results / "runs").glob("part-*")
     part.rename(part.with_name(f"part-{'0' * 32}.parquet"))
     for command in ("status", "check"):

@@ -36,7 +36,7 @@ from linphase.store.results import load
 from linphase.store.rows import asked_for, trajectory_row
 from linphase.store.tables import RUNS, merged
 from linphase.store.writing import create, write_failures, write_runs
-from tests.store.parts import add_part
+from tests.store.parts import add_part, visible
 
 
 def make_config(num=4, *, rank=1, noise=1.0, replicates=1, **grid):
@@ -84,10 +84,6 @@ def write(path, specs, n=5, **changes):
 def make_failure(spec, error="MemoryError"):
     row = dict.fromkeys(column.name for column in failures_columns())
     return row | {name: value for name, value in asked_for(spec).items() if name in row} | {"error": error}
-
-
-def visible(directory):
-    return sorted(name for name in os.listdir(directory) if not name.startswith("."))
 
 
 def assert_holds(path, run_ids):

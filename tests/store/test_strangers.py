@@ -22,19 +22,9 @@ from linphase.store.results import load
 from linphase.store.tables import askers
 from linphase.store.writing import create
 from tests.processes import same_science, start_sweep, train_here, wait_for_first_part
-from tests.store.parts import add_part
-from tests.store.test_faults_store import (  # noqa: F401 - fixtures
-    CONFIG,
-    config,
-    disk,
-    flip_a_bit,
-    in_parts,
-    linphase,
-    parts,
-    results,
-    undisturbed,
-    visible,
-)
+from tests.store.conftest import CONFIG
+from tests.store.parts import add_part, visible
+from tests.store.test_faults_store import flip_a_bit, linphase
 
 READERS = ("status", "classify", "plot", "explore", "export", "boundary", "compact", "check")
 
@@ -64,7 +54,7 @@ def read_by(command, path, tmp_path):
 # Rows that no configuration asked for
 
 
-def test_runs_of_another_configuration_are_in_no_table_and_moved_aside(results, undisturbed, noisier, tmp_path):  # noqa: F811
+def test_runs_of_another_configuration_are_in_no_table_and_moved_aside(results, undisturbed, noisier, tmp_path):
     bring(noisier, results)
     (stranger,) = visible(noisier / "runs")
     with pytest.warns(UserWarning, match="16 rows are of runs that no configuration here asks for"):
@@ -82,7 +72,7 @@ def test_runs_of_another_configuration_are_in_no_table_and_moved_aside(results, 
     same_science(undisturbed, results)
 
 
-def test_of_a_part_of_a_larger_sweep_the_rows_asked_for_are_used(results, undisturbed, tmp_path):  # noqa: F811
+def test_of_a_part_of_a_larger_sweep_the_rows_asked_for_are_used(results, undisturbed, tmp_path):
     small = tmp_path / "small"
     create(small, parse_config({**tomllib.loads(CONFIG), "grid": {"gamma_sigma2": [-3.0], "gamma_w": [0.0, 2.5]}}))
     bring(undisturbed, small)
@@ -97,7 +87,7 @@ def test_of_a_part_of_a_larger_sweep_the_rows_asked_for_are_used(results, undist
     assert "left out: runs/" in linphase("check", small).output
 
 
-def test_a_folder_leaves_strangers_apart(in_parts, noisier):  # noqa: F811
+def test_a_folder_leaves_strangers_apart(in_parts, noisier):
     path, _, _ = in_parts
     bring(noisier, path)
     strangers = set(visible(noisier / "runs"))
@@ -106,7 +96,7 @@ def test_a_folder_leaves_strangers_apart(in_parts, noisier):  # noqa: F811
     assert len(visible(path / "runs")) == 2
 
 
-def test_a_part_tells_of_the_configurations_that_asked_for_it(in_parts, undisturbed):  # noqa: F811
+def test_a_part_tells_of_the_configurations_that_asked_for_it(in_parts, undisturbed):
     path, names, _ = in_parts
     digest = parse_config(tomllib.loads(CONFIG)).digest
     assert askers(pq.read_schema(path / "runs" / names["runs"][0])) == {digest}
@@ -168,7 +158,7 @@ def at_version(version, expected):
     return change
 
 
-def test_a_sweep_into_runs_of_a_newer_numerics_is_refused(results, config):  # noqa: F811
+def test_a_sweep_into_runs_of_a_newer_numerics_is_refused(results, config):
     expected = load(results).expected()
     (part,) = (results / "runs").glob("part-*")
     add_part(results / "runs", at_version(NUMERICS_VERSION + 1, expected)(pq.read_table(part)))
@@ -183,7 +173,7 @@ def test_a_sweep_into_runs_of_a_newer_numerics_is_refused(results, config):  # n
     assert set(results.rglob("*")) - set(before) == set((results / "configs").iterdir()) - set(before)
 
 
-def test_no_average_mixes_numerics_versions(results, undisturbed):  # noqa: F811
+def test_no_average_mixes_numerics_versions(results, undisturbed):
     loaded = load(results)
     (part,) = (results / "runs").glob("part-*")
     older = at_version(NUMERICS_VERSION - 1, loaded.expected())(pq.read_table(part))
@@ -239,7 +229,7 @@ CRAFTED = {
 
 
 @pytest.mark.parametrize("crafted", CRAFTED)
-def test_a_crafted_part_is_left_out_named_and_stops_no_command(crafted, in_parts, tmp_path):  # noqa: F811
+def test_a_crafted_part_is_left_out_named_and_stops_no_command(crafted, in_parts, tmp_path):
     path, names, ids = in_parts
     table, change, why = CRAFTED[crafted]
     part = path / table / names[table][1]
@@ -254,7 +244,7 @@ def test_a_crafted_part_is_left_out_named_and_stops_no_command(crafted, in_parts
     assert sorted(pd.read_csv(tmp_path / "x.csv")["run_id"]) == sorted(left)
 
 
-def test_a_text_that_is_claimed_a_million_times_is_not_written_out(in_parts, monkeypatch):  # noqa: F811
+def test_a_text_that_is_claimed_a_million_times_is_not_written_out(in_parts, monkeypatch):
     path, names, _ = in_parts
     rows = pq.read_table(path / "runs" / names["runs"][0])
     n = 200_000  # of one text of 10 kB: 2 GB from a file of a few kB
@@ -266,7 +256,7 @@ def test_a_text_that_is_claimed_a_million_times_is_not_written_out(in_parts, mon
     assert made.stat().st_size < 2e6
 
 
-def test_a_row_group_that_claims_too_much_is_not_unpacked(in_parts, monkeypatch):  # noqa: F811
+def test_a_row_group_that_claims_too_much_is_not_unpacked(in_parts, monkeypatch):
     path, names, _ = in_parts
     monkeypatch.setattr("linphase.store.reading.MAX_VALUES", 40)
     (path / "runs" / names["runs"][0]).rename(path / "aside")
@@ -277,7 +267,7 @@ def test_a_row_group_that_claims_too_much_is_not_unpacked(in_parts, monkeypatch)
 # Places
 
 
-def test_a_link_out_of_the_directory_is_not_followed(in_parts, tmp_path):  # noqa: F811
+def test_a_link_out_of_the_directory_is_not_followed(in_parts, tmp_path):
     path, names, ids = in_parts
     part = path / "runs" / names["runs"][1]
     part.rename(tmp_path / part.name)
@@ -290,7 +280,7 @@ def test_a_link_out_of_the_directory_is_not_followed(in_parts, tmp_path):  # noq
     assert not load(path).missing()
 
 
-def test_configurations_that_differ_beyond_their_cells_are_no_one_sweeps(results, undisturbed, noisier):  # noqa: F811
+def test_configurations_that_differ_beyond_their_cells_are_no_one_sweeps(results, undisturbed, noisier):
     shutil.copytree(undisturbed, results, dirs_exist_ok=True)
     shutil.copytree(noisier, results, dirs_exist_ok=True)
     for command in ("status", "check", "compact"):
@@ -303,7 +293,7 @@ def test_configurations_that_differ_beyond_their_cells_are_no_one_sweeps(results
     same_science(results, undisturbed)
 
 
-def test_what_is_no_file_among_drafts_and_claims_is_left_alone(in_parts, config):  # noqa: F811
+def test_what_is_no_file_among_drafts_and_claims_is_left_alone(in_parts, config):
     path = in_parts[0]
     directory = path / "runs" / f".{'a' * 32}"
     directory.mkdir()
@@ -314,7 +304,7 @@ def test_what_is_no_file_among_drafts_and_claims_is_left_alone(in_parts, config)
     assert linphase("sweep", "--config", config, "--out", path).exit_code == 0
 
 
-def test_links_in_a_circle_lead_nowhere(in_parts):  # noqa: F811
+def test_links_in_a_circle_lead_nowhere(in_parts):
     path = in_parts[0]
     circle = path / "runs" / f"part-{'5' * 40}.parquet"
     circle.symlink_to(circle.name)
@@ -327,7 +317,7 @@ def test_links_in_a_circle_lead_nowhere(in_parts):  # noqa: F811
 
 
 @pytest.mark.parametrize("name", ["runs", "trajectories", "configs", "quarantine", "quarantine/runs"])
-def test_a_directory_of_the_results_is_no_link_out(name, results, config, tmp_path):  # noqa: F811
+def test_a_directory_of_the_results_is_no_link_out(name, results, config, tmp_path):
     (results / name).mkdir(parents=True, exist_ok=True)
     (results / name).rename(tmp_path / "elsewhere")
     (results / name).symlink_to(tmp_path / "elsewhere")
@@ -343,7 +333,7 @@ def test_a_directory_of_the_results_is_no_link_out(name, results, config, tmp_pa
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_repair_moves_what_lies_on_another_file_system(results, disk, tmp_path):  # noqa: F811
+def test_repair_moves_what_lies_on_another_file_system(results, disk, tmp_path):
     shutil.copytree(results / "runs", disk, dirs_exist_ok=True)
     (part,) = (results / "runs").glob("part-*")
     subprocess.run(["mount", "--bind", str(disk), str(results / "runs")], check=True)
