@@ -47,7 +47,11 @@ _BOUNDS = {
     "elapsed_s": (0, 1e12),
 }
 _TRACED = frozenset(
-    ("run_id", "recorded_modes", "time", "step", "train_error", "test_error", "singular_values", "mode_balance")
+    (
+        *("run_id", "recorded_modes", "time", "step", "train_error", "test_error", "distance", "singular_values"),
+        *("mode_balance", "final_singular_values", "final_mode_balance", "final_speed_up", "target_singular_values"),
+        *("crossing_times", "escape_times", "convergence_times"),
+    )
 )
 _FINISHED = tuple(name for name in STATUSES if name != "failed")  # what a row of the runs table can have as status
 _NOT_STORED = ("record.singular_values", "run.max_time")

@@ -201,6 +201,10 @@ def shorter(rows):
     return pa.array([values[:-1] for values in rows.column("train_error").to_pylist()], pa.list_(pa.float32()))
 
 
+def no_lists(rows):
+    return pa.nulls(rows.num_rows, pa.list_(pa.float32()))
+
+
 def a_null_in_each(rows):
     return pa.array([[None, *values[1:]] for values in rows.column("step").to_pylist()], pa.list_(pa.int64()))
 
@@ -223,6 +227,8 @@ CRAFTED = {
     "nothing but ids": ("runs", lambda rows: rows.select(["run_id"]), "without a"),
     "lists too short": ("trajectories", column("train_error", shorter), "train_error must have"),
     "a mode too few": ("trajectories", column("singular_values", one_mode_less), "singular_values must have"),
+    "final modes that are null": ("trajectories", column("final_speed_up", no_lists), "without a final_speed_up"),
+    "a distance that is null": ("trajectories", column("distance", no_lists), "without a distance"),
     "a list with nulls": ("trajectories", column("step", a_null_in_each), "lists with nulls in step"),
     "null times": ("trajectories", lambda rows: rows.drop_columns(["time"]), "without a time"),
 }
