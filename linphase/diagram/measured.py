@@ -15,7 +15,7 @@ that is in log c at fixed width. Its coverage: results/boundary_coverage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import floor, inf, isfinite, isinf, isnan, nan, sqrt
@@ -32,8 +32,8 @@ from linphase.diagram.looks import Array, plainly
 from linphase.errors import LinphaseError
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.runs.spec import SECTIONS, RunSpec
-from linphase.store.rows import TASK_COLUMNS, asked_for, task_config_of
+from linphase.store.columns import for_keys
+from linphase.store.rows import asked_table, task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 
@@ -123,35 +123,10 @@ def _among_expected(
     """The boundaries of runs with some of the columns LOG_RATIOS, among all that the configurations ask for."""
     keys = dict.fromkeys(key for config in results.configs for key in config["grid"] if "." in key)
     facets = {axis_column(key): key for key in keys}
-    asked = _asked(results.expected(), facets)
+    asked = asked_table(results.expected(), facets)
+    undeclared = [column for column in facets if column not in for_keys()]  # a plugin's, that is not here
+    asked[undeclared] = asked[undeclared].map(as_stored)
     return measured_boundaries(asked.merge(runs[["run_id", "status", *ratios]], on="run_id", how="left"), list(facets))
-
-
-def _asked(expected: Mapping[str, RunSpec], facets: Mapping[str, str]) -> pd.DataFrame:
-    """What boundaries need to know of every run that is asked for; facets: the keys of further axes by their columns.
-
-    All runs of a facet share their sections: what these say is asked of its first run only.
-    """
-    firsts: dict[tuple[int, ...], tuple[int, RunSpec]] = {}
-    places = []
-    for spec in expected.values():
-        sections = tuple(id(getattr(spec, section)) for section in SECTIONS)
-        places.append(firsts.setdefault(sections, (len(firsts), spec))[0])
-    told = []
-    for _, spec in firsts.values():
-        row, values = asked_for(spec), spec.values()
-        # A plugin's key has a column of its own only where the plugin is.
-        told.append({column: as_stored(values.get(key)) for column, key in facets.items() if column not in row} | row)
-    of_facets = pd.DataFrame(told)[list(dict.fromkeys((*facets, *TASK_COLUMNS)))]
-    starts = [(run_id, spec.initialization, spec.replicate) for run_id, spec in expected.items()]
-    of_runs: dict[str, list[Any]] = {
-        "run_id": [run_id for run_id, _, _ in starts],
-        "gamma_sigma2": [start.gamma_sigma2 for _, start, _ in starts],
-        "gamma_w": [start.gamma_w for _, start, _ in starts],
-        "width": [start.width for _, start, _ in starts],
-        "replicate": [replicate for _, _, replicate in starts],
-    }
-    return of_facets.iloc[places].reset_index(drop=True).assign(**of_runs)
 
 
 def log_ratios(runs: pd.DataFrame, modes: pd.DataFrame, cuts: Cuts = Cuts()) -> pd.DataFrame:

@@ -6,17 +6,21 @@ numerics version are shown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from math import isclose
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from linphase.config.config import parse_config
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
 from linphase.store.directory import configs
 from linphase.store.reading import Unreadable, row_groups, scan
+from linphase.store.rows import asked_table, is_null
 from linphase.store.tables import RUNS
 
 _AHEAD = 20  # numerics versions of a newer linphase that are looked for; a stranger's rows may name any number
@@ -73,10 +77,37 @@ class Asked:
         np.maximum.at(highest, place, version)
         return version, (version > 0) & (version == highest[place])
 
+    def contradicted(self, rows: pa.Table) -> str | None:
+        """A column in which rows of runs asked for say other than was asked for; None where there is none.
+
+        Numbers agree to 1e-9: another machine may raise d to a power with another last digit.
+        """
+        place = self.places(rows.column("run_id").to_pylist())[0]
+        expected = self._told.iloc[place[place >= 0]]
+        rows = rows.filter(pa.array(place >= 0, pa.bool_()))
+        for name in expected.columns.intersection(rows.column_names):
+            found, asked = np.array(rows.column(name).to_pylist(), dtype=object), expected[name].to_numpy(dtype=object)
+            given = np.array([value is not None for value in found], dtype=bool)  # a key may be younger than the row
+            if not all(map(_agree, found[given], asked[given])):
+                return str(name)
+        return None
+
+    @cached_property
+    def _told(self) -> pd.DataFrame:
+        return asked_table(self.specs).drop(columns="run_id")  # which is another one at another numerics version
+
     def _ids_at(self, version: int) -> "pd.Index[str]":
         if version not in self._ids:  # hashed only where this version is looked for
             self._ids[version] = pd.Index([spec.id_at(version) for spec in self.specs.values()], dtype=object)
         return self._ids[version]
+
+
+def _agree(found: Any, asked: Any) -> bool:
+    if isinstance(asked, Mapping):  # a plugin's rule, told as data where the plugin is not here
+        return True
+    if isinstance(found, str | bool) or isinstance(asked, str | bool):
+        return bool(found == asked)
+    return not is_null(asked) and isclose(found, asked, rel_tol=1e-9)
 
 
 def asked_in(root: Path) -> Asked:

@@ -1,7 +1,6 @@
 """Every byte of a results directory read: what is damaged, left over or lost."""
 
 import errno
-import itertools
 import os
 import re
 import shutil
@@ -128,11 +127,14 @@ def _within(table: Table, parts: Mapping[str, _Ids]) -> list[_Ids]:
 
 def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
     """The ids in a part that is whole and belongs here; why not where it does not."""
+    ids: list[str] = []
     try:
-        found = [rows.column("run_id").to_pylist() for rows in row_groups(file, table)]
+        for rows in row_groups(file, table):
+            if table is not TRAJECTORIES and (column := asked.contradicted(rows)):
+                return Unreadable(f"its rows have another {column} than the runs of their ids")
+            ids += rows.column("run_id").to_pylist()
     except Unreadable as error:
         return error
-    ids = list(itertools.chain.from_iterable(found))
     known = asked.places(ids)[0] >= 0
     if ids and not known.any():
         return Unreadable("no configuration here asks for its runs")

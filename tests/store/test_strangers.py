@@ -270,6 +270,22 @@ def test_a_row_group_that_claims_too_much_is_not_unpacked(in_parts, monkeypatch)
     assert any(name == f"trajectories/{part.name}" and "claims" in why for name, why in check(path).foreign)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"), [("noise", [2.0] * 4), ("gamma_sigma2", [-2.5] * 4), ("kind", ["gd"] * 4), ("rank", [1] * 4)]
+)
+def test_rows_that_say_other_than_their_ids_stand_for_are_named_and_moved_aside(in_parts, name, values):
+    path, names, ids = in_parts
+    part = path / "runs" / names["runs"][1]
+    rows = pq.read_table(part)
+    index = rows.schema.get_field_index(name)
+    kind = rows.schema.field(index)
+    made = add_part(path / "runs", rows.set_column(index, kind, [pa.array(values, kind.type)]))
+    part.unlink()
+    assert check(path).foreign == ((f"runs/{made.name}", f"its rows have another {name} than the runs of their ids"),)
+    assert linphase("check", path, "--repair").exit_code == 0
+    assert [spec.run_id for spec in load(path).missing()] == ids[1]
+
+
 # Places
 
 
