@@ -32,8 +32,9 @@ from linphase.diagram.looks import Array, plainly
 from linphase.errors import LinphaseError
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
+from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
-from linphase.store.rows import asked_table, task_config_of
+from linphase.store.rows import task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 

@@ -7,7 +7,6 @@ numerics version are shown.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from linphase.config.config import parse_config
-from linphase.runs.spec import NUMERICS_VERSION, RunSpec
+from linphase.runs.spec import NUMERICS_VERSION, SECTIONS, RunSpec
 from linphase.store.directory import configs
 from linphase.store.reading import Unreadable, row_groups, scan
-from linphase.store.rows import asked_table, is_null
-from linphase.store.tables import RUNS
+from linphase.store.rows import asked_for
+from linphase.store.tables import RUNS, Table
 
 _AHEAD = 20  # numerics versions of a newer linphase that are looked for; a stranger's rows may name any number
 
@@ -77,7 +76,7 @@ class Asked:
         np.maximum.at(highest, place, version)
         return version, (version > 0) & (version == highest[place])
 
-    def contradicted(self, rows: pa.Table) -> str | None:
+    def contradicted(self, rows: pa.Table, table: Table) -> str | None:
         """A column in which rows of runs asked for say other than was asked for; None where there is none.
 
         Numbers agree to 1e-9: another machine may raise d to a power with another last digit.
@@ -85,16 +84,15 @@ class Asked:
         place = self.places(rows.column("run_id").to_pylist())[0]
         expected = self._told.iloc[place[place >= 0]]
         rows = rows.filter(pa.array(place >= 0, pa.bool_()))
-        for name in expected.columns.intersection(rows.column_names):
-            found, asked = np.array(rows.column(name).to_pylist(), dtype=object), expected[name].to_numpy(dtype=object)
-            given = np.array([value is not None for value in found], dtype=bool)  # a key may be younger than the row
-            if not all(map(_agree, found[given], asked[given])):
-                return str(name)
+        for name in repeated(table):
+            column = rows.column(name)  # nulls aside: a key may be younger than the row
+            if not _agree(column.drop_null(), expected[name][column.is_valid().to_numpy()]):
+                return name
         return None
 
     @cached_property
     def _told(self) -> pd.DataFrame:
-        return asked_table(self.specs).drop(columns="run_id")  # which is another one at another numerics version
+        return asked_table(self.specs)
 
     def _ids_at(self, version: int) -> "pd.Index[str]":
         if version not in self._ids:  # hashed only where this version is looked for
@@ -102,12 +100,46 @@ class Asked:
         return self._ids[version]
 
 
-def _agree(found: Any, asked: Any) -> bool:
-    if isinstance(asked, Mapping):  # a plugin's rule, told as data where the plugin is not here
-        return True
-    if isinstance(found, str | bool) or isinstance(asked, str | bool):
-        return bool(found == asked)
-    return not is_null(asked) and isclose(found, asked, rel_tol=1e-9)
+def repeated(table: Table) -> list[str]:
+    """The columns of a table that repeat what was asked for."""
+    return [column.name for column in table.columns if column.key is not None or column.name == "threshold"]
+
+
+def _agree(found: pa.ChunkedArray, asked: "pd.Series[Any]") -> bool:
+    if pa.types.is_integer(found.type) or pa.types.is_floating(found.type):
+        wanted = pd.to_numeric(asked, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        return bool(np.isclose(found.to_numpy().astype(np.float64), wanted, rtol=1e-9, atol=0).all())
+    # A plugin's rule is told as data where the plugin is not here.
+    pairs = zip(found.to_pylist(), asked.to_numpy(dtype=object), strict=True)
+    return all(one == other or isinstance(other, Mapping) for one, other in pairs)
+
+
+def asked_table(specs: Mapping[str, RunSpec], further: Mapping[str, str] = {}) -> pd.DataFrame:
+    """`asked_for` every run, by the ids given, as a table: runs that share their sections are asked only once.
+
+    further: keys by the columns they are to have, where they have none of their own, as those of a plugin that is not
+    here.
+    """
+    firsts: dict[tuple[int, ...], tuple[int, RunSpec]] = {}
+    places = []
+    for spec in specs.values():
+        sections = tuple(id(getattr(spec, section)) for section in SECTIONS)
+        places.append(firsts.setdefault(sections, (len(firsts), spec))[0])
+    told = []
+    for _, spec in firsts.values():
+        values = spec.values()
+        told.append({column: values.get(key) for column, key in further.items()} | asked_for(spec))
+    starts = [spec.initialization for spec in specs.values()]
+    of_runs: dict[str, list[Any]] = {
+        "run_id": list(specs),
+        "gamma_sigma2": [start.gamma_sigma2 for start in starts],
+        "gamma_w": [start.gamma_w for start in starts],
+        "init_variance": [start.init_variance for start in starts],
+        "width": [start.width for start in starts],
+        "threshold": [start.threshold for start in starts],
+        "replicate": [spec.replicate for spec in specs.values()],
+    }
+    return pd.DataFrame(told).iloc[places].reset_index(drop=True).assign(**of_runs)
 
 
 def asked_in(root: Path) -> Asked:

@@ -130,7 +130,7 @@ def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
     ids: list[str] = []
     try:
         for rows in row_groups(file, table):
-            if table is not TRAJECTORIES and (column := asked.contradicted(rows)):
+            if column := asked.contradicted(rows, table):
                 return Unreadable(f"its rows have another {column} than the runs of their ids")
             ids += rows.column("run_id").to_pylist()
     except Unreadable as error:

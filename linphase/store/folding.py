@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
-from linphase.store.asked import asked_in
+from linphase.store.asked import Asked, asked_in, repeated
 from linphase.store.directory import existing
 from linphase.store.reading import (
     Gone,
@@ -67,19 +67,19 @@ def fold(path: str | Path, parts: Collection[str] | None = None) -> int:
 
     parts: the names that `write_runs` and `write_failures` gave, or None for all. Safe to kill at any moment,
     and safe beside writers, readers and other folders. Parts that cannot be read are left, with a warning; so are those
-    with rows that no configuration asks for.
+    with rows that no configuration asks for, or that say other than their ids stand for.
     """
     root = existing(path)
     folded = 0
     with explained(root):
         asked = asked_in(root)
         for table in (TRAJECTORIES, RUNS, FAILURES):
-            found = scan(root, table, partial(_content, table=table), only=parts)
+            found = scan(root, table, partial(_content, table=table, asked=asked), only=parts)
             torn = _torn(found.values())
             own = {
                 name: content
                 for name, content in found.items()
-                if content.whole and not torn & content.others.keys() and asked.all(content.ids())
+                if content.whole and content.own and not torn & content.others.keys()
             }
             for group in _groups(own):
                 folded += _fold_group(root / table.name, table, group)
@@ -92,9 +92,7 @@ class _Content:
     size: int  # in bytes, of the file
     whole: bool  # whether all its columns are declared or tell what they are; a part that has others would lose them
     others: dict[str, str]  # its columns that are not declared here, and their types
-
-    def ids(self) -> list[str]:
-        return [run_id for run_id, *_ in self.keys]
+    own: bool  # whether configurations of the directory ask for all its runs, as its rows tell of them
 
 
 def _torn(parts: Iterable[_Content]) -> set[str]:
@@ -106,13 +104,17 @@ def _torn(parts: Iterable[_Content]) -> set[str]:
     return {name for name, kinds in types.items() if len(kinds) > 1}
 
 
-def _content(file: Path, table: Table) -> _Content:
+def _content(file: Path, table: Table, asked: Asked) -> _Content:
     with opened(file, table) as part:
         size = file.stat().st_size
         others = {column.name: column.type for column in undeclared(table, stored_schema(part))}
         whole = set(stored_schema(part).names) <= {*table.names, *others}
-    keys = [key for rows in row_groups(file, table, table.key) for key in _keys(rows, table)]
-    return _Content(keys, size, whole, others)
+    keys: list[tuple[str, ...]] = []
+    own = True
+    for rows in row_groups(file, table, list(dict.fromkeys((*table.key, *repeated(table))))):
+        keys += _keys(rows, table)
+        own = own and asked.all(rows.column("run_id").to_pylist()) and asked.contradicted(rows, table) is None
+    return _Content(keys, size, whole, others, own)
 
 
 def _keys(rows: pa.Table, table: Table) -> list[tuple[str, ...]]:

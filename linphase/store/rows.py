@@ -18,7 +18,7 @@ from linphase.model.moment import OBSERVABLES
 from linphase.model.observables import Modes
 from linphase.model.task import Task, TaskConfig, draw_task
 from linphase.runs.records import TrainedRun, Trajectory
-from linphase.runs.spec import NUMERICS_VERSION, SECTIONS, RunConfig, RunSpec
+from linphase.runs.spec import NUMERICS_VERSION, RunConfig, RunSpec
 from linphase.store.columns import for_keys, runs_columns, trajectories_columns
 from linphase.store.provenance import versions
 from linphase.store.reading import Unreadable, names_in, row_groups, scan
@@ -90,36 +90,6 @@ def asked_for(spec: RunSpec) -> Row:
     values = spec.values()
     keys = {name: _told(values.get(key), kind) for name, (key, kind) in for_keys().items()}
     return {"run_id": spec.run_id, "threshold": spec.initialization.threshold, **keys}
-
-
-def asked_table(specs: Mapping[str, RunSpec], further: Mapping[str, str] = {}) -> pd.DataFrame:
-    """`asked_for` every run, by the ids given, as a table: runs that share their sections are asked only once.
-
-    further: keys by the columns they are to have, where they have none of their own, as those of a plugin that is not
-    here.
-    """
-    import pandas as pd
-
-    firsts: dict[tuple[int, ...], tuple[int, RunSpec]] = {}
-    places = []
-    for spec in specs.values():
-        sections = tuple(id(getattr(spec, section)) for section in SECTIONS)
-        places.append(firsts.setdefault(sections, (len(firsts), spec))[0])
-    told = []
-    for _, spec in firsts.values():
-        values = spec.values()
-        told.append({column: values.get(key) for column, key in further.items()} | asked_for(spec))
-    starts = [spec.initialization for spec in specs.values()]
-    of_runs: dict[str, list[Any]] = {
-        "run_id": list(specs),
-        "gamma_sigma2": [start.gamma_sigma2 for start in starts],
-        "gamma_w": [start.gamma_w for start in starts],
-        "init_variance": [start.init_variance for start in starts],
-        "width": [start.width for start in starts],
-        "threshold": [start.threshold for start in starts],
-        "replicate": [spec.replicate for spec in specs.values()],
-    }
-    return pd.DataFrame(told).iloc[places].reset_index(drop=True).assign(**of_runs)
 
 
 def _told(value: Any, kind: str) -> Any:

@@ -401,6 +401,6 @@ def test_what_a_facet_asks_for_is_written_out_once_however_many_runs_it_has(tmp_
     config = parse_config({"name": "facets", "task": {"dimension": 8}, "grid": grid}).predicted()
     results = filled(tmp_path / "r", config)
     asked = []
-    monkeypatch.setattr("linphase.store.rows.asked_for", lambda spec: asked.append(spec) or asked_for(spec))
+    monkeypatch.setattr("linphase.store.asked.asked_for", lambda spec: asked.append(spec) or asked_for(spec))
     boundaries_of(results)
     assert [spec.task.rank for spec in asked] == [1, 2]
