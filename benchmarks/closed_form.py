@@ -36,7 +36,7 @@ def measure(settings: Settings) -> Finding:
     config = sample(settings.quick)
     specs, predicted = list(config.expand()), list(config.predicted().expand())
     task, _ = draw(specs[0])
-    _ = task.target_svd, task.signal_svd
+    _ = task.solution_svd, task.signal_svd
     with one_blas_thread():
         works = [partial(all_of, specs, task), partial(all_of, predicted, task)]
         simulated, closed = alternating(2 if settings.quick else 3, works).T

@@ -82,7 +82,7 @@ def compared(jax: Any, d: int, rank: int, settings: Settings, tables: Tables) ->
     starts = [draw(spec)[1] for spec in specs]
     descent = GradientDescent(learning_rate="paper", update="alternating", max_steps=10**9)
     rates = np.array([descent.rate(task, spec.initialization) for spec in specs])
-    _ = task.target_svd, task.signal_svd  # once a replicate, not once a run
+    _ = task.solution_svd, task.signal_svd  # once a replicate, not once a run
     flows = [follow(spec, task, weights) for spec, weights in zip(specs, starts, strict=True)]
     steps = np.ceil([flow.time / rate for flow, rate in zip(flows, rates, strict=True)])
 

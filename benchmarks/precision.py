@@ -91,7 +91,7 @@ def measure(settings: Settings) -> Finding:
     overrides = [*grid(4, 4), *small(20, 2)] if settings.quick else grid(15, 15)
     specs = [list(configuration([*overrides, f'run.precision="{name}"']).expand()) for name in PRECISIONS]
     task, _ = draw(specs[0][0])
-    _ = task.target_svd, task.signal_svd
+    _ = task.solution_svd, task.signal_svd
     tables: Tables = {}
     with one_blas_thread():
         timed_row(specs[1][0], task)  # warm up

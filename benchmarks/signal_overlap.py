@@ -28,6 +28,6 @@ def signal_overlap(moment: linphase.Moment) -> float:
 def target_overlap(moment: linphase.Moment) -> float:
     """The same with the singular vectors of Y: what training can reach."""
     k = moment.task.rank
-    (U, _, V), (U_y, _, V_y) = moment.svd, moment.task.target_svd
+    (U, _, V), (U_y, _, V_y) = moment.svd, moment.task.solution_svd
     left, right = (np.sum((a[:, :k].T @ b[:, :k]) ** 2) for a, b in ((U, U_y), (V, V_y)))
     return float(left + right) / (2 * k)

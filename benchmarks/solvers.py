@@ -35,7 +35,7 @@ def against_descent(settings: Settings, tables: Tables) -> list[tuple[float, flo
     ratios = []
     for spec in sample(settings.quick).expand():
         task, weights = draw(spec)
-        _ = task.target_svd  # both need it: neither pays
+        _ = task.solution_svd  # both need it: neither pays
         flow = followed(spec, task, weights)
         descent, how = descended(spec, task, weights, flow)
         ratios.append((descent.evaluations / flow.evaluations, descent.seconds / flow.seconds))
@@ -166,7 +166,7 @@ def against_scipy(method: str, d: int, cells: tuple[int, int], tables: Tables) -
     runs, errors, tolerances, failed = [], [], [], 0
     for spec in configuration([*middles(*cells), *small(d, max(2, d // 16)), 'record.compare="none"']).expand():
         task, weights = draw(spec)
-        _ = task.target_svd
+        _ = task.solution_svd
         start = spec.initialization
         exact, ours = (
             train(

@@ -81,7 +81,7 @@ def share_of_recording(settings: Settings, tables: Tables) -> float:
     config = sample(settings.quick)
     specs = list(config.expand())
     task, _ = draw(specs[0])
-    _ = task.target_svd, task.signal_svd  # once a replicate, not once a run
+    _ = task.solution_svd, task.signal_svd  # once a replicate, not once a run
     with one_blas_thread():
         repeats = 2 if settings.quick else 3
         works = [partial(bare, specs, task), partial(trained, specs, task), partial(written, config)]

@@ -331,9 +331,11 @@ def _draw_diagram(results: "Results") -> None:
     file = results.path / "phase_diagram.png"
     try:
         with environment_told():
+            from linphase.diagram.panels import usual_panel
             from linphase.figures.drawing import draw
 
-            save_figure(draw(results, "regime"), file, results, "regime", Cuts())
+            panel = usual_panel(results.runs)
+            save_figure(draw(results, panel), file, results, panel, Cuts())
         echo(f"Phase diagram: {file}")
     except LinphaseError as error:  # the runs are done and kept all the same
         echo(f"warning: no figure: {error}", err=True)

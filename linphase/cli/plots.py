@@ -87,15 +87,16 @@ def plot(
       linphase plot results/quickstart --terminal
       linphase plot results/paper_figure2_gd --look figure2
     """
+    from linphase.diagram.panels import usual_panel
     from linphase.store.results import load
 
     place = None if at is None else _place(at)
     conditions = _conditions(where)
     if look is not None:
         _check_look(look, {"--against": against, "--at": at, "--terminal": terminal or None}, cuts)
-    chosen = panel or "regime"
-    _check_together(chosen, against, at, terminal, output, style)
+    _check_together(panel or "regime", against, at, terminal, output, style)
     loaded = spanned(_part(load(results), conditions), x, y)
+    chosen = panel or usual_panel(loaded.runs)
     if terminal:
         _print_diagram(loaded, chosen, cuts)
         return
@@ -104,7 +105,7 @@ def plot(
 
     name = chosen if look is None else "-".join(filter(None, (look, panel)))
     named = {"against": against, "at": at, "where": ",".join(where), "x": x, "y": y, "style": style}
-    file = output or results / f"{_default_name(name, named, cuts)}.png"
+    file = output or results / f"{_default_name('regime' if panel is None and look is None else name, named, cuts)}.png"
     if place is not None:
         echo(_nearest(loaded, place, cuts))
     if look is None:

@@ -105,7 +105,7 @@ def _run_figure(spec: "RunSpec", trained: "TrainedRun", theory: bool, style: "St
         time_label="step" if spec.dynamics.fixed_step else "time",
         theory=predicted,
         names=_names(spec, which),
-        baselines={"optimal": trained.baselines.optimal, "lazy": trained.baselines.lazy},
+        baselines={} if (held := trained.baselines) is None else {"optimal": held.optimal, "lazy": held.lazy},
         style=style,
     )
 

@@ -39,13 +39,15 @@ from linphase.config.keys import (
     former_keys,
     show,
 )
+from linphase.config.own import keys_of, own_task
 from linphase.config.plugins import Plugin, load, read_plugin
 from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_toml, renamed
 from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
+from linphase.model import arrays
 from linphase.model.network import Initialization, Start, power
 from linphase.model.section import Choice, Formerly, Section, Younger, canonical_json
-from linphase.model.task import TaskConfig
+from linphase.model.task import Task, TaskConfig
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
 from linphase.runs.stopping import Stop
@@ -173,10 +175,31 @@ class SweepConfig:
     def digest(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of the resolved configuration's canonical JSON.
 
-        Keys are hashed under the names that they had first, as in run ids.
+        Keys are hashed under the names that they had first, and those that came later only where they differ from
+        their defaults, as in run ids.
         """
-        first = {key: former for former, key in former_keys(self._chosen()).items()}
-        return hashlib.sha256(canonical_json(renamed(self.resolved(), first)).encode()).hexdigest()[:16]
+        chosen, resolved = self._chosen(), self.resolved()
+        for section, model in SECTIONS.items():
+            for member in chosen.get(section, {"": model}).values():
+                for key, default in member.younger_keys().items():
+                    if resolved[section].get(key, default) == default:
+                        resolved[section].pop(key, None)
+        first = {key: former for former, key in former_keys(chosen).items()}
+        return hashlib.sha256(canonical_json(renamed(resolved, first)).encode()).hexdigest()[:16]
+
+    def of_task(self, task: Task) -> "SweepConfig":
+        """The same sweep of a task of one's own: a `Task` in place of the keys of `[task]`."""
+        resolved = self.resolved()
+        axes = [key for key in self.grid.axes if key.startswith("task.") and key != "task.rank"]
+        if axes:
+            raise ConfigError(f"grid.{axes[0]}: must be no axis with a task of one's own, which tells it")
+        config = parse_config({**resolved, "task": keys_of(task)})
+        return replace(config, plugins=self.plugins)
+
+    @property
+    def arrays(self) -> list[str]:
+        """The digests of the arrays that its task is made of."""
+        return [digest for key in arrays.KEYS if (digest := self.keys.get(f"task.{key}"))]
 
     def predicted(self) -> "SweepConfig":
         """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory."""
@@ -276,6 +299,7 @@ def _overridden(
         return _parse(renamed(config, _renamed_since(config, members)), problems, (), members, strict=False)
     plugins = _plugins(told, problems, folder)
     load(plugins)
+    config = own_task(config, folder, problems)
     return _parse(config, problems, plugins, declared())
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from linphase.errors import ConfigError
 from linphase.model.network import Start
-from linphase.model.section import STRICT, Choice
+from linphase.model.section import STRICT, Choice, Content
 from linphase.runs.spec import FAMILIES, SECTIONS
 
 Path: TypeAlias = tuple[str | int, ...]  # of a key in the configuration, such as ("grid", "task.rank", 1)
@@ -186,7 +186,7 @@ def axis_keys(members: Members) -> dict[str, FieldInfo]:
     facets = {
         key: field
         for key, field in all_keys(members).items()
-        if key.partition(".")[0] in _AXES or key == "run.precision"
+        if (key.partition(".")[0] in _AXES or key == "run.precision") and Content not in field.metadata
     }
     return {**Start.model_fields, **facets}
 

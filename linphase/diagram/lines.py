@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task
-from linphase.theory.boundaries import UNDERPARAMETERIZED, Boundary, boundaries
+from linphase.theory.boundaries import UNDERPARAMETERIZED, Boundary, boundaries_of_task
 
 _POINTS = 400  # of a line
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
@@ -70,7 +70,7 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
     alone = len(window.y.kept) == 1  # then nothing is told by the height of its row
     if alone:
         gamma_w[:] = _exponents(window.y, d, window.y.positions)
-    found = boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w)
+    found = boundaries_of_task(task, gamma_w)
     finite = {line.name: line for line in found if not line.asymptotic}
 
     def across(gamma_sigma2: Array) -> Array:
@@ -80,7 +80,7 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
     for one in found:
         if alone and one.name == UNDERPARAMETERIZED:
             continue
-        if one.asymptotic and _meet(one, finite[one.name], _TOUCHING * (right - left)):
+        if one.asymptotic and one.name in finite and _meet(one, finite[one.name], _TOUCHING * (right - left)):
             continue  # the solid line says it all
         band, seen = None, False
         if banded and one.band is not None:
@@ -146,7 +146,7 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
         gamma_sigma2, gamma_w = (part[name].to_numpy(dtype=np.float64) for name in ("gamma_sigma2", "gamma_w"))
         if window.derived:
             gamma_w = np.log(part["width"].to_numpy(dtype=np.float64)) / base
-        for line in boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w):
+        for line in boundaries_of_task(task, gamma_w):
             if not line.asymptotic:
                 beyond = gamma_w - line.gamma_w[0] if line.name == UNDERPARAMETERIZED else line.beyond(gamma_sigma2)
                 found.setdefault(line.name, np.full(len(runs), np.nan))[here] = base * beyond

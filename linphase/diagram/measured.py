@@ -36,7 +36,7 @@ from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
 from linphase.store.rows import task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries_of_task
 
 if TYPE_CHECKING:
     from linphase.store.results import Results
@@ -173,7 +173,7 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
     runs = runs.assign(well=status.notna() & ~status.isin(["failed", "diverged"]), converged=status.eq("converged"))
     return [
         _measured(name, facet, row, column)
-        for facet, part in _groups(runs[runs["width"] >= runs["rank"]], list(facets))
+        for facet, part in _groups(runs[(runs["width"] >= runs["rank"]) & (runs["rank"] > 0)], list(facets))
         for column, name in LOG_RATIOS.items()
         if column in runs and (column in _ENDS or runs[column].notna().any())
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
@@ -289,12 +289,12 @@ def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     task, width = task_config_of(row.iloc[0]), float(row["width"].iloc[0])
     gamma_w = np.log([width]) / np.log(task.scale)  # of the truncated width
     if name in _PATHS.values():
-        # Theory's places are those of square tasks and infinite width.
-        if width < task.dimension or task.shape != (task.dimension, task.dimension):
+        # Theory's places are those of square isotropic tasks and infinite width.
+        if width < task.dimension or task.shape != (task.dimension, task.dimension) or not task.isotropic:
             return nan, nan
         c = _path_threshold(name, float(task.dimension), float(task.rank), task.noise, task.signal_norm)
         return float(np.log(c) / np.log(task.scale) - gamma_w[0]), 1 - float(gamma_w[0])
-    lines = boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w)
+    lines = boundaries_of_task(task, gamma_w)
     places = {line.asymptotic: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
     return places.get(False, nan), places.get(True, nan)
 

@@ -60,7 +60,7 @@ class Panel:
     @property
     def measured(self) -> bool:
         """Whether its column exists for each criterion of active."""
-        return self.column in OrderParameters.__dataclass_fields__
+        return self.column in (*OrderParameters.__dataclass_fields__, "active_modes")
 
 
 PANELS: Registry[Panel] = Registry("panel", travels=False)  # those of `panel`; `known_panels` has all
@@ -154,6 +154,8 @@ panel("final-time", "final_time", "final time", **_TIME)
 panel("evaluations", "gradient_evaluations", "gradient evaluations", **_MAGMA)
 panel("signal-active", "signal_active", "active share of the signal", **_MODES)
 panel("bulk-active", "bulk_active", "active share of the bulk", **_MODES)
+panel("active-modes", "active_modes", "active modes", unit="modes", colors="cividis",
+      levels=tuple(2.0**i for i in range(15)))  # fmt: skip
 panel("agreement", "evidence_agreement", "modes on which\nall criteria agree", **_MODES)
 panel("crossing-time", "crossing_time", "time to cross the threshold", formula=r"$s_i = c$", null=_NEVER, **_TIME)
 panel("escape-time", "escape_time", "time to half of the target", formula=r"$s_i = s_i(Y)/2$", null=_NEVER, **_TIME)
@@ -226,6 +228,11 @@ def _observed() -> list[Panel]:
             )
             found.append(replace(made, **_BETTERED.get(made.name, {})))
     return found
+
+
+def usual_panel(runs: pd.DataFrame) -> str:
+    """The panel that is drawn where nobody chooses: regimes or, where no run can have one, the active modes."""
+    return "regime" if runs.empty or (runs["rank"] > 0).any() else "active-modes"
 
 
 def looks() -> dict[str, dict[str, str]]:

@@ -83,7 +83,7 @@ class GradientDescent(Dynamics, kind="gd"):
         if self.learning_rate == "paper":
             return paper_learning_rate(task, initialization)
         if self.learning_rate == "auto":
-            _, S, _ = task.target_svd
+            _, S, _ = task.solution_svd
             return float(1 / (50 * max(initialization.threshold, S[0])))
         return float(self.learning_rate)
 

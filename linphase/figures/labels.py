@@ -5,6 +5,7 @@ All places are found in pixels, so the layout must be final, but for names at th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -26,9 +27,14 @@ from linphase.theory.boundaries import UNDERPARAMETERIZED
 
 _SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
 _NOTHING = np.empty((0, 2))
-LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
+_LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
 _LIFTS = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.0])  # off its line, in heights, where there is no room on it
 _ASIDE = np.array([0.1, 0.3, 0.5, 0.7])  # the same of a level name that begins or ends at its line
+
+
+def line_name(name: str) -> str:
+    """What a line of theory is called in a figure."""
+    return re.sub(r"^c = s_(\d+)$", r"$c = s_{\1}$", _LINE_NAMES.get(name, name))
 
 
 def _footprint() -> Array:
@@ -172,7 +178,7 @@ def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: flo
 
 
 def _name_of(line: Line) -> str:
-    return LINE_NAMES.get(line.name, line.name)
+    return line_name(line.name)
 
 
 def _boxed(

@@ -23,7 +23,7 @@ from linphase.diagram.looks import Array, plainly, written
 from linphase.diagram.panels import Panel, find_panel
 from linphase.errors import LinphaseError
 from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
-from linphase.figures.labels import LINE_NAMES, label_contours
+from linphase.figures.labels import label_contours, line_name
 from linphase.figures.layout import settle
 from linphase.figures.legends import draw_row
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
@@ -195,7 +195,7 @@ def figure2(
         set_ticks(ax)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    handles = [Line2D([], [], label=LINE_NAMES.get(name, name), **_line(color)) for name, color in LINES.items()]
+    handles = [Line2D([], [], label=line_name(name), **_line(color)) for name, color in LINES.items()]
     draw_row(figure, handles, "outside lower center")
     settle(figure)
     for (ax, panel), values in zip(drawn, numbers, strict=True):

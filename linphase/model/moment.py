@@ -70,6 +70,11 @@ class Moment:
         return np.asarray(W1 @ W1.T - W2.T @ W2)
 
     @property
+    def signal(self) -> SVD | None:
+        """The SVD of A*, U* (d_out, k), S* (k,) and V* (d_in, k); None where the task has none."""
+        return self.task.signal_svd if self.task.signal is not None and self.task.rank else None
+
+    @property
     def C1(self) -> Array | None:
         """W1^T W1, (d_in, d_in)."""
         return None if self.kernel is None else self.kernel.C1
@@ -92,6 +97,7 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "snapshots": ("{}", "{} over time"),
 }
 LISTS = ("crossing", "snapshots")
+_NEEDS = ("weights", "kernel", "start", "signal")
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Observable:
     meaning: str
     unit: str
     at: tuple[At, ...]
-    needs: tuple[str, ...]  # fields of the Moment without which it has no value: weights, kernel, start
+    needs: tuple[str, ...]  # fields of the Moment without which it has no value: weights, kernel, start, signal
     panel: str  # the name of its panel
     title: str
     formula: str  # mathtext
@@ -192,7 +198,7 @@ def observable(
 
 
 def _check(one: Observable, place: str) -> None:
-    for what, given, known in (("at", one.at, tuple(_COLUMNS)), ("needs", one.needs, ("weights", "kernel", "start"))):
+    for what, given, known in (("at", one.at, tuple(_COLUMNS)), ("needs", one.needs, _NEEDS)):
         if strange := [each for each in given if each not in known]:
             raise LinphaseError(
                 f"observable {one.name}: {what} must be some of {', '.join(known)}, found {strange[0]!r} ({place})"

@@ -132,6 +132,7 @@ def imbalance_drift(moment: Moment) -> float:
     "overlap of the top-k singular subspaces of A with those of A*",
     unit="share",
     at=("minimum", "end"),
+    needs="signal",
     panel="overlap",
     title="overlap with the signal\nat smallest test error",
 )
@@ -142,7 +143,8 @@ def subspace_overlap(moment: Moment) -> float:
     that is always 0 mean nothing.
     """
     U, _, V = moment.svd
-    U_star, _, V_star = moment.task.signal_svd
+    assert moment.signal is not None
+    U_star, _, V_star = moment.signal
     k: int = U_star.shape[1]
     kept = min(k, moment.rank)
     left, right = np.linalg.norm(U[:, :kept].T @ U_star), np.linalg.norm(V[:, :kept].T @ V_star)
@@ -157,13 +159,15 @@ def subspace_overlap(moment: Moment) -> float:
     title="share of the signal that\nstarted above the threshold",
     formula=r"$s_i(A_0) > c$",
 )
-def signal_started_above(moment: Moment) -> float:
+def signal_started_above(moment: Moment) -> float | None:
     """#{i <= k: s_i(A(0)) > c}/k: such a mode is active before it has learned anything.
 
     Modes that the width cannot hold count as below; k is the rank of A*. Of wide square networks with width > 4.73 d
     it is 0 (docs/theory.md, "The boundaries").
     """
     start, k = moment.start, moment.task.rank
+    if k == 0:  # no modes are told to be the signal's
+        return None
     assert start is not None
     leading = start.singular_values[: min(k, start.rank)]
     return int(np.count_nonzero(leading > moment.c)) / k
@@ -305,7 +309,7 @@ def mode_speed_up(weights: Weights, task: Task, initial_rate: float) -> Array:
     The mode's own learning rate now against `average_mode_rate` at the start: 1 where the kernel never moved for it
     (lazy), in theory sqrt(1 + s^2/c^2). Returns (min(d_in, d_out, width),).
     """
-    U, _, V = task.target_svd
+    U, _, V = task.solution_svd
     n = min(U.shape[1], weights.width)
     dtype = weights.W1.dtype
     rates = mode_rates(weights, U[:, :n].astype(dtype), V[:, :n].astype(dtype))

@@ -162,22 +162,25 @@ def majority(regimes: Sequence[str]) -> tuple[str, ...]:
 class Classification:
     """What the modes at the end of a run say of it, by each criterion; nothing where the run diverged."""
 
-    order_parameters: dict[str, OrderParameters]  # by the names of CRITERIA
+    order_parameters: dict[str, OrderParameters]  # by the names of CRITERIA; none without a signal
     regimes: dict[str, str | None]
+    active: dict[str, int]  # how many modes are active, by the same names
     agreement: float | None  # share of modes on which all criteria agree
 
     @classmethod
     def of(cls, modes: Modes, c: float, *, width: int, rank: int, noise: float) -> Classification:
-        """Of the modes at the end, with the threshold c."""
+        """Of the modes at the end, with the threshold c; with rank 0 no modes are the signal's, and no regime is."""
         active = {name: criterion.active(modes, c) for name, criterion in CRITERIA.items()}
-        shares = {name: OrderParameters.of(each, rank) for name, each in active.items()}
-        regimes = {
+        shares = {name: OrderParameters.of(each, rank) for name, each in active.items()} if rank else {}
+        regimes: dict[str, str | None] = dict.fromkeys(CRITERIA)
+        regimes |= {
             name: classify(share.signal_active, share.bulk_active, width=width, rank=rank, noise=noise)
             for name, share in shares.items()
         }
-        return cls(shares, regimes, agreement(list(active.values())))
+        counts = {name: int(each.sum()) for name, each in active.items()}
+        return cls(shares, regimes, counts, agreement(list(active.values())))
 
     @classmethod
     def none(cls) -> Classification:
         """The run diverged, so nothing is known at its end."""
-        return cls({}, dict.fromkeys(CRITERIA), None)
+        return cls({}, dict.fromkeys(CRITERIA), {}, None)

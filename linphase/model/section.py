@@ -23,6 +23,10 @@ class Younger:
     """
 
 
+class Content:
+    """Marks a key, in its `Annotated`, that holds the digest of an array of the user's own: it is no axis."""
+
+
 @dataclass(frozen=True)
 class Formerly:
     """Marks a key, in its `Annotated`, that had another name when results existed already.

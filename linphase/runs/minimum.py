@@ -5,6 +5,7 @@ between them is a cubic Hermite polynomial, accurate to fourth order, and the te
 degree 6 in the place theta in [0, 1], whose minimum is found exactly.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from linphase.dynamics.base import State
 from linphase.model.moment import Moment, measured
 from linphase.model.network import Weights
-from linphase.model.observables import mean_square
 from linphase.model.task import Task
 from linphase.runs.records import TestErrorMinimum
 
@@ -46,15 +46,18 @@ class _Best:
         self.test_error = np.inf
         self.time = 0.0
         self.step: int | None = None
-        self.deviation = np.zeros(task.shape)
+        self.A = np.zeros(task.shape)
 
-    def offer(self, test_error: float, time: float, step: int | None, deviation: Array) -> None:
+    def offer(self, test_error: float, time: float, step: int | None, deviation: Array, A: Callable[[], Array]) -> None:
+        """Take a moment for the best if it is; `A` computes the network's map there."""
         if test_error < self.test_error:
             self.test_error, self.time, self.step = test_error, time, step
-            np.copyto(self.deviation, deviation)
+            self.task.at_minimum(deviation, A, out=self.A)
 
     def result(self) -> TestErrorMinimum:
-        moment = Moment(self.task, self.deviation + self.task.signal, self.c, self.rank)
+        if self.test_error == np.inf:  # none was measured
+            return TestErrorMinimum.none()
+        moment = Moment(self.task, self.A, self.c, self.rank)
         return TestErrorMinimum(self.test_error, self.time, self.step, measured(moment, "minimum"))
 
 
@@ -65,7 +68,7 @@ class MinimumAtSteps:
         self.best = _Best(task, c, rank)
 
     def observe(self, state: State, deviation: Array, test_error: float) -> None:
-        self.best.offer(test_error, state.time, state.step, deviation)
+        self.best.offer(test_error, state.time, state.step, deviation, state.weights.product)
 
     def result(self) -> TestErrorMinimum:
         return self.best.result()
@@ -84,7 +87,7 @@ class MinimumBetweenSteps:
             self.spare += self.last
             self.last.clear()
             return
-        end = self.spare.pop() if self.spare else _End(state)
+        end = self.spare.pop() if self.spare else _End(state, deviation)
         end.copy(state, deviation, test_error)
         self.last.append(end)
         errors = [end.test_error for end in self.last]
@@ -103,13 +106,15 @@ class MinimumBetweenSteps:
             self._search(*self.last[-2:])
         elif self.last:
             only = self.last[0]
-            self.best.offer(only.test_error, only.time, None, only.deviation)
+            self.best.offer(only.test_error, only.time, None, only.deviation, only.weights.product)
         return self.best.result()
 
     def _search(self, start: "_End", end: "_End") -> None:
         """Offer the smallest test error on the Hermite interpolant of A between two states."""
         h = end.time - start.time
-        four = [start.deviation, h * start.slope(), end.deviation, h * end.slope()]
+        task = self.best.task
+        slopes = [task.deviation_slope(each.weights, each.residual) for each in (start, end)]
+        four = [start.deviation, h * slopes[0], end.deviation, h * slopes[1]]
         points = np.stack(four, dtype=np.float64).reshape(4, -1)
         gram = points @ points.T / points.shape[1]
         curve = gram.reshape(16) @ _PRODUCTS
@@ -117,18 +122,24 @@ class MinimumBetweenSteps:
         real = stationary.real[np.abs(stationary.imag) < 1e-9]
         places = np.array([0.0, 1.0, *real[(real > 0) & (real < 1)]])
         theta = places[np.argmin(np.polyval(curve[::-1], places))]
-        deviation = (_HERMITE @ theta ** np.arange(4) @ points).reshape(start.deviation.shape)
-        self.best.offer(mean_square(deviation), start.time + theta * h, None, deviation)
+        basis = _HERMITE @ theta ** np.arange(4)
+        deviation = (basis @ points).reshape(start.deviation.shape)
+
+        def A() -> Array:
+            ends = [(each.weights.product(), h * each.velocity(task)) for each in (start, end)]
+            return np.tensordot(basis, np.stack([*ends[0], *ends[1]], dtype=np.float64), axes=1)
+
+        self.best.offer(task.test_error(deviation), start.time + theta * h, None, deviation, A)
 
 
 class _End:
     """One end of a step: a copy of its state."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, deviation: Array) -> None:
         W1, W2 = state.weights.W1, state.weights.W2
         self.weights = Weights(np.empty_like(W1), np.empty_like(W2))
         self.residual = np.empty_like(state.residual)
-        self.deviation = np.empty_like(state.residual)
+        self.deviation = np.empty_like(deviation)
 
     def copy(self, state: State, deviation: Array, test_error: float) -> None:
         self.time, self.test_error = state.time, test_error
@@ -137,6 +148,6 @@ class _End:
         np.copyto(self.residual, state.residual)
         np.copyto(self.deviation, deviation)
 
-    def slope(self) -> Array:
+    def velocity(self, task: Task) -> Array:
         """dA/dt = -C2 G - G C1."""
-        return self.weights.velocity(self.residual)
+        return self.weights.velocity(task.loss_gradient(self.residual))

@@ -30,15 +30,15 @@ class Passings:
     """Times of the signal modes; `advance` is called at every state, `keep` at those that are kept."""
 
     def __init__(self, task: Task, rank: int, c: float) -> None:
-        self.Y, self.c, self.modes = task.target, c, min(task.rank, rank)
-        _, S, _ = task.target_svd
+        self.task, self.c, self.modes = task, c, min(task.rank, rank)
+        _, S, _ = task.solution_svd
         self.S = S[: self.modes]
         self.levels = np.stack([np.full_like(self.S, c), self.S / 2, (1 - WITHIN) * self.S, (1 + WITHIN) * self.S])
         self.grazing = _GRAZING * self.levels
         self.times: list[float] = []
         self.values: list[Array] = []  # (modes,) at these times
         self.above = np.zeros(self.levels.shape, dtype=bool)  # at the last kept moment
-        self.states: list[tuple[float, Array]] = []  # times and residuals of the last states
+        self.states: list[tuple[float, Array]] = []  # times of the last states, and what tells A there
         self.spare: list[Array] = []
 
     def advance(self, state: State) -> None:
@@ -49,11 +49,12 @@ class Passings:
         if len(states) == _REMEMBERED:
             # The oldest goes where four are left before the last kept moment, else every second one.
             gone = slice(1) if states[4][0] <= self.times[-1] else slice(0, None, 2)
-            self.spare += [residual for _, residual in states[gone]]
+            self.spare += [known for _, known in states[gone]]
             del states[gone]
-        residual = self.spare.pop() if self.spare else np.empty_like(state.residual)
-        np.copyto(residual, state.residual)
-        states.append((state.time, residual))
+        here = self.task.from_origin(state.residual, state.weights)
+        known = self.spare.pop() if self.spare else np.empty_like(here)
+        np.copyto(known, here)
+        states.append((state.time, known))
 
     def keep(self, time: float, singular_values: Array) -> None:
         """The singular values at a moment that is kept, and between it and the last one where a mode passes a level."""
@@ -139,9 +140,9 @@ class Passings:
             return
         known = [t for t, _ in self.states]
         first = max(0, min(bisect_left(known, time) - 2, len(known) - 4))
-        A = self.Y.copy()
+        A = self.task.origin.copy()
         weights = lagrange_weights(known[first : first + 4], time)
-        for weight, (_, residual) in zip(weights, self.states[first : first + 4], strict=True):
-            A += weight * residual
+        for weight, (_, there) in zip(weights, self.states[first : first + 4], strict=True):
+            A += weight * there
         self.times.insert(place, time)
         self.values.insert(place, largest_values(A, self.modes))

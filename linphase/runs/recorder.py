@@ -94,7 +94,8 @@ class Recorder:
         self.passings.advance(state)
         self.first_time = self.first_time or state.time
         elapsed = 1 + state.time / self.first_time if state.time else 1.0
-        point = (log(elapsed), log(max(train_error, _TINY)), log(max(test_error, _TINY)))
+        # Without test errors these are NaN, and 0 of the path.
+        point = (log(elapsed), log(max(train_error, _TINY)), log(max(_TINY, test_error)))
         if self.point is None:
             self.keep(state, train_error, test_error)
         else:

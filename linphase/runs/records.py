@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.model.mode_times import ModeTimes, median_time
-from linphase.model.moment import OBSERVABLES, At, Moment
+from linphase.model.moment import OBSERVABLES, At, Moment, columns_at
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Classification, OrderParameters
@@ -31,10 +31,15 @@ STATUSES = {
 class TestErrorMinimum:
     """The smallest test error of a run, when it was, and the observables at that moment, by column."""
 
-    test_error: float
-    time: float
+    test_error: float | None  # None, like the time, where no test error is measured
+    time: float | None
     step: int | None  # None where it lies between steps (a flow)
     observables: Mapping[str, Value]
+
+    @classmethod
+    def none(cls) -> "TestErrorMinimum":
+        """Of a task without test errors."""
+        return cls(None, None, None, dict.fromkeys(columns_at("minimum")))
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,17 +70,18 @@ class TrainedRun:
     initialization: Initialization
     trajectory: Trajectory
     minimum: TestErrorMinimum
-    paper_learning_rate: float
+    paper_learning_rate: float | None  # None without a signal
     learning_rate: float | None
     train_error: float
-    test_error: float
+    test_error: float | None  # None where the task has nothing to measure it against
+    error_scale: float  # nu^2, what excess errors are relative to
     train_error_floor: float
     time: float
     updates: int  # made when the stop rule fired
     gradient_evaluations: int
     elapsed: float  # seconds
     classification: Classification
-    baselines: Baselines  # what the smallest test error is to be held against
+    baselines: Baselines | None  # what the smallest test error is to be held against; None without a signal
     blind_test_error: float | None  # where the train error is that of a fitted signal; None where it never is
     bulk_convergence_time: float | None  # median over the bulk; None where not all modes are kept, or half never do
     learning_order: float | None  # over that of the signal
@@ -92,6 +98,8 @@ class TrainedRun:
     @property
     def benefit(self) -> float | None:
         """(e_min - e_optimal)/(e_lazy - e_optimal): 0 as good as optimal shrinkage, 1 no better than lazy training."""
+        if self.baselines is None or self.minimum.test_error is None:
+            return None
         return self.baselines.benefit(self.minimum.test_error)
 
     @property
@@ -111,7 +119,8 @@ class TrainedRun:
 
     def row(self) -> dict[str, Any]:
         """What was measured, by the columns of the runs table (`linphase columns`); what was asked for is not in it."""
-        minimum, times = self.minimum, self.trajectory.mode_times
+        minimum, times, rate = self.minimum, self.trajectory.mode_times, self.paper_learning_rate
+        held_against = (self.baselines and vars(self.baselines)) or {}
         row: dict[str, Any] = {
             "learning_rate": self.learning_rate,
             "status": self.status,
@@ -120,15 +129,12 @@ class TrainedRun:
             "min_test_error": minimum.test_error,
             "time_at_min": minimum.time,
             "step_at_min": minimum.step,
-            "iterations_at_min": minimum.time / self.paper_learning_rate,
+            "iterations_at_min": None if minimum.time is None or rate is None else minimum.time / rate,
             "distance_to_self_consistent": self.distance_to_self_consistent,
             **minimum.observables,
             **self.observables,
             "benefit": self.benefit,
-            "optimal_test_error": self.baselines.optimal,
-            "lazy_test_error": self.baselines.lazy,
-            "balanced_test_error": self.baselines.balanced,
-            "zero_test_error": self.baselines.zero,
+            **{f"{name}_test_error": held_against.get(name) for name in ("optimal", "lazy", "balanced", "zero")},
             "blind_test_error": self.blind_test_error,
             "crossing_time": median_time(times.crossing),
             "escape_time": median_time(times.escape),
@@ -138,6 +144,7 @@ class TrainedRun:
             "final_train_error": self.train_error,
             "final_test_error": self.test_error,
             "train_error_floor": self.train_error_floor,
+            "error_scale": self.error_scale,
             "final_step": self.updates,
             "final_time": self.time,
             "gradient_evaluations": self.gradient_evaluations,
@@ -148,6 +155,7 @@ class TrainedRun:
             row[criterion.column("regime")] = self.regimes[name]
             row[criterion.column("signal_active")] = None if share is None else share.signal_active
             row[criterion.column("bulk_active")] = None if share is None else share.bulk_active
+            row[criterion.column("active_modes")] = self.classification.active.get(name)
         return row
 
     def _repr_html_(self) -> str:
@@ -156,10 +164,13 @@ class TrainedRun:
         return f"<p>{escape(repr(self))}</p><table>{rows}</table>"
 
     def __repr__(self) -> str:
+        least, end = self.minimum, f"at the end train {self.train_error:.4g}"
+        if least.test_error is not None:
+            end = f"smallest test error {least.test_error:.4g} at time {least.time:.4g}, {end}"
+        test = "" if self.test_error is None else f", test {self.test_error:.4g}"
         return (
             f"TrainedRun({self.status}, {self.regime or 'no regime'}, width {self.initialization.width}, "
-            f"c = {self.initialization.threshold:.4g}; smallest test error {self.minimum.test_error:.4g} at time "
-            f"{self.minimum.time:.4g}, at the end train {self.train_error:.4g}, test {self.test_error:.4g})"
+            f"c = {self.initialization.threshold:.4g}; {end}{test})"
         )
 
 

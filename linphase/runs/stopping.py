@@ -62,7 +62,8 @@ class Stop(Choice):
 class Converged(Stop, rule="converged"):
     """Trains to the end: the train error comes close to the best that the width can reach.
 
-    ||A - Y||_F^2/(d_out d_in) - floor <= excess_error * noise^2, or times ||A*||_F^2/(d_out d_in) without noise.
+    ||A - Y||_F^2/(d_out d_in) - floor <= excess_error * nu^2, where nu^2 is noise^2, or ||A*||_F^2/(d_out d_in)
+    without noise (`Task.error_scale`).
     """
 
     excess_error: Annotated[float, Formerly("train_error")] = Field(
@@ -73,7 +74,7 @@ class Converged(Stop, rule="converged"):
     )
 
     def wanted_excess(self, task: Task) -> float:
-        return self.excess_error * (task.noise**2 if task.noise > 0 else task.signal_strength)
+        return self.excess_error * task.error_scale
 
     def begin(self, task: Task, rank: int) -> StopRule:
         return WithinExcess(self.wanted_excess(task), task.train_error_floor(rank))

@@ -19,7 +19,6 @@ from linphase.model.network import Initialization, Weights, estimated_initializa
 from linphase.model.observables import (
     Modes,
     average_mode_rate,
-    mean_square,
     mode_balance,
     mode_rates,
     mode_speed_up,
@@ -103,7 +102,7 @@ def train(
     dynamics = dynamics or Dynamics.members[Dynamics.default]()
     stop, record = stop or Stop.members[Stop.default](), record or RecordConfig()
     _check_shapes(task, weights)
-    _check_fit(dynamics, stop, record)
+    _check_fit(dynamics, stop, record, task)
     initialization = initialization or weights.initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
@@ -115,7 +114,7 @@ def train(
             recorder=Recorder(record.snapshots, recorded, comparison, Passings(task, rank, c), setting.moment),
             watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
             rule=_begun(stop, task, rank),
-            fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape),
+            fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape) if task.signal is not None else 0.0,
         )
         deadline = np.inf if max_time is None else began + max_time
         status, state = _follow(setting, measurements, deadline)
@@ -177,36 +176,40 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
     """Measure state after state until the stop rule, a divergence or the end of the budget; returns how and where."""
     task, weights = setting.task, setting.weights
     recorder, watch, rule = measurements.recorder, measurements.watch, measurements.rule
-    noise = (task.target - task.signal).astype(weights.W1.dtype)
-    deviation = np.empty_like(noise)
-    Y = task.target.astype(weights.W1.dtype)
-    explosion = _EXPLOSION * max(mean_square(weights.product() - Y), mean_square(Y))
+    dtype = weights.W1.dtype
+    deviation_of = task.deviations(dtype)
+    start = task.residual(weights.product()).astype(dtype)
+    explosion = _EXPLOSION * max(task.train_error(start), task.train_error(task.target.astype(dtype)))
     if not explosion < np.inf:
-        raise LinphaseError(f"the start overflows in {weights.W1.dtype}; lower sigma2 or the width")
+        raise LinphaseError(f"the start overflows in {dtype}; lower sigma2 or the width")
     status = None
 
-    def errors(state: State) -> tuple[float, float]:
-        np.add(state.residual, noise, out=deviation)  # A - A* = G + E
-        return mean_square(state.residual), mean_square(deviation)
+    def test_error_of(state: State) -> float:
+        return np.nan if deviation_of is None else task.test_error(deviation_of(state.residual, state.weights))
 
     for state in _states(setting):
-        train_error, test_error = errors(state)
-        if not train_error + test_error < explosion:  # true where either is NaN
+        train_error = task.train_error(state.residual)
+        deviation = None if deviation_of is None else deviation_of(state.residual, state.weights)
+        test_error = np.nan if deviation is None else task.test_error(deviation)
+        if not train_error + (0.0 if deviation is None else test_error) < explosion:  # true where either is NaN
             measurements.updates = state.step
             return "diverged", state
         before = measurements.train_error  # nan at the start
         if measurements.blind_test_error is None and train_error <= (fitted := measurements.fitted_signal) > 0:
-            there = _ended(state, measurements.time, before, fitted) if fitted < before and state.earlier else state
-            measurements.blind_test_error = errors(there)[1]
-            errors(state)  # `deviation` is that of the state again
+            there = (
+                _ended(state, measurements.time, before, fitted, task) if fitted < before and state.earlier else state
+            )
+            measurements.blind_test_error = test_error_of(there)
+            test_error_of(state)  # `deviation` is that of the state again
         status, wanted = rule.status(train_error, test_error), rule.ends_at
         if status is not None and wanted is not None and train_error < wanted < before and state.earlier:
-            state = _ended(state, measurements.time, before, wanted)
-            train_error, test_error = errors(state)
+            state = _ended(state, measurements.time, before, wanted, task)
+            train_error, test_error = task.train_error(state.residual), test_error_of(state)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
         recorder.observe(state, train_error, test_error)
-        watch.observe(state, deviation, test_error)
+        if deviation is not None:
+            watch.observe(state, deviation, test_error)
         if status is not None:
             if status not in STATUSES:
                 known = ", ".join(STATUSES)
@@ -231,7 +234,7 @@ def _begun(stop: Stop, task: Task, rank: int) -> StopRule:
     return rule
 
 
-def _ended(last: State, before: float, error_before: float, wanted: float) -> State:
+def _ended(last: State, before: float, error_before: float, wanted: float, task: Task) -> State:
     """The state in the last step, begun at `before`, whose train error is the wanted one or less by rounding.
 
     By regula falsi (Illinois) on the logarithm of the error, which is nearly linear: errors decay exponentially. To
@@ -245,10 +248,10 @@ def _ended(last: State, before: float, error_before: float, wanted: float) -> St
         return log(max(error, _TINY)) - aim
 
     low, high = before, last.time
-    at_low, at_high, kept = above(error_before), above(mean_square(last.residual)), ""
+    at_low, at_high, kept = above(error_before), above(task.train_error(last.residual)), ""
     while high - low > 1e-12 * high:
         between = last.earlier(low + (high - low) * at_low / (at_low - at_high))
-        found = above(mean_square(between.residual))
+        found = above(task.train_error(between.residual))
         if abs(found) < near:
             return between
         if found > 0:
@@ -289,30 +292,31 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         initialization=start,
         trajectory=trajectory,
         minimum=measurements.watch.result(),
-        paper_learning_rate=paper_learning_rate(task, start),
+        paper_learning_rate=paper_learning_rate(task, start) if task.signal is not None else None,
         learning_rate=setting.dynamics.rate(task, start),
         train_error=measurements.train_error,
-        test_error=measurements.test_error,
+        test_error=measurements.test_error if task.has_test_error else None,
+        error_scale=task.error_scale,
         train_error_floor=task.train_error_floor(rank),
         time=measurements.time,
         updates=measurements.updates,
         gradient_evaluations=state.evaluations,
         elapsed=perf_counter() - began,
         classification=classification,
-        baselines=baselines(TargetModes.of(task), task.noise, task.shape),
+        baselines=baselines(TargetModes.of(task), task.noise, task.shape) if task.signal is not None else None,
         blind_test_error=measurements.blind_test_error,
         bulk_convergence_time=None if times is None else median_time(times[task.rank :]),
         learning_order=None if times is None else learning_order(times, task.rank),
         observables={**at_end, **largest(recorder.observables())},
         distance_to_self_consistent=recorder.comparison.over(),
-        A=state.residual.astype(np.float64) + task.target,
+        A=task.from_origin(state.residual, state.weights).astype(np.float64) + task.origin,
         C1=C1,
         C2=C2,
     )
 
 
-def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig) -> None:
-    """Refuse a stop rule or a comparison that means nothing for the dynamics, and a dynamics without states."""
+def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task) -> None:
+    """Refuse a stop rule or a comparison that means nothing for dynamics and task, and a dynamics without states."""
     kind = type(dynamics)
     if kind.predicts:
         raise LinphaseError(
@@ -327,8 +331,9 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig) -> None:
 
 
 def _check_shapes(task: Task, weights: Weights) -> None:
-    if not task.signal.any():
-        raise LinphaseError("task: a signal other than 0 is required to train for, found 0")
+    if not (task.target if task.signal is None else task.signal).any():
+        what = "target" if task.signal is None else "signal"
+        raise LinphaseError(f"task: a {what} other than 0 is required to train for, found 0")
     found = weights.W2.shape[0], weights.W1.shape[1]
     if found != task.shape:
         raise LinphaseError(f"weights: W2 W1 must have the task's shape {task.shape}, found {found}")
@@ -347,7 +352,7 @@ def _modes_at_end(weights: Weights, moment: Moment, start: Weights) -> Modes:
     """Every mode at the end, from the weights of the last state and those of the start."""
     U, s, V = moment.svd
     n = moment.rank
-    _, S, _ = moment.task.target_svd
+    _, S, _ = moment.task.solution_svd
     balance = mode_balance(s[:n], mode_rates(weights, U[:, :n], V[:, :n]))
     return Modes(s[:n], balance, mode_speed_up(weights, moment.task, average_mode_rate(start)), S[:n])
 
@@ -355,15 +360,15 @@ def _modes_at_end(weights: Weights, moment: Moment, start: Weights) -> Modes:
 def _no_modes(task: Task, n: int) -> Modes:
     """The run diverged, so nothing is known of its modes at the end."""
     unknown = np.full(n, np.nan)
-    _, S, _ = task.target_svd
+    _, S, _ = task.solution_svd
     return Modes(unknown, unknown, unknown, S[:n])
 
 
 def _all_convergence_times(trajectory: Trajectory, task: Task, rank: int) -> Array | None:
     """Of every mode, the bulk's from the moments kept; None where these do not hold all, or the bulk is no noise."""
     s = trajectory.singular_values
-    if s.shape[1] < rank or task.noise == 0:
+    if s.shape[1] < rank or task.noise == 0 or task.rank == 0:
         return None
-    _, S, _ = task.target_svd
+    _, S, _ = task.solution_svd
     bulk = extrapolated_convergence_times(trajectory.time, s[:, task.rank :], S[task.rank : rank])
     return np.concatenate([trajectory.mode_times.convergence, bulk])

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from linphase.errors import ResultsError
 from linphase.files import SAFE_AGE, remove, sync
+from linphase.model import arrays
 from linphase.store.asked import Asked, asked_in
-from linphase.store.directory import existing
+from linphase.store.directory import ARRAYS, configs, existing
 from linphase.store.folding import marked, read_back
 from linphase.store.reading import (
     Damaged,
@@ -92,7 +93,9 @@ def check(path: str | Path) -> Checked:
     whole = {name: part for name, part in examined.items() if isinstance(part, _Ids)}
     ids = Counter(run_id for part in _within(RUNS, whole) for run_id in part.own)
     traced = {run_id for part in _within(TRAJECTORIES, whole) for run_id in part.own}
-    refused = [(name, part) for name, part in examined.items() if isinstance(part, Unreadable)]
+    refused = [
+        (name, part) for name, part in (examined | _unsound_arrays(root)).items() if isinstance(part, Unreadable)
+    ]
     return Checked(
         parts=len(whole),
         runs=len(ids),
@@ -141,8 +144,29 @@ def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
     return _Ids([run_id for run_id, own in zip(ids, known, strict=True) if own], int((~known).sum()))
 
 
+def _unsound_arrays(root: Path) -> dict[str, Unreadable]:
+    """The files of the user's own arrays that do not hold what their names say, by name, and those that are lost."""
+    found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in _names(root / ARRAYS) if name[0] != "."}
+    for config in configs(root):
+        for digest in filter(None, map(config.get("task", {}).get, arrays.KEYS)):
+            found.setdefault(
+                f"{ARRAYS}/{digest}.npy", Damaged("it is lost; a sweep of the configuration file keeps it again")
+            )
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _array(file: Path) -> Unreadable | None:
+    """Why a file is none of the user's own arrays as they were kept."""
+    if not re.fullmatch(arrays.FILE, file.name):
+        return Unreadable("no array of the results")
+    wrong = arrays.damage(file)
+    return Damaged(wrong) if wrong else None
+
+
 def _is_refused(root: Path, name: str, asked: Asked) -> bool:
     """Whether a file, by its name relative to the directory, is no part of the results (any more)."""
+    if Path(name).parent.name == ARRAYS:
+        return _array(root / name) is not None
     table = next(table for table in TABLES if table.name == Path(name).parent.name)
     return not is_part(Path(name).name) or isinstance(_examined(root / name, table, asked), Unreadable)
 
@@ -185,7 +209,7 @@ def _others(root: Path) -> list[str]:
 
 def leftovers(root: Path) -> list[str]:
     """Drafts, whether somebody still writes them or not."""
-    directories = ("configs", *(table.name for table in TABLES))
+    directories = ("configs", ARRAYS, *(table.name for table in TABLES))
     drafts = (f"{name}/{file}" for name in directories for file in _names(root / name) if _DRAFT.fullmatch(file))
     return [name for name in drafts if not (root / name).is_dir()]
 

@@ -42,8 +42,8 @@ _FINITE = sys.float_info.max
 _BOUNDS = {
     **dict.fromkeys(("gamma_sigma2", "gamma_w"), (-_FINITE, _FINITE)),
     **dict.fromkeys(("init_variance", "noise"), (0, _FINITE)),
-    **dict.fromkeys(("width", "dimension", "rank", "numerics_version"), (1, inf)),
-    **dict.fromkeys(("threshold", "replicate", "seed"), (0, inf)),  # a product of two large numbers may be inf
+    **dict.fromkeys(("width", "dimension", "numerics_version"), (1, inf)),
+    **dict.fromkeys(("threshold", "rank", "replicate", "seed"), (0, inf)),  # a product of two large numbers may be inf
     "elapsed_s": (0, 1e12),
 }
 _TRACED = frozenset(
@@ -120,6 +120,10 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         ),
         Column("evidence_agreement", "float64", "share", "modes on which all criteria of active agree"),
         *(column for criterion in CRITERIA.values() for column in _order_parameters(criterion)),
+        *(
+            Column(each.column("active_modes"), "int32", "", f"modes with {each.plain} at the end")
+            for each in CRITERIA.values()
+        ),
         Column("min_test_error", "float64", "", "smallest test error of the run"),
         Column("time_at_min", "float64", "time", "when the test error was smallest"),
         Column("step_at_min", "int64", "steps", "gd: first step of the smallest test error; null under flow"),
@@ -175,6 +179,13 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         Column("final_train_error", "float64", "", "||A - Y||_F^2/d^2 at the last measurement"),
         Column("final_test_error", "float64", "", "||A - A*||_F^2/d^2 at the last measurement"),
         Column("train_error_floor", "float64", "", "sum of s_i(Y)^2 over i > width, over d^2: the width's best"),
+        Column(
+            "error_scale",
+            "float64",
+            "",
+            "nu^2, what the excess of a converged run's train error is relative to: noise^2, or the train error of "
+            "A = 0 where there is none",
+        ),
         Column("final_step", "int64", "steps", "updates made when the stop rule fired; flow: accepted steps"),
         Column("final_time", "float64", "time", "time of the last measurement"),
         Column("gradient_evaluations", "int64", "", "residuals A - Y and their products with the weights computed"),

@@ -11,6 +11,7 @@ from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable
 from linphase.files import printable
 
+ARRAYS = "arrays"  # where the user's own arrays are kept, each as DIGEST.npy
 _UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 
 
@@ -72,7 +73,7 @@ def existing(path: str | Path) -> Path:
 def refuse_links(root: Path) -> None:
     """Raise ResultsError where a directory of a results directory is a link to a place outside it."""
     tables = ("runs", "trajectories", "failures")
-    for name in ("configs", *tables, "quarantine", *(f"quarantine/{table}" for table in tables), ".claims"):
+    for name in ("configs", ARRAYS, *tables, "quarantine", *(f"quarantine/{table}" for table in tables), ".claims"):
         if leads_out(root / name, root):
             raise ResultsError(
                 f"{root / name}: a directory is required, found a link out of the results directory, which is not "

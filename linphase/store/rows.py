@@ -117,6 +117,7 @@ def task_config_of(row: Mapping[str, Any] | pd.Series[Any]) -> TaskConfig:
         rank=int(row["rank"]),
         noise=float(row["noise"]),
         signal_norm=None if is_null(norm) else float(norm),
+        **{name: str(row[name]) for name in ("target", "signal") if not is_null(row.get(name))},
     )
 
 

@@ -4,18 +4,21 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from linphase.config.config import SweepConfig, difference
 from linphase.errors import ResultsError
 from linphase.files import remove, sync
-from linphase.store.directory import config_names, is_results, read_config, refuse_links
+from linphase.model import arrays
+from linphase.store.directory import ARRAYS, config_names, is_results, read_config, refuse_links
 from linphase.store.reading import content_hash, explained, part_name
 from linphase.store.tables import (
     FAILURES,
@@ -186,13 +189,24 @@ def create(path: str | Path, config: SweepConfig) -> None:
         _refuse_foreign(root)
         for name in _DIRECTORIES:
             _make(root, name)
+        _keep_arrays(root, config.arrays)
         for earlier in config_names(root):
             _refuse_difference(root, read_config(root / "configs" / earlier), resolved)
-        text = json.dumps(resolved, indent=1, allow_nan=False) + "\n"
+        text = (json.dumps(resolved, indent=1, allow_nan=False) + "\n").encode()
         # Of two different configurations at the same moment only one can make this file.
-        _create_file(root / "configs" / _CLAIM, text)
+        _create_file(root / "configs" / _CLAIM, lambda file: file.write(text))
         _refuse_difference(root, read_config(root / "configs" / _CLAIM), resolved)
-        _create_file(root / "configs" / f"{config.digest}.json", text)
+        _create_file(root / "configs" / f"{config.digest}.json", lambda file: file.write(text))
+
+
+def _keep_arrays(root: Path, digests: Sequence[str]) -> None:
+    """Keep the user's own arrays, each as arrays/DIGEST.npy, so that nothing depends on their files any more."""
+    if digests:
+        _make(root, ARRAYS)
+    for digest in digests:
+        file = root / ARRAYS / f"{digest}.npy"
+        if not file.exists():
+            _create_file(file, partial(np.save, arr=arrays.find(digest), allow_pickle=False))
 
 
 def _make(root: Path, name: str) -> None:
@@ -208,7 +222,7 @@ def _refuse_foreign(root: Path) -> None:
         raise ResultsError(f"{root}: is a file, results need a directory. Give another one with --out")
     if not root.exists() or is_results(root) or (root / "configs" / _CLAIM).exists():
         return
-    foreign = set(_visible_names(root)) - set(_DIRECTORIES)
+    foreign = set(_visible_names(root)) - {*_DIRECTORIES, ARRAYS}
     if (root / "configs").is_dir():
         foreign |= {f"configs/{name}" for name in _visible_names(root / "configs")}
     if foreign and not is_results(root):  # asked again: another process may have made it one just now
@@ -231,12 +245,12 @@ def _refuse_difference(root: Path, earlier: dict[str, Any], resolved: dict[str, 
         )
 
 
-def _create_file(file: Path, text: str) -> None:
+def _create_file(file: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file that no one ever sees half-written; the one that is there already stays."""
     draft = file.with_name(f".{uuid.uuid4().hex}")
     try:
-        with draft.open("x", encoding="utf-8") as handle:
-            handle.write(text)
+        with draft.open("xb") as handle:
+            write(handle)
             handle.flush()
             os.fsync(handle.fileno())
         try:

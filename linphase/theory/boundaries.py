@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
+from linphase.model.task import Task, TaskConfig, draw_task
+
 Array = NDArray[np.float64]
 
 ACTIVE_LAZY = "active | lazy"
@@ -188,3 +190,46 @@ def boundaries(
             np.array([-np.inf, np.inf]),
         ),
     ]
+
+
+def boundaries_of_task(task: TaskConfig, gamma_w: ArrayLike) -> list[Boundary]:
+    """The boundaries of the phase diagram of a task: closed forms of a drawn one, values of one's own target.
+
+    gamma_w: where they are asked for, to the base d = sqrt(d_out d_in).
+    """
+    if task.isotropic:
+        return boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w)
+    return boundaries_of_values(draw_task(task), gamma_w)
+
+
+def boundaries_of_values(task: Task, gamma_w: ArrayLike) -> list[Boundary]:
+    """The boundaries of a task by the singular values s_i of what is fitted, as gamma_sigma2 at each gamma_w.
+
+    active | lazy: c at the median of the k leading s_i; its band reaches from s_k to s_1. mixed | balanced: c at the
+    median of those of the others that the width holds, none where they are 0 to rounding. infinite noise: sigma2^2
+    width = ||A*||_F^2/(d_out d_in), or that of the target without a signal. Where no rank is known the lines are those
+    of c = s_i, i = 1, 2, 4, 8, ...: below one of them i modes are active at the end.
+    """
+    gamma_w = np.asarray(gamma_w, dtype=np.float64)
+    base, k = log(task.scale), task.rank
+    _, S, _ = task.solution_svd
+    width = np.floor(np.exp(np.minimum(gamma_w * base, 700.0)) + 1e-9)
+
+    def at(name: str, threshold: ArrayLike, holds: ArrayLike, band: tuple[float, float] | None = None) -> Boundary:
+        with np.errstate(divide="ignore"):
+            gamma_sigma2, *edges = (
+                np.where(holds, np.log(each) / base - gamma_w, np.nan) for each in (threshold, *(band or ()))
+            )
+        return Boundary(name, False, gamma_w, gamma_sigma2, (edges[0], edges[1]) if edges else None)
+
+    noise = Boundary(INFINITE_NOISE, False, gamma_w, (log(task.signal_strength) / base - gamma_w) / 2)
+    if k == 0:
+        steps = 2 ** np.arange(int(np.log2(np.count_nonzero(S[0] * 1e-12 < S))) + 1)
+        return [*(at(f"c = s_{i}", S[i - 1], width >= i) for i in steps.tolist()), noise]
+    lines = [at(ACTIVE_LAZY, np.median(S[:k]), width >= k, (S[k - 1], S[0]))]
+    if task.noise > 0 and k < len(S):
+        held = np.minimum(width, len(S)).astype(int) - k
+        medians = np.array([np.nan, *(np.median(S[k : k + n]) for n in range(1, len(S) - k + 1))])
+        lines.append(at(MIXED_BALANCED, medians[np.maximum(held, 0)], held > 0))
+    edge = Boundary(UNDERPARAMETERIZED, False, np.full(2, log(k) / base), np.array([-np.inf, np.inf]))
+    return [*lines, noise, edge]

@@ -130,7 +130,7 @@ class PredictedMoment(Moment):
     @classmethod
     def at(cls, task: Task, s: Array, c: float, start: "Moment | None" = None) -> "PredictedMoment":
         """The moment at which the modes of the target have the singular values s (n,)."""
-        U, _, V = (each[..., : s.size] for each in task.target_svd)
+        U, _, V = (each[..., : s.size] for each in task.solution_svd)
         return cls(task, (U * s) @ V.T, c, s.size, factors=(U, s, V), start=start)
 
     @cached_property

@@ -69,7 +69,7 @@ def euler_path(task: Task, start: Array, c: float, learning_rate: float, steps: 
                 A, step = euler_step(A, A - task.target, c, learning_rate), step + 1
             if not np.isfinite(A).all():
                 break
-            errors = mean_square(A - task.target), mean_square(A - task.signal)
+            errors = mean_square(A - task.target), mean_square(A - task.known_signal)
             kept.append((*errors, np.linalg.svd(A, compute_uv=False)))
     train_error, test_error, s = (np.array(each) for each in zip(*kept, strict=True))
     reached = np.asarray(steps[: len(kept)])
@@ -112,7 +112,7 @@ class SelfConsistentSolution:
     def of(cls, task: Task, start: Array, threshold: float) -> "SelfConsistentSolution":
         """From A(0) = start towards the target of a task, which is decomposed once for all its runs."""
         square = task.target.shape[0] == task.target.shape[1]
-        return cls(task.target, start.astype(np.float64), threshold, task.target_svd if square else None)
+        return cls(task.target, start.astype(np.float64), threshold, task.solution_svd if square else None)
 
     def __post_init__(self) -> None:
         if self.target.ndim != 2 or self.target.shape != self.start.shape:

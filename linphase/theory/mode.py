@@ -131,9 +131,12 @@ class TargetModes:
     @classmethod
     def of(cls, task: Task, width: int | None = None) -> "TargetModes":
         """The modes of a task, the leading `width` of them where a network cannot hold more."""
-        U, S, V = task.target_svd
-        overlaps = np.sum(U * (task.signal @ V), axis=0)[:width]
-        unseen = max(float(np.sum(task.signal**2) - np.sum(overlaps**2)), 0.0) / task.target.size
+        U, S, V = task.solution_svd
+        if task.signal is None:  # no test error is known
+            overlaps, unseen = np.full_like(S[:width], np.nan), np.nan
+        else:
+            overlaps = np.sum(U * (task.signal @ V), axis=0)[:width]
+            unseen = max(float(np.sum(task.signal**2) - np.sum(overlaps**2)), 0.0) / task.target.size
         floor = 0.0 if width is None else task.train_error_floor(width)
         return cls(S[:width], overlaps, np.ones_like(overlaps), unseen, floor, task.target.size)
 

@@ -259,7 +259,7 @@ def test_escape_from_a_saddle_is_timed_to_a_percent():
     task = draw_task(TaskConfig(dimension=16, rank=1))
     start = Initialization.at(16, init_variance=1e-14, width=16)
     weights = gaussian_start(start, task.shape)
-    s_target = task.target_svd[1][0]
+    s_target = task.solution_svd[1][0]
 
     def escape(tolerance):
         before = s_before = 0.0

@@ -34,6 +34,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "bulk_active": (bulk > c).mean() if bulk.size else np.nan,
     }
     row = dict.fromkeys(_COLUMNS, None)
+    row |= dict.fromkeys(("active_modes", "active_modes_by_balance", "active_modes_by_speedup"), int((modes > c).sum()))
     row |= shares | {f"{k}_by_{by}": v for (k, v), by in product(shares.items(), ("balance", "speedup"))}
     row |= {
         "gamma_sigma2": gamma_sigma2, "gamma_w": gamma_w, "init_variance": D**gamma_sigma2, "width": width,

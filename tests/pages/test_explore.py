@@ -232,7 +232,7 @@ def test_a_thinned_trajectory_is_the_stored_one_with_theory_beside_it(page, resu
     np.testing.assert_allclose(series[3 : 3 + n], stored.singular_values[at][:, kept["modes"]].T, rtol=2e-5)
     np.testing.assert_allclose(series[3 + n : 3 + 2 * n], stored.mode_balance[at][:, kept["modes"]].T, rtol=2e-5)
     task = draw_task(results.expected()[run["run_id"]].task, replicate=int(run["replicate"]))
-    U, S, V = task.target_svd
+    U, S, V = task.solution_svd
     s = mode_value(series[0][:, None], 0.0, S, run["threshold"])  # (moments, 8)
     A = np.einsum("im,tm,jm->tij", U, s, V)
     np.testing.assert_allclose(series[3 + 2 * n], np.mean((A - task.target) ** 2, axis=(1, 2)), rtol=1e-3)

@@ -61,7 +61,7 @@ def _by_dop853(task: Task, weights: Weights, c: float, end: float) -> ModeTimes:
     """Every step cut in six, the last passing in it by Brent's method on the singular values of the dense output."""
     m, (d_out, d_in) = weights.width, task.shape
     cut, k = m * d_in, min(task.rank, m)
-    S = task.target_svd[1][:k]
+    S = task.solution_svd[1][:k]
 
     def layers(z):
         return z[:cut].reshape(m, d_in), z[cut:].reshape(d_out, m)

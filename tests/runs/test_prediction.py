@@ -62,7 +62,7 @@ def test_the_predictions_snapshots_follow_its_own_curve():
     assert trajectory.time[-1] == pytest.approx(run.time)
     assert trajectory.train_error[0] == pytest.approx(np.mean(TASK.target**2))
     assert trajectory.train_error[-1] == pytest.approx(1e-3)
-    U, _, V = TASK.target_svd
+    U, _, V = TASK.solution_svd
     for s, error in zip(trajectory.singular_values, trajectory.test_error, strict=True):
         assert np.mean(((U * s) @ V.T - TASK.signal) ** 2) == pytest.approx(error)
 

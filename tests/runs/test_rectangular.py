@@ -65,7 +65,7 @@ def test_the_transposed_task_trains_to_the_transposed_result(d_out, d_in):
 def test_the_lines_are_those_of_the_singular_values_of_draws(d_out, d_in):
     k, draws = 4, 60
     config = TaskConfig(dimension=d_in, output_dimension=d_out, rank=k)
-    values = np.array([draw_task(config, seed=seed).target_svd[1] for seed in range(draws)])
+    values = np.array([draw_task(config, seed=seed).solution_svd[1] for seed in range(draws)])
     signal = math.exp(np.log(values[:, :k]).mean())
     bulk = np.median(values[:, k:], axis=1).mean()
     lines = {one.name: one for one in boundaries((d_out, d_in), k, 1.0, None, [2.5]) if not one.asymptotic}

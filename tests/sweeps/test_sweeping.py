@@ -65,7 +65,7 @@ def test_every_run_of_the_grid_is_there_once(undisturbed):
 @pytest.mark.parametrize(("rank", "crossing"), [(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)])
 def test_a_rows_times_are_the_medians_of_the_modes_with_never_at_infinity(rank, crossing):
     task = TaskConfig(dimension=32, rank=rank, noise=0.0)
-    values = np.append(draw_task(task).target_svd[1][:rank], 0.0)
+    values = np.append(draw_task(task).solution_svd[1][:rank], 0.0)
     c = (values[crossing - 1] + values[crossing]) / 2  # so many modes end above it
     grid = {"init_variance": float(c) / 10**8, "width": 10**8}
     stop = {"excess_error": 1e-8}
@@ -105,7 +105,7 @@ def test_the_task_of_every_stored_row_is_drawn_again(tmp_path, independent):
     results = load(tmp_path / "r")
     for row in results.runs.to_dict("records"):
         stored = results.trajectory(row["run_id"]).final_modes.target
-        np.testing.assert_allclose(task_of(row).target_svd[1], stored, rtol=1e-6)  # stored in single precision
+        np.testing.assert_allclose(task_of(row).solution_svd[1], stored, rtol=1e-6)  # stored in single precision
     small, large = (task_of(row) for row in results.runs[results.runs["replicate"] == 0].to_dict("records"))
     E, its = (task.target - task.signal for task in (small, large))
     assert np.isclose(np.corrcoef(E.ravel(), its.ravel()[:36])[0, 1], 1, atol=1e-9) != independent

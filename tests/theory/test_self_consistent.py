@@ -392,7 +392,7 @@ def test_a_narrow_network_is_predicted_by_the_modes_it_can_hold():
     p = predict_modes(modes, 0.5, 1e-3)
     assert p.singular_values.size == 7
     assert p.final_train_error == pytest.approx(task.train_error_floor(7) + 1e-3, rel=1e-9)
-    U, _, V = task.target_svd
+    U, _, V = task.solution_svd
     A = (U[:, :7] * p.singular_values) @ V[:, :7].T
     assert p.final_test_error == pytest.approx(np.mean((A - task.signal) ** 2), rel=1e-10)
 
