@@ -12,8 +12,8 @@ from scipy.linalg import get_blas_funcs
 from benchmarks.descent import enough_steps, shorter_and_longer
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import Work, alternating, extremes, number
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization
-from linphase.model.task import TaskConfig, draw_task
 from linphase.model.threads import one_blas_thread
 
 Array = NDArray[Any]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import markdown
 from linphase.diagram.measured import crossing, interval
-from linphase.model.task import TaskConfig, draw_task
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.threads import one_blas_thread
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
 

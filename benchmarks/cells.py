@@ -9,9 +9,10 @@ import numpy as np
 
 from linphase.config.config import SweepConfig, load_config
 from linphase.dynamics.base import Dynamics
+from linphase.model.draws import draw_task
 from linphase.model.network import Weights, gaussian_start
 from linphase.model.observables import mean_square
-from linphase.model.task import Task, draw_task
+from linphase.model.task import Task
 from linphase.runs.spec import RunSpec
 
 ROOT = Path(__file__).parents[1]

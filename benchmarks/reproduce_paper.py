@@ -25,9 +25,10 @@ from threadpoolctl import threadpool_limits
 from linphase.config.config import load_config
 from linphase.diagram.looks import LOOKS
 from linphase.figures.style import PAGE_WIDTH, save
+from linphase.model.draws import draw_task
 from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square
-from linphase.model.task import Task, draw_task
+from linphase.model.task import Task
 from linphase.runs.spec import RunSpec
 from linphase.runs.stopping import PaperRule
 from linphase.store.provenance import versions

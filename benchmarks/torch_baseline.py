@@ -17,9 +17,10 @@ from benchmarks.descent import enough_steps, shorter_and_longer
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import Spread, alternating, extremes, number
 from linphase.dynamics.gradient_descent import GradientDescent, PaperRate
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, reduce_width
 from linphase.model.observables import mean_square
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.stopping import PaperRule
 from linphase.theory.matrix import euler_step

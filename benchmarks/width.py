@@ -7,8 +7,8 @@ import numpy as np
 from benchmarks.descent import enough_steps, shorter_and_longer
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from benchmarks.timing import alternating, extremes, number
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, gaussian_start
-from linphase.model.task import TaskConfig, draw_task
 from linphase.model.threads import one_blas_thread
 
 WIDTHS = (10**12, 10**4)

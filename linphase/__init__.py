@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from linphase.dynamics.gradient_descent import GradientDescent
     from linphase.dynamics.gradient_flow import GradientFlow
     from linphase.errors import LinphaseError
+    from linphase.model.draws import draw_task
     from linphase.model.moment import Moment, observable
     from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
     from linphase.model.regime import Cuts
-    from linphase.model.task import Task, draw_task
+    from linphase.model.task import Task
     from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
     from linphase.runs.stopping import Stop
@@ -72,7 +73,8 @@ _HOMES = {
     "model.network": ("Initialization", "Weights", "gaussian_start", "reduce_width"),
     "model.observables": ("Moment", "observable"),  # with linphase's own observables declared
     "model.regime": ("Cuts",),
-    "model.task": ("Task", "draw_task"),
+    "model.draws": ("draw_task",),
+    "model.task": ("Task",),
     "runs.records": ("TrainedRun",),
     "runs.spec": ("RunSpec",),
     "runs.stopping": ("Stop",),

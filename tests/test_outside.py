@@ -20,9 +20,9 @@ from linphase.config.plugins import activate, read_plugin
 from linphase.dynamics.base import Dynamics
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.errors import ConfigError, LinphaseError
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.moment import OBSERVABLES
 from linphase.model.network import Initialization, gaussian_start
-from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.stopping import WithinExcess
 from linphase.runs.training import train
 from linphase.store.results import load

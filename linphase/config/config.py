@@ -45,9 +45,10 @@ from linphase.config.toml import check_depth, flat_grid, override_with, plain, r
 from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
 from linphase.model import arrays
+from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization, Start, power
 from linphase.model.section import Choice, Formerly, Section, Younger, canonical_json
-from linphase.model.task import Task, TaskConfig
+from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
 from linphase.runs.stopping import Stop
@@ -198,8 +199,8 @@ class SweepConfig:
 
     @property
     def arrays(self) -> list[str]:
-        """The digests of the arrays that its task is made of."""
-        return [digest for key in arrays.KEYS if (digest := self.keys.get(f"task.{key}"))]
+        """The files, DIGEST.npy or DIGEST.npz, of the user's own arrays that its task is made of."""
+        return arrays.files_of(self._of("task"))
 
     def predicted(self) -> "SweepConfig":
         """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory."""

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from linphase.config.keys import Key, Members, Problems, show, show_some
+from linphase.model.draws import TaskConfig
 from linphase.model.network import MAX_WIDTH, is_normal, power
-from linphase.model.task import TaskConfig
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.spec import FAMILIES
 
@@ -54,7 +54,7 @@ def _check_axis(key: str, known: Known, problems: Problems, members: Members) ->
 def _rank_conflict(known: Known) -> tuple[str, str] | None:
     columns, rows = (known.get(f"task.{key}") or (None,) for key in ("dimension", "output_dimension"))
     smallest = min((each for each in (*columns, *rows) if each is not None), default=math.inf)
-    if 0 in known.get("task.rank", ()) and known.get("task.target", (None,)) == (None,):
+    if 0 in known.get("task.rank", ()) and not any(known.get(f"task.{key}", (None,))[0] for key in ("target", "data")):
         return "task.rank", f"must be {TaskConfig.model_fields['rank'].description}, found 0"
     ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
     key = "task.output_dimension" if smallest in rows else "task.dimension"

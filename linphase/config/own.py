@@ -3,6 +3,7 @@
 Files are relative to the configuration. The keys that follow from the arrays (shape, noise) cannot be given.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,10 +14,14 @@ import numpy as np
 from linphase.config.keys import Problems, show
 from linphase.errors import LinphaseError
 from linphase.model import arrays
-from linphase.model.task import Array, Task, TaskConfig
+from linphase.model.draws import TaskConfig
+from linphase.model.task import Array, Regression, Task, of_samples
 
 _LARGEST = 20_000  # a side of a target
 _BESIDE = ("target", "signal", "rank")
+_ENTRIES = 2**21  # of a file that are in memory at a time
+_FILES = ("inputs", "outputs", "test_inputs", "test_outputs")
+_OPTIONS = ("center", "whiten")
 
 
 def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
@@ -24,102 +29,181 @@ def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[s
 
     Notes a problem for every file that does not hold what is required, and every key that has no meaning beside them.
     """
-    table = config.get("task")
-    if not isinstance(table, Mapping) or (table.get("target") is None and table.get("signal") is None):
+    table, data = config.get("task", {}), config.get("data")
+    if not isinstance(table, Mapping) or re.fullmatch(arrays.DIGEST, str(table.get("data") or table.get("target"))):
+        return config  # read from files before
+    if data is not None:
+        keys = _of_data(config, data, table, folder, problems)
+        return {**{key: value for key, value in config.items() if key != "data"}, "task": keys}
+    if table.get("target") is None and table.get("signal") is None:
         return config
-    if _is_resolved(table):
-        return config
-    if table.get("target") is None:
-        problems.add(("task", "signal"), f"must stand beside task.target, found {show(table['signal'])} alone")
-    _refuse_beside(config, problems)
-    found = {
-        name: _matrix(table[name], folder, ("task", name), problems)
-        for name in ("target", "signal")
-        if table.get(name) is not None
-    }
-    rank = table.get("rank")
-    problems.raise_if_any()
-    try:
-        task = Task.from_target(found["target"], found.get("signal"), rank)
-    except LinphaseError as error:
-        problems.add(("task", "rank" if "rank" in str(error) else "target"), str(error).removeprefix("task: "))
-        problems.raise_if_any()
-    return {**config, "task": keys_of(task)}
+    return {**config, "task": _of_target(config, table, folder, problems)}
 
 
 def keys_of(task: Task) -> dict[str, Any]:
     """The keys of a configuration that stand for a task, whose arrays are found by their digests from now on."""
-    signal = None if task.signal is None else arrays.remember(task.signal)
     d_out, d_in = task.shape
-    return {
-        "target": arrays.remember(task.target),
-        "signal": signal,
-        "rank": task.rank,
-        "dimension": d_in,
-        "output_dimension": d_out,
-        "noise": task.noise,
-    }
+    told = {"rank": task.rank, "dimension": d_in, "output_dimension": d_out, "noise": task.noise}
+    if isinstance(task, Regression):
+        return {"data": arrays.remember_bundle(task.told()), **told}
+    signal = None if task.signal is None else arrays.remember(task.signal)
+    return {"target": arrays.remember(task.target), "signal": signal, **told}
 
 
-def _is_resolved(table: Mapping[str, Any]) -> bool:
-    """Whether the digests stand there already."""
-    return re.fullmatch(arrays.DIGEST, str(table.get("target"))) is not None and "noise" in table
+# ------------------------------------------------------------------------------------------------------- a target
 
 
-def _refuse_beside(config: Mapping[str, Any], problems: Problems) -> None:
-    grid = config.get("grid", {})
-    axes = {key.removeprefix("task.") for key in grid if isinstance(key, str) and key.startswith("task.")}
+def _of_target(config: Mapping[str, Any], table: Mapping[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
+    if table.get("target") is None:
+        problems.add(("task", "signal"), f"must stand beside task.target, found {show(table['signal'])} alone")
+    _refuse_beside(config, "task.target", _BESIDE, problems)
+    given = [name for name in ("target", "signal") if table.get(name) is not None]
+    found = {name: _target(table[name], folder, ("task", name), problems) for name in given}
+    problems.raise_if_any()
+    try:
+        task = Task.from_target(found["target"], found.get("signal"), table.get("rank"))
+    except LinphaseError as error:
+        problems.add(("task", "rank" if "rank" in str(error) else "signal"), str(error).removeprefix("task: "))
+        problems.raise_if_any()
+    return keys_of(task)
+
+
+def _target(given: object, folder: Path, path: tuple[str, str], problems: Problems) -> Array:
+    """The matrix (d_out, d_in) in a file."""
+    array = _opened(given, folder, path, problems)
+    if array is None:
+        return np.empty((0, 0))
+    if max(array.shape) > _LARGEST or array.shape[1] < 2:
+        required = f"must be a matrix (d_out, d_in) of at most {_LARGEST} a side and at least 2 columns"
+        problems.add(path, f"{required}, found the shape {array.shape} in {folder / str(given)}")
+    elif not any(rows.any() for rows in _rows(array)):
+        problems.add(path, f"must be other than 0, found only zeros in {folder / str(given)}")
+    return np.asarray(array)
+
+
+# --------------------------------------------------------------------------------------------------------- samples
+
+
+def _of_data(
+    config: Mapping[str, Any], data: object, table: Mapping[str, Any], folder: Path, problems: Problems
+) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        problems.add(("data",), f"must be a table, found {show(data)}")
+        problems.raise_if_any()
+        return {}
+    known = (*_FILES, *_OPTIONS)
+    for key in (key for key in data if key not in known):
+        problems.add(("data", key), f"is not a key, found {show(data[key])}; known are {', '.join(known)}")
+    for key in _OPTIONS:
+        if not isinstance(data.get(key, False), bool):
+            problems.add(("data", key), f"must be true or false, found {show(data[key])}")
+    _refuse_beside(config, "[data]", ("rank",), problems)
+    files: dict[str, Array | None] = {}
+    for inputs, outputs in (_FILES[:2], _FILES[2:]):
+        pair = {key: data[key] for key in (inputs, outputs) if key in data}
+        for key in {inputs, outputs} - pair.keys():
+            if pair or inputs == "inputs":
+                problems.add(("data", key), 'must be a file of numpy, such as "X.npy", found none')
+        files |= {key: _opened(file, folder, ("data", key), problems) for key, file in pair.items()}
+        X, Y = files.get(inputs), files.get(outputs)
+        if X is not None and Y is not None and len(X) != len(Y):
+            problems.add(("data", outputs), f"must have as many samples as data.{inputs}, {len(X)}, found {len(Y)}")
+    _refuse_shapes(files, problems)
+    problems.raise_if_any()
+    given = {key: array for key, array in files.items() if array is not None}
+    center, whiten = (bool(data.get(key, False)) for key in _OPTIONS)
+    try:
+        task = of_samples(
+            _pairs(given, "inputs", "outputs"),
+            _pairs(given, "test_inputs", "test_outputs") if "test_inputs" in given else None,
+            rank=table.get("rank"),
+            center=center,
+            whiten=whiten,
+        )
+    except LinphaseError as error:
+        problems.add(("task", "rank") if "rank must" in str(error) else ("data", "whiten" if whiten else "inputs"),
+                     str(error).removeprefix("task: "))  # fmt: skip
+        problems.raise_if_any()
+    told = [arrays.digest(array) for array in given.values()]
+    digest = hashlib.sha256(f"{told} {center} {whiten}".encode()).hexdigest()[:20]
+    arrays.remember_bundle(task.told(), digest)
+    return {**keys_of(task), "data": digest}
+
+
+class _pairs:
+    """The samples in two files, (m, d_in) and (m, d_out) at a time; read anew as often as asked."""
+
+    def __init__(self, files: Mapping[str, Array], inputs: str, outputs: str) -> None:
+        self.inputs, self.outputs = files[inputs], files[outputs]
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        step = max(1, _ENTRIES // (self.inputs.shape[1] + self.outputs.shape[1]))
+        for first in range(0, len(self.inputs), step):
+            X, Y = (np.asarray(each[first : first + step], np.float64) for each in (self.inputs, self.outputs))
+            yield X, Y
+
+
+def _refuse_shapes(files: Mapping[str, Array | None], problems: Problems) -> None:
+    for key, array in files.items():
+        if array is None:
+            continue
+        first = files.get(key.removeprefix("test_"))
+        if array.shape[1] > _LARGEST or (key == "inputs" and array.shape[1] < 2):
+            problems.add(("data", key), f"must have 2 to {_LARGEST} columns, found the shape {array.shape}")
+        elif first is not None and array.shape[1] != first.shape[1]:
+            wanted = f"must have the columns of data.{key.removeprefix('test_')}, {first.shape[1]}"
+            problems.add(("data", key), f"{wanted}, found {array.shape[1]}")
+        elif key == "outputs" and not any(rows.any() for rows in _rows(array)):
+            problems.add(("data", key), "must be other than 0, found only zeros")
+
+
+# ------------------------------------------------------------------------------------------------------------ both
+
+
+def _refuse_beside(config: Mapping[str, Any], what: str, kept: tuple[str, ...], problems: Problems) -> None:
+    """Note the keys of the task that follow from the user's own arrays."""
+    grid, table = config.get("grid", {}), config.get("task", {})
     for name in TaskConfig.model_fields:
-        for path, given in ((("task", name), name in config["task"]), (("grid", f"task.{name}"), name in axes)):
-            if given and (name not in _BESIDE or (path[0] == "grid" and name != "rank")):
-                problems.add(
-                    path,
-                    "must not be given beside task.target, which tells it"
-                    if name not in _BESIDE
-                    else "cannot be an axis",
-                )
+        if name in table and table[name] is not None and name not in kept:
+            problems.add(("task", name), f"must not be given beside {what}, which tells it, found {show(table[name])}")
+        if f"task.{name}" in grid and name != "rank":
+            problems.add(("grid", f"task.{name}"), f"must be no axis beside {what}, which tells it")
 
 
-def _matrix(given: object, folder: Path, path: tuple[str, str], problems: Problems) -> Array:
-    """The matrix in a file of numpy."""
-    nothing = np.empty((0, 0))
+def _opened(given: object, folder: Path, path: tuple[str, str], problems: Problems) -> Array | None:
+    """The two-dimensional array of finite numbers in a file of numpy, not read into memory."""
     if not isinstance(given, str):
         problems.add(path, f'must be a file of numpy, such as "Y.npy", found {show(given)}')
-        return nothing
+        return None
     file = folder / given
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         problems.add(path, f"must be a file of numpy, found none at {file}")
+        return None
     except (OSError, ValueError, EOFError) as error:
         problems.add(path, f"must be a file of numpy that holds numbers, found {file}: {error}")
-    else:
-        if wrong := _wrong(array):
-            problems.add(
-                path,
-                f"must be a matrix (d_out, d_in) of finite numbers, at most {_LARGEST} a side, found {wrong} in {file}",
-            )
-        else:
-            return np.asarray(array)
-    return nothing
+        return None
+    wrong = _wrong(array)
+    if wrong:
+        problems.add(path, f"must be a two-dimensional array of finite numbers, found {wrong} in {file}")
+        return None
+    return array  # type: ignore[no-any-return]
 
 
 def _wrong(array: Any) -> str:
-    """What is wrong with what a file holds; nothing where it is a matrix of finite numbers."""
+    """What is wrong with what a file holds; nothing where it is an array of finite numbers."""
     if not isinstance(array, np.ndarray):
         return "several arrays"
     if array.ndim != 2 or not array.size:
         return f"an array of shape {array.shape}"
     if array.dtype.kind not in "fiub":
         return f"the type {array.dtype}"
-    if max(array.shape) > _LARGEST or array.shape[1] < 2:
-        return f"the shape {array.shape}"
-    if not all(np.isfinite(rows).all() for rows in _rows(array)):
-        return "NaN or infinity"
-    return "" if any(rows.any() for rows in _rows(array)) else "only zeros"
+    return "" if all(np.isfinite(rows).all() for rows in _rows(array)) else "NaN or infinity"
 
 
 def _rows(array: Array) -> Iterator[Array]:
     """The rows of a file, some at a time."""
-    for first in range(0, len(array), 1024):
-        yield array[first : first + 1024]
+    step = max(1, _ENTRIES // array.shape[1])
+    for first in range(0, len(array), step):
+        yield array[first : first + step]

@@ -17,8 +17,8 @@ from linphase.diagram.looks import Array, written
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import Panel
 from linphase.dynamics.base import Dynamics
+from linphase.model.draws import draw_task
 from linphase.model.regime import Cuts
-from linphase.model.task import draw_task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.training import train_spec
 from linphase.store.rows import TASK_COLUMNS, summary_row

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from linphase.errors import LinphaseError
+from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization, Weights
 from linphase.model.registry import Registry
 from linphase.model.section import Choice
-from linphase.model.task import Task, TaskConfig
+from linphase.model.task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from scipy.linalg import get_blas_funcs
 
 from linphase.dynamics.base import Dynamics, Planned, State
+from linphase.dynamics.workspace import residuals
 from linphase.model.network import Initialization, Weights, power
 from linphase.model.section import STRICT
 from linphase.model.task import Task
@@ -84,7 +85,7 @@ class GradientDescent(Dynamics, kind="gd"):
             return paper_learning_rate(task, initialization)
         if self.learning_rate == "auto":
             _, S, _ = task.solution_svd
-            return float(1 / (50 * max(initialization.threshold, S[0])))
+            return float(1 / (50 * task.input_size * max(initialization.threshold, S[0])))
         return float(self.learning_rate)
 
     def evaluations(self, spec: Planned) -> float:
@@ -98,18 +99,16 @@ class GradientDescent(Dynamics, kind="gd"):
         """
         eta = self.rate(task, initialization)
         W1, W2 = weights.W1.copy(), weights.W2.copy()
-        Y = task.target.astype(W1.dtype)
-        G = np.empty_like(Y)
+        residual_and_gradient = residuals(task, W1.dtype)
         W1_next = np.empty_like(W1)
         (gemm,) = get_blas_funcs(["gemm"], [W1, W2])
 
         for step in range(self.max_steps + 1):
-            # BLAS counts columns first, so each product is written transposed: G^T = W1^T W2^T - Y^T.
-            np.copyto(G, Y)
-            gemm(1, W1.T, W2.T, -1, G.T, overwrite_c=1)
-            yield State(eta * step, step, step + 1, Weights(W1, W2), G)
+            residual, G = residual_and_gradient(W1, W2)
+            yield State(eta * step, step, step + 1, Weights(W1, W2), residual)
             if step == self.max_steps:  # the state yielded last stays as it is
                 return
+            # BLAS counts columns first, so each product is written transposed.
             if self.update == "alternating":
                 gemm(-eta, G.T, W2.T, 1, W1.T, trans_b=1, overwrite_c=1)
                 gemm(-eta, W1.T, G.T, 1, W2.T, trans_a=1, overwrite_c=1)

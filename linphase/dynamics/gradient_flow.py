@@ -18,7 +18,7 @@ from pydantic import Field
 from linphase.dynamics.adams import STABLE, adams_error, adams_step
 from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
 from linphase.dynamics.chebyshev import chebyshev_error, chebyshev_step, error_gain, stages_for
-from linphase.dynamics.workspace import Array, Workspace
+from linphase.dynamics.workspace import Array, Workspace, workspace
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights
 from linphase.model.section import Younger
@@ -67,7 +67,7 @@ class GradientFlow(Dynamics, kind="flow"):
         Raises LinphaseError where the precision of the weights cannot resolve the wanted accuracy of A.
         """
         self._check(weights)
-        space = Workspace(task, weights, self._stage_precision(task, weights))
+        space = workspace(task, weights, self._stage_precision(task, weights))
         time, accepted = 0.0, 0
         yield State(time, accepted, space.evaluations, space.weights, space.G_start)
 
@@ -84,12 +84,12 @@ class GradientFlow(Dynamics, kind="flow"):
                 accepted += 1
                 space.accept()
                 adams.remember(time, h)
-                earlier = partial(_within, space, time, h, accepted)
+                earlier = partial(_within, space, task, time, h, accepted)
                 time += h
                 yield State(time, accepted, space.evaluations, space.weights, space.G_start, earlier)
                 rho, stretch = self._rates(space)
                 if space.mixed and not space.resolved():
-                    space = Workspace(task, space.weights, weights.W1.dtype, space.evaluations)
+                    space = workspace(task, space.weights, weights.W1.dtype, space.evaluations)
                     chebyshev, adams, h = self._begin(rho, stretch)
                     method = chebyshev
                     continue
@@ -130,7 +130,8 @@ class GradientFlow(Dynamics, kind="flow"):
     def _stage_precision(self, task: Task, weights: Weights) -> DTypeLike:
         """float32, unless a product of three of weights and target may leave its range."""
         squares = [float(np.sum(np.square(each))) for each in (weights.W1, weights.W2, task.target)]
-        in_range = min(squares[:2]) > 1e-30 and max(squares) < 1e20
+        # Directions in which inputs hardly vary are lost in the rounding of the others.
+        in_range = min(squares[:2]) > 1e-30 and max(squares) < 1e20 and task.white
         return np.dtype(np.float32) if self.stages == "float32" and in_range else weights.W1.dtype
 
     def _rates(self, space: Workspace) -> tuple[float, float]:
@@ -142,10 +143,11 @@ class GradientFlow(Dynamics, kind="flow"):
         return rho, stretch
 
 
-def _within(space: Workspace, begin: float, h: float, step: int, time: float) -> State:
+def _within(space: Workspace, task: Task, begin: float, h: float, step: int, time: float) -> State:
     """The state at a time of the step of length h from `begin` that was accepted last."""
     weights = space.within((time - begin) / h, h)
-    return State(time, step, space.evaluations, weights, weights.product() - space.target)
+    residual = task.residual(weights.product()).astype(space.y.dtype, copy=False)
+    return State(time, step, space.evaluations, weights, residual)
 
 
 class _StepControl:

@@ -5,6 +5,7 @@ steps have the precision of the weights; the stages between, and z, that of the 
 what a step adds (docs/theory.md, "The integrator of the flow").
 """
 
+from collections.abc import Callable
 from itertools import cycle
 from math import sqrt
 
@@ -13,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from linphase.model.network import Weights
-from linphase.model.task import Task
+from linphase.model.task import Regression, Task
 
 Array = NDArray[np.floating]
 
@@ -52,9 +53,10 @@ class Workspace:
         self.target = task.target.astype(W1.dtype)
         self.stage_target = self.target.astype(stages)
         self.target_norm = norm(self.stage_target)
-        self.G_start, self.G_end = np.empty((2, *task.shape), dtype=W1.dtype)
-        self.G = np.empty(task.shape, dtype=stages)
-        self.A = np.empty_like(self.G)
+        self.G_start, self.G_end = np.empty((2, *self.target.shape), dtype=W1.dtype)
+        self.G = np.empty(task.shape, dtype=stages)  # the gradient by A
+        self.residual = self._residual_of_stages(task)
+        self.A = np.empty_like(self.residual)  # as the loss sees it
         self.gemm, self.gemv = get_blas_funcs(["gemm", "gemv"], [self.columns])
         (self.syev,) = get_lapack_funcs(["syev"], [self.columns])
         (self.gemm_whole,) = get_blas_funcs(["gemm"], [self.y])
@@ -62,14 +64,15 @@ class Workspace:
         # Power iterations start from the last leading vectors, shaken: a fixed stream, so runs repeat bit for bit.
         random = np.random.Generator(np.random.PCG64(0))
         self.leading, self.shakes = {}, {}
-        for name, size in (("W1", self.d_in), ("W2", self.width), ("G", self.d_in)):
+        for name, size in (("W1", self.target.shape[1]), ("W2", self.width), ("G", self.d_in)):
             directions = random.standard_normal((_SHAKES + 1, size)).astype(stages)
             directions /= np.linalg.norm(directions, axis=1, keepdims=True)
             self.leading[name], self.shakes[name] = directions[0], cycle(0.1 * directions[1:])
-        probes = random.standard_normal((self.d_in, _PROBES)) / np.sqrt(_PROBES)
-        self.probes = probes.astype(stages)  # E ||M probes||_F^2 = ||M||_F^2
+        probes = random.standard_normal((self.target.shape[1], _PROBES)) / np.sqrt(_PROBES)
+        self.probes = self._seen(probes).astype(stages)  # E ||M probes||_F^2 = ||M||_F^2
         self._residual(self.y, self.G_start, self.target, self.gemm_whole)
-        np.copyto(self.G, self.G_start)
+        np.copyto(self.residual, self.G_start)
+        self._gradient()
         self.add_slope(1, self.start, self.F_start, keep=0)
 
     @property
@@ -84,6 +87,23 @@ class Workspace:
     def _cut(self, vector: Array) -> tuple[Array, Array]:
         cut = self.width * self.d_in
         return vector[:cut].reshape(self.width, self.d_in), vector[cut:].reshape(self.d_out, self.width)
+
+    # A task of other than white inputs has these of its own (`RegressionWorkspace`).
+
+    def _residual_of_stages(self, task: Task) -> Array:
+        """Where the residual of a stage is kept: it is the gradient."""
+        return self.G
+
+    def _gradient(self) -> None:
+        """The gradient G of the residual in hand."""
+
+    def _seen(self, directions: Array) -> Array:
+        """Directions of what the loss sees of A, (r, n), as those of the inputs, (d_in, n)."""
+        return directions
+
+    def _input_rates(self, W1: Array) -> tuple[float, float]:
+        """||Sigma||_op and ||W1 Sigma^(1/2)||_op^2."""
+        return 1.0, self._leading_square("W1", W1)
 
     def _residual(self, vector: Array, G: Array, target: Array, gemm: object) -> None:
         W1, W2 = self.split(vector)
@@ -101,19 +121,21 @@ class Workspace:
     def add_slope_at(self, z: Array, scale: float, out: Array, keep: float = 1) -> None:
         """out = keep out + scale F(y + z), in the precision of the stages."""
         np.add(self.start, z, out=self.stage)
-        self._residual(self.stage, self.G, self.stage_target, self.gemm)
+        self._residual(self.stage, self.residual, self.stage_target, self.gemm)
+        self._gradient()
         self.add_slope(scale, self.stage, out, keep)
 
     def finish(self, z: Array) -> None:
         """The end of a step by z: y + z, its residual and its slope."""
         np.add(self.y, z, out=self.y_end)
         self._residual(self.y_end, self.G_end, self.target, self.gemm_whole)
-        np.copyto(self.G, self.G_end)
+        np.copyto(self.residual, self.G_end)
+        self._gradient()
         np.copyto(self.stage, self.y_end)
         self.add_slope(1, self.stage, self.F_end, keep=0)
         W1, _ = self.split(self.stage)
         self.probed = W1 @ self.probes
-        np.add(self.G, self.stage_target, out=self.A)
+        np.add(self.residual, self.stage_target, out=self.A)
         self.sizes = norm(self.stage), max(norm(self.A), self.target_norm)
 
     def relative(self, error: Array) -> float:
@@ -160,9 +182,11 @@ class Workspace:
     def spectral_radius(self) -> tuple[float, float]:
         """Upper bounds, by power iterations: of the Jacobian, ||W1||_op^2 + ||W2||_op^2 + ||G||_op, and of ||G||_op."""
         W1, W2 = self.split(self.start)
-        np.copyto(self.G, self.G_start)
+        np.copyto(self.residual, self.G_start)
+        self._gradient()
         stretch = sqrt(self._leading_square("G", self.G))
-        rho = self._leading_square("W1", W1) + self._leading_square("W2", W2) + stretch
+        inputs, first = self._input_rates(W1)
+        rho = first + self._leading_square("W2", W2) * inputs + stretch
         return 1.1 * rho, max(1.1 * stretch, float(np.finfo(np.float64).tiny))
 
     def _leading_square(self, name: str, matrix: Array, iterations: int = 2) -> float:
@@ -181,6 +205,82 @@ class Workspace:
             self.leading[name] = x = x / size
             x = matrix.T @ (matrix @ x)
         return norm(x)
+
+
+class RegressionWorkspace(Workspace):
+    """The vectors of a flow whose loss sees A R^T: dW/dt = -(W2^T G, G W1^T), G = (W2 W1 R^T - T) R."""
+
+    def __init__(self, task: Regression, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> None:
+        self.R, self.R_whole = task.inputs.astype(stages), task.inputs.astype(weights.W1.dtype)
+        self.input_size, self.solution_norm = task.input_size, norm(task.solution)
+        random = np.random.Generator(np.random.PCG64(1))
+        self.all_probes = (random.standard_normal((task.shape[1], _PROBES)) / np.sqrt(_PROBES)).astype(stages)
+        super().__init__(task, weights, stages, evaluations)
+
+    def _residual_of_stages(self, task: Task) -> Array:
+        return np.empty(self.target.shape, dtype=self.G.dtype)
+
+    def _residual(self, vector: Array, G: Array, target: Array, gemm: object) -> None:
+        W1, W2 = self.split(vector)
+        R = self.R if vector.dtype == self.R.dtype else self.R_whole
+        np.copyto(G, target)
+        gemm(1, (W1 @ R.T).T, W2.T, -1, G.T, overwrite_c=1)  # type: ignore[operator]
+
+    def _gradient(self) -> None:
+        np.matmul(self.residual, self.R, out=self.G)
+
+    def _seen(self, directions: Array) -> Array:
+        return np.asarray(self.R_whole.T @ directions)
+
+    def _input_rates(self, W1: Array) -> tuple[float, float]:
+        return self.input_size, self._leading_square("W1", W1 @ self.R.T)
+
+    def relative(self, error: Array) -> float:
+        """The same, and ||dA||_F/max(||A||_F, ||A_ls||_F), which the test error hangs on."""
+        W1, W2 = self.split(self.stage)
+        dW1, dW2 = self.split(error)
+        probed = W1 @ self.all_probes
+        size = max(norm(W2 @ probed), self.solution_norm)
+        change = norm(W2 @ (dW1 @ self.all_probes) + dW2 @ probed) / size
+        return max(super().relative(error), change) if np.isfinite(change) else np.inf
+
+    def resolved(self) -> bool:
+        size = norm(self.start)
+        in_product = self.rounding * size**2 / 2 / sqrt(self.width) * self.input_size
+        return norm(self.F_start) > _RESOLVED * size * in_product
+
+
+def workspace(task: Task, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> Workspace:
+    """The workspace of a task's flow; stages: their precision."""
+    if isinstance(task, Regression):
+        return RegressionWorkspace(task, weights, stages, evaluations)
+    return Workspace(task, weights, stages, evaluations)
+
+
+def residuals(task: Task, dtype: DTypeLike) -> Callable[[Array, Array], tuple[Array, Array]]:
+    """What gives the residual and the gradient by A of layers W1 (width, d_in) and W2 (d_out, width), in arrays of
+    its own: the residual W2 W1 - Y is the gradient, of a regression it is W2 W1 R^T - T and the gradient that times R.
+    """
+    target = task.target.astype(dtype)
+    residual = np.empty_like(target)
+    (gemm,) = get_blas_funcs(["gemm"], [target])
+
+    def white(W1: Array, W2: Array) -> tuple[Array, Array]:
+        np.copyto(residual, target)
+        gemm(1, W1.T, W2.T, -1, residual.T, overwrite_c=1)
+        return residual, residual
+
+    if not isinstance(task, Regression):
+        return white
+    R = task.inputs.astype(dtype)
+    gradient = np.empty(task.shape, dtype=dtype)
+
+    def regression(W1: Array, W2: Array) -> tuple[Array, Array]:
+        white(W1 @ R.T, W2)
+        np.matmul(residual, R, out=gradient)
+        return residual, gradient
+
+    return regression
 
 
 def norm(x: Array) -> float:

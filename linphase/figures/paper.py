@@ -27,8 +27,8 @@ from linphase.figures.labels import label_contours, line_name
 from linphase.figures.layout import settle
 from linphase.figures.legends import draw_row
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
+from linphase.model.draws import TaskConfig
 from linphase.model.regime import Cuts
-from linphase.model.task import TaskConfig
 from linphase.runs.records import Trajectory
 from linphase.store.rows import task_config_of
 from linphase.theory.boundaries import ACTIVE_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED, boundaries

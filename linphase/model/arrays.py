@@ -5,8 +5,11 @@ names it by its digest gets the same numbers in every process.
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +19,13 @@ from linphase.errors import LinphaseError
 Array = NDArray[np.floating]
 
 DIGEST = r"^[0-9a-f]{20}$"
-FILE = r"[0-9a-f]{20}\.npy"
-KEYS = ("target", "signal")  # of a task, whose values are digests
+FILE = r"[0-9a-f]{20}\.np[yz]"
+SUFFIXES = {"target": ".npy", "signal": ".npy", "data": ".npz"}  # by the keys of a task whose values are digests
 _REMEDY = "linphase check --repair moves it aside, and a sweep of the configuration file keeps it again"
 _ROWS = 2**24  # bytes that are hashed at a time: a file is never held in memory as a whole
-_places: dict[str, Path | Array] = {}  # where the array of a digest is, as far as this process was told
+_places: dict[
+    str, Path | Array | Mapping[str, Array]
+] = {}  # where the array of a digest is, as far as this process was told
 
 
 def digest(array: Array) -> str:
@@ -39,14 +44,32 @@ def remember(array: Array) -> str:
     return found
 
 
+def remember_bundle(bundle: Mapping[str, Array], told: str | None = None) -> str:
+    """Have several arrays found by one digest: that of what they were made of, or by default their own."""
+    found = (
+        told or hashlib.sha256(str({name: digest(array) for name, array in bundle.items()}).encode()).hexdigest()[:20]
+    )
+    _places[found] = bundle
+    return found
+
+
 def look_in(directory: Path) -> None:
-    """Have the arrays that were kept in a directory, each as DIGEST.npy, found by their digests."""
-    for file in directory.glob("*.npy"):
+    """Have what was kept in a directory, as DIGEST.npy or DIGEST.npz, found by the digests."""
+    for file in directory.glob("*.np[yz]"):
         _places.setdefault(file.stem, file)
 
 
-def find(wanted: str) -> Array:
-    """The array of a digest.
+def keep(wanted: str, file: BinaryIO) -> None:
+    """Write the array or the bundle of a digest into a file of numpy."""
+    found = find(wanted)
+    if isinstance(found, np.ndarray):
+        np.save(file, found, allow_pickle=False)
+    else:
+        np.savez(file, **found)
+
+
+def find(wanted: str) -> Any:
+    """The array of a digest, or the bundle of arrays, by their names.
 
     Raises LinphaseError where this process was not told of it, or its file holds another by now.
     """
@@ -55,24 +78,34 @@ def find(wanted: str) -> Array:
         raise LinphaseError(
             f"task: the array of digest {wanted} is not known here. Load its configuration or results first"
         )
-    return _read(wanted, place) if isinstance(place, Path) else place
+    return _read(place) if isinstance(place, Path) else place
+
+
+def files_of(task: Mapping[str, Any]) -> list[str]:
+    """The names of the files in which the arrays of a task, told by its keys, are kept."""
+    return [f"{task[key]}{suffix}" for key, suffix in SUFFIXES.items() if task.get(key)]
 
 
 def damage(file: Path) -> str:
     """What is wrong with a file that is named by the digest of its array; nothing where it holds that."""
     try:
+        if file.suffix == ".npz":
+            _bundle(file)
+            return ""
         found = digest(np.load(file, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         return f"it cannot be read as an array: {error}"
     return "" if found == file.stem else f"it holds another array, of digest {found}"
 
 
+def _bundle(file: Path) -> dict[str, Array]:
+    """The arrays in a file, by their names; each has a checksum of its own, which is compared."""
+    with np.load(file, allow_pickle=False) as bundle:
+        return dict(bundle)
+
+
 @lru_cache(maxsize=8)
-def _read(wanted: str, file: Path) -> Array:
-    try:
-        array: Array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LinphaseError(f"{file}: cannot be read as an array: {error}. {_REMEDY}") from error
-    if (found := digest(array)) != wanted:
-        raise LinphaseError(f"{file}: holds another array, of digest {found}. {_REMEDY}")
-    return array
+def _read(file: Path) -> Any:
+    if wrong := damage(file):
+        raise LinphaseError(f"{file}: {wrong}. {_REMEDY}")
+    return _bundle(file) if file.suffix == ".npz" else np.load(file, allow_pickle=False)

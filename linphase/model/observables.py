@@ -84,7 +84,7 @@ def target_alignment(moment: Moment) -> float:
     (d_out d_in)^(-1/2) where Theta is a multiple of the identity, larger where the layers have grown along Y: up to
     (2/(d + 1))^(1/2) for a square Y of one mode that both layers carry equally and alone. 0 for Y = 0.
     """
-    kernel, Y = moment.kernel, moment.task.target
+    kernel, Y = moment.kernel, moment.task.solution
     assert kernel is not None
     square = float(np.vdot(Y, Y))
     if square == 0:

@@ -1,110 +1,20 @@
-"""The MSE task: fit Y = A* + E, a low-rank signal under noise (docs/theory.md, "Setting")."""
+"""The MSE task: what is fitted, and what errors are measured against (docs/theory.md, "Setting" and "Data")."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from pydantic import AfterValidator, Field, model_validator
 
 from linphase.errors import LinphaseError
-from linphase.model import arrays
 from linphase.model.network import Weights
-from linphase.model.section import Content, Section, Younger
-from linphase.model.streams import stream
 from linphase.model.threads import one_blas_thread
-
-
-class TaskConfig(Section):
-    """The target Y = A* + E: A* of the given rank and E of the given noise are (output_dimension, dimension).
-
-    Of a target of one's own dimension, output_dimension and noise are what is found in it, and are not hashed: they
-    follow from the arrays and the rank (`own_task`).
-    """
-
-    dimension: int = Field(
-        default=64,
-        ge=2,
-        le=20_000,
-        title="d_in: the columns of the signal A* and the noise E",
-        description="an integer from 2 to 20000",
-    )
-    rank: int = Field(
-        default=4,
-        ge=0,  # of a target of one's own, where none is given
-        le=20_000,
-        title="k: the rank of A*",
-        description="an integer of at least 1 (and at most the smaller dimension)",
-    )
-    noise: Annotated[float, Field(ge=0, le=1e9), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
-        default=1.0,
-        title="standard deviation of E's entries; 0 is allowed",
-        description="a finite number of at least 0 and at most 1e9",
-    )
-    signal_norm: float | None = Field(
-        default=None,
-        ge=1e-18,
-        le=1e18,
-        title="A* is rescaled so that ||A*||_F^2/(d_out d_in) is this; where it is not given A* stays as drawn",
-        description="a finite number above 0, 1e-18 to 1e18",
-    )
-    output_dimension: Annotated[int | None, Younger] = Field(
-        default=None,
-        ge=1,
-        le=20_000,
-        title="d_out: the rows of A* and E; where it is not given as many as columns, d",
-        description="an integer from 1 to 20000",
-    )
-    target: Annotated[str | None, Younger, Content] = Field(
-        default=None,
-        pattern=arrays.DIGEST,
-        title="a target of your own: the file of Y (d_out, d_in), relative to the configuration; in results its digest",
-        description='a file of numpy, such as "Y.npy"',
-    )
-    signal: Annotated[str | None, Younger, Content] = Field(
-        default=None,
-        pattern=arrays.DIGEST,
-        title="the file of its signal A* (d_out, d_in); without one there are no test errors",
-        description='a file of numpy, such as "A.npy"',
-    )
-
-    @model_validator(mode="after")
-    def _rank_fits(self) -> Self:
-        if self.rank == 0 and self.target is None:
-            raise ValueError(f"rank must be {type(self).model_fields['rank'].description}, found 0")
-        if self.rank > min(self.shape):
-            raise ValueError(f"rank must be at most the dimension {min(self.shape)}, found {self.rank}")
-        return self
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(d_out, d_in)."""
-        return self.output_dimension or self.dimension, self.dimension
-
-    @property
-    def scale(self) -> float:
-        """Exponents are to the base d = sqrt(d_out d_in)."""
-        return math.sqrt(math.prod(self.shape))
-
-    @property
-    def isotropic(self) -> bool:
-        """Whether signal and noise are drawn alike in all directions, as the closed forms of boundaries have it."""
-        return self.target is None
-
-    def used(self) -> dict[str, Any]:
-        values = super().used()
-        if self.target is not None:
-            return {key: values[key] for key in ("target", "signal", "rank") if key in values}
-        if values.get("output_dimension") == self.dimension:  # as where it is not given
-            del values["output_dimension"]
-        return values
-
 
 Array = NDArray[np.floating]
 
+_NOTHING = 1e-12  # of the largest singular value of inputs: below it a direction is not in the data
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of the largest singular value, times the dimension
 
 
@@ -120,6 +30,8 @@ class Task:
     target: Array
     rank: int
     noise_level: float | None = None  # standard deviation of E's entries where it is known
+
+    white: ClassVar[bool] = True  # the inputs' covariance is the identity
 
     @classmethod
     def from_target(cls, target: ArrayLike, signal: ArrayLike | None = None, rank: int | None = None) -> "Task":
@@ -142,9 +54,46 @@ class Task:
         A = None if signal is None else _matrix("signal", signal)
         if rank is None:
             rank = 0 if A is None else int(np.linalg.matrix_rank(A))
-        elif rank == 0:
-            raise LinphaseError("task: rank must be at least 1, or not given, found 0")
-        return cls(A, Y, rank)
+        return cls(A, Y, _rank(rank) or 0)
+
+    @classmethod
+    def from_data(
+        cls,
+        inputs: ArrayLike,
+        outputs: ArrayLike,
+        test_inputs: ArrayLike | None = None,
+        test_outputs: ArrayLike | None = None,
+        *,
+        rank: int | None = None,
+        center: bool = False,
+        whiten: bool = False,
+    ) -> "Regression":
+        """Data of your own: outputs (n, d_out) to be fitted by a linear map of inputs (n, d_in), sample by sample.
+
+        Parameters
+        ----------
+        inputs, outputs
+            As many rows each; of a row more than n features only their triangular factor is kept (`of_samples`).
+        test_inputs, test_outputs
+            Held-out samples, which test errors are measured on; None without.
+        rank, center, whiten
+            As of `of_samples`.
+
+        Raises
+        ------
+        LinphaseError
+            Which names the argument that is no finite matrix of numbers, or does not fit.
+        """
+        X, Y = _pair(inputs, outputs, "inputs", "outputs")
+        if (test_inputs is None) != (test_outputs is None):
+            raise LinphaseError("task: test_inputs and test_outputs must be given together, found one of them")
+        test = None if test_inputs is None else [_pair(test_inputs, test_outputs, "test_inputs", "test_outputs")]
+        if test is not None and (test[0][0].shape[1], test[0][1].shape[1]) != (X.shape[1], Y.shape[1]):
+            raise LinphaseError(
+                f"task: test_inputs and test_outputs must have {X.shape[1]} and {Y.shape[1]} columns, found "
+                f"{test[0][0].shape[1]} and {test[0][1].shape[1]}"
+            )
+        return of_samples([(X, Y)], test, rank=_rank(rank), center=center, whiten=whiten)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", _matrix("target", self.target))
@@ -156,12 +105,7 @@ class Task:
                     f"task: signal and target must be matrices of one shape (d_out, d_in), "
                     f"found {self.signal.shape} and {self.target.shape}"
                 )
-        if isinstance(self.rank, bool) or not isinstance(self.rank, int | np.integer):
-            raise LinphaseError(f"task: rank must be an integer, found {self.rank!r}")
-        if not 0 <= self.rank <= min(self.shape):
-            raise LinphaseError(
-                f"task: rank must be from 1 to the smaller dimension, {min(self.shape)}, found {self.rank}"
-            )
+        _check_rank(self.rank, self.shape)
 
     def __repr__(self) -> str:
         d_out, d_in = self.shape
@@ -202,6 +146,11 @@ class Task:
         """Exponents are to the base d = sqrt(d_in d_out)."""
         d_out, d_in = self.shape
         return float(np.sqrt(d_out * d_in))
+
+    @property
+    def input_size(self) -> float:
+        """||Sigma||_op, the largest eigenvalue of the inputs' covariance: 1."""
+        return 1.0
 
     @property
     def size(self) -> float:
@@ -276,6 +225,11 @@ class Task:
         return float(np.dot(flat, flat)) / self.size
 
     @property
+    def irreducible_errors(self) -> tuple[float | None, float | None]:
+        """The train and the test error that no linear map can do without and that are left out; None: there are none."""
+        return None, None
+
+    @property
     def has_test_error(self) -> bool:
         """Whether there is something that test errors are measured against."""
         return self.signal is not None
@@ -312,7 +266,29 @@ class Task:
         return float(np.sum(S[width:] ** 2)) / self.size
 
 
-def _matrix(name: str, given: object) -> Array:
+def _check_rank(rank: object, shape: tuple[int, int]) -> None:
+    if isinstance(rank, bool) or not isinstance(rank, int | np.integer):
+        raise LinphaseError(f"task: rank must be an integer, found {rank!r}")
+    if not 0 <= rank <= min(shape):
+        raise LinphaseError(f"task: rank must be from 1 to the smaller dimension, {min(shape)}, found {rank}")
+
+
+def _rank(given: int | None) -> int | None:
+    """A rank that a user gave, or None."""
+    if given == 0 and not isinstance(given, bool):
+        raise LinphaseError("task: rank must be at least 1, or not given, found 0")
+    return given
+
+
+def _pair(inputs: object, outputs: object, first: str, second: str) -> tuple[Array, Array]:
+    """Inputs (n, d_in) and outputs (n, d_out) of as many samples."""
+    X, Y = (_matrix(name, given, "(n, d)") for name, given in ((first, inputs), (second, outputs)))
+    if len(X) != len(Y):
+        raise LinphaseError(f"task: {second} must have as many rows as {first}, {len(X)}, found {len(Y)}")
+    return X.astype(np.float64), Y.astype(np.float64)
+
+
+def _matrix(name: str, given: object, shape: str = "(d_out, d_in)") -> Array:
     """A finite matrix of floating-point numbers; integers and lists of lists are taken for one.
 
     Raises LinphaseError, which names the argument, for anything else.
@@ -329,30 +305,236 @@ def _matrix(name: str, given: object) -> Array:
             if isinstance(given, np.ndarray)
             else repr(given)
         )
-        raise LinphaseError(f"task: {name} must be a matrix (d_out, d_in) of numbers, found {what:.200}")
+        raise LinphaseError(f"task: {name} must be a matrix {shape} of numbers, found {what:.200}")
     if not np.isfinite(matrix).all():
         raise LinphaseError(f"task: {name} must be finite, found NaN or infinity")
-    return matrix
+    return np.ascontiguousarray(matrix)  # BLAS writes residuals into arrays of the same order
 
 
-def draw_task(config: TaskConfig | None = None, *, seed: int = 0, replicate: int = 0, **keys: Any) -> Task:
-    """Draw A* = U V^T and Y = A* + E, of a configuration or of its keys: draw_task(dimension=30, rank=2).
+# ---------------------------------------------------------------------------------------------------- of data
 
-    U (d_out, k), V (d_in, k) have independent N(0, k^(-1/2)) entries, E (d_out, d_in) independent N(0, noise^2) ones.
-    U and V are drawn column by column, so a smaller rank takes the leading columns of the same U and V; noise scales
-    the same E. With signal_norm given, A* is rescaled to ||A*||_F^2/(d_out d_in) = signal_norm.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reduced:
+    """Samples as the loss sees them."""
+
+    inputs: Array  # R (r, d_in)
+    target: Array  # T (d_out, r)
+    irreducible: float  # rho^2, what no linear map fits
+
+    @property
+    def size(self) -> float:
+        """N = d_out tr Sigma, what squares are divided by to be errors."""
+        return len(self.target) * float(np.sum(self.inputs**2))
+
+    def product(self, A: Array) -> Array:
+        """A R^T, (d_out, r)."""
+        return A @ self.inputs.T
+
+
+def reduced(chunks: Iterable[tuple[Array, Array]]) -> Reduced:
+    """Samples that come in chunks, X (m, d_in) and Y (m, d_out) of any m each, as R, T and rho^2.
+
+    By the triangular factor of [X Y], which is carried from chunk to chunk: memory is flat. Directions of the inputs
+    that are 0 to rounding are left out of R.
     """
-    if config is not None and keys:
-        raise LinphaseError(f"draw_task: a TaskConfig or keys of one are required, found both: {', '.join(keys)}")
-    config = TaskConfig(**keys) if config is None else config
-    if config.target is not None:
-        signal = None if config.signal is None else arrays.find(config.signal)
-        return Task(signal, arrays.find(config.target), config.rank)
-    (d_out, d_in), k = config.shape, config.rank
-    U = stream(seed, replicate, "U").standard_normal((k, d_out)).T * k**-0.25
-    V = stream(seed, replicate, "V").standard_normal((k, d_in)).T * k**-0.25
-    E = stream(seed, replicate, "E").standard_normal((d_out, d_in))
-    signal = U @ V.T
-    if config.signal_norm is not None:
-        signal *= config.scale * np.sqrt(config.signal_norm) / np.linalg.norm(signal)
-    return Task(signal=signal, target=signal + config.noise * E, rank=k, noise_level=config.noise)
+    factor: Array = np.zeros((0, 0))
+    n = d_in = 0
+    for X, Y in chunks:
+        d_in, n = X.shape[1], n + len(X)
+        both = np.hstack([X, Y])
+        factor = np.asarray(np.linalg.qr(np.vstack([factor, both]) if factor.size else both, mode="r"))
+    factor = factor / np.sqrt(n)
+    U, s, Vt = np.linalg.svd(factor[:d_in, :d_in], full_matrices=False)
+    kept = s > _NOTHING * s[0] if s[0] > 0 else s > 0
+    U, s, Vt = U[:, kept], s[kept], Vt[kept]
+    T = (U.T @ factor[: len(U), d_in:]).T
+    lost = factor[: len(U), d_in:] - U @ T.T
+    return Reduced(s[:, None] * Vt, T, float(np.sum(lost**2) + np.sum(factor[d_in:, d_in:] ** 2)))
+
+
+def of_samples(
+    samples: Iterable[tuple[Array, Array]],
+    held_out: Iterable[tuple[Array, Array]] | None = None,
+    *,
+    rank: int | None = None,
+    center: bool = False,
+    whiten: bool = False,
+) -> "Regression":
+    """The task of samples, which are read once, or twice to center them.
+
+    Parameters
+    ----------
+    samples, held_out
+        Chunks X (m, d_in) and Y (m, d_out) of any m each. Test errors are those of the held-out ones, None without.
+    rank
+        How many leading modes of A_ls are told to be the signal's; without it there are no regimes.
+    center
+        Whether the means of inputs and outputs, over the samples, are taken off both.
+    whiten
+        Whether inputs are multiplied by Sigma^(-1/2), of the samples, on the directions that these have.
+
+    Raises
+    ------
+    LinphaseError
+        If there is nothing to learn, the rank does not fit, or to whiten is to divide by 0.
+    """
+    means = _means(samples) if center else (0.0, 0.0)
+
+    def centered(chunks: Iterable[tuple[Array, Array]]) -> Iterable[tuple[Array, Array]]:
+        return ((X - means[0], Y - means[1]) for X, Y in chunks)
+
+    n, d_in = _count(samples)
+    fit = reduced(centered(samples))
+    test = None if held_out is None else reduced(centered(held_out))
+    r, directions = len(fit.inputs), min(n - center, d_in)
+    if r == 0 or not fit.target.any():
+        raise LinphaseError("task: inputs that tell something of the outputs are required, found none")
+    if whiten:
+        if r < directions:
+            raise LinphaseError(
+                f"task: inputs that vary in all {directions} directions are required to whiten them, found {r}: "
+                "some features are constant, or sums of others. Leave these out"
+            )
+        s = np.linalg.norm(fit.inputs, axis=1, keepdims=True)
+        V = fit.inputs / s  # its rows are orthonormal
+        fit = Reduced(V, fit.target, fit.irreducible)
+        test = test and Reduced(test.inputs @ (V.T / s.T) @ V, test.target, test.irreducible)
+    return Regression(
+        None, fit.target, 0 if rank is None else rank, inputs=fit.inputs, irreducible=fit.irreducible, held_out=test
+    )
+
+
+def _means(samples: Iterable[tuple[Array, Array]]) -> tuple[Array, Array]:
+    sums = [(X.sum(axis=0), Y.sum(axis=0), len(X)) for X, Y in samples]
+    n = sum(count for *_, count in sums)
+    return sum(X for X, *_ in sums) / n, sum(Y for _, Y, _ in sums) / n
+
+
+def _count(samples: Iterable[tuple[Array, Array]]) -> tuple[int, int]:
+    sizes = [X.shape for X, _ in samples]
+    return sum(n for n, _ in sizes), sizes[0][1]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Regression(Task):
+    """A task of inputs that are not white: R (r, d_in) and T = `target` (d_out, r).
+
+    Train error is ||A R^T - T||_F^2/N, N = d_out tr Sigma, without what is irreducible; test error the same of held-out
+    data or, where the signal is known, ||(A - A*) Sigma^(1/2)||_F^2/N with the covariance of the population. Modes and
+    regimes are those of the least-squares solution of the smallest norm, A_ls = T (R^T)^+.
+    """
+
+    white: ClassVar[bool] = False
+
+    inputs: Array = field(kw_only=True)
+    irreducible: float = field(default=0.0, kw_only=True)
+    held_out: Reduced | None = field(default=None, kw_only=True)  # for a known signal: Sigma^(1/2) and A* Sigma^(1/2)
+    scale_of_errors: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("target", "inputs"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
+        _check_rank(self.rank, self.shape)
+
+    def told(self) -> dict[str, Array]:
+        """All of it as arrays; `of_told` reads them."""
+        held = self.held_out or Reduced(np.zeros((0, 0)), np.zeros((0, 0)), 0.0)
+        return {
+            "R": self.inputs,
+            "T": self.target,
+            "rho2": np.array([self.irreducible]),
+            "test_R": held.inputs,
+            "test_T": held.target,
+            "test_rho2": np.array([held.irreducible]),
+        }
+
+    @classmethod
+    def of_told(cls, told: Mapping[str, Array], rank: int, noise: float) -> "Regression":
+        """A task of data that was told as arrays."""
+        held = Reduced(told["test_R"], told["test_T"], float(told["test_rho2"][0])) if told["test_R"].size else None
+        return cls(None, told["T"], rank, noise, inputs=told["R"], irreducible=float(told["rho2"][0]), held_out=held)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.target.shape[0], self.inputs.shape[1]
+
+    @property
+    def size(self) -> float:
+        return Reduced(self.inputs, self.target, 0.0).size
+
+    @cached_property
+    def input_size(self) -> float:
+        """||R||_op^2, the largest eigenvalue of Sigma."""
+        return float(np.linalg.norm(self.inputs, 2)) ** 2
+
+    @property
+    def error_scale(self) -> float:
+        """nu^2; of data ||T||^2/N."""
+        return self.scale_of_errors or float(np.sum(self.target**2)) / self.size
+
+    @property
+    def irreducible_errors(self) -> tuple[float | None, float | None]:
+        held = self.held_out
+        return self.irreducible / self.size, None if held is None else held.irreducible / held.size
+
+    @property
+    def has_test_error(self) -> bool:
+        return self.held_out is not None
+
+    @property
+    def signal_strength(self) -> float:
+        """The test error of A = 0, or the train error where there is no test error."""
+        held = self.held_out or Reduced(self.inputs, self.target, 0.0)
+        return float(np.sum(held.target**2)) / held.size
+
+    @cached_property
+    def solution(self) -> Array:
+        """A_ls = T (R^T)^+, (d_out, d_in)."""
+        with one_blas_thread():
+            return self.target @ np.linalg.pinv(self.inputs.T, rcond=_NOTHING)
+
+    @cached_property
+    def _fit_values(self) -> Array:
+        """The singular values of T."""
+        with one_blas_thread():
+            return np.linalg.svd(self.target, compute_uv=False)
+
+    def train_error_floor(self, width: int) -> float:
+        """Train error of the best matrix of rank <= width: sum of s_i(T)^2 over i > width, over N."""
+        return float(np.sum(self._fit_values[width:] ** 2)) / self.size
+
+    def residual(self, A: Array) -> Array:
+        return A @ self.inputs.T - self.target
+
+    def loss_gradient(self, residual: Array) -> Array:
+        """G = (A R^T - T) R, (d_out, d_in)."""
+        return residual @ self.inputs.astype(residual.dtype)
+
+    @cached_property
+    def origin(self) -> Array:
+        return np.zeros(self.shape)
+
+    def from_origin(self, residual: Array, weights: Weights) -> Array:
+        return weights.product()
+
+    def deviations(self, dtype: DTypeLike) -> Callable[[Array, Weights], Array] | None:
+        if self.held_out is None:
+            return None
+        Q, P = self.held_out.inputs.T.astype(dtype), self.held_out.target.astype(dtype)
+
+        def deviation(residual: Array, weights: Weights) -> Array:
+            return np.asarray(weights.W2 @ (weights.W1 @ Q) - P)
+
+        return deviation
+
+    def deviation_slope(self, weights: Weights, residual: Array) -> Array:
+        assert self.held_out is not None
+        return self.held_out.product(weights.velocity(self.loss_gradient(residual)))
+
+    def test_error(self, deviation: Array) -> float:
+        assert self.held_out is not None
+        return float(np.vdot(deviation, deviation)) / self.held_out.size
+
+    def at_minimum(self, deviation: Array, A: Callable[[], Array], out: Array) -> None:
+        np.copyto(out, A())

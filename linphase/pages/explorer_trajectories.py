@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.draws import TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.store.reading import row_groups, scan
 from linphase.store.results import Results
 from linphase.store.rows import TASK_COLUMNS, seed_of, task_config_of

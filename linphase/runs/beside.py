@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.dynamics.self_consistent import SelfConsistent
+from linphase.model.draws import draw_task
 from linphase.model.mode_times import crossing_times
 from linphase.model.network import gaussian_start
-from linphase.model.task import Task, draw_task
+from linphase.model.task import Task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.records import TrainedRun, Trajectory
 from linphase.runs.spec import RunConfig, RunSpec

@@ -66,6 +66,7 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
         train_error=predicted.final_train_error,
         test_error=predicted.final_test_error if task.has_test_error else None,
         error_scale=task.error_scale,
+        irreducible_errors=task.irreducible_errors,
         train_error_floor=modes.floor,
         time=predicted.final_time,
         updates=0,

@@ -75,6 +75,7 @@ class TrainedRun:
     train_error: float
     test_error: float | None  # None where the task has nothing to measure it against
     error_scale: float  # nu^2, what excess errors are relative to
+    irreducible_errors: tuple[float | None, float | None]  # train and test, of data: what no linear map fits
     train_error_floor: float
     time: float
     updates: int  # made when the stop rule fired
@@ -145,6 +146,8 @@ class TrainedRun:
             "final_test_error": self.test_error,
             "train_error_floor": self.train_error_floor,
             "error_scale": self.error_scale,
+            "irreducible": self.irreducible_errors[0],
+            "test_irreducible": self.irreducible_errors[1],
             "final_step": self.updates,
             "final_time": self.time,
             "gradient_evaluations": self.gradient_evaluations,

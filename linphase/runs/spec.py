@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field
 
 from linphase.dynamics.base import Dynamics
+from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization
 from linphase.model.section import Choice, Section, Younger
 from linphase.model.streams import dimension_seed
-from linphase.model.task import TaskConfig
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Stop
 

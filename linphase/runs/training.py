@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from linphase.dynamics.base import Dynamics, State
 from linphase.dynamics.gradient_descent import paper_learning_rate
 from linphase.errors import LinphaseError
+from linphase.model.draws import draw_task
 from linphase.model.mode_times import extrapolated_convergence_times, learning_order, median_time
 from linphase.model.moment import Moment, columns_at, measured
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
@@ -24,7 +25,7 @@ from linphase.model.observables import (
     mode_speed_up,
 )
 from linphase.model.regime import Classification
-from linphase.model.task import Task, draw_task
+from linphase.model.task import Task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
@@ -297,6 +298,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         train_error=measurements.train_error,
         test_error=measurements.test_error if task.has_test_error else None,
         error_scale=task.error_scale,
+        irreducible_errors=task.irreducible_errors,
         train_error_floor=task.train_error_floor(rank),
         time=measurements.time,
         updates=measurements.updates,

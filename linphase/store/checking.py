@@ -148,9 +148,9 @@ def _unsound_arrays(root: Path) -> dict[str, Unreadable]:
     """The files of the user's own arrays that do not hold what their names say, by name, and those that are lost."""
     found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in _names(root / ARRAYS) if name[0] != "."}
     for config in configs(root):
-        for digest in filter(None, map(config.get("task", {}).get, arrays.KEYS)):
+        for file in arrays.files_of(config.get("task", {})):
             found.setdefault(
-                f"{ARRAYS}/{digest}.npy", Damaged("it is lost; a sweep of the configuration file keeps it again")
+                f"{ARRAYS}/{file}", Damaged("it is lost; a sweep of the configuration file keeps it again")
             )
     return {name: why for name, why in found.items() if why is not None}
 

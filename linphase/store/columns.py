@@ -186,6 +186,8 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
             "nu^2, what the excess of a converged run's train error is relative to: noise^2, or the train error of "
             "A = 0 where there is none",
         ),
+        Column("irreducible", "float64", "", "of data: rho^2/N, what no linear map fits, left out of train errors"),
+        Column("test_irreducible", "float64", "", "of data: the same of the held-out samples, left out of test errors"),
         Column("final_step", "int64", "steps", "updates made when the stop rule fired; flow: accepted steps"),
         Column("final_time", "float64", "time", "time of the last measurement"),
         Column("gradient_evaluations", "int64", "", "residuals A - Y and their products with the weights computed"),

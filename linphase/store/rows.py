@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
 from linphase.errors import ResultsError
+from linphase.model import arrays
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
 from linphase.model.observables import Modes
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.runs.records import TrainedRun, Trajectory
 from linphase.runs.spec import NUMERICS_VERSION, RunConfig, RunSpec
 from linphase.store.columns import for_keys, runs_columns, trajectories_columns
@@ -117,7 +119,7 @@ def task_config_of(row: Mapping[str, Any] | pd.Series[Any]) -> TaskConfig:
         rank=int(row["rank"]),
         noise=float(row["noise"]),
         signal_norm=None if is_null(norm) else float(norm),
-        **{name: str(row[name]) for name in ("target", "signal") if not is_null(row.get(name))},
+        **{name: str(row[name]) for name in arrays.SUFFIXES if not is_null(row.get(name))},
     )
 
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -199,14 +198,14 @@ def create(path: str | Path, config: SweepConfig) -> None:
         _create_file(root / "configs" / f"{config.digest}.json", lambda file: file.write(text))
 
 
-def _keep_arrays(root: Path, digests: Sequence[str]) -> None:
-    """Keep the user's own arrays, each as arrays/DIGEST.npy, so that nothing depends on their files any more."""
-    if digests:
+def _keep_arrays(root: Path, files: Sequence[str]) -> None:
+    """Keep the user's own arrays in arrays/, so that nothing depends on their files any more."""
+    if files:
         _make(root, ARRAYS)
-    for digest in digests:
-        file = root / ARRAYS / f"{digest}.npy"
+    for name in files:
+        file = root / ARRAYS / name
         if not file.exists():
-            _create_file(file, partial(np.save, arr=arrays.find(digest), allow_pickle=False))
+            _create_file(file, partial(arrays.keep, file.stem))
 
 
 def _make(root: Path, name: str) -> None:

@@ -14,7 +14,7 @@ from linphase.config.config import SweepConfig
 from linphase.config.plugins import Plugin, activate
 from linphase.diagram.panels import looks
 from linphase.model import arrays
-from linphase.model.task import draw_task
+from linphase.model.draws import draw_task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.draws import TaskConfig, draw_task
+from linphase.model.task import Task
 
 Array = NDArray[np.float64]
 

@@ -18,9 +18,9 @@ from linphase.config.config import SweepConfig, difference, load_config, parse_c
 from linphase.config.keys import declared, fields_of
 from linphase.dynamics.gradient_descent import PaperRate
 from linphase.errors import ConfigError, LinphaseError
+from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization
 from linphase.model.registry import forget
-from linphase.model.task import TaskConfig
 from linphase.runs.stopping import Converged, Stop
 from linphase.store.columns import runs_columns
 from linphase.store.rows import asked_for

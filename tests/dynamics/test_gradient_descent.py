@@ -3,8 +3,8 @@ import pytest
 
 from linphase.dynamics.gradient_descent import GradientDescent, PaperRate, paper_learning_rate
 from linphase.errors import LinphaseError
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
-from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.stopping import PaperRule, PaperStop
 from linphase.runs.training import train
 from tests import naive

@@ -7,8 +7,9 @@ from linphase.dynamics.chebyshev import chebyshev_step, error_gain, stability_bo
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.dynamics.workspace import Workspace
 from linphase.errors import LinphaseError
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import PaperStop
 from linphase.runs.training import train

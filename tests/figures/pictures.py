@@ -10,8 +10,8 @@ from linphase.figures.diagrams import against, all_panels, evidence, phase_diagr
 from linphase.figures.evolution import run_figure, title_of, trajectory_figure
 from linphase.figures.paper import figure1, figure2
 from linphase.figures.trajectory_map import trajectory_map
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization
-from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.beside import crossings, theory_beside
 from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig

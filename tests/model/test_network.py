@@ -4,9 +4,9 @@ from scipy.special import kolmogorov
 
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.errors import LinphaseError
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
 from linphase.model.streams import dimension_seed, stream
-from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.training import train
 from tests import naive
 

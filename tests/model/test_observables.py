@@ -6,6 +6,7 @@ from scipy.linalg import sqrtm
 
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.dynamics.self_consistent import SelfConsistent
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.kernel import Kernel, kernel_norm
 from linphase.model.moment import Moment
 from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
@@ -25,7 +26,7 @@ from linphase.model.observables import (
     subspace_overlap,
     target_alignment,
 )
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Converged

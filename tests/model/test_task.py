@@ -5,8 +5,9 @@ import pytest
 
 import linphase
 from linphase.errors import ConfigError, LinphaseError
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, gaussian_start
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.runs.training import train
 from linphase.store.columns import runs_columns
 

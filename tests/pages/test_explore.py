@@ -18,8 +18,8 @@ from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.panels import find_panel, known_panels
 from linphase.files import printable
+from linphase.model.draws import draw_task
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.model.task import draw_task
 from linphase.pages.explorer import as_json, build
 from linphase.pages.explorer_tables import markup
 from linphase.pages.explorer_trajectories import BUDGET, MOMENTS, _thin, chosen_modes, chosen_moments, encode, thin

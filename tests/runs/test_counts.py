@@ -9,9 +9,9 @@ from linphase import Initialization
 from linphase.config.config import parse_config
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square
-from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps
 from linphase.runs.stopping import PaperRule, WithinExcess
 from linphase.runs.training import train_spec

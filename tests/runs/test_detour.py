@@ -9,9 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, gaussian_start
 from linphase.model.observables import average_mode_rate, mode_speed_up, singular_values_and_balance
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 
 D, C = 16, 4.0
 

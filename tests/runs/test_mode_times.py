@@ -6,9 +6,10 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from linphase.dynamics.gradient_flow import GradientFlow
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.mode_times import WITHIN, ModeTimes
 from linphase.model.network import Initialization, Weights, gaussian_start
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.training import train
 

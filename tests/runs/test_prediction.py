@@ -5,8 +5,8 @@ from linphase.config.config import parse_config
 from linphase.diagram.versus import predicted_runs
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.self_consistent import SelfConsistent
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, gaussian_start
-from linphase.model.task import TaskConfig, draw_task
 from linphase.runs.beside import from_the_same_start
 from linphase.runs.comparison import ExactComparison
 from linphase.runs.predicting import predict

@@ -9,8 +9,9 @@ from linphase.config.config import parse_config
 from linphase.diagram.measured import boundaries_of
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.errors import ConfigError
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, gaussian_start
-from linphase.model.task import Task, TaskConfig, draw_task
+from linphase.model.task import Task
 from linphase.runs.training import train
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
 from tests.figures.made import filled

@@ -16,7 +16,7 @@ from linphase.cli import main
 from linphase.cli.progress import _Received
 from linphase.config.config import parse_config
 from linphase.errors import LinphaseError, ResultsError
-from linphase.model.task import TaskConfig, draw_task
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
 from linphase.store.provenance import versions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from linphase.errors import LinphaseError
-from linphase.model.task import TaskConfig, draw_task
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.theory.asymptotic import (
     TypicalTask,
     asymptotic_cell,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from linphase.model.task import TaskConfig, draw_task
+from linphase.model.draws import TaskConfig, draw_task
 from linphase.theory.baselines import Baselines, baselines, optimal_shrinkage
 from linphase.theory.cell import predict_modes
 from linphase.theory.mode import TargetModes
