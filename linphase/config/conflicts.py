@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from linphase.config.keys import Key, Members, Problems, show, show_some
+from linphase.errors import ConfigError
 from linphase.model.draws import TaskConfig
 from linphase.model.network import MAX_WIDTH, is_normal, power
 from linphase.runs.comparison import COMPARISONS
@@ -23,6 +24,9 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _check_axis(key, known, problems, members)
     conflicts = [
         _rank_conflict(known),
+        _spectra_conflict(known),
+        _white_conflict(known, members),
+        _signal_conflict(known, members),
         _rule_conflict(known, members),
         _compare_conflict(known, members),
         _width_conflict(known),
@@ -59,6 +63,57 @@ def _rank_conflict(known: Known) -> tuple[str, str] | None:
     ranks = [rank for rank in known.get("task.rank", ()) if rank > smallest]
     key = "task.output_dimension" if smallest in rows else "task.dimension"
     return ("task.rank", f"must be at most {key} = {smallest}, found {show_some(ranks)}") if ranks else None
+
+
+_SPECTRA = ("signal_decay", "input_decay", "input_alignment", "capacity_exponent", "source_exponent")
+
+
+def _spectra_conflict(known: Known) -> tuple[str, str] | None:
+    """Keys of the spectra that do not go together."""
+    given = [key for key in (*_SPECTRA, "output_dimension") if f"task.{key}" in known]
+    for values in product(*(known[f"task.{key}"] for key in given)):
+        try:
+            TaskConfig(rank=1, **dict(zip(given, values, strict=True)))
+        except ConfigError as error:
+            key, _, text = str(error).removeprefix("TaskConfig: ").partition(" ")
+            return f"task.{key}", text
+    return None
+
+
+def _white_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """Theory in closed form, where inputs are not white."""
+    usual = {"data": None, "samples": None, "capacity_exponent": None, "input_decay": 0.0}
+    for name, default in usual.items():
+        if any(value != default for value in known.get(f"task.{name}", ())):
+            what = "[data]" if name == "data" else f"task.{name}"
+            for kind in known.get("dynamics.kind", ()):
+                dynamics: Any = members["dynamics"][kind]
+                if getattr(dynamics, "predicts", False):
+                    others = [other for other, each in members["dynamics"].items() if not getattr(each, "predicts", 0)]
+                    return "dynamics.kind", f"must be {_or(others)} beside {what}, found {show(kind)}: {_NO_FORM}"
+            if (compare := known.get("record.compare", ("none",))[0]) != "none":
+                return "record.compare", f'must be "none" beside {what}, found {show(compare)}: {_NO_FORM}'
+    return None
+
+
+_NO_FORM = "there is no closed form where inputs are not white"
+
+
+def _signal_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """The paper's rules, where there is no signal."""
+    if not (known.get("task.data", (None,))[0] or (known.get("task.target", (None,))[0]
+                                                   and not known.get("task.signal", (None,))[0])):  # fmt: skip
+        return None
+    for rule in known.get("stop.rule", ()):
+        if getattr(members["stop"][rule], "needs_signal", False):
+            return "stop.rule", f"must be another than {show(rule)} for a task without a signal"
+    for rate in known.get("dynamics.learning_rate", ()):
+        if rate != "auto" and not isinstance(rate, float):
+            return (
+                "dynamics.learning_rate",
+                f'must be "auto" or a number for a task without a signal, found {show(rate)}',
+            )
+    return None
 
 
 def largest_scale(columns: Sequence[int], rows: Sequence[int | None]) -> float:

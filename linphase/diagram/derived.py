@@ -10,8 +10,8 @@ import pandas as pd
 
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.looks import Array
-from linphase.store.rows import by_task, scales
-from linphase.theory.boundaries import signal_singular_value
+from linphase.store.rows import by_task, draw_seed, scales
+from linphase.theory.boundaries import typical_signal_value
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def _over_signal(runs: pd.DataFrame) -> Array:
     """c/s_1 with the typical s_1 = sqrt(||A*||_F^2/k), the same for every draw: replicates stay in one cell."""
     found = np.full(len(runs), np.nan)
     for task, here in by_task(runs):
-        found[here] = signal_singular_value(task.rank, task.signal_norm, *task.shape)
+        found[here] = typical_signal_value(task, draw_seed(task, runs.iloc[here[0]]))
     return np.asarray(_threshold(runs) / found)
 
 
@@ -41,9 +41,15 @@ def _over_dimension(runs: pd.DataFrame) -> Array:
     return np.asarray(runs["width"].to_numpy(dtype=np.float64) / scales(runs))
 
 
+def _samples_over_dimension(runs: pd.DataFrame) -> Array:
+    """n/sqrt(d_out d_in), nan where the loss is that of the population."""
+    n = runs["samples"] if "samples" in runs else pd.Series(np.nan, runs.index)
+    return np.asarray(n.to_numpy(dtype=np.float64, na_value=np.nan) / scales(runs))
+
+
 _START = (*VARIANCE_KEYS, *WIDTH_KEYS)
 _DIMENSIONS = ("task.dimension", "task.output_dimension")
-# One line declares one. "n/d" takes: the column samples over `scales`, in place of task.samples and _DIMENSIONS.
+# One line declares one.
 DERIVED = {
     each.name: each
     for each in (
@@ -55,6 +61,13 @@ DERIVED = {
             "width over sqrt(d_out d_in)",
             _over_dimension,
             (*WIDTH_KEYS, *_DIMENSIONS),
+        ),
+        Derived(
+            "n/d",
+            r"samples over dimension, $n/d$",
+            "samples over sqrt(d_out d_in)",
+            _samples_over_dimension,
+            ("task.samples", *_DIMENSIONS),
         ),
     )
 }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.looks import Array
-from linphase.store.rows import by_task
+from linphase.store.rows import by_task, draw_seed
 from linphase.theory.boundaries import UNDERPARAMETERIZED, Boundary, boundaries_of_task
 
 _POINTS = 400  # of a line
@@ -63,6 +63,7 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
     if len(tasks) != 1:
         return []
     (task,) = tasks
+    seed = draw_seed(task, runs.iloc[0])
     d = task.scale
     bottom, top = _exponents(window.y, d, window.y.edges[[0, -1]])
     left, right = _exponents(window.x, d, window.x.edges[[0, -1]])
@@ -70,7 +71,7 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
     alone = len(window.y.kept) == 1  # then nothing is told by the height of its row
     if alone:
         gamma_w[:] = _exponents(window.y, d, window.y.positions)
-    found = boundaries_of_task(task, gamma_w)
+    found = boundaries_of_task(task, gamma_w, seed)
     finite = {line.name: line for line in found if not line.asymptotic}
 
     def across(gamma_sigma2: Array) -> Array:
@@ -146,7 +147,7 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
         gamma_sigma2, gamma_w = (part[name].to_numpy(dtype=np.float64) for name in ("gamma_sigma2", "gamma_w"))
         if window.derived:
             gamma_w = np.log(part["width"].to_numpy(dtype=np.float64)) / base
-        for line in boundaries_of_task(task, gamma_w):
+        for line in boundaries_of_task(task, gamma_w, draw_seed(task, part.iloc[0])):
             if not line.asymptotic:
                 beyond = gamma_w - line.gamma_w[0] if line.name == UNDERPARAMETERIZED else line.beyond(gamma_sigma2)
                 found.setdefault(line.name, np.full(len(runs), np.nan))[here] = base * beyond

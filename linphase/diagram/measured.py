@@ -34,7 +34,7 @@ from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
-from linphase.store.rows import task_config_of
+from linphase.store.rows import draw_seed, task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
 from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries_of_task
 
@@ -294,7 +294,7 @@ def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
             return nan, nan
         c = _path_threshold(name, float(task.dimension), float(task.rank), task.noise, task.signal_norm)
         return float(np.log(c) / np.log(task.scale) - gamma_w[0]), 1 - float(gamma_w[0])
-    lines = boundaries_of_task(task, gamma_w)
+    lines = boundaries_of_task(task, gamma_w, draw_seed(task, row.iloc[0]))
     places = {line.asymptotic: float(line.gamma_sigma2[0]) for line in lines if line.name == name}
     return places.get(False, nan), places.get(True, nan)
 

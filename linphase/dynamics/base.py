@@ -97,7 +97,7 @@ class Dynamics(Choice):
 
     def reachable_rank(self, task: Task, weights: Weights) -> int:
         """The largest rank that A can have: that of the width."""
-        return min(*task.shape, weights.width)
+        return min(task.modes, weights.width)
 
     def rate(self, task: Task, initialization: Initialization) -> float | None:
         """The learning rate, stored with the run; None where there is none."""

@@ -11,9 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
+from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.model.network import Initialization, Weights
 from linphase.model.task import Task
-from linphase.theory.matrix import SelfConsistentSolution
+from linphase.theory.matrix import SelfConsistentSolution, balanced_network
 
 # From one moment to the next A moves by a twentieth of itself or the target and the time grows by a quarter, at most.
 _MOVE = 0.05
@@ -22,6 +23,8 @@ _GROWTH = 1.25
 
 class SelfConsistent(Dynamics, kind="self_consistent"):
     """Theory from the network's own A at the start: the self-consistent dynamics with c = sigma2 * width.
+
+    Where inputs are not white there is no closed form: then it is the gradient flow of the 2c-balanced network.
 
     The states' weights are those of the 2c-balanced network that follows it: W2 W1 is A, and the learning rate of a
     mode, u^T C2 u + v^T C1 v, that of the equation; C1 and C2 apart are shifted by -c and c. Ends after
@@ -35,13 +38,17 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
 
     def reachable_rank(self, task: Task, weights: Weights) -> int:
         """Full: the equation knows the width only through c."""
-        return min(task.shape)
+        return task.modes
 
     def evaluations(self, spec: Planned) -> float:
         return min(150, self.max_evaluations)
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the state at time 0 and at moments after it."""
+        if not task.white:
+            start = balanced_network(weights.product().astype(np.float64), initialization.threshold)
+            yield from GradientFlow(max_evaluations=self.max_evaluations).states(task, start, initialization)
+            return
         Y = task.target
         solution = SelfConsistentSolution.of(task, weights.product(), initialization.threshold)
         largest_rate = 2 * float(np.hypot(np.linalg.norm(Y, 2), initialization.threshold))

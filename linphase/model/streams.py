@@ -3,7 +3,7 @@
 import numpy as np
 
 # The position of a purpose is part of its stream: append, never reorder.
-_PURPOSES = ("U", "V", "E", "W1", "W2")
+_PURPOSES = ("U", "V", "E", "W1", "W2", "samples", "labels")
 
 
 def dimension_seed(seed: int, shape: tuple[int, int]) -> int:
@@ -14,7 +14,7 @@ def dimension_seed(seed: int, shape: tuple[int, int]) -> int:
 
 
 def stream(seed: int, replicate: int, purpose: str, width: int = 0) -> np.random.Generator:
-    """Generator of standardized draws for one purpose: U, V, E (of the task), W1 or W2 (of the start).
+    """Generator of standardized draws for one purpose: U, V, E, samples, labels (of the task), W1 or W2 (of the start).
 
     The start's streams also depend on the width, so that neighbouring cells of a grid are independent; the task's
     do not, so that a replicate has the same task in every cell. Nor does any depend on the dimension: a smaller matrix

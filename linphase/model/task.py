@@ -158,6 +158,11 @@ class Task:
         return self.target.size
 
     @property
+    def modes(self) -> int:
+        """How many modes there are to learn: min(d_out, d_in)."""
+        return min(self.shape)
+
+    @property
     def solution(self) -> Array:
         """The map of least train error, (d_out, d_in): Y itself."""
         return self.target
@@ -226,7 +231,7 @@ class Task:
 
     @property
     def irreducible_errors(self) -> tuple[float | None, float | None]:
-        """The train and the test error that no linear map can do without and that are left out; None: there are none."""
+        """The train and the test error that no linear map does without and that are left out; None: there are none."""
         return None, None
 
     @property
@@ -487,6 +492,11 @@ class Regression(Task):
         """The test error of A = 0, or the train error where there is no test error."""
         held = self.held_out or Reduced(self.inputs, self.target, 0.0)
         return float(np.sum(held.target**2)) / held.size
+
+    @property
+    def modes(self) -> int:
+        """min(d_out, d_in, n): other directions are not in the data."""
+        return min(*self.shape, len(self.inputs))
 
     @cached_property
     def solution(self) -> Array:

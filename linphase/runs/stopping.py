@@ -34,6 +34,7 @@ class Stop(Choice):
     members: ClassVar[Registry[type["Stop"]]] = Registry("stop rule")
     rule: ClassVar[str]
 
+    needs_signal: ClassVar[bool] = False  # whether it looks at test errors
     usual_steps: ClassVar[int | None] = None  # within which descent meets it; None: as many as it takes
 
     def __init_subclass__(cls, rule: str | None = None, **others: Any) -> None:
@@ -83,6 +84,7 @@ class Converged(Stop, rule="converged"):
 class PaperStop(Stop, rule="paper"):
     """The paper's early stopping, at most 750 steps, for descent only."""
 
+    needs_signal: ClassVar[bool] = True
     usual_steps: ClassVar[int | None] = 150
 
     @classmethod

@@ -115,7 +115,7 @@ def train(
             recorder=Recorder(record.snapshots, recorded, comparison, Passings(task, rank, c), setting.moment),
             watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
             rule=_begun(stop, task, rank),
-            fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape) if task.signal is not None else 0.0,
+            fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape) if _is_classical(task) else 0.0,
         )
         deadline = np.inf if max_time is None else began + max_time
         status, state = _follow(setting, measurements, deadline)
@@ -305,7 +305,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         gradient_evaluations=state.evaluations,
         elapsed=perf_counter() - began,
         classification=classification,
-        baselines=baselines(TargetModes.of(task), task.noise, task.shape) if task.signal is not None else None,
+        baselines=baselines(TargetModes.of(task), task.noise, task.shape) if _is_classical(task) else None,
         blind_test_error=measurements.blind_test_error,
         bulk_convergence_time=None if times is None else median_time(times[task.rank :]),
         learning_order=None if times is None else learning_order(times, task.rank),
@@ -317,6 +317,11 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
     )
 
 
+def _is_classical(task: Task) -> bool:
+    """Whether the target is a known signal under noise, of white inputs: what baselines are made for."""
+    return task.signal is not None and task.white
+
+
 def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task) -> None:
     """Refuse a stop rule or a comparison that means nothing for dynamics and task, and a dynamics without states."""
     kind = type(dynamics)
@@ -324,6 +329,10 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task)
         raise LinphaseError(
             f"dynamics {kind.__name__} predicts a cell and trains nothing: linphase.train_spec, or a sweep"
         )
+    if task.signal is None and (stop.needs_signal or getattr(dynamics, "learning_rate", None) == "paper"):
+        raise LinphaseError("the paper's stop rule and learning rate need a task with a signal A*, found one without")
+    if not task.white and record.compare != "none":
+        raise LinphaseError(f'record.compare: "none" is required where inputs are not white, found "{record.compare}"')
     if not stop.fits(kind):
         fitting = " or ".join(f'"{name}"' for name, rule in Stop.members.items() if rule.fits(kind))
         raise LinphaseError(f'stop.rule: {fitting} is required with {kind.__name__}, found "{stop.rule}"')

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from linphase.config.plugins import digest_of
 from linphase.errors import ResultsError
-from linphase.model import arrays
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
@@ -110,17 +109,14 @@ def _observables() -> str:
 TASK_COLUMNS = tuple(TaskConfig.model_fields)  # the columns that tell of a run's task: its keys keep their names
 
 
+_READ: dict[str, Callable[[Any], Any]] = {"int32": int, "int64": int, "float64": float, "string": str}
+
+
 def task_config_of(row: Mapping[str, Any] | pd.Series[Any]) -> TaskConfig:
-    """The task that a row of the runs table asked for."""
-    norm, rows = row["signal_norm"], row.get("output_dimension")
-    return TaskConfig(
-        dimension=int(row["dimension"]),
-        output_dimension=None if rows is None or is_null(rows) else int(rows),
-        rank=int(row["rank"]),
-        noise=float(row["noise"]),
-        signal_norm=None if is_null(norm) else float(norm),
-        **{name: str(row[name]) for name in arrays.SUFFIXES if not is_null(row.get(name))},
-    )
+    """The task that a row of the runs table asked for; keys that are younger than it have their defaults."""
+    kinds = for_keys()
+    given = ((name, row.get(name)) for name in TASK_COLUMNS)
+    return TaskConfig(**{name: _READ[kinds[name][1]](value) for name, value in given if not is_null(value)})
 
 
 def by_task(runs: pd.DataFrame) -> Iterator[tuple[TaskConfig, NDArray[np.intp]]]:
@@ -152,10 +148,15 @@ def task_of(row: Mapping[str, Any]) -> Task:
     return draw_task(task_config_of(row), seed=seed_of(row), replicate=int(row["replicate"]))
 
 
-def seed_of(row: Mapping[str, Any]) -> int:
+def seed_of(row: Mapping[str, Any] | pd.Series[Any]) -> int:
     """The root of a row's random numbers."""
     independent = not is_null(row["independent_dimensions"]) and bool(row["independent_dimensions"])
     return RunConfig(seed=int(row["seed"]), independent_dimensions=independent).seed_at(task_config_of(row).shape)
+
+
+def draw_seed(task: TaskConfig, row: Mapping[str, Any] | pd.Series[Any]) -> int:
+    """The root of the draw whose values a task's boundaries are; 0 where these are closed forms, of all draws."""
+    return 0 if task.isotropic else seed_of(row)
 
 
 def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:

@@ -6,6 +6,7 @@ Exponents are to the base d = sqrt(d_out d_in).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, hypot, log, prod, sqrt
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
 from linphase.model.draws import TaskConfig, draw_task
-from linphase.model.task import Task
 
 Array = NDArray[np.float64]
 
@@ -193,27 +193,46 @@ def boundaries(
     ]
 
 
-def boundaries_of_task(task: TaskConfig, gamma_w: ArrayLike) -> list[Boundary]:
-    """The boundaries of the phase diagram of a task: closed forms of a drawn one, values of one's own target.
+def boundaries_of_task(task: TaskConfig, gamma_w: ArrayLike, seed: int = 0) -> list[Boundary]:
+    """The boundaries of the phase diagram of a task: closed forms where it is isotropic, else those of its values.
 
-    gamma_w: where they are asked for, to the base d = sqrt(d_out d_in).
+    gamma_w: where they are asked for, to the base d = sqrt(d_out d_in). seed: the root of the draw whose values count,
+    that of replicate 0; a target of one's own has no other.
     """
     if task.isotropic:
         return boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w)
-    return boundaries_of_values(draw_task(task), gamma_w)
+    return boundaries_of_values(*_values(task, seed), task.rank, task.noise, task.scale, gamma_w)
 
 
-def boundaries_of_values(task: Task, gamma_w: ArrayLike) -> list[Boundary]:
-    """The boundaries of a task by the singular values s_i of what is fitted, as gamma_sigma2 at each gamma_w.
+def typical_signal_value(task: TaskConfig, seed: int = 0) -> float:
+    """The signal's typical singular value: that of `signal_singular_value` or, not isotropic, the median of the k
+    leading ones of what is fitted; the largest where no rank is known.
+    """
+    if task.isotropic:
+        return signal_singular_value(task.rank, task.signal_norm, *task.shape)
+    S, _ = _values(task, seed)
+    return float(np.median(S[: max(task.rank, 1)]))
 
-    active | lazy: c at the median of the k leading s_i; its band reaches from s_k to s_1. mixed | balanced: c at the
-    median of those of the others that the width holds, none where they are 0 to rounding. infinite noise: sigma2^2
-    width = ||A*||_F^2/(d_out d_in), or that of the target without a signal. Where no rank is known the lines are those
-    of c = s_i, i = 1, 2, 4, 8, ...: below one of them i modes are active at the end.
+
+@lru_cache(maxsize=1024)
+def _values(task: TaskConfig, seed: int) -> tuple[Array, float]:
+    """The singular values of the least-squares solution, and the test error of A = 0."""
+    drawn = draw_task(task, seed=seed)
+    return drawn.solution_svd[1][: drawn.modes].astype(np.float64), drawn.signal_strength
+
+
+def boundaries_of_values(
+    S: Array, strength: float, rank: int, noise: float, scale: float, gamma_w: ArrayLike
+) -> list[Boundary]:
+    """The boundaries of a task by the singular values S of what is fitted, as gamma_sigma2 at each gamma_w.
+
+    active | lazy: c at the median of the k leading S_i; its band reaches from S_k to S_1. mixed | balanced: c at the
+    median of those of the others that the width holds, none without noise. infinite noise: sigma2^2 width = strength,
+    the test error of A = 0. Where no rank is known (0) the lines are those of c = S_i, i = 1, 2, 4, 8, ...: below one
+    of them i modes are active at the end. scale: d.
     """
     gamma_w = np.asarray(gamma_w, dtype=np.float64)
-    base, k = log(task.scale), task.rank
-    _, S, _ = task.solution_svd
+    base, k = log(scale), rank
     width = np.floor(np.exp(np.minimum(gamma_w * base, 700.0)) + 1e-9)
 
     def at(name: str, threshold: ArrayLike, holds: ArrayLike, band: tuple[float, float] | None = None) -> Boundary:
@@ -223,14 +242,14 @@ def boundaries_of_values(task: Task, gamma_w: ArrayLike) -> list[Boundary]:
             )
         return Boundary(name, False, gamma_w, gamma_sigma2, (edges[0], edges[1]) if edges else None)
 
-    noise = Boundary(INFINITE_NOISE, False, gamma_w, (log(task.signal_strength) / base - gamma_w) / 2)
+    beyond = Boundary(INFINITE_NOISE, False, gamma_w, (log(strength) / base - gamma_w) / 2)
     if k == 0:
         steps = 2 ** np.arange(int(np.log2(np.count_nonzero(S[0] * 1e-12 < S))) + 1)
-        return [*(at(f"c = s_{i}", S[i - 1], width >= i) for i in steps.tolist()), noise]
-    lines = [at(ACTIVE_LAZY, np.median(S[:k]), width >= k, (S[k - 1], S[0]))]
-    if task.noise > 0 and k < len(S):
+        return [*(at(f"c = s_{i}", S[i - 1], width >= i) for i in steps.tolist()), beyond]
+    lines = [at(ACTIVE_LAZY, np.median(S[:k]), width >= k, (S[:k][-1], S[0]))]
+    if noise > 0 and k < len(S):
         held = np.minimum(width, len(S)).astype(int) - k
         medians = np.array([np.nan, *(np.median(S[k : k + n]) for n in range(1, len(S) - k + 1))])
         lines.append(at(MIXED_BALANCED, medians[np.maximum(held, 0)], held > 0))
     edge = Boundary(UNDERPARAMETERIZED, False, np.full(2, log(k) / base), np.array([-np.inf, np.inf]))
-    return [*lines, noise, edge]
+    return [*lines, beyond, edge]

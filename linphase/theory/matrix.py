@@ -88,6 +88,22 @@ def _velocity(A: Array, G: Array, c: float) -> Array:
 _SMALLEST_PIVOT = 1e-2
 
 
+def balanced_network(A: Array, c: float) -> Weights:
+    """The 2c-balanced network of width d_out with W2 W1 = A (d_out, d_in): W2^T W2 - W1 W1^T = 2c I.
+
+    With A = U diag(s) V^T, W2 = U diag(w), W1 = diag(s/w) V^T, w = sqrt(c + sqrt(s^2 + c^2)). Its gradient flow is
+    equation (1), for any loss. Source: docs/theory.md, "It is the flow of a 2c-balanced network".
+    """
+    d_out, d_in = A.shape
+    U, s, Vt = np.linalg.svd(A, full_matrices=True)
+    s = _pad(s, d_out, 0.0)[:d_out]
+    w = np.sqrt(c + np.hypot(s, c))
+    W1 = np.zeros((d_out, d_in))
+    n = min(d_out, d_in)
+    W1[:n] = (s / w)[:n, None] * Vt[:n]
+    return Weights(W1, np.ascontiguousarray(U * w))
+
+
 @dataclass(frozen=True, eq=False)
 class SelfConsistentSolution:
     """Equation (1) from A(0) = start, exact at any time; target and start (d_out, d_in), threshold c > 0.
