@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from linphase.config.config import TRAINING
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
-from linphase.diagram.derived import DERIVED, Derived
+from linphase.diagram.derived import DERIVED, START, Derived
 from linphase.diagram.looks import Array, plainly, written
 from linphase.errors import LinphaseError
 from linphase.store.columns import for_keys
@@ -171,21 +170,31 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[
         for place, i in zip(places, cell, strict=True):
             here &= place == i
         values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
-        title = ", ".join(f"{column} = {written(value)}" for column, value in values.items())
-        facets.append(Facet(title, runs[here], values))
+        facets.append(Facet(facet_title(values), runs[here], values))
     return facets
 
 
-def over_training(predicted: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """Theory's runs, which know nothing of how a network is trained, at every value of an axis of the training.
+def facet_title(values: Mapping[str, Any]) -> str:
+    """What names the facet of some values, by column."""
+    return ", ".join(f"{column} = {written(value)}" for column, value in values.items())
 
-    Of one on which they lie, as a stop on which the prediction hangs too, they stay where they are.
+
+def off_axes(others: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Axis]:
+    """The axes on which runs that others are set against all have one value of their own, or none.
+
+    So does theory, which knows nothing of how a network is trained, on those of the training; but not on that of a
+    stop on which the prediction hangs too. The start is never off its axis.
     """
-    for key, values in axes.items():
-        axis = Axis.of(key, values)
-        if key.partition(".")[0] in TRAINING and (axis.index(predicted) < 0).all():
-            predicted = pd.concat([predicted.assign(**{axis.column: value}) for value in axis.kept], ignore_index=True)
-    return predicted
+    grid = [Axis.of(key, values) for key, values in axes.items() if key not in (*START, *DERIVED)]
+    off = [axis for axis in grid if (axis.index(others) < 0).all()]
+    return [axis for axis in off if axis.column not in others or len(others[axis.column].unique()) <= 1]
+
+
+def over_axes(others: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Runs that others are set against, at every value of the axes that they are off."""
+    for axis in off_axes(others, axes):
+        others = pd.concat([others.assign(**{axis.column: value}) for value in axis.kept], ignore_index=True)
+    return others
 
 
 def _fewer(further: Sequence[Axis]) -> str:
@@ -271,7 +280,7 @@ def _named(option: str, asked: str | None, axes: Mapping[str, Sequence[Any]]) ->
     """The axis that x or y names."""
     if asked is None or asked in DERIVED:
         return asked
-    key = _meant(asked, axes)
+    key = axis_called(asked, axes)
     if key is None:
         close = get_close_matches(asked, [*axes, *map(axis_column, axes), *DERIVED], n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
@@ -324,7 +333,7 @@ def select(
 
 
 def _key(asked: str, axes: Mapping[str, Sequence[Any]]) -> str:
-    key = _meant(asked, axes)
+    key = axis_called(asked, axes)
     if key is None:
         raise LinphaseError(
             f"where: a key must be an axis of the sweep, {', '.join(axes)}, or replicate, found {asked!r}"
@@ -332,7 +341,7 @@ def _key(asked: str, axes: Mapping[str, Sequence[Any]]) -> str:
     return key
 
 
-def _meant(asked: str, axes: Iterable[str]) -> str | None:
+def axis_called(asked: str, axes: Iterable[str]) -> str | None:
     """The axis that is called so, by its key or its column."""
     columns = {axis_column(key): key for key in axes}
     return asked if asked in axes else columns.get(asked)

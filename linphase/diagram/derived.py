@@ -47,14 +47,14 @@ def _samples_over_dimension(runs: pd.DataFrame) -> Array:
     return np.asarray(n.to_numpy(dtype=np.float64, na_value=np.nan) / scales(runs))
 
 
-_START = (*VARIANCE_KEYS, *WIDTH_KEYS)
+START = (*VARIANCE_KEYS, *WIDTH_KEYS)
 _DIMENSIONS = ("task.dimension", "task.output_dimension")
 # One line declares one.
 DERIVED = {
     each.name: each
     for each in (
-        Derived("c", r"threshold $c = \sigma^2\,\mathrm{width}$", "sigma2 width", _threshold, _START),
-        Derived("c/s_1", "threshold over signal, $c/s_1$", "c over sqrt(||A*||_F^2/k)", _over_signal, _START),
+        Derived("c", r"threshold $c = \sigma^2\,\mathrm{width}$", "sigma2 width", _threshold, START),
+        Derived("c/s_1", "threshold over signal, $c/s_1$", "c over sqrt(||A*||_F^2/k)", _over_signal, START),
         Derived(
             "width/d",
             r"$\mathrm{width}/d$",

@@ -280,7 +280,8 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
         panel = replace(panel, column=cuts.column(panel.column), title=title)
     if not holds(runs, panel):
         raise LinphaseError(
-            f"panel {panel.name} needs column {panel.column}, which these results do not hold; {_remedy(panel, runs)}"
+            f"panel {panel.name} needs column {panel.column}, which these results do not hold; "
+            f"{remedy_for(panel, runs)}"
         )
     if panel.column == "distance_to_self_consistent" and "compare" in runs:
         compared = set(runs["compare"].dropna())
@@ -289,10 +290,15 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     return panel
 
 
-def _remedy(panel: Panel, runs: pd.DataFrame) -> str:
-    if panel.unpredicted and made_by_theory(runs):
+def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
+    """How to have what a panel draws, where some runs do not hold it."""
+    if not made_by_theory(runs):
+        return panel.remedy
+    if panel.unpredicted:
         trained = " or ".join(f'"{name}"' for name, kind in Dynamics.members.items() if kind.moves_weights)
         return f"theory does not predict it: {panel.unpredicted}. Draw it from runs with dynamics.kind = {trained}"
+    if panel.name not in known_panels():
+        return "where a plugin declares it, linphase theory computes it, with the configuration that names the plugin"
     return panel.remedy
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
+from linphase.diagram.axes import Window, as_stored, axis_column
 from linphase.diagram.cells import Cells
 from linphase.diagram.looks import Array, written
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import Panel
-from linphase.dynamics.base import Dynamics
 from linphase.model.draws import draw_task
 from linphase.model.regime import Cuts
 from linphase.model.threads import one_blas_thread
@@ -68,7 +68,8 @@ def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str
             absent = ("missing",) in (one, other)
             shown[cell] = ("missing",) if absent else one if one == other and one is not None else ("apart",)
     logarithmic = ratio or panel.scale == "ln"
-    title = f"ln({names[0]} / {names[1]})" if logarithmic else f"{names[0]} \N{MINUS SIGN} {names[1]}"
+    gap = " " if len("".join(names)) < 30 else "\n"  # a third of a page
+    title = f"ln({names[0]} /{gap}{names[1]})" if logarithmic else f"{names[0]} \N{MINUS SIGN}{gap}{names[1]}"
     return (
         replace(panel, name="difference", title=title, scale="difference", colors="RdBu_r", unit="", levels=()),
         Cells(shown, numbers, [], False, stand_ins=measured.stand_ins),
@@ -91,7 +92,9 @@ def _summary(differences: Array) -> str:
     sizes = np.abs(differences[np.isfinite(differences)])
     if sizes.size == 0:
         return "no cell in common"
-    return f"median size {written(float(f'{np.median(sizes):.2g}'))}, largest {written(float(f'{sizes.max():.2g}'))}"
+    median, largest = (written(float(f"{size:.2g}")) for size in (np.median(sizes), sizes.max()))
+    gap = " " if len(median + largest) < 12 else "\n"
+    return f"median size {median},{gap}largest {largest}"
 
 
 # What a run has in common with its prediction.
@@ -115,6 +118,27 @@ def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
         for name in _SAME:
             table[name] = pd.to_numeric(table[name]).astype("float64")
     return finished.merge(predicted, on=list(_SAME), suffixes=("", "_predicted"))
+
+
+def in_both(one: pd.DataFrame, other: pd.DataFrame, window: Window) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of each table whose cell the other one has, too.
+
+    Over axes of a grid all of them, for a place of the diagram is a cell. Over a derived axis a place holds several
+    cells, or is taken in by a neighbour: only cells that are in both can be compared there.
+    """
+    replaced = {key for axis in (window.x, window.y) if axis.derived for key in axis.derived.replaces}
+    raw = {"gamma_sigma2": "init_variance", "gamma_w": "width"}
+    columns = sorted({raw.get(key, axis_column(key)) for key in replaced})
+    columns = [name for name in columns if name in one and name in other]
+    if not columns:
+        return one, other
+    cells = [
+        pd.MultiIndex.from_arrays(
+            [*(each[name].map(as_stored) for name in columns), window.x.index(each), window.y.index(each)]
+        )
+        for each in (one, other)
+    ]
+    return one[cells[0].isin(cells[1])], other[cells[1].isin(cells[0])]
 
 
 def deviations(pairs: pd.DataFrame, column: str, share: bool) -> Array:
@@ -199,9 +223,3 @@ class Among:
     def where(self) -> dict[str, Sequence[Any]]:
         """For `linphase.diagram.axes.select`."""
         return {**self.axes, "replicate": range(self.replicates)}
-
-
-def from_zero(runs: pd.DataFrame) -> bool:
-    """Whether all runs are theory's answer for a cell, which begins at A = 0."""
-    predicting = [name for name, kind in Dynamics.members.items() if kind.predicts]
-    return "kind" in runs and bool(runs["kind"].isin(predicting).all())

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from linphase.diagram.axes import MAX_FACETS, Facet, Window, over_training, split_facets
+from linphase.diagram.axes import MAX_FACETS, Facet, Window, facet_title, off_axes, over_axes, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
-from linphase.diagram.panels import OVERVIEW, find_panel, holds, unusual_cuts
-from linphase.diagram.versus import difference, from_zero
+from linphase.diagram.panels import OVERVIEW, Panel, find_panel, holds, remedy_for, unusual_cuts
+from linphase.diagram.reference import differences, start_of
+from linphase.diagram.versus import difference, in_both
 from linphase.errors import LinphaseError
 from linphase.figures.layout import Sheet, facet_columns
 from linphase.figures.legends import Swatch
@@ -187,12 +190,13 @@ def against(
     cuts: Cuts = Cuts(),
     columns: Mapping[str, Column] | None = None,
     names: tuple[str, str] = ("measured", "predicted"),
+    facts: Mapping[str, str] = MappingProxyType({}),
     style: StyleName = "paper",
 ) -> Figure:
-    """One panel measured, predicted, and their difference, over the first two axes; a row for each facet.
+    """One panel of some runs, of what they are set against, and their difference; a row for each facet.
 
     The difference is measured minus predicted, for quantities over decades the logarithm of the ratio; of outcomes the
-    cells that differ are shown in both colours.
+    cells that differ are shown in both colours. The title says where theory starts.
 
     Parameters
     ----------
@@ -202,6 +206,8 @@ def against(
         As in `phase_diagram`.
     names
         What the two tables are called.
+    facts
+        By key, in what else the second one differs; see `linphase.diagram.reference.Reference`.
 
     Raises
     ------
@@ -219,16 +225,14 @@ def against(
     if not holds(predicted, shown):
         raise LinphaseError(
             f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to "
-            f"set the {names[0]} ones against. Where a plugin declares it, linphase theory computes it, with the "
-            "configuration that names the plugin"
+            f"set the {names[0]} ones against; {remedy_for(shown, predicted)}"
         )
-    plots = []
-    for facet, theory in zip(facets, split_facets(over_training(predicted, axes), axes), strict=True):
-        pair = [cells_of(part.runs, window, shown, cuts) for part in (facet, theory)]
-        apart, cells, summary = difference(shown, pair[0], pair[1], names)
-        titles = (f"{shown.title}\n{', '.join(filter(None, (facet.title, name)))}" for name in names)
-        plots += [Plot(shown, title, facet.runs, one) for title, one in zip(titles, pair, strict=True)]
-        plots.append(Plot(apart, summary, facet.runs, cells))
+    first, second = called = [_short(name) for name in names]
+    off = {axis.column for axis in off_axes(predicted, axes)}
+    plots: list[Plot] = []
+    for facet, other in zip(facets, split_facets(over_axes(predicted, axes), axes), strict=True):
+        known = {name: value for name, value in other.values.items() if name not in off}  # noqa: PD011, of a Facet
+        plots += _three(facet, replace(other, title=facet_title(known)), window, shown, cuts, (first, second))
     compared = [plot.cells for plot in plots[2::3]]
     if not any(
         np.isfinite(cells.numbers).any() or set(cells.outcomes.values()) != {("missing",)} for cells in compared
@@ -240,15 +244,39 @@ def against(
     halves = [LOOKS["lazy"], LOOKS["balanced"]]
     unsettled = [
         name
-        for i, name in enumerate(names)
+        for i, name in enumerate(called)
         if any(plot.cells.all_unconverged or plot.cells.unconverged for plot in plots[i::3])
     ]
+    starts = start_of(predicted, runs), start_of(runs, predicted)
+    lines = [f"{name}: {start}" for name, start in zip((second, first), starts, strict=True) if start]
+    facts = {key: value for key, value in facts.items() if not (starts[0] and key == "dynamics.kind")}  # told by then
+    lines += [line for each in differences(second, facts) for line in textwrap.wrap(each, 90)]
     return sheet.finish(
-        title=f"{names[1]}: theory from $A(0) = 0$, without the start's own noise" if from_zero(predicted) else None,
-        above=[Swatch(halves, f"differ: {names[0]} below, {names[1]} above")] if differing else [],
+        title="\n".join(lines) or None,
+        above=[Swatch(halves, f"differ: {first} below, {second} above")] if differing else [],
         told=[plot if i % 3 < 2 else replace(plot, cells=_unpaired(plot.cells)) for i, plot in enumerate(plots)],
         whose=" and ".join(unsettled),
     )
+
+
+def _three(
+    facet: Facet, other: Facet, window: Window, shown: Panel, cuts: Cuts, names: tuple[str, str]
+) -> Iterator[Plot]:
+    """A panel of two facets, and the difference of the cells that are in both."""
+    pair = [cells_of(each.runs, window, shown, cuts) for each in (facet, other)]
+    for each, cells, name in zip((facet, other), pair, names, strict=True):
+        gap = ", " if len(each.title + name) < 30 else ",\n"
+        yield Plot(shown, f"{shown.title}\n{gap.join(filter(None, (each.title, name)))}", each.runs, cells)
+    if window.derived:
+        pair = [cells_of(runs, window, shown, cuts) for runs in in_both(facet.runs, other.runs, window)]
+    apart, cells, summary = difference(shown, pair[0], pair[1], names)
+    yield Plot(apart, summary, facet.runs, cells)
+
+
+def _short(name: str) -> str:
+    """What a table is called, where a third of a page has room for it; a dollar is none of mathematics."""
+    shown = name if len(name) <= 22 else f"{name[:10]}\N{HORIZONTAL ELLIPSIS}{name[-11:]}"
+    return shown.replace("$", r"\$")
 
 
 def _unpaired(cells: Cells) -> Cells:

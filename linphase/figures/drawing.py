@@ -8,12 +8,11 @@ from typing import Any, Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
-from linphase.config.config import parse_config
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import BASELINES, find_panel, known_panels
+from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels
+from linphase.diagram.reference import Reference, sweep_beside, theory_for
 from linphase.diagram.sampling import nearest_run, sampled_runs
-from linphase.diagram.versus import predicted_runs
 from linphase.errors import LinphaseError
 from linphase.figures import diagrams
 from linphase.figures.collapse import collapse
@@ -53,7 +52,7 @@ def draw(
     name: str,
     cuts: Cuts = Cuts(),
     *,
-    against: Literal["theory"] | Results | None = None,
+    against: Literal["theory"] | Results | Reference | None = None,
     at: tuple[float, float] | None = None,
     style: StyleName = "paper",
 ) -> Figure:
@@ -69,7 +68,8 @@ def draw(
     cuts
         The criterion of active, and what turns shares into regimes.
     against
-        "theory", to draw measured, predicted and their difference; or other results in theory's place.
+        "theory", to draw measured, predicted and their difference; or other results in theory's place; or what
+        `reference_for` made of either, which says what they lack.
     at
         trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
     style
@@ -84,14 +84,22 @@ def draw(
     --------
     >>> draw(linphase.load("results/quickstart"), "test-error", against="theory").savefig("error.pdf")
     """
-    panels = known_panels(results.columns)
-    if name not in panels and name not in FIGURES:
-        *names, last = (*panels, *FIGURES)
-        raise LinphaseError(f"panel must be one of {', '.join(names)} or {last}, found {name!r}")
+    panels = _check_name(results, name)
     if at is not None and name != "trajectories":
         raise LinphaseError(f"at: is for trajectories, found {name}")
     if against is not None:
-        return _against(results, name, cuts, against, style)
+        other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)
+        return diagrams.against(
+            results.runs,
+            other.runs,
+            other.axes,
+            name,
+            cuts=cuts,
+            columns=results.columns,
+            names=other.names,
+            facts=other.facts,
+            style=style,
+        )
     if name in FIGURES:
         return FIGURES[name](results, cuts, style=style, **({} if at is None else {"at": at}))
     measured = boundaries_of_path(results, panels[name].column)
@@ -100,8 +108,25 @@ def draw(
     )
 
 
-def _against(results: Results, name: str, cuts: Cuts, against: Literal["theory"] | Results, style: StyleName) -> Figure:
+def _check_name(results: Results, name: str) -> dict[str, Panel]:
+    """The panels that there are; LinphaseError where neither they nor the figures have the name."""
     panels = known_panels(results.columns)
+    if name not in panels and name not in FIGURES:
+        *names, last = (*panels, *FIGURES)
+        raise LinphaseError(f"panel must be one of {', '.join(names)} or {last}, found {name!r}")
+    return panels
+
+
+def reference_for(results: Results, name: str, against: Literal["theory"] | Results, cuts: Cuts = Cuts()) -> Reference:
+    """What a panel of some results is set against, and what has to be said of the two; arguments and errors of `draw`.
+
+    Examples
+    --------
+    >>> reference = reference_for(results, "regime", linphase.load("results/self_consistent"))
+    >>> print(*reference.notes, sep="\\n")
+    >>> draw(results, "regime", against=reference)
+    """
+    panels = _check_name(results, name)
     theory = not isinstance(against, Results)
     reason = "it is a figure of its own" if name in FIGURES else panels[name].unpredicted if theory else ""
     if reason:
@@ -109,19 +134,7 @@ def _against(results: Results, name: str, cuts: Cuts, against: Literal["theory"]
         what = "theory" if theory else "other results"
         raise LinphaseError(f"panel {name}: cannot be set against {what}, {reason}. Choose one of {others}")
     find_panel(name, cuts, results.runs, results.columns)  # before theory is computed, not after
-    if isinstance(against, Results):
-        other, names = against.runs, (results.path.name, against.path.name)
-    else:
-        other, names = _theory(results), ("measured", "predicted")
-    return diagrams.against(
-        results.runs, other, results.axes, name, cuts=cuts, columns=results.columns, names=names, style=style
-    )
-
-
-def _theory(results: Results) -> pd.DataFrame:
-    """Theory's prediction for the replicates that there are."""
-    predicted = predicted_runs(parse_config(config, stored=True) for config in results.configs)
-    return predicted[predicted["replicate"].isin(results.runs["replicate"].dropna().unique().tolist())]
+    return sweep_beside(results, against) if isinstance(against, Results) else theory_for(results)
 
 
 # --- The figures that are more than a panel ------------------------------------------------------------------------

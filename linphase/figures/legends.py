@@ -139,6 +139,7 @@ def draw_row(figure: Figure, handles: Sequence[Artist], where: Outside, title: s
             borderaxespad=0.2,
             borderpad=0.1,
         )
+        legend.get_title().set_multialignment("center")
         width = legend.get_window_extent(renderer(figure)).width
         if columns == 1 or width <= figure.bbox.width:
             return

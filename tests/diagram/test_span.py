@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from linphase.config.config import parse_config
-from linphase.diagram.axes import Axis, Window, over_training, span, split_facets
+from linphase.diagram.axes import Axis, Window, over_axes, span, split_facets
 from linphase.diagram.cells import Cells, stand_ins
 from linphase.diagram.derived import DERIVED
 from linphase.errors import LinphaseError
@@ -128,9 +128,9 @@ def test_values_spread_over_decades_get_a_logarithmic_axis(values, logarithmic):
 def test_theorys_runs_stand_at_every_value_of_an_axis_of_the_training():
     runs, axes = asked({"gamma_sigma2": [-2, -1], "gamma_w": [1.5], "dynamics.kind": ["flow", "gd"]})
     predicted = runs[:2].assign(kind="modes")
-    everywhere = over_training(predicted, axes)
+    everywhere = over_axes(predicted, axes)
     assert everywhere.groupby("kind").size().to_dict() == {"flow": 2, "gd": 2}
-    assert over_training(runs, axes) is runs  # which lie on it
+    assert over_axes(runs, axes) is runs  # which lie on it
 
 
 # --- Cells over axes whose values are not those of a grid ------------------------------------------------------------

@@ -93,8 +93,8 @@ def test_theory_and_other_results_stand_beside_each_other_replicate_by_replicate
     assert (name, options["names"], options["cuts"]) == ("test-error", ("measured", "predicted"), Cuts(bulk=0.3))
     assert set(predicted["replicate"]) == {0}
     assert sorted(predicted["min_test_error"]) == sorted(first.runs["min_test_error"])
-    assert drawn[1][0][1] is results.runs
-    assert drawn[1][1]["names"] == ("tiny", "tiny")
+    assert set(drawn[1][0][1]["replicate"]) == {0}
+    assert drawn[1][1]["names"] == ("tiny", "other tiny")
 
 
 @pytest.mark.parametrize(

@@ -530,6 +530,32 @@ def test_a_figure_against_theory_says_that_it_starts_from_zero_and_which_side_di
     assert "two: unconverged" in legend_labels(same)
 
 
+def test_long_names_of_two_sweeps_are_shortened_and_broken_and_a_dollar_is_no_mathematics(runs):
+    names = "a_sweep_of_the_flow_at_d_200", "the_same_sweep_$by_descent$"
+    figure = against(runs, runs, AXES, "test-error", names=names, facts={"dynamics.kind": "gd"})
+    shown = "a_sweep_of\N{HORIZONTAL ELLIPSIS}ow_at_d_200", "the_same_s\N{HORIZONTAL ELLIPSIS}by_descent\\$"
+    assert [ax.get_title().splitlines()[-1] for ax in figure.axes[:2]] == list(shown)
+    assert figure.axes[2].get_title().splitlines()[:2] == [f"ln({shown[0]} /", f"{shown[1]})"]
+    assert figure.get_suptitle() == f"{shown[1]} differs in dynamics.kind: gd"
+
+
+def test_cells_that_one_of_two_tables_lacks_are_drawn_and_compared_as_missing(runs):
+    axes = AXES | {"gamma_w": [*AXES["gamma_w"], 3.0]}
+    figure = against(runs.iloc[:-1], runs.iloc[1:], axes, "test-error")
+    missing = [len(artist(ax, "missing").get_segments()) / 2 for ax in figure.axes[:3]]
+    assert missing == [8, 8, 9]  # the row that neither has, and one of either
+    numbers = artist(figure.axes[2], "numbers").get_array()
+    assert (numbers.count(), abs(numbers).max()) == (len(runs) - 2, 0)
+
+
+def test_the_lines_over_each_of_two_sweeps_are_those_of_its_own_task(runs):
+    quiet = runs.assign(noise=0.1)
+    figure = against(runs, quiet, AXES, "test-error", facts={"task.noise": "0.1"})
+    lines = [artist(ax, f"{MIXED_BALANCED}, finite d").get_xdata() for ax in figure.axes[:3]]
+    assert np.nanmax(abs(lines[0] - lines[1])) > 0.3
+    np.testing.assert_array_equal(lines[0], lines[2])
+
+
 def test_nothing_in_common_or_nothing_predicted_is_refused(runs):
     with pytest.raises(LinphaseError, match="no cell is both"):
         against(runs, runs.assign(gamma_w=lambda t: t["gamma_w"] + 0.01), AXES, "test-error")
