@@ -226,17 +226,22 @@ def count_table(runs: "pd.DataFrame", outcome: "pd.Series[str]") -> "Table":
     return table
 
 
-def save_figure(figure: "Figure", file: Path, results: "Results", title: str, cuts: Cuts) -> None:
+def save_figure(
+    figure: "Figure", file: Path, results: "Results", title: str, cuts: Cuts, against: "Results | None" = None
+) -> None:
     """Save with what the figure was made from in its metadata, and say where that is an older linphase's."""
+    import pandas as pd
+
     from linphase.config.config import parse_config
     from linphase.figures.style import save
     from linphase.runs.spec import NUMERICS_VERSION
 
-    versions = results.runs["numerics_version"].dropna().astype(int)
+    sources = [each for each in (results, against) if each is not None]
+    versions = pd.concat([each.runs["numerics_version"] for each in sources]).dropna().astype(int)
     if (others := versions[versions != NUMERICS_VERSION]).size:
         found = ", ".join(map(str, sorted(others.unique())))
         echo(
-            f"warning: {others.size} of {len(results.runs)} runs in this figure were made with numerics version "
+            f"warning: {others.size} of {versions.size} runs in this figure were made with numerics version "
             f"{found}, this linphase's is {NUMERICS_VERSION}: its own numbers differ within the tolerance. To have "
             "them, sweep into another directory",
             err=True,
@@ -244,7 +249,7 @@ def save_figure(figure: "Figure", file: Path, results: "Results", title: str, cu
     metadata = {
         "Title": f"linphase: {title} of {printable(results.path.name)}",
         "Classified": ", ".join(f"{name} {value}" for name, value in vars(cuts).items()),
-        "Config": ", ".join(parse_config(config, stored=True).digest for config in results.configs),
+        "Config": ", ".join(parse_config(each, stored=True).digest for source in sources for each in source.configs),
         "Version": f"linphase {__version__}",
         "Numerics": ", ".join(map(str, sorted(versions.unique()))),
     }

@@ -1,18 +1,19 @@
 """`linphase plot` and `linphase boundary`."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from linphase.cli.options import axes_options, cuts_options, results_argument, spanned, style_option
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, LinphaseError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     "the panels test-error, stable-rank, iterations and distance.",
 )
 @click.option(
-    "--against", type=click.Choice(["theory"]), help="Draw measured, predicted (from A = 0) and their difference."
+    "--against",
+    metavar="theory|RESULTS",
+    help="Draw the panel beside theory (from A = 0) or another results directory, and the difference of the two.",
 )
 @click.option(
     "--at",
@@ -60,7 +63,7 @@ def plot(
     results: Path,
     panel: str | None,
     look: str | None,
-    against: Literal["theory"] | None,
+    against: str | None,
     at: str | None,
     where: Sequence[str],
     x: str | None,
@@ -81,6 +84,7 @@ def plot(
       linphase plot results/quickstart --panel test-error -o error.pdf
       linphase plot results/quickstart --panel all --style talk -o panels.png
       linphase plot results/quickstart --panel iterations --against theory
+      linphase plot results/quickstart --panel test-error --against results/self_consistent
       linphase plot results/quickstart --panel trajectories
       linphase plot results/quickstart --panel trajectories --at -1.5,1.8
       linphase plot results/quickstart --x c --y width/d
@@ -95,28 +99,67 @@ def plot(
     if look is not None:
         _check_look(look, {"--against": against, "--at": at, "--terminal": terminal or None}, cuts)
     _check_together(panel or "regime", against, at, terminal, output, style)
-    loaded = spanned(_part(load(results), conditions), x, y)
+    loaded = load(results)
+    other = None if against in (None, "theory") else _other(loaded, Path(str(against)))
+    if other is not None:
+        conditions, of_other = _shared_out(conditions, loaded, other)
+        try:
+            other = _part(other, of_other)
+        except LinphaseError as error:
+            raise ConfigError(f"{other.path}: {error}") from error
+    loaded = spanned(_part(loaded, conditions), x, y)
     chosen = panel or usual_panel(loaded.runs)
     if terminal:
         _print_diagram(loaded, chosen, cuts)
         return
-    from linphase.figures.drawing import draw  # after that: a terminal needs no matplotlib
+    from linphase.figures.drawing import draw, reference_for  # after that: a terminal needs no matplotlib
     from linphase.figures.paper import FIGURE_2, figure2
 
+    reference = None if against is None else reference_for(loaded, chosen, other or "theory", cuts)
+    beside = "theory" if other is None or reference is None else reference.names[1]
     name = chosen if look is None else "-".join(filter(None, (look, panel)))
-    named = {"against": against, "at": at, "where": ",".join(where), "x": x, "y": y, "style": style}
+    named = {"against": against and beside, "at": at, "where": ",".join(where), "x": x, "y": y, "style": style}
     file = output or results / f"{_default_name('regime' if panel is None and look is None else name, named, cuts)}.png"
     if place is not None:
         echo(_nearest(loaded, place, cuts))
     if look is None:
-        figure = draw(loaded, chosen, cuts, against=against, at=place, style=style)
+        figure = draw(loaded, chosen, cuts, against=reference, at=place, style=style)
     else:
         panels = tuple(FIGURE_2) if panel is None else (panel,)
         figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, style=style)
     if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
         echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
-    save_figure(figure, file, loaded, name if against is None else f"{name} against {against}", cuts)
+    for note in () if reference is None else reference.notes:
+        echo(f"note: {note}", err=True)
+    title = name if reference is None else f"{name} against {beside}"
+    save_figure(figure, file, loaded, title, cuts, other)
     echo(f"Figure: {file}")
+
+
+def _other(results: "Results", path: Path) -> "Results":
+    """The results that --against names, and how many of their runs are not there."""
+    from linphase.store.results import load
+
+    if not os.path.isdir(path):
+        raise ConfigError(f"--against: theory or a results directory is required, found {str(path)!r}")
+    if os.path.samefile(results.path, path):
+        raise ConfigError(f"--against: another directory than RESULTS is required, found {str(path)!r} for both")
+    other = load(path)
+    asked, finished = len(other.asked.specs), int((other.runs["status"] != "failed").sum())
+    if finished < asked:
+        echo(f"note: {path} lacks {asked - finished} of its {asked} runs, missing or failed", err=True)
+    return other
+
+
+def _shared_out(
+    conditions: Mapping[str, list[str]], results: "Results", other: "Results"
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """--where for the results, and for what they are set against: replicates, and the axes that it alone has."""
+    from linphase.diagram.axes import axis_called
+
+    alone = {key for key in conditions if not axis_called(key, results.axes) and axis_called(key, other.axes)}
+    mine = {key: values for key, values in conditions.items() if key not in alone}
+    return mine, {key: values for key, values in conditions.items() if key in alone or key == "replicate"}
 
 
 def _check_look(look: str, others: Mapping[str, Any], cuts: Cuts) -> None:
@@ -156,7 +199,7 @@ def _check_together(
     """Options that mean nothing beside others are mistakes."""
     if at is not None and panel != "trajectories":
         raise ConfigError(f"--at: is for --panel trajectories, found --panel {panel}")
-    if against is not None and panel == "trajectories":
+    if against == "theory" and panel == "trajectories":
         raise ConfigError("--panel trajectories: has theory in it with --at; --against theory is for one panel")
     if terminal:
         used = {"--against": against, "--output": output, "--style": None if style == "paper" else style}
