@@ -20,6 +20,7 @@ from linphase.diagram.versus import predicted_runs
 from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
 from linphase.files import printable
+from linphase.runs.spec import FAMILIES
 from linphase.store.results import Results
 from linphase.store.rows import TASK_COLUMNS, by_task
 from linphase.theory.boundaries import INFINITE_NOISE, boundaries
@@ -186,7 +187,8 @@ def _compared(
         if key.removeprefix("grid.") in (*START, "replicates"):
             continue
         a, b = _distinct(mine, column), _distinct(its, column)
-        told = ", ".join(map(plainly, b)) or "unused"
+        chosen = key.partition(".")[0] in FAMILIES  # where none is a key that the kind does not use
+        told = ", ".join(map(plainly, b)) or ("unused" if chosen else "not set")
         if set(a) & set(b) or (len(a) > 1 and len(b) > 1):
             shared += [column] if len(a) > 1 or len(b) > 1 else []
         elif len(b) > 1:
@@ -195,7 +197,7 @@ def _compared(
                 f"{', '.join(map(plainly, a)) or 'none'}: a single one is required. Choose it, such as "
                 f"linphase plot --where {column}={plainly(b[0])}"
             )
-        elif len(a) > 1 or (a and b):
+        elif len(a) > 1 or (a and b) or (a != b and column in TASK_COLUMNS):
             facts[key] = told
     a, b = (_distinct(runs, "replicate") for runs in (mine, its))
     if a != b:

@@ -23,7 +23,8 @@ def made(tmp_path_factory):
 
     def sweep(name, *, task=(), grid=(), keep=lambda spec: True, **sections):
         if name not in known:
-            config = {"name": name, "task": TASK | dict(task), "grid": GRID | dict(grid), **sections}
+            axes = {key: values for key, values in (GRID | dict(grid)).items() if values is not None}
+            config = {"name": name, "task": TASK | dict(task), "grid": axes, **sections}
             parsed = parse_config(config)
             known[name] = filled(there / name, parsed if "dynamics" in sections else parsed.predicted(), keep)
         return known[name]
@@ -84,6 +85,37 @@ def test_a_single_other_value_is_a_fact_and_stands_beside_every_value_of_an_axis
     assert one.facts == {}
     assert one.notes[0].startswith("6 cells of noises are not in one: (gamma_sigma2, gamma_w, noise) = (-2, 1, 0.5), ")
     assert off_axes(one.runs, one.axes) == []
+
+
+def test_a_key_of_the_task_that_only_one_of_two_sweeps_sets_is_a_fact(made):
+    one, normed = made("one"), made("normed", task={"signal_norm": 2.0})
+    assert sweep_beside(one, normed).facts == {"task.signal_norm": "2"}
+    assert sweep_beside(normed, one).facts == {"task.signal_norm": "not set"}
+
+
+def test_keys_that_only_the_others_kind_has_are_no_facts_but_an_axis_that_it_lacks_is(made):
+    rates = {"dynamics.learning_rate": [0.01, 0.02]}
+    descent = made("descent", grid=rates | {"gamma_sigma2": [-1.0], "gamma_w": [1.0]}, dynamics={"kind": "gd"})
+    one = made("one")
+    reference = sweep_beside(descent, one)
+    assert reference.facts == {"dynamics.kind": "modes", "dynamics.learning_rate": "unused"}
+    assert {axis.column for axis in off_axes(reference.runs, reference.axes)} == {"learning_rate_rule"}
+    with pytest.raises(
+        LinphaseError, match=r"descent has 2 values of dynamics.learning_rate, 0.01, 0.02, and one has n"
+    ):
+        sweep_beside(one, descent)
+    slow = sweep_beside(one, where(descent, learning_rate_rule=[0.01]))
+    assert slow.facts == {"dynamics.kind": "gd"}
+
+
+def test_a_grid_of_variances_and_widths_meets_one_of_their_exponents(made):
+    raw = made("numbers", grid={"gamma_sigma2": None, "gamma_w": None, "init_variance": [0.125, 1.0], "width": [8, 64]})
+    assert sweep_beside(made("one"), raw).notes == (
+        "2 cells of one are not in numbers: (gamma_sigma2, gamma_w) = (-2, 1), (-2, 2)",
+    )  # fmt: skip
+    assert sweep_beside(raw, made("one")).notes == (
+        "2 cells of one are not in numbers: (init_variance, width) = (0.01562, 8), (0.01562, 64)",
+    )  # fmt: skip
 
 
 def test_an_axis_that_the_other_sweep_alone_has_is_taken_where_the_results_stand(made):
