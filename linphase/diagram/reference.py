@@ -23,7 +23,7 @@ from linphase.files import printable
 from linphase.runs.spec import FAMILIES
 from linphase.store.results import Results
 from linphase.store.rows import TASK_COLUMNS, by_task
-from linphase.theory.boundaries import INFINITE_NOISE, boundaries
+from linphase.theory.boundaries import INFINITE_NOISE, boundaries_of_task
 
 _SHOWN = 3  # of many cells, in a sentence
 _DRAWS = ("seed", "independent_dimensions", "replicate", *TASK_COLUMNS)  # on these hang the draws of a run
@@ -266,7 +266,7 @@ def _beyond_infinite_noise(runs: pd.DataFrame) -> NDArray[np.bool_]:
     beyond = np.zeros(len(runs), dtype=bool)
     for task, here in by_task(runs):
         gamma_sigma2, gamma_w = (runs[name].to_numpy(dtype=np.float64)[here] for name in ("gamma_sigma2", "gamma_w"))
-        for line in boundaries(task.shape, task.rank, task.noise, task.signal_norm, gamma_w):
+        for line in boundaries_of_task(task, gamma_w):
             if line.name == INFINITE_NOISE and not line.asymptotic:
                 beyond[here] = line.beyond(gamma_sigma2) > 0
     return beyond
