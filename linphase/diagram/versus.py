@@ -21,6 +21,7 @@ from linphase.model.draws import draw_task
 from linphase.model.regime import Cuts
 from linphase.model.threads import one_blas_thread
 from linphase.runs.training import train_spec
+from linphase.store.columns import for_keys
 from linphase.store.rows import TASK_COLUMNS, summary_row
 
 if TYPE_CHECKING:
@@ -114,9 +115,11 @@ def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     """
     finished = runs[~runs["status"].isin(["failed", "diverged"])].copy()
     predicted = predicted.copy()
+    texts = {name for name, (_, kind) in for_keys().items() if kind == "string"}
     for table in (finished, predicted):
         for name in _SAME:
-            table[name] = pd.to_numeric(table[name]).astype("float64")
+            given = table[name]
+            table[name] = given.fillna("") if name in texts else pd.to_numeric(given).astype("float64")
     return finished.merge(predicted, on=list(_SAME), suffixes=("", "_predicted"))
 
 

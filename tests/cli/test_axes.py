@@ -82,7 +82,7 @@ def test_the_explorer_and_the_report_lie_over_them(results, tmp_path):
 
 @pytest.mark.parametrize(("command", "arguments", "message"), [
     ("plot", ["--x", "nois"], "x: must be an axis of the sweep, gamma_sigma2, task.noise, gamma_w, or one that follows "
-     "from them, c, c/s_1, width/d, found 'nois'; did you mean noise?"),
+     "from them, c, c/s_1, width/d, n/d, found 'nois'; did you mean noise?"),
     ("report", ["--y", "width"], "found 'width'; did you mean width/d?"),
     ("explore", ["--x", "c", "--y", "c"], "y: must be another axis than x, found 'c' for both"),
     ("plot", ["--x", "c", "--panel", "trajectories"], "trajectories: are laid over axes of the sweep, found c and"),

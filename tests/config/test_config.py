@@ -393,7 +393,7 @@ def test_a_mistake_is_told_with_its_key_what_is_required_and_what_was_found(
     assert lines[0].startswith(f"sweep.toml: {key}: ")
     assert words in lines[0]
     assert "pydantic" not in lines[0].lower()
-    assert "input" not in lines[0]
+    assert "Input should" not in lines[0]
 
 
 def test_all_mistakes_are_told_together() -> None:
@@ -777,6 +777,11 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
         "output_dimension",
         "target",
         "signal",
+        "data",
+        "signal_decay",
+        "samples",
+        "capacity_exponent",
+        "source_exponent",
     }
 
 

@@ -89,9 +89,13 @@ def test_derived_axes_have_the_values_of_the_columns_they_follow_from():
     tasks = [task_config_of(row) for _, row in runs.iterrows()]
     s = [signal_singular_value(task.rank, 2.0, *task.shape) for task in tasks]
     expected = {"c": runs["threshold"], "c/s_1": runs["threshold"] / s,
-                "width/d": runs["width"] / [task.scale for task in tasks]}  # fmt: skip
+                "width/d": runs["width"] / [task.scale for task in tasks],
+                "n/d": np.full(len(runs), 640) / [task.scale for task in tasks]}  # fmt: skip
     assert set(expected) == set(DERIVED)
     for name, values in expected.items():
+        if name == "n/d":  # without samples it is nowhere
+            assert np.isnan(DERIVED[name].of(runs)).all()
+            runs = runs.assign(samples=640)
         np.testing.assert_allclose(DERIVED[name].of(runs), values, rtol=1e-12)
         with warnings.catch_warnings(action="ignore"):
             axis = Axis.of(name, span(runs, axes, x=name)[name])
