@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from linphase.diagram.axes import Axis, Window
+from linphase.diagram.axes import Axis, Window, axis_column
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task, draw_seed
 from linphase.theory.boundaries import UNDERPARAMETERIZED, Boundary, boundaries_of_task
@@ -125,7 +125,7 @@ def _contours(runs: pd.DataFrame, window: Window) -> Iterator[Line]:
         if heights is None:
             continue
         heights = _without_gaps(heights, there, x.places, y.places)
-        if not _one_line(heights, window):
+        if not _one_line(heights, window, runs):
             continue
         heights = y.to_edges(x.to_edges(heights.T).T)
         contours = contourpy.contour_generator(x.knots, y.knots, np.ma.masked_invalid(heights))
@@ -188,11 +188,15 @@ def _along(x: Array, heights: Array, at: Array) -> Array:
     return np.asarray(heights[left] + slope * (at - x[left]))
 
 
-def _one_line(heights: Array, window: Window) -> bool:
-    """Whether they rise or fall along a derived axis: else cells of several boundaries lie between each other."""
+def _one_line(heights: Array, window: Window, runs: pd.DataFrame) -> bool:
+    """Whether they rise or fall along a derived axis that stands for several: else cells of several boundaries lie
+    between each other.
+    """
     for derived, steps in ((window.x.derived, np.diff(heights, axis=1)), (window.y.derived, np.diff(heights, axis=0))):
         if derived is not None and ((steps > _SAME).any() and (steps < -_SAME).any()):
-            return False
+            columns = [column for key in derived.replaces if (column := axis_column(key)) in runs]
+            if sum(len(set(runs[column])) > 1 for column in columns) > 1:
+                return False
     return True
 
 

@@ -169,10 +169,11 @@ class Task:
 
     @cached_property
     def solution_svd(self) -> tuple[Array, Array, Array]:
-        """U (d_out, n), S (n,), V (d_in, n) with U diag(S) V^T = Y, the solution; n = min(d_out, d_in)."""
+        """U (d_out, n), S (n,), V (d_in, n) with U diag(S) V^T = Y, the solution; n = `modes`."""
         with one_blas_thread():  # with two, other bits from d = 400 on
             U, S, Vt = np.linalg.svd(self.solution, full_matrices=False)
-        return U, S, np.ascontiguousarray(Vt.T)
+        n = self.modes
+        return U[:, :n], S[:n], np.ascontiguousarray(Vt[:n].T)
 
     @cached_property
     def signal_svd(self) -> tuple[Array, Array, Array]:
