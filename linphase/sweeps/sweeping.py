@@ -22,6 +22,7 @@ from linphase.config.plugins import activate, homeless
 from linphase.diagram.panels import PANELS, known_panels
 from linphase.errors import ConfigError, LinphaseError, ResultsError
 from linphase.model.moment import OBSERVABLES
+from linphase.model.task import Task
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
 from linphase.store.columns import runs_columns
 from linphase.store.folding import compact
@@ -57,11 +58,16 @@ def sweep(
     config: SweepConfig,
     out: str | Path | None = None,
     *,
+    task: Task | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
     fill: bool = False,
 ) -> Results:
-    """Train every run of the grid that is missing in `out` (default: results/NAME) and load the results."""
+    """Train every run of the grid that is missing in `out` (default: results/NAME) and load the results.
+
+    task: one of your own, in place of what the configuration says of its task. It is the same in every replicate.
+    """
+    config = config if task is None else config.of_task(task)
     for _ in iter_sweep(config, out, jobs=jobs, scheduler=scheduler, fill=fill):
         pass
     return load(out or default_directory(config))
