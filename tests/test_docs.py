@@ -1,20 +1,27 @@
 """Every code block of the README and of docs/, run as written; what is not run says why, and a test prints the list."""
 
 import ast
+import contextlib
+import html
 import importlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from linphase.cli import main
 from linphase.config.config import parse_config
+from linphase.config.plugins import activate
 from linphase.diagram.panels import known_panels
 from linphase.figures.drawing import FIGURES
 from tests.test_design import ROOMS
@@ -68,6 +75,31 @@ def run(command: str, path: Path, package: Path = ROOT) -> str:
     return done.stdout
 
 
+def typed(code: str, path: Path) -> str:
+    """What a block of commands prints: linphase's own run in this process, which has imported it; all others in bash.
+
+    That the installed command does the same in a process of its own, tests/test_quickstart.py sees.
+    """
+    printed = []
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shell_words(line)
+        if words[:1] != ["linphase"] or any(word and set(word) <= set("();<>|&") for word in words):
+            printed.append(run(line, path))
+            continue
+        with contextlib.chdir(path), warnings.catch_warnings(action="always"):
+            done = CliRunner().invoke(main, words[1:], prog_name="linphase", catch_exceptions=False)
+        assert done.exit_code == 0, f"{line}\n{done.output}"
+        printed.append(done.output)
+    return "".join(printed)
+
+
+def shell_words(line: str) -> list[str]:
+    """The words of a line as a shell reads it, without its comment; signs such as > and | are words of their own."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    return list(words)
+
+
 def test_blocks_that_are_not_run_say_why():
     # conftest.py prints the list at the end of the run.
     notes = [(block.code.strip(), block.note) for block in blocks() if block.note]
@@ -82,7 +114,23 @@ def test_blocks_that_are_not_run_say_why():
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [b.code for b in blocks() if b.language == "sh" and not b.note])
 def test_the_readmes_commands_run_as_written(code, checkout):
-    run(code, checkout)
+    typed(code, checkout)
+    if "linphase report" in code:
+        every_panel_is_drawn_or_named_with_a_reason((checkout / "report.html").read_text())
+
+
+def every_panel_is_drawn_or_named_with_a_reason(report: str) -> None:
+    """Of a report without --panel; the figures of its other sections are there too."""
+    drawn = {html.unescape(caption) for caption in re.findall(r'<img [^>]*alt="([^"]*)"', report)}
+    panels = report.partition('<h2 id="panels">')[2]
+    absent = dict(re.findall(r"<tr>\s*<td>([\w-]+)</td>\s*<td>(.*?)</td>", panels, re.DOTALL))
+    titles = {name: " ".join(panel.title.split()) for name, panel in known_panels().items()}
+    titles |= {name: FIGURES[name].__doc__.partition("\n")[0] for name in ("evidence", "collapse", "trajectories")}
+    assert not [name for name, title in titles.items() if title not in drawn and name not in absent]
+    assert all("sweep" in why for why in absent.values())
+    assert "Regimes with the measured boundaries" in drawn
+    for name in ("regime", "test-error"):
+        assert f"{name}: measured, predicted and their difference" in drawn
 
 
 def test_the_readmes_python_runs_as_written(checkout, monkeypatch, capsys):
@@ -146,7 +194,14 @@ def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
     for block in runnable(document):
         if block.language == "python":
             (tmp_path / "example.py").write_text(block.code)
-        run(f"{sys.executable} -W error example.py" if block.language == "python" else block.code, tmp_path)
+            run(f"{sys.executable} -W error example.py", tmp_path)
+        else:
+            typed(fewer_starts(block.code), tmp_path)
+
+
+def fewer_starts(code: str) -> str:
+    """A grid over five variances instead of thirteen, as the checkout's quickstart has five instead of twenty."""
+    return code.replace("num=13}", "num=5}")
 
 
 def test_generated_documents_are_those_of_the_code():
@@ -181,7 +236,11 @@ def test_the_examples_of_extending_md_are_swept_and_drawn(tmp_path):
         for language in ("toml", "sh")
     )
     (tmp_path / "heavy_ball.toml").write_text(config)
-    assert "18 runs by regime and status" in run(commands, tmp_path)
+    try:
+        printed = typed(commands, tmp_path)
+    finally:
+        activate(())  # nothing of the plugin is left in this process
+    assert "18 runs by regime and status" in printed
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert set(runs["momentum"]) == {0.0, 0.9}
     assert set(runs["status"]) == {"converged"}

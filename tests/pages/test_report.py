@@ -15,7 +15,6 @@ from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
 from linphase.diagram import versus
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import known_panels
 from linphase.diagram.versus import Among, deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
@@ -287,14 +286,7 @@ def test_the_same_results_give_the_same_report(results, tmp_path):
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-@pytest.mark.slow
-def test_without_a_choice_every_panel_is_drawn_or_named_with_a_reason(results):
-    blocks = contents(results)
-    drawn = {block.name for block in blocks if isinstance(block, Picture)}
-    (absent,) = tables_under(blocks, "Panels")
-    assert {*known_panels(), "evidence", "collapse", "trajectories"} <= drawn | {row[0] for row in absent.rows}
-    assert {"measured-boundaries", "regime-against-theory", "test-error-against-theory"} <= drawn
-    assert all("sweep" in row[1] for row in absent.rows)
+# That without a choice every panel is drawn or named with a reason: tests/test_docs.py, of the report of the README.
 
 
 def test_a_panel_that_only_the_files_tell_of_is_drawn_under_a_name_that_is_no_path(results, monkeypatch):
