@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import time
 import tomllib
 import tracemalloc
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +86,7 @@ def test_a_sweep_that_fills_the_disk_says_so_keeps_what_is_done_and_goes_on_when
 ):
     command = ("sweep", "--config", config, "--out", disk / "r", "--no-plot", "--jobs", "1")
     few = ("--set", "grid.gamma_sigma2=[-3.0]")
-    assert in_process(*command, *few)[0] == 0
+    assert linphase(*command, *few).exit_code == 0
     earlier = load(disk / "r").runs
     assert len(earlier) == 4
     set_room(disk, kilobytes=70)  # for some parts, not for all
@@ -98,8 +100,8 @@ def test_a_sweep_that_fills_the_disk_says_so_keeps_what_is_done_and_goes_on_when
     checked = linphase("check", disk / "r")
     assert checked.exit_code == 0, checked.output
     (disk / "ballast").unlink()
-    code, out = in_process(*command)
-    assert code == 0, out
+    done = linphase(*command)
+    assert done.exit_code == 0, done.output
     same_science(undisturbed, disk / "r")
 
 
@@ -295,23 +297,23 @@ def test_random_changes_of_a_part_never_end_in_a_traceback(results, changes):
 def test_read_only_results_are_read_by_every_command_and_written_by_none(disk, config, tmp_path):
     path = disk / "r"
     command = ("sweep", "--config", config, "--out", path, "--no-plot", "--jobs", "1")
-    assert in_process(*command, "--set", "grid.gamma_sigma2=[-3.0]")[0] == 0
     others = parse_config(tomllib.loads(CONFIG))
     create(path, others)
-    run_batch(path, assign(list(others.expand())[-2:], others))  # a second part, for compact to fold
+    for two in (slice(None, 2), slice(-2, None)):  # two parts, for compact to fold
+        run_batch(path, assign(list(others.expand())[two], others))
     (path / "runs/part-empty.parquet").touch()
     (path / f"runs/.{'0' * 32}").touch()
     assert mounted("-o", "remount,ro", disk)
     for arguments in (("status", path), ("plot", path, "-o", tmp_path / "x.png"), ("classify", path)):
-        code, out = in_process(*arguments)
-        assert code == 0, out
-    assert in_process("check", path)[0] == 1
+        done = linphase(*arguments)
+        assert done.exit_code == 0, done.output
+    assert linphase("check", path).exit_code == 1
     refused = "cannot be written: Read-only file system. Make it writable"
     for arguments in (command, ("compact", path), ("check", path, "--repair")):
-        code, out = in_process(*arguments)
-        assert code == 2, out
-        assert refused in out
-        assert sum("Error: " in line for line in out.splitlines()) == 1
+        done = linphase(*arguments)
+        assert done.exit_code == 2, done.output
+        assert refused in done.output
+        assert sum("Error: " in line for line in done.output.splitlines()) == 1
 
 
 def test_results_of_somebody_else_give_one_clear_error(undisturbed, config):
@@ -636,31 +638,54 @@ def test_a_new_part_that_reads_other_than_it_was_written_replaces_nothing(damage
 
 
 COMPACTING = """
-from linphase import store
-import pandas, pyarrow.parquet
-from test_store import IDS, SPECS, write
+from itertools import count
+from linphase.store.folding import compact
+import pandas, pyarrow.parquet, signal
+from test_store import SPECS, write
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+parent = os.getpid()
 print("ready", flush=True)
-for i in range(10**6):
-    if sys.argv[2] == "write":
-        write(sys.argv[1], [SPECS[j % 40] for j in range(3 * i, 3 * i + 3)])
-    store.compact(sys.argv[1])
+for _ in sys.stdin:
+    if pid := os.fork():
+        print(pid, flush=True)
+        continue
+    for i in count():
+        if os.getppid() != parent:  # nobody is left to kill it
+            sys.exit()
+        if sys.argv[2] == "write":
+            write(sys.argv[1], [SPECS[j % 40] for j in range(3 * i, 3 * i + 3)])
+        compact(sys.argv[1])
 """
 
 
-def kill_at_random_moments(path, kills, rng, *, how="write"):
-    """Two processes that write and compact, each killed in the middle and followed by another one."""
+@contextmanager
+def compacting(path, *, how="write"):
+    """A function that kills one of two processes that write and compact, at a random moment; the next is another one.
+
+    They are forks of a process that has imported all they need: each begins at once.
+    """
     living = []
-    for _ in range(kills):
+
+    def kill(pid):
+        descriptor = os.pidfd_open(pid)  # an error where it ended by itself
+        os.kill(pid, signal.SIGKILL)
+        select.select([descriptor], [], [])
+        os.close(descriptor)
+
+    def kill_one(rng):
         while len(living) < 2:
-            living.append(run_python(COMPACTING, path, how))
-            assert living[-1].stdout.readline() == "ready\n"
+            print(file=parent.stdin, flush=True)
+            living.append(int(parent.stdout.readline()))
         time.sleep(rng.uniform(0, 0.4))
-        victim = living.pop(rng.integers(2))
-        victim.send_signal(signal.SIGKILL)
-        victim.communicate()
-    for process in living:
-        process.kill()
-        process.communicate()
+        kill(living.pop(rng.integers(2)))
+
+    with run_python(COMPACTING, path, how, stdin=subprocess.PIPE) as parent:
+        assert parent.stdout.readline() == "ready\n"
+        try:
+            yield kill_one
+        finally:
+            for pid in living:
+                kill(pid)
 
 
 @pytest.mark.slow  # killed at every moment in turn: test_store.py, in one process
@@ -671,7 +696,9 @@ def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
     for spec in SPECS:
         write(path, [spec])
     before = load(path)
-    kill_at_random_moments(path, 12, rng)
+    with compacting(path) as kill_one:
+        for _ in range(12):
+            kill_one(rng)
     after = load(path)
     pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
     checked = check(path)
@@ -686,18 +713,19 @@ def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
 
 @pytest.mark.slow
 def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, undisturbed):
-    larger = ("--set", "grid.replicates=30", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
+    larger = ("--set", "grid.replicates=15", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
-    assert in_process("sweep", "--config", config, "--out", alone, *larger)[0] == 0
+    assert linphase("sweep", "--config", config, "--out", alone, *larger).exit_code == 0
     process = start("sweep", "--config", config, "--out", beside, *larger)
     while not list((beside / "runs").glob("part-*")):
         assert process.poll() is None
         time.sleep(0.02)
     rng = np.random.default_rng(0)
     rounds = 0
-    while process.poll() is None:
-        kill_at_random_moments(beside, 1, rng, how="only")
-        rounds += 1
+    with compacting(beside, how="only") as kill_one:
+        while process.poll() is None:
+            kill_one(rng)
+            rounds += 1
     code, out = finish(process)
     assert code == 0, out
     assert rounds > 1

@@ -104,11 +104,11 @@ def results(tmp_path):
     return tmp_path / "r"
 
 
-def run_python(code, *arguments):
+def run_python(code, *arguments, **options):
     """Start another process; it imports what it needs, for speed."""
     prelude = f"import os, sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {os.getcwd()!r}]\n"
     command = [sys.executable, "-c", prelude + code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def wait_for(process):
