@@ -27,8 +27,10 @@ def first_command(tmp_path_factory):
     path = tmp_path_factory.mktemp("fresh")
     checkout = path / "linphase"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
-    venv.create(path / "venv", with_pip=True)
-    # What linphase needs is taken from here: .ci/run has installed it for the test command, as declared.
+    venv.create(path / "venv")
+    # What linphase needs is taken from here, pip too: .ci/run has installed it for the test command, as declared.
+    (path / "venv/bin/pip").write_text('#!/bin/sh\nexec python -m pip "$@"\n')
+    (path / "venv/bin/pip").chmod(0o755)
     (site,) = (path / "venv").glob("lib/python*/site-packages")
     (site / "needed.pth").write_text("\n".join(getsitepackages()))
     (command,) = (b.code for b in blocks() if "pip install . &&" in b.code)
