@@ -11,23 +11,28 @@ import pyarrow.parquet as pq
 import pytest
 
 from linphase.store.checking import check
-from linphase.store.reading import finished_ids
+from linphase.store.reading import Damaged, finished_ids, row_groups
 from linphase.store.results import load
+from linphase.store.tables import RUNS, TRAJECTORIES
 from tests.processes import same_science
 from tests.store.parts import add_part, flips, visible
 from tests.store.test_faults_store import ENVIRONMENT, linphase
 
 
-@pytest.mark.parametrize("table", ["runs", "trajectories"])
+@pytest.mark.parametrize("table", [RUNS, TRAJECTORIES], ids=lambda table: table.name)
 def test_a_bit_flipped_anywhere_is_damage(table, results):
-    (part,) = (results / table).glob("part-*")
+    (part,) = (results / table.name).glob("part-*")
+    why = "its bytes are not those that were written"
     whole = part.read_bytes()
     places = flips(len(whole), every=max(97, len(whole) // 150))
-    for place in places:
+    for number, place in enumerate(places):
         content = bytearray(whole)
         content[place] ^= 1 << (place % 8)
         part.write_bytes(content)
-        assert check(results).damaged == ((f"{table}/{part.name}", "its bytes are not those that were written"),)
+        with pytest.raises(Damaged, match=f"^{why}$"):
+            list(row_groups(part, table))  # by which every command reads
+        if number % 10 == 0:
+            assert check(results).damaged == ((f"{table.name}/{part.name}", why),)
     assert len(places) > 100
     part.write_bytes(whole)
     assert check(results).sound

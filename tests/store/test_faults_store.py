@@ -741,8 +741,8 @@ def test_ten_thousand_runs_are_one_file_and_are_read_in_a_second(tmp_path):
     specs = list(config.expand())
     assert len(specs) == 10_000
     create(tmp_path / "r", config)
-    for first in range(0, 10_000, 50):
-        write(tmp_path / "r", specs[first : first + 50])
+    for first in range(0, 10_000, 250):
+        write(tmp_path / "r", specs[first : first + 250])
     assert linphase("compact", tmp_path / "r").exit_code == 0
     assert len(visible(tmp_path / "r/runs")) == 1
     took = []
