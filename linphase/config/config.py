@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
@@ -203,7 +203,17 @@ class SweepConfig:
         return arrays.files_of(self._of("task"))
 
     def predicted(self) -> "SweepConfig":
-        """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory."""
+        """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory.
+
+        Raises ConfigError where theory from A = 0 has no closed form.
+        """
+        axes = {key: values for key, values in self.grid.axes.items() if key.startswith("task.")}
+        for values in itertools.product(*axes.values()):
+            if not cast(TaskConfig, self._section_at("task", dict(zip(axes, values, strict=True)))).white:
+                raise ConfigError(
+                    "theory from A = 0 has a closed form for white inputs, and none for other data. A sweep with "
+                    'dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
+                )
         resolved = self.resolved()
         grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in TRAINING}
         excess = self.values("stop.excess_error")[:1]

@@ -235,6 +235,12 @@ def usual_panel(runs: pd.DataFrame) -> str:
     return "regime" if runs.empty or (runs["rank"] > 0).any() else "active-modes"
 
 
+def overview(runs: pd.DataFrame) -> list[str]:
+    """The panels of the figure of several, of those that the runs hold: first the usual one."""
+    known = known_panels()
+    return [usual_panel(runs), *(name for name in OVERVIEW if known[name].column and holds(runs, known[name]))]
+
+
 def looks() -> dict[str, dict[str, str]]:
     """Name, title, formula, scale and colours of the panel of each column, for the files that hold it."""
     return {
@@ -292,6 +298,12 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
 
 def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
     """How to have what a panel draws, where some runs do not hold it."""
+    if (
+        panel.remedy == _OLDER
+        and {"error_scale", "zero_test_error"} <= set(runs)
+        and (runs["error_scale"].notna().any() and runs["zero_test_error"].isna().all())
+    ):
+        return "it needs a known signal A* and white inputs, or held-out data where it is a test error"
     if not made_by_theory(runs):
         return panel.remedy
     if panel.unpredicted:

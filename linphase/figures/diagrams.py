@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from linphase.diagram.axes import MAX_FACETS, Facet, Window, facet_title, off_axes, over_axes, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
-from linphase.diagram.panels import OVERVIEW, Panel, find_panel, holds, remedy_for, unusual_cuts
+from linphase.diagram.panels import Panel, find_panel, holds, overview, remedy_for, unusual_cuts
 from linphase.diagram.reference import differences, start_of
 from linphase.diagram.versus import difference, in_both
 from linphase.errors import LinphaseError
@@ -99,17 +99,17 @@ def all_panels(
     runs: pd.DataFrame,
     axes: Axes,
     *,
-    panels: Sequence[str] = OVERVIEW,
+    panels: Sequence[str] = (),
     cuts: Cuts = Cuts(),
     columns: Mapping[str, Column] | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """Several panels of one grid in one figure; a row of panels for each facet where there are further axes.
 
-    Arguments and errors are those of `phase_diagram`.
+    By default those of the overview that the runs hold. Arguments and errors are those of `phase_diagram`.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
-    chosen = [find_panel(panel, cuts, runs, columns) for panel in panels]
+    chosen = [find_panel(panel, cuts, runs, columns) for panel in panels or overview(runs)]
     plots = [
         Plot(shown, _titled(shown.title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, cuts))
         for facet in facets
