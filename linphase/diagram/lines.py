@@ -37,7 +37,7 @@ class Line:
     x: Array  # (n,)
     y: Array  # (n,)
     band: tuple[Array, Array] | None = None  # where one draw may have it: the least and the largest x, (n,) each
-    banded: bool = False  # whether any of the band is in view
+    banded: str = ""  # what the band is, where any of it is in view
 
 
 def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) -> list[Line]:
@@ -83,10 +83,11 @@ def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
             continue
         if one.asymptotic and one.name in finite and _meet(one, finite[one.name], _TOUCHING * (right - left)):
             continue  # the solid line says it all
-        band, seen = None, False
+        band, seen = None, ""
         if banded and one.band is not None:
             low, high = one.band
-            band, seen = (across(low), across(high)), bool(((low < right) & (high > left)).any())
+            band = (across(low), across(high))
+            seen = one.band_is if ((low < right) & (high > left)).any() else ""
         x, y = across(one.gamma_sigma2), _data(np.linspace(bottom, top, _POINTS) if alone else one.gamma_w, window.y, d)
         lines.append(Line(one.name, one.asymptotic, task.shape, x, y, band, seen))
     return lines

@@ -122,6 +122,7 @@ def panel(
     return one
 
 
+_MEASURED_ON_DATA = ("min_test_error", "final_test_error", "final_train_error")  # then their formulas are others
 # What a test error is to be held against, of the task alone: names and columns.
 BASELINES = {"optimal": "optimal_test_error", "lazy": "lazy_test_error"}
 _MARKS: dict[str, Any] = {"marks": {**BASELINES, "$A = 0$": "zero_test_error"}}
@@ -277,7 +278,8 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     if name not in known:
         raise LinphaseError(f"panel must be one of {', '.join(known)}, found {name!r}")
     panel, criterion = known[name], CRITERIA[cuts.criterion]
-    if panel.formula:
+    measured = panel.column in _MEASURED_ON_DATA and "data" in runs and runs["data"].notna().any()
+    if panel.formula and not measured:
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")
     if panel.column is None:
         return replace(panel, title=_regime_title(cuts))

@@ -63,8 +63,8 @@ def draw_legends(
             finite = "finite $d$" if shape is None else _size(*shape)
             label = r"$d \to \infty$" if asymptotic else f"theory, {finite}"
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
-    if any(line.banded for line in drawn):
-        handles.append(Patch(color="black", alpha=0.2, linewidth=0, label="spread of one draw"))
+    for spread in dict.fromkeys(line.banded for line in drawn if line.banded):
+        handles.append(Patch(color="black", alpha=0.2, linewidth=0, label=spread))
     if number := sum(len(plot.cells.disputed) for plot in plots):  # a long label, for which there is room below
         handles.append(Swatch([FINELY_HATCHED], _counted(FINELY_HATCHED.label, number, _is_counted(plots))))
     handles += below

@@ -117,7 +117,8 @@ class Boundary:
     asymptotic: bool  # the limit of large d, else at the task's own
     gamma_w: Array  # (n,)
     gamma_sigma2: Array  # (n,); spans -inf, inf for UNDERPARAMETERIZED, which is a width alone
-    band: tuple[Array, Array] | None = None  # gamma_sigma2 of its edges: the spread of one draw's modes
+    band: tuple[Array, Array] | None = None  # gamma_sigma2 of its edges
+    band_is: str = "spread of one draw"  # what its band is
 
     @property
     def kind(self) -> str:
@@ -240,7 +241,9 @@ def boundaries_of_values(
             gamma_sigma2, *edges = (
                 np.where(holds, np.log(each) / base - gamma_w, np.nan) for each in (threshold, *(band or ()))
             )
-        return Boundary(name, False, gamma_w, gamma_sigma2, (edges[0], edges[1]) if edges else None)
+        return Boundary(
+            name, False, gamma_w, gamma_sigma2, (edges[0], edges[1]) if edges else None, "from $s_k$ to $s_1$"
+        )
 
     beyond = Boundary(INFINITE_NOISE, False, gamma_w, (log(strength) / base - gamma_w) / 2)
     if k == 0:
