@@ -76,7 +76,7 @@ def _spectra_conflict(known: Known) -> tuple[str, str] | None:
             TaskConfig(rank=1, **dict(zip(given, values, strict=True)))
         except ConfigError as error:
             key, _, text = str(error).removeprefix("TaskConfig: ").partition(" ")
-            return f"task.{key}", text
+            return f"task.{key}", text if text.startswith("must") else f"must not be given so: {key} {text}"
     return None
 
 

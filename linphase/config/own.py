@@ -63,7 +63,7 @@ def _of_target(config: Mapping[str, Any], table: Mapping[str, Any], folder: Path
     try:
         task = Task.from_target(found["target"], found.get("signal"), table.get("rank"))
     except LinphaseError as error:
-        problems.add(("task", "rank" if "rank" in str(error) else "signal"), str(error).removeprefix("task: "))
+        problems.add(("task", "rank" if "rank" in str(error) else "signal"), _without_key(error))
         problems.raise_if_any()
     return keys_of(task)
 
@@ -122,7 +122,7 @@ def _of_data(
         )
     except LinphaseError as error:
         problems.add(("task", "rank") if "rank must" in str(error) else ("data", "whiten" if whiten else "inputs"),
-                     str(error).removeprefix("task: "))  # fmt: skip
+                     _without_key(error))  # fmt: skip
         problems.raise_if_any()
     told = [arrays.digest(array) for array in given.values()]
     digest = hashlib.sha256(f"{told} {center} {whiten}".encode()).hexdigest()[:20]
@@ -160,6 +160,11 @@ def _refuse_shapes(files: Mapping[str, Array | None], problems: Problems) -> Non
 # ------------------------------------------------------------------------------------------------------------ both
 
 
+def _without_key(error: LinphaseError) -> str:
+    """The message of an error, which the key it is about stands before."""
+    return str(error).removeprefix("task: ").removeprefix("rank ")
+
+
 def _refuse_beside(config: Mapping[str, Any], what: str, kept: tuple[str, ...], problems: Problems) -> None:
     """Note the keys of the task that follow from the user's own arrays."""
     grid, table = config.get("grid", {}), config.get("task", {})
@@ -181,8 +186,11 @@ def _opened(given: object, folder: Path, path: tuple[str, str], problems: Proble
     except FileNotFoundError:
         problems.add(path, f"must be a file of numpy, found none at {file}")
         return None
-    except (OSError, ValueError, EOFError) as error:
-        problems.add(path, f"must be a file of numpy that holds numbers, found {file}: {error}")
+    except OSError as error:
+        problems.add(path, f"must be a file of numpy, found {file}: {error.strerror or error}")
+        return None
+    except (ValueError, EOFError):  # pickled objects among them, which are never loaded
+        problems.add(path, f"must be a file of numpy, found {file}, which holds no array of numbers")
         return None
     wrong = _wrong(array)
     if wrong:

@@ -52,9 +52,10 @@ class Task:
         """
         Y = _matrix("target", target)
         A = None if signal is None else _matrix("signal", signal)
-        if rank is None:
-            rank = 0 if A is None else int(np.linalg.matrix_rank(A))
-        return cls(A, Y, _rank(rank) or 0)
+        given = _rank(rank)
+        if given is None:
+            given = 0 if A is None else int(np.linalg.matrix_rank(A))
+        return cls(A, Y, given)
 
     @classmethod
     def from_data(
