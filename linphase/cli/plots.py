@@ -128,7 +128,10 @@ def plot(
         panels = tuple(FIGURE_2) if panel is None else (panel,)
         figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, style=style)
     if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
-        echo("Theory is left out: no time passed in the run, or its task cannot be drawn again", err=True)
+        echo(
+            "Theory is left out: no time passed in the run, its task cannot be drawn again, or its inputs are not white",
+            err=True,
+        )
     for note in () if reference is None else reference.notes:
         echo(f"note: {note}", err=True)
     title = name if reference is None else f"{name} against {beside}"

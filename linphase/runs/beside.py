@@ -38,9 +38,12 @@ class Evolution:
 def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory) -> Evolution | None:
     """The closed form from A = 0 over the time of a run of this task, width and threshold c.
 
-    None where the task is not the one trained, as where an older linphase drew another, and where no time passed.
+    None where inputs are not white, which leaves no closed form, where the task is not the one trained, as where an
+    older linphase drew another, and where no time passed.
     Source: docs/theory.md, "One mode".
     """
+    if not task.white:
+        return None
     modes = TargetModes.of(task, min(width, *task.shape))
     stored = trajectory.final_modes.target
     same = len(stored) == len(modes.values) and np.allclose(
