@@ -147,7 +147,7 @@ def run_figure(
     errors.set_ylabel("error per entry")
     modes.set_ylabel(r"singular values of $A$")
     errors.legend(handles=None if theory is None else [Line2D([], [], color=color, label=name)
-                                                       for name, color in _ERRORS.items()], frameon=False)  # fmt: skip
+                                                       for name, color in _measured(run)], frameon=False)  # fmt: skip
     modes.legend(handles=_mode_handles(run, rank, _PLAIN, line, f"threshold $c$ = {written(threshold)}"),
                  frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)  # fmt: skip
     for ax in (errors, modes):
@@ -225,7 +225,7 @@ def trajectory_figure(
     fit_linear(middle, run.modes, threshold)
     fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test, np.array(list(baselines.values()))])
     draw_baselines(below, baselines)
-    below.legend(handles=below.lines[:2], frameon=False, loc="best", borderpad=0.1)
+    below.legend(handles=below.lines[: len(_measured(run))], frameon=False, loc="best", borderpad=0.1)
     for ax, label in ((above, "singular values $s_i(A)$"), (middle, "$s_i(A)$, linear"), (below, "error per entry")):
         ax.set_ylabel(label)
         for moment in marked:
@@ -291,10 +291,15 @@ def _draw_modes(ax: Axes, curves: _Curves, pen: _Pen, rank: int, modes: Sequence
 
 def _draw_errors(ax: Axes, curves: _Curves, pen: _Pen, suffix: str = "", dashed: Sequence[str] = ()) -> None:
     """Train and test error; dashed: those that are so even where the pen is not."""
-    for name, color in _ERRORS.items():
+    for name, color in _measured(curves):
         style = pen.style(color, pen.errors) | ({"linestyle": "--"} if name in dashed else {})
         ax.plot(curves.moments, getattr(curves, name), marker=_marker(curves.moments), label=name,
                 zorder=1.5 if pen.light else 2, gid=f"{name}{suffix}", **style)  # fmt: skip
+
+
+def _measured(curves: _Curves) -> list[tuple[str, str]]:
+    """The errors that are known, and their colours: a task without a signal has no test error."""
+    return [(name, color) for name, color in _ERRORS.items() if np.isfinite(getattr(curves, name)).any()]
 
 
 def draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
@@ -327,12 +332,15 @@ def _marker(moments: Array) -> str | None:
 
 
 def _mode_handles(run: _Curves, rank: int, pen: _Pen, line: Mapping[str, Any], threshold: str) -> list[Line2D]:
-    """Samples of signal, bulk (where there is one) and threshold, somewhat broader than they are drawn."""
+    """Samples of signal, bulk (where there is one) and threshold, somewhat broader than they are drawn.
+
+    With rank 0 no modes are told to be the signal's.
+    """
     modes = run.modes.shape[1]
     signal, bulk = pen.style(SIGNAL, pen.signal + 0.2), pen.style(pen.gray, pen.bulk + 0.2)
-    handles = [Line2D([], [], label=f"signal ({min(rank, modes)})", **signal)]
+    handles = [Line2D([], [], label=f"signal ({min(rank, modes)})", **signal)] if rank else []
     if modes > rank:
-        handles.append(Line2D([], [], label=f"bulk ({modes - rank})", **bulk))
+        handles.append(Line2D([], [], label=f"{'bulk' if rank else 'modes'} ({modes - rank})", **bulk))
     return [*handles, Line2D([], [], **line, linewidth=stroke(1.1), label=threshold)]
 
 

@@ -82,9 +82,10 @@ def trajectory_map(
         small.set_facecolor(tint(tint(color)))
         small.spines[:].set(color=color, linewidth=stroke(1.2))
     low, high = (written(limit) for limit in _LIMITS)
+    ranked = any(ranks.values())  # with rank 0 no modes are told to be the signal's
     handles = [
-        Line2D([], [], color=SIGNAL, linewidth=stroke(1.0), label="signal"),
-        Line2D([], [], color=BULK, linewidth=stroke(0.6), label="bulk"),
+        *([Line2D([], [], color=SIGNAL, linewidth=stroke(1.0), label="signal")] if ranked else []),
+        Line2D([], [], color=BULK, linewidth=stroke(0.6), label="bulk" if ranked else "modes"),
         Line2D([], [], color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(0.9), label="threshold $c$"),
         Line2D([], [], linestyle="none", label=f"up: $s_i/s_1(Y)$ from {low} to {high}, log; across: own time, log"),
     ]
