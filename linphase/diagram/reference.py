@@ -20,6 +20,7 @@ from linphase.diagram.versus import predicted_runs
 from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
 from linphase.files import printable
+from linphase.model.draws import TaskConfig
 from linphase.runs.spec import FAMILIES
 from linphase.store.results import Results
 from linphase.store.rows import TASK_COLUMNS, by_task
@@ -99,11 +100,15 @@ def start_of(runs: pd.DataFrame, beside: pd.DataFrame) -> str:
 
 
 def _stored(runs: pd.DataFrame, column: str) -> pd.Series[Any]:
-    """The values of a column as axes hold them; None where there is none, as of a plugin's key in others' runs."""
+    """The values of a column as axes hold them; None where there is none, as of a plugin's key in others' runs.
+
+    Rows that are older than a key of the task have its default.
+    """
+    usual = TaskConfig.younger_keys().get(column)
     if column not in runs:
-        return pd.Series(None, runs.index, dtype=object)
+        return pd.Series(usual, runs.index, dtype=object)
     codes, distinct = pd.factorize(runs[column])  # a value that is missing has the code -1, so it is the last
-    values = np.array([*map(as_stored, distinct), None], dtype=object)
+    values = np.array([*map(as_stored, distinct), usual], dtype=object)
     return pd.Series(values[codes], runs.index, dtype=object)
 
 
