@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from linphase.errors import ResultsError
 from linphase.files import SAFE_AGE, remove, sync
 from linphase.model import arrays
-from linphase.store.asked import Asked, asked_in
+from linphase.store.asked import Asked, asked_in, repeated
 from linphase.store.directory import ARRAYS, configs, existing
 from linphase.store.folding import marked, read_back
 from linphase.store.reading import (
@@ -32,7 +32,7 @@ from linphase.store.reading import (
     scan,
     stored_schema,
 )
-from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, asked_by, askers, merged
+from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, Table, asked_by, askers, in_row_groups, merged
 from linphase.store.writing import publish, write_draft
 
 TABLES = (RUNS, TRAJECTORIES, FAILURES)
@@ -132,7 +132,9 @@ def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
     """The ids in a part that is whole and belongs here; why not where it does not."""
     ids: list[str] = []
     try:
-        for rows in row_groups(file, table):
+        told = dict.fromkeys(("run_id", *repeated(table)))
+        # Many small row groups are looked at together.
+        for rows in in_row_groups(each.select(list(told)) for each in row_groups(file, table)):
             if column := asked.contradicted(rows, table):
                 return Unreadable(f"its rows have another {column} than the runs of their ids")
             ids += rows.column("run_id").to_pylist()

@@ -111,7 +111,7 @@ def _content(file: Path, table: Table, asked: Asked) -> _Content:
         whole = set(stored_schema(part).names) <= {*table.names, *others}
     keys: list[tuple[str, ...]] = []
     own = True
-    for rows in row_groups(file, table, list(dict.fromkeys((*table.key, *repeated(table))))):
+    for rows in in_row_groups(row_groups(file, table, list(dict.fromkeys((*table.key, *repeated(table)))))):
         keys += _keys(rows, table)
         own = own and asked.all(rows.column("run_id").to_pylist()) and asked.contradicted(rows, table) is None
     return _Content(keys, size, whole, others, own)

@@ -175,7 +175,8 @@ def vouching(table: Table) -> list[str]:
 
 def check_rows(rows: pa.Table, table: Table) -> None:
     """Raise ValueError where rows, of some or all columns, are such as linphase never writes."""
-    for column in (one for one in table.columns if one.name in rows.column_names):
+    there = set(rows.column_names)
+    for column in (one for one in table.columns if one.name in there):
         values = rows.column(column.name)
         if column.required and values.null_count:
             raise ValueError(f"it has rows without a {column.name}")
@@ -246,9 +247,10 @@ def conform(rows: pa.Table, schema: pa.Schema, names: Sequence[str]) -> pa.Table
     wanted = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
     if rows.schema.equals(wanted, check_metadata=True):
         return rows
+    there = set(rows.column_names)
     arrays = [
         _written_out(rows.column(column.name)).cast(column.type)
-        if column.name in rows.column_names
+        if column.name in there
         else pa.nulls(rows.num_rows, column.type)
         for column in wanted
     ]
