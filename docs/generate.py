@@ -11,12 +11,11 @@ from textwrap import fill
 
 from pydantic.fields import FieldInfo
 
-from linphase.config.keys import REPLICATES, axis_keys, declared, fields_of, show
-from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, used_with
+from linphase.config.keys import REPLICATES, axis_keys, declared, show
+from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, tables, used_with
 from linphase.model.network import Start
 from linphase.model.section import Section
 from linphase.pages.markup import Table, markdown
-from linphase.runs.spec import SECTIONS
 from linphase.store.columns import Column, failures_columns, runs_columns, trajectories_columns
 
 ROOT = Path(__file__).parents[1]
@@ -97,13 +96,13 @@ def configuration() -> str:
         table(("key", "what it means", "must be"), [*starts, ("replicates", *_meaning(REPLICATES))]),
         _FACETS.format(facets=fill(", ".join(f"`{key}`" for key in axis_keys(declared()) if "." in key), 118)),
     ]
-    for section, model in SECTIONS.items():
+    for section, (model, fields) in tables().items():
         parts += [f"## `[{section}]`", _purpose(model)]
         rows = []
-        for name, field in fields_of(section, declared()).items():
+        for name, field in fields.items():
             use = used_with(f"{section}.{name}")
             meaning = f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}"
-            default = "not set" if field.default is None else show(field.default)
+            default = "required" if field.is_required() else "not set" if field.default is None else show(field.default)
             rows.append((name, default, meaning, field.description or ""))
         parts.append(table(("key", "default", "what it means", "must be"), rows))
     parts.append(_EVERY_KEY.format(starter=starter()))

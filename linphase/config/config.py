@@ -381,7 +381,7 @@ def _parse(
 
     strict: a key that no run uses is wrong.
     """
-    _report_unknown(mapping, ("name", "grid", "plugins", *SECTIONS), (), problems, members)
+    _report_unknown(mapping, ("name", "grid", "plugins", "data", *SECTIONS), (), problems, members)
     if "name" in mapping:
         name = Key.of(NAME, str).check(mapping["name"], ("name",), problems)
     else:

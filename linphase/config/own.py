@@ -10,18 +10,50 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
-from linphase.config.keys import Problems, show
+from linphase.config.keys import Key, Problems, show
 from linphase.errors import LinphaseError
 from linphase.model import arrays
 from linphase.model.draws import TaskConfig
+from linphase.model.section import Section
 from linphase.model.task import Array, Regression, Task, of_samples
 
 _LARGEST = 20_000  # a side of a target
 _BESIDE = ("target", "signal", "rank")
 _ENTRIES = 2**21  # of a file that are in memory at a time
+_FILE = 'a file of numpy, such as "X.npy"'
+
+
+class DataConfig(Section):
+    """Data of your own, to be fitted by a linear map: files of numpy, relative to the configuration.
+
+    They are `linphase.Task.from_data`'s arguments. In results `task.data` stands for them.
+    """
+
+    inputs: str = Field(title="the samples' inputs (n, d_in), a sample a row", description=_FILE)
+    outputs: str = Field(title="their outputs (n, d_out), in the same order", description=_FILE)
+    test_inputs: str | None = Field(
+        default=None,
+        title="held-out inputs, which test errors are measured on; without them there are none",
+        description=_FILE,
+    )
+    test_outputs: str | None = Field(default=None, title="their outputs; with test_inputs", description=_FILE)
+    center: bool = Field(
+        default=False,
+        title="whether the means of inputs and outputs, over the samples, are taken off all of them",
+        description="true or false",
+    )
+    whiten: bool = Field(
+        default=False,
+        title="whether inputs are multiplied by Sigma^(-1/2), their covariance over the samples; another problem, "
+        "whose A is of whitened inputs",
+        description="true or false",
+    )
+
+
 _FILES = ("inputs", "outputs", "test_inputs", "test_outputs")
-_OPTIONS = ("center", "whiten")
+_OPTIONS = tuple(name for name in DataConfig.model_fields if name not in _FILES)
 
 
 def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
@@ -91,19 +123,18 @@ def _of_data(
         problems.add(("data",), f"must be a table, found {show(data)}")
         problems.raise_if_any()
         return {}
-    known = (*_FILES, *_OPTIONS)
+    known = DataConfig.model_fields
     for key in (key for key in data if key not in known):
         problems.add(("data", key), f"is not a key, found {show(data[key])}; known are {', '.join(known)}")
-    for key in _OPTIONS:
-        if not isinstance(data.get(key, False), bool):
-            problems.add(("data", key), f"must be true or false, found {show(data[key])}")
+    for key in (key for key in _OPTIONS if key in data):
+        Key.of(known[key]).check(data[key], ("data", key), problems)
     _refuse_beside(config, "[data]", ("rank",), problems)
     files: dict[str, Array | None] = {}
     for inputs, outputs in (_FILES[:2], _FILES[2:]):
         pair = {key: data[key] for key in (inputs, outputs) if key in data}
         for key in {inputs, outputs} - pair.keys():
             if pair or inputs == "inputs":
-                problems.add(("data", key), 'must be a file of numpy, such as "X.npy", found none')
+                problems.add(("data", key), f"must be {_FILE}, found none")
         files |= {key: _opened(file, folder, ("data", key), problems) for key, file in pair.items()}
         X, Y = files.get(inputs), files.get(outputs)
         if X is not None and Y is not None and len(X) != len(Y):

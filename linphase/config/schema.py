@@ -16,14 +16,16 @@ from linphase.config.keys import (
     VARIANCE_KEYS,
     WIDTH_KEYS,
     Key,
-    all_keys,
     axis_keys,
     declared,
     fields_of,
     show,
     users_of,
 )
+from linphase.config.own import DataConfig
+from linphase.model.draws import TaskConfig
 from linphase.model.network import Start
+from linphase.model.section import Content, Internal, Section
 from linphase.runs.spec import FAMILIES, SECTIONS
 
 SCHEMA_FILE = "linphase.schema.json"
@@ -41,13 +43,11 @@ def config_schema() -> Schema:
     It knows keys, types and bounds. What must hold between keys, such as a rank of at most the dimension, only
     `linphase.load_config` knows.
     """
-    keys = all_keys(declared())
     sections = {
-        section: _table(
-            {key.partition(".")[2]: _key_schema(key, keys[key]) for key in keys if key.startswith(f"{section}.")}
-        )
-        for section in SECTIONS
+        table: _table({name: _key_schema(f"{table}.{name}", field) for name, field in fields.items()})
+        for table, (_, fields) in tables().items()
     }
+    sections["data"]["required"] = [name for name, field in DataConfig.model_fields.items() if field.is_required()]
     properties = {
         "name": _key_schema("name", NAME, str),
         "plugins": _PLUGINS,
@@ -60,6 +60,17 @@ def config_schema() -> Schema:
         **_table(properties),
         "required": ["name", "grid"],
     }
+
+
+def tables() -> dict[str, tuple[type[Section], dict[str, FieldInfo]]]:
+    """The tables that a file may have beside `[grid]`: what declares each, and the keys that it offers."""
+    found: dict[str, tuple[type[Section], dict[str, FieldInfo]]] = {}
+    for section, model in SECTIONS.items():
+        fields = fields_of(section, declared())
+        found[section] = model, {name: field for name, field in fields.items() if Internal not in field.metadata}
+        if model is TaskConfig:
+            found["data"] = DataConfig, dict(DataConfig.model_fields)
+    return found
 
 
 def config_schema_text() -> str:
@@ -129,6 +140,8 @@ def _key_schema(name: str, field: FieldInfo, annotation: Any = None) -> Schema:
         schema |= _either(choices)
     if schema.get("default", 0) is None:
         del schema["default"]
+    if Content in field.metadata:
+        schema.pop("pattern", None)  # that of the digest, which linphase puts in place of the file's name
     use = used_with(name)
     described = f"{sentence(meaning)}. Must be {required}.{f' Used with {use}.' if use else ''}"
     return {"description": described, **schema}
@@ -176,13 +189,16 @@ _COMMENT = TextWrapper(width=120, initial_indent="# ", subsequent_indent="# ")
 def starter() -> str:
     """A commented configuration to begin with: a small sweep, and every other key with its default."""
     lines = [_STARTER]
-    for section in SECTIONS:
-        lines.append(f"[{section}]")
-        for name, field in fields_of(section, declared()).items():
+    for section, (model, fields) in tables().items():
+        optional = model is DataConfig
+        if optional:
+            lines += _COMMENT.wrap(f"{(model.__doc__ or '').splitlines()[0]} They tell the task, its rank apart.")
+        lines.append(f"{'#' if optional else ''}[{section}]")
+        for name, field in fields.items():
             key = f"{section}.{name}"
             use = used_with(key)
             lines += _COMMENT.wrap(f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}")
-            value = _CHOSEN.get(key, field.default)
+            value = _CHOSEN.get(key, None if field.is_required() else field.default)
             shown = "..." if value is None else show(value)  # a key that is not set has no default
             lines.append(f"{'' if key in _CHOSEN else '#'}{name} = {shown}")
         lines.append("")

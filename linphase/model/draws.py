@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from linphase.errors import LinphaseError
 from linphase.model import arrays
-from linphase.model.section import Content, Section, Younger
+from linphase.model.section import Content, Internal, Section, Younger
 from linphase.model.streams import stream
 from linphase.model.task import Array, Reduced, Regression, Task, reduced
 from linphase.model.threads import one_blas_thread
@@ -112,7 +112,7 @@ class TaskConfig(Section):
         description='a file of numpy, such as "A.npy"',
     )
 
-    data: Annotated[str | None, Younger, Content] = Field(
+    data: Annotated[str | None, Younger, Content, Internal] = Field(
         default=None,
         pattern=arrays.DIGEST,
         title="data of your own: made of `[data]`; in results their digest",

@@ -24,7 +24,14 @@ class Younger:
 
 
 class Content:
-    """Marks a key, in its `Annotated`, that holds the digest of an array of the user's own: it is no axis."""
+    """Marks a key, in its `Annotated`, that holds the digest of an array of the user's own: it is no axis.
+
+    In a user's file it names the array's file.
+    """
+
+
+class Internal:
+    """Marks a key, in its `Annotated`, that follows from another table: users are not offered it."""
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,17 @@ import linphase as package
 from linphase.cli import main
 from linphase.config.config import load_config, parse_config
 from linphase.config.grid import read_axis, write_out
-from linphase.config.keys import Key, Problems, all_keys, axis_keys, declared, fields_of
-from linphase.config.schema import SCHEMA_FILE, config_schema, config_schema_text, starter
+from linphase.config.keys import Key, Problems, axis_keys, declared
+from linphase.config.schema import SCHEMA_FILE, config_schema, config_schema_text, starter, tables
 from linphase.errors import ConfigError
-from linphase.runs.spec import SECTIONS
+from linphase.model.section import Content
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
-FIELDS = {section: fields_of(section, declared()) for section in SECTIONS}
-KEYS = {name: Key.of(field) for name, field in all_keys(declared()).items()}
+FIELDS = {table: fields for table, (_, fields) in tables().items()}
+SECTIONS = {table: fields for table, fields in FIELDS.items() if table != "data"}  # which needs its files
+FILES = ("task.target", "task.signal")  # keys that are read from a file of arrays, whatever its name
+KEYS = {f"{table}.{name}": Key.of(field) for table, fields in SECTIONS.items() for name, field in fields.items()}
 AXIS_KEYS = {name: Key.of(field) for name, field in axis_keys(declared()).items()}
 
 
@@ -72,12 +74,13 @@ def test_the_whole_starter_shows_all_three_regimes(tmp_path, monkeypatch):
 
 
 def test_every_key_is_in_the_starter_with_its_default():
-    everything = re.sub(r"^#(?=[a-z]\w* = (?!\.\.\.))", "", starter(), flags=re.MULTILINE)
+    everything = re.sub(r"^#(?=(?:[a-z]\w* = (?!\.\.\.)|\[data\]))", "", starter(), flags=re.MULTILINE)
     shown = tomllib.loads(everything)
     # As stored, for keys that the kind does not use are shown too.
-    assert parse_config(shown, stored=True) == parse_config(tomllib.loads(starter()))
+    of_drawn = {table: keys for table, keys in shown.items() if table != "data"}
+    assert parse_config(of_drawn, stored=True) == parse_config(tomllib.loads(starter()))
     for section, fields in FIELDS.items():
-        unset = {name for name, field in fields.items() if field.default is None}
+        unset = {name for name, field in fields.items() if field.is_required() or field.default is None}
         assert shown.get(section, {}).keys() == fields.keys() - unset
         assert all(re.search(rf"^#{name} = \.\.\.$", starter(), re.MULTILINE) for name in unset)
     assert max(map(len, starter().splitlines())) <= 120
@@ -126,7 +129,7 @@ def test_every_default_is_valid():
             for name, field in fields.items()
             if field.default is not None and f"{section}.{name}" in parse_config(GOOD).keys
         }
-        for section, fields in FIELDS.items()
+        for section, fields in SECTIONS.items()
     }
     assert accepted(GOOD | sections)
     assert parses(GOOD | sections)
@@ -143,7 +146,8 @@ VALUES = [
 def test_a_value_is_valid_where_linphase_takes_it(key):
     # A key read alone: what must hold between keys the schema does not know, and 3.0 is an integer to it.
     for value in VALUES:
-        assert accepted(GOOD | nested(key, value)) == (KEYS[key].read(value) is not None), value
+        taken = isinstance(value, str) if key in FILES else KEYS[key].read(value) is not None
+        assert accepted(GOOD | nested(key, value)) == taken, value
 
 
 def nested(key, value):
@@ -195,6 +199,19 @@ def test_an_axis_is_valid_where_linphase_takes_it(key):
 def test_what_is_wrong_for_linphase_is_wrong_for_the_schema(wrong):
     assert not parses(wrong)
     assert not accepted(wrong)
+
+
+def test_data_of_ones_own_are_in_the_schema_and_what_stands_for_them_in_results_is_not():
+    files = {"inputs": "X.npy", "outputs": "Y.npy", "test_inputs": "x.npy", "test_outputs": "y.npy"}
+    assert accepted(GOOD | {"data": {**files, "center": True, "whiten": False}})
+    assert not accepted(GOOD | {"data": {"inputs": "X.npy"}})
+    assert not accepted(GOOD | {"data": {**files, "input": "X.npy"}})
+    assert not accepted(GOOD | {"data": {**files, "center": 1}})
+    assert not accepted(GOOD | {"task": {"data": 20 * "a"}})
+    for key in FILES:
+        name = key.partition(".")[2]
+        assert accepted(GOOD | {"task": {name: "Y.npy"}})
+        assert Content in FIELDS["task"][name].metadata
 
 
 def test_every_key_says_what_it_means_and_what_it_must_be():
