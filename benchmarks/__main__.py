@@ -14,6 +14,7 @@ from benchmarks import (
     closed_form,
     growth,
     jax_cells,
+    power_laws,
     precision,
     report,
     solvers,
@@ -24,7 +25,10 @@ from benchmarks import (
     workers,
 )
 
-MODULES = (blas_bound, width, torch_baseline, solvers, window, workers, precision, growth, closed_form, jax_cells)
+MODULES = (
+    *(blas_bound, width, torch_baseline, solvers, window, workers, precision, growth, closed_form, jax_cells),
+    power_laws,
+)
 SECTIONS = {str(place): module.SECTION for place, module in enumerate(MODULES, start=1)}
 
 
