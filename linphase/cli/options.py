@@ -42,7 +42,7 @@ def style_option(command: Command) -> Command:
 
 def axes_options(command: Command) -> Command:
     """--x and --y, the axes that span the diagram."""
-    which = "one of the sweep's, such as task.noise, or c, c/s_1, width/d."
+    which = "one of the sweep's, such as task.noise, or c, c/s_1, width/d, n/d."
     for option in (
         click.option("--y", metavar="KEY", help=f"The axis upwards: {which}"),
         click.option("--x", metavar="KEY", help=f"The axis across: {which}  [default: the first with several values]"),
