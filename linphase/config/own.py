@@ -176,12 +176,15 @@ def _opened(given: object, folder: Path, path: tuple[str, str], problems: Proble
         problems.add(path, f'must be a file of numpy, such as "Y.npy", found {show(given)}')
         return None
     file = folder / given
+    if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+        problems.add(path, f"must be a file of numpy, found something else at {file}")
+        return None
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         problems.add(path, f"must be a file of numpy, found none at {file}")
         return None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, *arrays.NO_ARRAY) as error:
         problems.add(path, f"must be a file of numpy that holds numbers, found {file}: {error}")
         return None
     wrong = _wrong(array)

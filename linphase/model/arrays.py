@@ -5,16 +5,20 @@ names it by its digest gets the same numbers in every process.
 """
 
 import hashlib
+import os
+import stat
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, Unavailable
 
 Array = NDArray[np.floating]
 
@@ -23,6 +27,13 @@ FILE = r"[0-9a-f]{20}\.np[yz]"
 SUFFIXES = {"target": ".npy", "signal": ".npy", "data": ".npz"}  # by the keys of a task whose values are digests
 _REMEDY = "linphase check --repair moves it aside, and a sweep of the configuration file keeps it again"
 _ROWS = 2**24  # bytes that are hashed at a time: a file is never held in memory as a whole
+# What numpy makes of the bytes of a file that is none of its own; an OSError is the machine's.
+NO_ARRAY = (
+    ValueError, EOFError, TypeError, KeyError, OverflowError, RuntimeError, SyntaxError, TokenError, BadZipFile,
+    zlib.error,
+)  # fmt: skip
+LOST = "it is lost; a sweep of the configuration file keeps it again"
+_SEAL = "seal"  # in the file of a bundle: what its name and its arrays hash to
 _places: dict[
     str, Path | Array | Mapping[str, Array]
 ] = {}  # where the array of a digest is, as far as this process was told
@@ -65,7 +76,7 @@ def keep(wanted: str, file: BinaryIO) -> None:
     if isinstance(found, np.ndarray):
         np.save(file, found, allow_pickle=False)
     else:
-        np.savez(file, **found)
+        np.savez(file, **found, **{_SEAL: _seal(wanted, found)})
 
 
 def find(wanted: str) -> Any:
@@ -87,25 +98,43 @@ def files_of(task: Mapping[str, Any]) -> list[str]:
 
 
 def damage(file: Path) -> str:
-    """What is wrong with a file that is named by the digest of its array; nothing where it holds that."""
+    """What is wrong with a file that is named by the digest of its array; nothing where it holds that.
+
+    Raises Unavailable where it cannot be read just now, which says nothing of what it holds.
+    """
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
+            return "it is no file"
         if file.suffix == ".npz":
-            _bundle(file)
-            return ""
+            bundle = _bundle(file)
+            whole = np.array_equal(bundle.pop(_SEAL, np.empty(0)), _seal(file.stem, bundle))
+            return "" if whole else "it does not hold what was kept in it"
         found = digest(np.load(file, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except FileNotFoundError:
+        return LOST
+    except OSError as error:
+        text = f"cannot be read: {error.strerror or error}. Make it readable, or try again"
+        raise Unavailable(f"{file}: {text}") from error
+    except NO_ARRAY as error:
         return f"it cannot be read as an array: {error}"
     return "" if found == file.stem else f"it holds another array, of digest {found}"
 
 
 def _bundle(file: Path) -> dict[str, Array]:
-    """The arrays in a file, by their names; each has a checksum of its own, which is compared."""
+    """The arrays in a file, by their names."""
     with np.load(file, allow_pickle=False) as bundle:
         return dict(bundle)
+
+
+def _seal(wanted: str, bundle: Mapping[str, Array]) -> NDArray[np.uint8]:
+    told = f"{wanted} {[(name, digest(bundle[name])) for name in sorted(bundle)]}"
+    return np.frombuffer(hashlib.sha256(told.encode()).digest(), np.uint8)
 
 
 @lru_cache(maxsize=8)
 def _read(file: Path) -> Any:
     if wrong := damage(file):
         raise LinphaseError(f"{file}: {wrong}. {_REMEDY}")
-    return _bundle(file) if file.suffix == ".npz" else np.load(file, allow_pickle=False)
+    if file.suffix == ".npy":
+        return np.load(file, allow_pickle=False)
+    return {name: array for name, array in _bundle(file).items() if name != _SEAL}
