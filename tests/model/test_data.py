@@ -1,5 +1,7 @@
 """Samples as the loss sees them: R, T and rho^2, against the samples themselves."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -83,7 +85,7 @@ def moments(task):
 def test_samples_read_in_any_chunks_reduce_to_the_same(n, cuts, center):
     X, Y = samples(n)
     edges = [0, *sorted(cut for cut in cuts if cut < n), n]
-    chunks = [(X[a:b], Y[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [(X[a:b], Y[a:b]) for a, b in pairwise(edges)]
     whole = moments(of_samples([(X, Y)], [(X, Y)], center=center))
     cut = moments(of_samples(chunks, chunks, center=center))
     for one, other in zip(whole, cut, strict=True):
