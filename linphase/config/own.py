@@ -32,12 +32,13 @@ def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[s
     table, data = config.get("task", {}), config.get("data")
     if not isinstance(table, Mapping) or re.fullmatch(arrays.DIGEST, str(table.get("data") or table.get("target"))):
         return config  # read from files before
+    unknown = {key: value for key, value in table.items() if key not in TaskConfig.model_fields}  # told later
     if data is not None:
         keys = _of_data(config, data, table, folder, problems)
-        return {**{key: value for key, value in config.items() if key != "data"}, "task": keys}
+        return {**{key: value for key, value in config.items() if key != "data"}, "task": {**unknown, **keys}}
     if table.get("target") is None and table.get("signal") is None:
         return config
-    return {**config, "task": _of_target(config, table, folder, problems)}
+    return {**config, "task": {**unknown, **_of_target(config, table, folder, problems)}}
 
 
 def keys_of(task: Task) -> dict[str, Any]:
@@ -176,11 +177,11 @@ def _opened(given: object, folder: Path, path: tuple[str, str], problems: Proble
         problems.add(path, f'must be a file of numpy, such as "Y.npy", found {show(given)}')
         return None
     file = folder / given
-    if file.exists() and not file.is_file():  # opening a pipe would wait for ever
-        problems.add(path, f"must be a file of numpy, found something else at {file}")
-        return None
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+            problems.add(path, f"must be a file of numpy, found something else at {file}")
+            return None
+        array = arrays.mapped(file)
     except FileNotFoundError:
         problems.add(path, f"must be a file of numpy, found none at {file}")
         return None
@@ -191,13 +192,11 @@ def _opened(given: object, folder: Path, path: tuple[str, str], problems: Proble
     if wrong:
         problems.add(path, f"must be a two-dimensional array of finite numbers, found {wrong} in {file}")
         return None
-    return array  # type: ignore[no-any-return]
+    return array
 
 
-def _wrong(array: Any) -> str:
+def _wrong(array: Array) -> str:
     """What is wrong with what a file holds; nothing where it is an array of finite numbers."""
-    if not isinstance(array, np.ndarray):
-        return "several arrays"
     if array.ndim != 2 or not array.size:
         return f"an array of shape {array.shape}"
     if array.dtype.kind not in "fiub":

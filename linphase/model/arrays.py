@@ -39,6 +39,14 @@ _places: dict[
 ] = {}  # where the array of a digest is, as far as this process was told
 
 
+def mapped(file: Path) -> Array:
+    """The array in a file of numpy, not read into memory; OSError or one of NO_ARRAY where there is none."""
+    with file.open("rb") as handle:
+        if handle.read(2) == b"PK":  # a .npz, and no other file of numpy
+            raise ValueError("it may hold several arrays")
+    return np.lib.format.open_memmap(file, mode="r")  # never unpickles
+
+
 def digest(array: Array) -> str:
     """The first 20 hexadecimal digits of the SHA-256 of an array's shape, type and entries, row by row."""
     found = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
@@ -50,8 +58,9 @@ def digest(array: Array) -> str:
 
 def remember(array: Array) -> str:
     """Have an array found by its digest, which is returned, as long as this process lives."""
-    found = digest(array)
-    _places[found] = array
+    kept = np.array(array)  # whatever becomes of its file or its owner's own
+    found = digest(kept)
+    _places[found] = kept
     return found
 
 
@@ -109,7 +118,7 @@ def damage(file: Path) -> str:
             bundle = _bundle(file)
             whole = np.array_equal(bundle.pop(_SEAL, np.empty(0)), _seal(file.stem, bundle))
             return "" if whole else "it does not hold what was kept in it"
-        found = digest(np.load(file, mmap_mode="r", allow_pickle=False))
+        found = digest(mapped(file))
     except FileNotFoundError:
         return LOST
     except OSError as error:

@@ -96,7 +96,7 @@ class Task:
                 f"task: test_inputs and test_outputs must have {X.shape[1]} and {Y.shape[1]} columns, found "
                 f"{test[0][0].shape[1]} and {test[0][1].shape[1]}"
             )
-        return of_samples([(X, Y)], test, rank=None if rank is None else _rank(rank), center=center, whiten=whiten)
+        return of_samples([(X, Y)], test, rank=rank, center=center, whiten=whiten)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", _matrix("target", self.target))
@@ -304,7 +304,7 @@ def _matrix(name: str, given: object, shape: str = "(d_out, d_in)") -> Array:
     """
     try:
         matrix = np.asarray(given)
-        if matrix.dtype.kind in "iub":
+        if matrix.dtype.kind in "iub" or (matrix.dtype.kind == "f" and matrix.dtype.itemsize not in (4, 8)):
             matrix = matrix.astype(np.float64)
     except ValueError:  # rows of different lengths
         matrix = np.empty(0, dtype=object)
@@ -410,7 +410,12 @@ def of_samples(
         fit = Reduced(V, fit.target, fit.irreducible)
         test = test and Reduced(test.inputs @ (V.T / s.T) @ V, test.target, test.irreducible)
     return Regression(
-        None, fit.target, 0 if rank is None else rank, inputs=fit.inputs, irreducible=fit.irreducible, held_out=test
+        None,
+        fit.target,
+        0 if rank is None else _rank(rank),
+        inputs=fit.inputs,
+        irreducible=fit.irreducible,
+        held_out=test,
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.dynamics.self_consistent import SelfConsistent
-from linphase.model.draws import TaskConfig, draw_task
+from linphase.model.draws import draw_task
 from linphase.model.network import Initialization, estimated_initialization, reduce_width
 from linphase.model.task import Task
 from linphase.runs.stopping import Converged
