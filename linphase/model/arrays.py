@@ -10,6 +10,7 @@ import stat
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, BinaryIO
@@ -33,7 +34,6 @@ NO_ARRAY = (
     zlib.error,
 )  # fmt: skip
 LOST = "it is lost; a sweep of the configuration file keeps it again"
-_SEAL = "seal"  # in the file of a bundle: what its name and its arrays hash to
 _places: dict[
     str, Path | Array | Mapping[str, Array]
 ] = {}  # where the array of a digest is, as far as this process was told
@@ -85,7 +85,7 @@ def keep(wanted: str, file: BinaryIO) -> None:
     if isinstance(found, np.ndarray):
         np.save(file, found, allow_pickle=False)
     else:
-        np.savez(file, **found, **{_SEAL: _seal(wanted, found)})
+        np.savez(file, **found, seal=_seal(wanted, found))
 
 
 def find(wanted: str) -> Any:
@@ -116,7 +116,7 @@ def damage(file: Path) -> str:
             return "it is no file"
         if file.suffix == ".npz":
             bundle = _bundle(file)
-            whole = np.array_equal(bundle.pop(_SEAL, np.empty(0)), _seal(file.stem, bundle))
+            whole = np.array_equal(bundle.pop("seal", np.empty(0)), _seal(file.stem, bundle))
             return "" if whole else "it does not hold what was kept in it"
         found = digest(mapped(file))
     except FileNotFoundError:
@@ -131,11 +131,12 @@ def damage(file: Path) -> str:
 
 def _bundle(file: Path) -> dict[str, Array]:
     """The arrays in a file, by their names."""
-    with np.load(file, allow_pickle=False) as bundle:
+    with np.load(BytesIO(file.read_bytes()), allow_pickle=False) as bundle:  # an OSError is then the machine's
         return dict(bundle)
 
 
 def _seal(wanted: str, bundle: Mapping[str, Array]) -> NDArray[np.uint8]:
+    """What the file of a bundle holds beside it: what its name and its arrays hash to."""
     told = f"{wanted} {[(name, digest(bundle[name])) for name in sorted(bundle)]}"
     return np.frombuffer(hashlib.sha256(told.encode()).digest(), np.uint8)
 
@@ -146,4 +147,4 @@ def _read(file: Path) -> Any:
         raise LinphaseError(f"{file}: {wrong}. {_REMEDY}")
     if file.suffix == ".npy":
         return np.load(file, allow_pickle=False)
-    return {name: array for name, array in _bundle(file).items() if name != _SEAL}
+    return {name: array for name, array in _bundle(file).items() if name != "seal"}

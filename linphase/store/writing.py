@@ -188,13 +188,13 @@ def create(path: str | Path, config: SweepConfig) -> None:
         _refuse_foreign(root)
         for name in _DIRECTORIES:
             _make(root, name)
-        _keep_arrays(root, config.arrays)
         for earlier in config_names(root):
             _refuse_difference(root, read_config(root / "configs" / earlier), resolved)
         text = (json.dumps(resolved, indent=1, allow_nan=False) + "\n").encode()
         # Of two different configurations at the same moment only one can make this file.
         _create_file(root / "configs" / _CLAIM, lambda file: file.write(text))
         _refuse_difference(root, read_config(root / "configs" / _CLAIM), resolved)
+        _keep_arrays(root, config.arrays)  # before there is a configuration that asks for them
         _create_file(root / "configs" / f"{config.digest}.json", lambda file: file.write(text))
 
 

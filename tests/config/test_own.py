@@ -324,7 +324,7 @@ def test_what_is_no_file_is_told(tmp_path):
     ({"Y": TARGET, "A": TARGET.T}, 'target = "Y.npy"\nsignal = "A.npy"', "task.signal: signal and target must be "
      r"matrices of one shape \(d_out, d_in\), found \(7, 5\) and \(5, 7\)"),
     ({"A": SIGNAL}, 'signal = "A.npy"', 'task.signal: must stand beside task.target, found "A.npy" alone'),
-    ({"Y": TARGET}, 'target = "Y.npy"\nrank = 6', "task.rank: rank must be from 1 to the smaller dimension, 5, found 6"),
+    ({"Y": TARGET}, 'target = "Y.npy"\nrank = 6', "task.rank: rank must be from 1 to the smaller dimension, 5"),
     ({"Y": TARGET}, 'target = "Y.npy"\nrank = 0', "task.rank: rank must be at least 1, or not given, found 0"),
     ({"Y": TARGET}, 'target = "Y.npy"\nrank = true', "task.rank: rank must be an integer, found True"),
     ({"Y": TARGET}, 'target = "Y.npy"\nrank = "two"', "task.rank: rank must be an integer, found 'two'"),
@@ -429,11 +429,9 @@ def test_there_is_no_closed_form_where_inputs_are_not_white(tmp_path, sections, 
         "task.samples": "samples = 9\nrank = 1", "task.input_decay": "input_decay = 1.0\nrank = 1",
         "task.capacity_exponent": "capacity_exponent = 1.0\nsource_exponent = 1.0\noutput_dimension = 1\nrank = 1",
     }  # fmt: skip
+    keys = {"data": BOTH} if what == "[data]" else {"task": drawn[what] + "\ndimension = 6"}
     with pytest.raises(ConfigError, match=told.format(re.escape(what))):
-        if what == "[data]":
-            of_data(tmp_path, rest=sections)
-        else:
-            loaded(tmp_path, drawn[what] + "\ndimension = 6", rest=sections)
+        loaded(tmp_path, **keys, rest=sections)
 
 
 @pytest.mark.parametrize("keys", [BOTH, None])
@@ -463,5 +461,5 @@ def test_a_task_in_python_needs_no_files():
     over_noise = parse_config(
         {"name": "x", "grid": {"gamma_sigma2": [-1.0], "gamma_w": [1.5], "task.noise": [1.0, 2.0]}}
     )
-    with pytest.raises(ConfigError, match="grid.task.noise: must be no axis with a task of one's own"):
+    with pytest.raises(ConfigError, match=r"grid.task.noise: must be no axis with a task of one's own"):
         over_noise.of_task(Task.from_target(TARGET))
