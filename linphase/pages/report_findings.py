@@ -21,7 +21,7 @@ from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
 from linphase.diagram.versus import Among, deviations, differing, paired, predicted_runs
-from linphase.errors import LinphaseError
+from linphase.errors import ConfigError, LinphaseError
 from linphase.figures.diagrams import against
 from linphase.figures.drawing import FIGURES, draw
 from linphase.figures.drawing import boundaries as boundary_diagram
@@ -137,7 +137,11 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
         yield Text("None: these runs are theory's own.")
         return
     runs, axes, among = _held_against_theory(results)
-    predicted = predicted_runs((parse_config(config, stored=True) for config in results.configs), among)
+    try:
+        predicted = predicted_runs((parse_config(config, stored=True) for config in results.configs), among)
+    except ConfigError:
+        yield Text("None: there is no closed form where inputs are not white.")
+        return
     pairs = paired(runs, predicted)
     covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
     yield Text(

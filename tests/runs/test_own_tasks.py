@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from linphase.config.config import parse_config
-from linphase.diagram.panels import known_panels
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.model.draws import draw_task
 from linphase.model.network import Initialization, gaussian_start
