@@ -139,9 +139,8 @@ class _pairs:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         step = max(1, _ENTRIES // (self.inputs.shape[1] + self.outputs.shape[1]))
-        for first in range(0, len(self.inputs), step):
-            X, Y = (np.asarray(each[first : first + step], np.float64) for each in (self.inputs, self.outputs))
-            yield X, Y
+        for X, Y in zip(arrays.rows(self.inputs, step), arrays.rows(self.outputs, step), strict=True):
+            yield np.asarray(X, np.float64), np.asarray(Y, np.float64)
 
 
 def _refuse_shapes(files: Mapping[str, Array | None], problems: Problems) -> None:
@@ -206,6 +205,4 @@ def _wrong(array: Array) -> str:
 
 def _rows(array: Array) -> Iterator[Array]:
     """The rows of a file, some at a time."""
-    step = max(1, _ENTRIES // array.shape[1])
-    for first in range(0, len(array), step):
-        yield array[first : first + step]
+    return arrays.rows(array, max(1, _ENTRIES // array.shape[1]))

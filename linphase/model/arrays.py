@@ -5,10 +5,11 @@ names it by its digest gets the same numbers in every process.
 """
 
 import hashlib
+import mmap
 import os
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -47,12 +48,20 @@ def mapped(file: Path) -> Array:
     return np.lib.format.open_memmap(file, mode="r")  # never unpickles
 
 
+def rows(array: Array, number: int) -> Iterator[Array]:
+    """The rows of an array, some at a time; of one in a file no others stay in memory."""
+    pages = getattr(array, "_mmap", None)
+    for first in range(0, len(array), number):
+        yield array[first : first + number]
+        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):  # what was read counts as memory until it is told
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
 def digest(array: Array) -> str:
     """The first 20 hexadecimal digits of the SHA-256 of an array's shape, type and entries, row by row."""
     found = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
-    step = max(1, _ROWS // max(1, array[:1].nbytes))
-    for first in range(0, len(array), step):
-        found.update(np.ascontiguousarray(array[first : first + step]).data)
+    for some in rows(array, max(1, _ROWS // max(1, array[:1].nbytes))):
+        found.update(np.ascontiguousarray(some).data)
     return found.hexdigest()[:20]
 
 
