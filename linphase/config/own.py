@@ -22,6 +22,10 @@ _BESIDE = ("target", "signal", "rank")
 _ENTRIES = 2**21  # of a file that are in memory at a time
 _FILES = ("inputs", "outputs", "test_inputs", "test_outputs")
 _OPTIONS = ("center", "whiten")
+RANK_AXIS = (
+    "must be no axis of a task without a signal: its noise is what is left beyond the rank, which would be another in "
+    "every cell. Sweep each rank into a directory of its own"
+)
 
 
 def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
@@ -162,12 +166,15 @@ def _refuse_shapes(files: Mapping[str, Array | None], problems: Problems) -> Non
 
 def _refuse_beside(config: Mapping[str, Any], what: str, kept: tuple[str, ...], problems: Problems) -> None:
     """Note the keys of the task that follow from the user's own arrays."""
-    grid, table = config.get("grid", {}), config.get("task", {})
+    grid, table = config.get("grid"), config.get("task", {})
+    grid = grid if isinstance(grid, Mapping) else {}  # told later
     for name in TaskConfig.model_fields:
         if name in table and table[name] is not None and name not in kept:
             problems.add(("task", name), f"must not be given beside {what}, which tells it, found {show(table[name])}")
         if f"task.{name}" in grid and name != "rank":
             problems.add(("grid", f"task.{name}"), f"must be no axis beside {what}, which tells it")
+    if "task.rank" in grid and table.get("signal") is None:
+        problems.add(("grid", "task.rank"), RANK_AXIS)
 
 
 def _opened(given: object, folder: Path, path: tuple[str, str], problems: Problems) -> Array | None:

@@ -105,7 +105,8 @@ def find(wanted: str) -> Any:
     place = _places.get(wanted)
     if place is None:
         raise LinphaseError(
-            f"task: the array of digest {wanted} is not known here. Load its configuration or results first"
+            f"task: the array of digest {wanted} is not known here. Load its configuration or results first; where "
+            "these have lost it, a sweep of the configuration file keeps it again"
         )
     return _read(place) if isinstance(place, Path) else place
 

@@ -186,6 +186,8 @@ def create(path: str | Path, config: SweepConfig) -> None:
     with explained(root):
         refuse_links(root)
         _refuse_foreign(root)
+        for name in _lacking(root, config.arrays):
+            arrays.find(Path(name).stem)  # or nothing is made here
         for name in _DIRECTORIES:
             _make(root, name)
         for earlier in config_names(root):
@@ -200,12 +202,14 @@ def create(path: str | Path, config: SweepConfig) -> None:
 
 def _keep_arrays(root: Path, files: Sequence[str]) -> None:
     """Keep the user's own arrays in arrays/, so that nothing depends on their files any more."""
-    if files:
+    for name in _lacking(root, files):
         _make(root, ARRAYS)
-    for name in files:
         file = root / ARRAYS / name
-        if not file.exists():
-            _create_file(file, partial(arrays.keep, file.stem))
+        _create_file(file, partial(arrays.keep, file.stem))
+
+
+def _lacking(root: Path, files: Sequence[str]) -> list[str]:
+    return [name for name in files if not (root / ARRAYS / name).exists()]
 
 
 def _make(root: Path, name: str) -> None:

@@ -108,10 +108,14 @@ def test_samples_are_read_a_chunk_at_a_time(tmp_path, monkeypatch):
     assert cut.irreducible == pytest.approx(whole.irreducible, rel=1e-12)
 
 
-def test_the_rank_may_be_an_axis(tmp_path):
-    saved(tmp_path, Y=TARGET)
-    config = of_target(tmp_path, 'target = "Y.npy"\nrank = 1', grid='"task.rank" = [1, 3]')
+def test_the_rank_may_be_an_axis_where_the_noise_does_not_hang_on_it(tmp_path):
+    saved(tmp_path, Y=TARGET, A=SIGNAL, X=X, Z=Y)
+    config = of_target(tmp_path, 'target = "Y.npy"\nsignal = "A.npy"', grid='"task.rank" = [1, 3]')
     assert [spec.task.rank for spec in config.expand()] == [1, 1, 3, 3]
+    assert {draw_task(spec.task).noise for spec in config.expand()} == {Task.from_target(TARGET, SIGNAL).noise}
+    for load in (of_target, lambda *_, **others: of_data(tmp_path, 'inputs = "X.npy"\noutputs = "Z.npy"', **others)):
+        with pytest.raises(ConfigError, match=r"grid.task.rank: must be no axis of a task without a signal"):
+            load(tmp_path, grid='"task.rank" = [1, 3]')
 
 
 # ------------------------------------------------------------------------------------------------------- the ids
@@ -407,9 +411,9 @@ def test_what_an_array_tells_is_no_axis(tmp_path, name):
 
 
 def test_a_rank_axis_beyond_the_shape_is_refused(tmp_path):
-    saved(tmp_path, Y=TARGET)
+    saved(tmp_path, Y=TARGET, A=SIGNAL)
     with pytest.raises(ConfigError, match=r"grid.task.rank: must be at most .* = 5, found 6"):
-        of_target(tmp_path, 'target = "Y.npy"', grid='"task.rank" = [1, 6]')
+        of_target(tmp_path, 'target = "Y.npy"\nsignal = "A.npy"', grid='"task.rank" = [1, 6]')
 
 
 def test_a_target_over_the_limit_is_refused_before_it_is_read(tmp_path):
@@ -453,6 +457,20 @@ def test_the_papers_rules_ask_for_a_signal(tmp_path, keys, sections, told):
         of_target(tmp_path, 'target = "Y.npy"\nsignal = "A.npy"', rest=sections.replace("{{", "{").replace("}}", "}"))
 
 
+@pytest.mark.parametrize(("text", "told"), [
+    ('data = 3\n[grid]\ngamma_w = 1.0\ngamma_sigma2 = 1.0', "data: must be a table, found 3"),
+    ('grid = 3\n[data]\ninputs = "X.npy"\noutputs = "Y.npy"', "grid: must be a table, found 3"),
+    ('grid = 3\n[task]\ntarget = "Y.npy"', "grid: must be a table, found 3"),
+    ('[task]\ntarget = "Y.npy"', "grid: must have"),
+    ('task = 3\n[data]\ninputs = "X.npy"\noutputs = "Y.npy"', "task: must be a table, found 3"),
+])  # fmt: skip
+def test_what_is_no_table_is_told(tmp_path, text, told):
+    saved(tmp_path, X=X, Y=Y)
+    (tmp_path / "own.toml").write_text(f'name = "own"\n{text}\n')
+    with pytest.raises(ConfigError, match=told):
+        load_config(tmp_path / "own.toml")
+
+
 def test_a_task_in_python_needs_no_files():
     config = parse_config({"name": "x", "grid": {"gamma_sigma2": [-1.0], "gamma_w": [1.5]}})
     for task in (Task.from_target(TARGET), Task.from_target(TARGET, SIGNAL), Task.from_data(X, Y, X, Y, rank=1)):
@@ -464,6 +482,10 @@ def test_a_task_in_python_needs_no_files():
     over_noise = parse_config(
         {"name": "x", "grid": {"gamma_sigma2": [-1.0], "gamma_w": [1.5], "task.noise": [1.0, 2.0]}}
     )
+    over_rank = parse_config({"name": "x", "grid": {"gamma_sigma2": [-1.0], "gamma_w": [1.5], "task.rank": [1, 2]}})
+    assert over_rank.of_task(Task.from_target(TARGET, SIGNAL)).cells == 2
+    with pytest.raises(ConfigError, match=r"grid.task.rank: must be no axis of a task without a signal"):
+        over_rank.of_task(Task.from_target(TARGET))
     with pytest.raises(ConfigError, match=r"grid.task.noise: must be no axis with a task of one's own"):
         over_noise.of_task(Task.from_target(TARGET))
 

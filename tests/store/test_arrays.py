@@ -112,6 +112,12 @@ def test_a_changed_file_is_refused_with_both_digests(config, results, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == before  # nothing is written
 
 
+def test_an_array_that_nobody_has_makes_no_directory(config, tmp_path, forgetful):
+    with pytest.raises(LinphaseError, match=r"the array of digest [0-9a-f]{20} is not known here"):
+        create(tmp_path / "r", config)
+    assert not (tmp_path / "r").exists()
+
+
 def damages(file):
     """Ways in which a file goes wrong, as bytes."""
     whole = file.read_bytes()
