@@ -311,7 +311,8 @@ def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
 def _is_classical(runs: pd.DataFrame) -> bool:
     """Whether the tasks are a drawn signal under noise, of white inputs."""
     others = runs[[key for key in ("target", "data", "samples", "capacity_exponent") if key in runs]]
-    return not (others.notna().any(axis=None) or ("input_decay" in runs and (runs["input_decay"] != 0).any()))
+    decays = runs["input_decay"].dropna() if "input_decay" in runs else ()
+    return not (others.notna().any(axis=None) or any(decay != 0 for decay in decays))
 
 
 def made_by_theory(runs: pd.DataFrame) -> bool:

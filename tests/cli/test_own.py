@@ -40,7 +40,7 @@ def write(folder, text=TASKS["bare"]):
     return folder / "own.toml"
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=["bare", "data", pytest.param("target", marks=pytest.mark.slow)])
 def swept(request, tmp_path_factory):
     """The results of each kind, of which nothing but the directory is left."""
     there = tmp_path_factory.mktemp("own")
@@ -52,7 +52,7 @@ def swept(request, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def forgetful(monkeypatch, swept):
+def forgetful(monkeypatch):
     """Every command is in a process that was told of nothing."""
     monkeypatch.setattr(arrays, "_places", {})
     arrays._read.cache_clear()

@@ -42,14 +42,22 @@ def write(folder, kind):
     return folder / "own.toml"
 
 
-@pytest.fixture(params=TASKS)
-def config(request, tmp_path):
-    return load_config(write(tmp_path / "user", request.param))
+@pytest.fixture(scope="module", params=TASKS)
+def trained(request, tmp_path_factory):
+    """The results of each kind, for copies."""
+    there = tmp_path_factory.mktemp(request.param)
+    train_here(load_config(write(there / "user", request.param)), there / "r")
+    return request.param, there / "r"
 
 
 @pytest.fixture
-def results(config, tmp_path):
-    train_here(config, tmp_path / "r")
+def config(trained, tmp_path):
+    return load_config(write(tmp_path / "user", trained[0]))
+
+
+@pytest.fixture
+def results(trained, tmp_path):
+    shutil.copytree(trained[1], tmp_path / "r")
     return tmp_path / "r"
 
 
@@ -84,6 +92,7 @@ def test_what_is_kept_is_the_array_to_the_bit_wherever_the_users_file_is(config,
         assert (task.target.tobytes(), task.known_signal.tobytes()) == (FILES["Y"].tobytes(), FILES["A"].tobytes())
 
 
+@pytest.mark.slow
 def test_another_process_trains_from_what_is_kept_to_the_same_bits(config, results, tmp_path):
     # What a worker does: it has the specs and the directory, and the user's files are gone.
     there = load(results).runs.set_index("run_id")["final_train_error"]
