@@ -12,12 +12,23 @@ from linphase.model.task import Task
 Array = NDArray[np.float64]
 
 
-def gradient_descent(task: Task, weights: Weights, rate: float, steps: int, update: str) -> list[Weights]:
+Gradient = Callable[[Array], Array]  # G (d_out, d_in) of A (d_out, d_in)
+
+
+def on_samples(X: Array, Y: Array) -> Gradient:
+    """G of the loss ||A X^T - Y^T||_F^2/(2n), by the samples X (n, d_in) and Y (n, d_out) themselves."""
+    return lambda A: (A @ X.T - Y.T) @ X / len(X)
+
+
+def gradient_descent(
+    task: Task | Gradient, weights: Weights, rate: float, steps: int, update: str = "simultaneous"
+) -> list[Weights]:
     """All weights from step 0 to `steps` at full width."""
+    gradient = _gradient(task)
     W1, W2 = weights.W1.copy(), weights.W2.copy()
     path = [Weights(W1, W2)]
     for _ in range(steps):
-        G = W2 @ W1 - task.target
+        G = gradient(W2 @ W1)
         W1_new = W1 - rate * W2.T @ G
         W2 = W2 - rate * G @ (W1_new if update == "alternating" else W1).T
         W1 = W1_new
@@ -25,8 +36,13 @@ def gradient_descent(task: Task, weights: Weights, rate: float, steps: int, upda
     return path
 
 
-def gradient_flow(task: Task, weights: Weights, time: float) -> Callable[[float], Weights]:
+def _gradient(task: Task | Gradient) -> Gradient:
+    return (lambda A: A - task.target) if isinstance(task, Task) else task
+
+
+def gradient_flow(task: Task | Gradient, weights: Weights, time: float) -> Callable[[float], Weights]:
     """The flow up to `time` by DOP853 at a relative error of 1e-12, as a function of time."""
+    gradient = _gradient(task)
     shapes = weights.W1.shape, weights.W2.shape
     cut = weights.W1.size
 
@@ -35,12 +51,28 @@ def gradient_flow(task: Task, weights: Weights, time: float) -> Callable[[float]
 
     def slope(_: float, y: Array) -> Array:
         w = split(y)
-        G = w.W2 @ w.W1 - task.target
+        G = gradient(w.W2 @ w.W1)
         return -np.concatenate([(w.W2.T @ G).ravel(), (G @ w.W1.T).ravel()])
 
     start = np.concatenate([weights.W1.ravel(), weights.W2.ravel()])
     solution = solve_ivp(slope, (0, time), start, method="DOP853", rtol=1e-12, atol=1e-12, dense_output=True)
     return lambda t: split(solution.sol(t))
+
+
+def equation_1(gradient: Gradient, A: Array, c: float, times: Array) -> Array:
+    """A (n, d_out, d_in) at times (n,) by dA/dt = -sqrt(A A^T + c^2) G - G sqrt(A^T A + c^2), by DOP853 at 1e-12."""
+
+    def root(C: Array) -> Array:
+        values, vectors = np.linalg.eigh(C + c * c * np.eye(len(C)))
+        return (vectors * np.sqrt(values)) @ vectors.T
+
+    def slope(_: float, y: Array) -> Array:
+        B = y.reshape(A.shape)
+        G = gradient(B)
+        return -(root(B @ B.T) @ G + G @ root(B.T @ B)).ravel()
+
+    solution = solve_ivp(slope, (0, times[-1]), A.ravel(), method="DOP853", rtol=1e-12, atol=1e-12, t_eval=times)
+    return solution.y.T.reshape(len(times), *A.shape)
 
 
 def errors(task: Task, A: Array) -> tuple[float, float]:

@@ -373,7 +373,7 @@ def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
 
     terminal = console()
     if not found:
-        echo("no boundary: no width holds the signal")
+        echo("no boundary: no width holds the signal, or no rank tells what it is")
     elif not terminal.is_terminal:
         echo_row(("boundary", "facet", *COLUMNS))
         for one in found:

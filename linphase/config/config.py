@@ -39,7 +39,7 @@ from linphase.config.keys import (
     former_keys,
     show,
 )
-from linphase.config.own import keys_of, own_task
+from linphase.config.own import RANK_AXIS, keys_of, own_task
 from linphase.config.plugins import Plugin, load, read_plugin
 from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_toml, renamed
 from linphase.dynamics.base import Dynamics
@@ -194,6 +194,8 @@ class SweepConfig:
         axes = [key for key in self.grid.axes if key.startswith("task.") and key != "task.rank"]
         if axes:
             raise ConfigError(f"grid.{axes[0]}: must be no axis with a task of one's own, which tells it")
+        if "task.rank" in self.grid.axes and task.signal is None:
+            raise ConfigError(f"grid.task.rank: {RANK_AXIS}")
         config = parse_config({**resolved, "task": keys_of(task)})
         return replace(config, plugins=self.plugins)
 

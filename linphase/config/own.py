@@ -54,6 +54,10 @@ class DataConfig(Section):
 
 _FILES = ("inputs", "outputs", "test_inputs", "test_outputs")
 _OPTIONS = tuple(name for name in DataConfig.model_fields if name not in _FILES)
+RANK_AXIS = (
+    "must be no axis of a task without a signal: its noise is what is left beyond the rank, which would be another in "
+    "every cell. Sweep each rank into a directory of its own"
+)
 
 
 def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[str, Any]:
@@ -64,12 +68,13 @@ def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[s
     table, data = config.get("task", {}), config.get("data")
     if not isinstance(table, Mapping) or re.fullmatch(arrays.DIGEST, str(table.get("data") or table.get("target"))):
         return config  # read from files before
+    unknown = {key: value for key, value in table.items() if key not in TaskConfig.model_fields}  # told later
     if data is not None:
         keys = _of_data(config, data, table, folder, problems)
-        return {**{key: value for key, value in config.items() if key != "data"}, "task": keys}
+        return {**{key: value for key, value in config.items() if key != "data"}, "task": {**unknown, **keys}}
     if table.get("target") is None and table.get("signal") is None:
         return config
-    return {**config, "task": _of_target(config, table, folder, problems)}
+    return {**config, "task": {**unknown, **_of_target(config, table, folder, problems)}}
 
 
 def keys_of(task: Task) -> dict[str, Any]:
@@ -169,9 +174,8 @@ class _pairs:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         step = max(1, _ENTRIES // (self.inputs.shape[1] + self.outputs.shape[1]))
-        for first in range(0, len(self.inputs), step):
-            X, Y = (np.asarray(each[first : first + step], np.float64) for each in (self.inputs, self.outputs))
-            yield X, Y
+        for X, Y in zip(arrays.rows(self.inputs, step), arrays.rows(self.outputs, step), strict=True):
+            yield np.asarray(X, np.float64), np.asarray(Y, np.float64)
 
 
 def _refuse_shapes(files: Mapping[str, Array | None], problems: Problems) -> None:
@@ -198,12 +202,15 @@ def _without_key(error: LinphaseError) -> str:
 
 def _refuse_beside(config: Mapping[str, Any], what: str, kept: tuple[str, ...], problems: Problems) -> None:
     """Note the keys of the task that follow from the user's own arrays."""
-    grid, table = config.get("grid", {}), config.get("task", {})
+    grid, table = config.get("grid"), config.get("task", {})
+    grid = grid if isinstance(grid, Mapping) else {}  # told later
     for name in TaskConfig.model_fields:
         if name in table and table[name] is not None and name not in kept:
             problems.add(("task", name), f"must not be given beside {what}, which tells it, found {show(table[name])}")
         if f"task.{name}" in grid and name != "rank":
             problems.add(("grid", f"task.{name}"), f"must be no axis beside {what}, which tells it")
+    if "task.rank" in grid and table.get("signal") is None:
+        problems.add(("grid", "task.rank"), RANK_AXIS)
 
 
 def _opened(given: object, folder: Path, path: tuple[str, str], problems: Problems) -> Array | None:
@@ -213,27 +220,28 @@ def _opened(given: object, folder: Path, path: tuple[str, str], problems: Proble
         return None
     file = folder / given
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+            problems.add(path, f"must be a file of numpy, found something else at {file}")
+            return None
+        array = arrays.mapped(file)
     except FileNotFoundError:
         problems.add(path, f"must be a file of numpy, found none at {file}")
         return None
+    except arrays.NO_ARRAY:  # pickled objects among them, which are never loaded
+        problems.add(path, f"must be a file of numpy, found {file}, which holds no array of numbers")
+        return None
     except OSError as error:
         problems.add(path, f"must be a file of numpy, found {file}: {error.strerror or error}")
-        return None
-    except (ValueError, EOFError):  # pickled objects among them, which are never loaded
-        problems.add(path, f"must be a file of numpy, found {file}, which holds no array of numbers")
         return None
     wrong = _wrong(array)
     if wrong:
         problems.add(path, f"must be a two-dimensional array of finite numbers, found {wrong} in {file}")
         return None
-    return array  # type: ignore[no-any-return]
+    return array
 
 
-def _wrong(array: Any) -> str:
+def _wrong(array: Array) -> str:
     """What is wrong with what a file holds; nothing where it is an array of finite numbers."""
-    if not isinstance(array, np.ndarray):
-        return "several arrays"
     if array.ndim != 2 or not array.size:
         return f"an array of shape {array.shape}"
     if array.dtype.kind not in "fiub":
@@ -243,6 +251,4 @@ def _wrong(array: Any) -> str:
 
 def _rows(array: Array) -> Iterator[Array]:
     """The rows of a file, some at a time."""
-    step = max(1, _ENTRIES // array.shape[1])
-    for first in range(0, len(array), step):
-        yield array[first : first + step]
+    return arrays.rows(array, max(1, _ENTRIES // array.shape[1]))

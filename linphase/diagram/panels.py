@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 UNFINISHED = ("diverged", "failed")
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
+_UNTOLD = (
+    "test errors take a signal or held-out samples, what is told of signal and bulk a rank, and what lazy training or "
+    "shrinkage would reach a signal and white inputs"
+)
 _OLDER = "they were made before linphase measured it: sweep into another directory"
 
 ScaleName = Literal["outcome", "linear", "log", "ln", "share", "difference"]
@@ -300,12 +304,8 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
 
 def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
     """How to have what a panel draws, where some runs do not hold it."""
-    if (
-        panel.remedy == _OLDER
-        and {"error_scale", "zero_test_error"} <= set(runs)
-        and (runs["error_scale"].notna().any() and runs["zero_test_error"].isna().all())
-    ):
-        return "it needs a known signal A* and white inputs, or held-out data where it is a test error"
+    if panel.remedy == _OLDER and not _is_classical(runs):
+        return _UNTOLD
     if not made_by_theory(runs):
         return panel.remedy
     if panel.unpredicted:
@@ -314,6 +314,13 @@ def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
     if panel.name not in known_panels():
         return "where a plugin declares it, linphase theory computes it, with the configuration that names the plugin"
     return panel.remedy
+
+
+def _is_classical(runs: pd.DataFrame) -> bool:
+    """Whether the tasks are a drawn signal under noise, of white inputs."""
+    others = runs[[key for key in ("target", "data", "samples", "capacity_exponent") if key in runs]]
+    decays = runs["input_decay"].dropna() if "input_decay" in runs else ()
+    return not (others.notna().any(axis=None) or any(decay != 0 for decay in decays))
 
 
 def made_by_theory(runs: pd.DataFrame) -> bool:

@@ -5,16 +5,22 @@ names it by its digest gets the same numbers in every process.
 """
 
 import hashlib
-from collections.abc import Mapping
+import mmap
+import os
+import stat
+import zlib
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, Unavailable
 
 Array = NDArray[np.floating]
 
@@ -23,24 +29,47 @@ FILE = r"[0-9a-f]{20}\.np[yz]"
 SUFFIXES = {"target": ".npy", "signal": ".npy", "data": ".npz"}  # by the keys of a task whose values are digests
 _REMEDY = "linphase check --repair moves it aside, and a sweep of the configuration file keeps it again"
 _ROWS = 2**24  # bytes that are hashed at a time: a file is never held in memory as a whole
+# What numpy makes of the bytes of a file that is none of its own; an OSError is the machine's.
+NO_ARRAY = (
+    ValueError, EOFError, TypeError, KeyError, OverflowError, RuntimeError, SyntaxError, TokenError, BadZipFile,
+    zlib.error,
+)  # fmt: skip
+LOST = "it is lost; a sweep of the configuration file keeps it again"
 _places: dict[
     str, Path | Array | Mapping[str, Array]
 ] = {}  # where the array of a digest is, as far as this process was told
 
 
+def mapped(file: Path) -> Array:
+    """The array in a file of numpy, not read into memory; OSError or one of NO_ARRAY where there is none."""
+    with file.open("rb") as handle:
+        if handle.read(2) == b"PK":  # a .npz, and no other file of numpy
+            raise ValueError("it may hold several arrays")
+    return np.lib.format.open_memmap(file, mode="r")  # never unpickles
+
+
+def rows(array: Array, number: int) -> Iterator[Array]:
+    """The rows of an array, some at a time; of one in a file no others stay in memory."""
+    pages = getattr(array, "_mmap", None)
+    for first in range(0, len(array), number):
+        yield array[first : first + number]
+        if pages is not None and hasattr(mmap, "MADV_DONTNEED"):  # what was read counts as memory until it is told
+            pages.madvise(mmap.MADV_DONTNEED)
+
+
 def digest(array: Array) -> str:
     """The first 20 hexadecimal digits of the SHA-256 of an array's shape, type and entries, row by row."""
     found = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
-    step = max(1, _ROWS // max(1, array[:1].nbytes))
-    for first in range(0, len(array), step):
-        found.update(np.ascontiguousarray(array[first : first + step]).data)
+    for some in rows(array, max(1, _ROWS // max(1, array[:1].nbytes))):
+        found.update(np.ascontiguousarray(some).data)
     return found.hexdigest()[:20]
 
 
 def remember(array: Array) -> str:
     """Have an array found by its digest, which is returned, as long as this process lives."""
-    found = digest(array)
-    _places[found] = array
+    kept = np.array(array)  # whatever becomes of its file or its owner's own
+    found = digest(kept)
+    _places[found] = kept
     return found
 
 
@@ -65,7 +94,7 @@ def keep(wanted: str, file: BinaryIO) -> None:
     if isinstance(found, np.ndarray):
         np.save(file, found, allow_pickle=False)
     else:
-        np.savez(file, **found)
+        np.savez(file, **found, seal=_seal(wanted, found))
 
 
 def find(wanted: str) -> Any:
@@ -76,7 +105,8 @@ def find(wanted: str) -> Any:
     place = _places.get(wanted)
     if place is None:
         raise LinphaseError(
-            f"task: the array of digest {wanted} is not known here. Load its configuration or results first"
+            f"task: the array of digest {wanted} is not known here. Load its configuration or results first; where "
+            "these have lost it, a sweep of the configuration file keeps it again"
         )
     return _read(place) if isinstance(place, Path) else place
 
@@ -87,25 +117,44 @@ def files_of(task: Mapping[str, Any]) -> list[str]:
 
 
 def damage(file: Path) -> str:
-    """What is wrong with a file that is named by the digest of its array; nothing where it holds that."""
+    """What is wrong with a file that is named by the digest of its array; nothing where it holds that.
+
+    Raises Unavailable where it cannot be read just now, which says nothing of what it holds.
+    """
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
+            return "it is no file"
         if file.suffix == ".npz":
-            _bundle(file)
-            return ""
-        found = digest(np.load(file, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+            bundle = _bundle(file)
+            whole = np.array_equal(bundle.pop("seal", np.empty(0)), _seal(file.stem, bundle))
+            return "" if whole else "it does not hold what was kept in it"
+        found = digest(mapped(file))
+    except FileNotFoundError:
+        return LOST
+    except OSError as error:
+        text = f"cannot be read: {error.strerror or error}. Make it readable, or try again"
+        raise Unavailable(f"{file}: {text}") from error
+    except NO_ARRAY as error:
         return f"it cannot be read as an array: {error}"
     return "" if found == file.stem else f"it holds another array, of digest {found}"
 
 
 def _bundle(file: Path) -> dict[str, Array]:
-    """The arrays in a file, by their names; each has a checksum of its own, which is compared."""
-    with np.load(file, allow_pickle=False) as bundle:
+    """The arrays in a file, by their names."""
+    with np.load(BytesIO(file.read_bytes()), allow_pickle=False) as bundle:  # an OSError is then the machine's
         return dict(bundle)
+
+
+def _seal(wanted: str, bundle: Mapping[str, Array]) -> NDArray[np.uint8]:
+    """What the file of a bundle holds beside it: what its name and its arrays hash to."""
+    told = f"{wanted} {[(name, digest(bundle[name])) for name in sorted(bundle)]}"
+    return np.frombuffer(hashlib.sha256(told.encode()).digest(), np.uint8)
 
 
 @lru_cache(maxsize=8)
 def _read(file: Path) -> Any:
     if wrong := damage(file):
         raise LinphaseError(f"{file}: {wrong}. {_REMEDY}")
-    return _bundle(file) if file.suffix == ".npz" else np.load(file, allow_pickle=False)
+    if file.suffix == ".npy":
+        return np.load(file, allow_pickle=False)
+    return {name: array for name, array in _bundle(file).items() if name != "seal"}

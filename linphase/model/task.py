@@ -52,10 +52,12 @@ class Task:
         """
         Y = _matrix("target", target)
         A = None if signal is None else _matrix("signal", signal)
-        given = _rank(rank)
-        if given is None:
-            given = 0 if A is None else int(np.linalg.matrix_rank(A))
-        return cls(A, Y, given)
+        for name, matrix in (("target", Y), ("signal", A)):
+            if matrix is not None and not matrix.any():
+                raise LinphaseError(f"task: {name} must be other than 0, found only zeros")
+        if rank is None:
+            return cls(A, Y, 0 if A is None else int(np.linalg.matrix_rank(A)))
+        return cls(A, Y, _rank(rank))
 
     @classmethod
     def from_data(
@@ -94,7 +96,7 @@ class Task:
                 f"task: test_inputs and test_outputs must have {X.shape[1]} and {Y.shape[1]} columns, found "
                 f"{test[0][0].shape[1]} and {test[0][1].shape[1]}"
             )
-        return of_samples([(X, Y)], test, rank=_rank(rank), center=center, whiten=whiten)
+        return of_samples([(X, Y)], test, rank=rank, center=center, whiten=whiten)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", _matrix("target", self.target))
@@ -280,8 +282,8 @@ def _check_rank(rank: object, shape: tuple[int, int]) -> None:
         raise LinphaseError(f"task: rank must be from 1 to the smaller dimension, {min(shape)}, found {rank}")
 
 
-def _rank(given: int | None) -> int | None:
-    """A rank that a user gave, or None."""
+def _rank(given: int) -> int:
+    """A rank that a user gave: 0 means something only where none is given."""
     if given == 0 and not isinstance(given, bool):
         raise LinphaseError("task: rank must be at least 1, or not given, found 0")
     return given
@@ -302,7 +304,7 @@ def _matrix(name: str, given: object, shape: str = "(d_out, d_in)") -> Array:
     """
     try:
         matrix = np.asarray(given)
-        if matrix.dtype.kind in "iub":
+        if matrix.dtype.kind in "iub" or (matrix.dtype.kind == "f" and matrix.dtype.itemsize not in (4, 8)):
             matrix = matrix.astype(np.float64)
     except ValueError:  # rows of different lengths
         matrix = np.empty(0, dtype=object)
@@ -408,7 +410,12 @@ def of_samples(
         fit = Reduced(V, fit.target, fit.irreducible)
         test = test and Reduced(test.inputs @ (V.T / s.T) @ V, test.target, test.irreducible)
     return Regression(
-        None, fit.target, 0 if rank is None else rank, inputs=fit.inputs, irreducible=fit.irreducible, held_out=test
+        None,
+        fit.target,
+        0 if rank is None else _rank(rank),
+        inputs=fit.inputs,
+        irreducible=fit.irreducible,
+        held_out=test,
     )
 
 

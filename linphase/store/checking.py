@@ -19,7 +19,7 @@ from linphase.errors import ResultsError
 from linphase.files import SAFE_AGE, remove, sync
 from linphase.model import arrays
 from linphase.store.asked import Asked, asked_in, repeated
-from linphase.store.directory import ARRAYS, configs, existing
+from linphase.store.directory import ARRAYS, configs, existing, leads_out
 from linphase.store.folding import marked, read_back
 from linphase.store.reading import (
     Damaged,
@@ -151,9 +151,7 @@ def _unsound_arrays(root: Path) -> dict[str, Unreadable]:
     found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in _names(root / ARRAYS) if name[0] != "."}
     for config in configs(root):
         for file in arrays.files_of(config.get("task", {})):
-            found.setdefault(
-                f"{ARRAYS}/{file}", Damaged("it is lost; a sweep of the configuration file keeps it again")
-            )
+            found.setdefault(f"{ARRAYS}/{file}", Damaged(arrays.LOST))
     return {name: why for name, why in found.items() if why is not None}
 
 
@@ -161,6 +159,8 @@ def _array(file: Path) -> Unreadable | None:
     """Why a file is none of the user's own arrays as they were kept."""
     if not re.fullmatch(arrays.FILE, file.name):
         return Unreadable("no array of the results")
+    if leads_out(file, file.parent.parent):
+        return Unreadable("it is a link out of the results directory")
     wrong = arrays.damage(file)
     return Damaged(wrong) if wrong else None
 

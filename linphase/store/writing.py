@@ -186,26 +186,30 @@ def create(path: str | Path, config: SweepConfig) -> None:
     with explained(root):
         refuse_links(root)
         _refuse_foreign(root)
+        for name in _lacking(root, config.arrays):
+            arrays.find(Path(name).stem)  # or nothing is made here
         for name in _DIRECTORIES:
             _make(root, name)
-        _keep_arrays(root, config.arrays)
         for earlier in config_names(root):
             _refuse_difference(root, read_config(root / "configs" / earlier), resolved)
         text = (json.dumps(resolved, indent=1, allow_nan=False) + "\n").encode()
         # Of two different configurations at the same moment only one can make this file.
         _create_file(root / "configs" / _CLAIM, lambda file: file.write(text))
         _refuse_difference(root, read_config(root / "configs" / _CLAIM), resolved)
+        _keep_arrays(root, config.arrays)  # before there is a configuration that asks for them
         _create_file(root / "configs" / f"{config.digest}.json", lambda file: file.write(text))
 
 
 def _keep_arrays(root: Path, files: Sequence[str]) -> None:
     """Keep the user's own arrays in arrays/, so that nothing depends on their files any more."""
-    if files:
+    for name in _lacking(root, files):
         _make(root, ARRAYS)
-    for name in files:
         file = root / ARRAYS / name
-        if not file.exists():
-            _create_file(file, partial(arrays.keep, file.stem))
+        _create_file(file, partial(arrays.keep, file.stem))
+
+
+def _lacking(root: Path, files: Sequence[str]) -> list[str]:
+    return [name for name in files if not (root / ARRAYS / name).exists()]
 
 
 def _make(root: Path, name: str) -> None:
