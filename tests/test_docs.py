@@ -210,8 +210,10 @@ def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
 
 
 def fewer_starts(code: str) -> str:
-    """A grid over five variances instead of thirteen, as the checkout's quickstart has five instead of twenty."""
-    return re.sub(r"num ?= ?13 ?}", "num = 5 }", code)
+    """A grid over five variances instead of thirteen, as the checkout's quickstart has five instead of twenty, and over
+    three widths instead of seven.
+    """
+    return re.sub(r"num ?= ?7 ?}", "num = 3 }", re.sub(r"num ?= ?13 ?}", "num = 5 }", code))
 
 
 def test_generated_documents_are_those_of_the_code():

@@ -91,12 +91,13 @@ def test_a_report_tells_of_them(swept, tmp_path):
 def test_every_panel_is_drawn_or_says_in_one_line_why_not(swept, tmp_path):
     kind, results = swept
     drawn = set()
-    for name in known_panels():
-        done = linphase("plot", results, "--panel", name, "-o", tmp_path / "p.png")
-        if done.exit_code == 0:
-            drawn.add(name)
-        else:
-            assert one_line(done)
+    with unfinished():  # the layout is not the subject
+        for name in known_panels():
+            done = linphase("plot", results, "--panel", name, "-o", tmp_path / "p.png")
+            if done.exit_code == 0:
+                drawn.add(name)
+            else:
+                assert one_line(done)
     assert {"active-modes", "final-time", "kernel-distance"} <= drawn
     assert ("signal-active" in drawn) == (kind != "bare")
     assert ("test-error" in drawn) == (kind == "target")
