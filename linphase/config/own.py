@@ -66,7 +66,9 @@ def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[s
     Notes a problem for every file that does not hold what is required, and every key that has no meaning beside them.
     """
     table, data = config.get("task", {}), config.get("data")
-    if not isinstance(table, Mapping) or re.fullmatch(arrays.DIGEST, str(table.get("data") or table.get("target"))):
+    if not isinstance(table, Mapping):
+        return config
+    if data is None and re.fullmatch(arrays.DIGEST, str(table.get("data") or table.get("target"))):
         return config  # read from files before
     unknown = {key: value for key, value in table.items() if key not in TaskConfig.model_fields}  # told later
     if data is not None:
