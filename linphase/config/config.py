@@ -47,7 +47,7 @@ from linphase.errors import ConfigError
 from linphase.model import arrays
 from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization, Start, power
-from linphase.model.section import Choice, Formerly, Section, Younger, canonical_json
+from linphase.model.section import Choice, Formerly, Internal, Section, Younger, canonical_json
 from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
@@ -190,6 +190,8 @@ class SweepConfig:
 
     def of_task(self, task: Task) -> "SweepConfig":
         """The same sweep of a task of one's own: a `Task` in place of the keys of `[task]`."""
+        if not isinstance(task, Task):
+            raise ConfigError(f"task: a linphase.Task is required, found {task!r:.60}. Task.from_target makes one")
         resolved = self.resolved()
         axes = [key for key in self.grid.axes if key.startswith("task.") and key != "task.rank"]
         if axes:
@@ -418,7 +420,8 @@ def _section_values(
             problems.add((section,), f"must be a table, found {show(table)}")
             table = {}
         fields = fields_of(section, members)
-        _report_unknown(table, fields, (section,), problems, members)
+        offered = [key for key, field in fields.items() if Internal not in field.metadata or key in table]
+        _report_unknown(table, offered, (section,), problems, members)
         for name, field_ in fields.items():
             key, path = f"{section}.{name}", (section, name)
             users = _users(section, name, values, axes, members)

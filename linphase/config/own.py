@@ -82,7 +82,12 @@ def own_task(config: dict[str, Any], folder: Path, problems: Problems) -> dict[s
 def keys_of(task: Task) -> dict[str, Any]:
     """The keys of a configuration that stand for a task, whose arrays are found by their digests from now on."""
     d_out, d_in = task.shape
-    told = {"rank": task.rank, "dimension": d_in, "output_dimension": d_out, "noise": task.noise}
+    told = {
+        "rank": task.rank,
+        "dimension": d_in,
+        "output_dimension": d_out,
+        "noise": float(f"{task.noise:.13g}"),
+    }  # the rest hangs on the machine
     if isinstance(task, Regression):
         return {"data": arrays.remember_bundle(task.told()), **told}
     signal = None if task.signal is None else arrays.remember(task.signal)
@@ -208,9 +213,9 @@ def _refuse_beside(config: Mapping[str, Any], what: str, kept: tuple[str, ...], 
     grid = grid if isinstance(grid, Mapping) else {}  # told later
     for name in TaskConfig.model_fields:
         if name in table and table[name] is not None and name not in kept:
-            problems.add(("task", name), f"must not be given beside {what}, which tells it, found {show(table[name])}")
+            problems.add(("task", name), f"must not be given beside {what}, found {show(table[name])}")
         if f"task.{name}" in grid and name != "rank":
-            problems.add(("grid", f"task.{name}"), f"must be no axis beside {what}, which tells it")
+            problems.add(("grid", f"task.{name}"), f"must be no axis beside {what}")
     if "task.rank" in grid and table.get("signal") is None:
         problems.add(("grid", "task.rank"), RANK_AXIS)
 

@@ -295,7 +295,8 @@ def _values_of(derived: Derived, runs: pd.DataFrame) -> list[Any]:
     """The distinct values of a derived axis, to 12 digits."""
     values = {as_stored(value) for value in derived.of(runs).tolist()} - {None}
     if not values:
-        raise LinphaseError(f"{derived.name}: an axis of what the runs have, and there are none yet")
+        why = "there are none yet" if runs.empty else f"they do not have it: it follows from {derived.meaning}"
+        raise LinphaseError(f"{derived.name}: an axis of what the runs have, and {why}")
     return sorted(values)
 
 

@@ -54,7 +54,13 @@ DERIVED = {
     each.name: each
     for each in (
         Derived("c", r"threshold $c = \sigma^2\,\mathrm{width}$", "sigma2 width", _threshold, START),
-        Derived("c/s_1", "threshold over signal, $c/s_1$", "c over sqrt(||A*||_F^2/k)", _over_signal, START),
+        Derived(
+            "c/s_1",
+            "threshold over signal, $c/s_1$",
+            "c over sqrt(||A*||_F^2/k), over the median of the k leading values where a task is not isotropic",
+            _over_signal,
+            START,
+        ),
         Derived(
             "width/d",
             r"$\mathrm{width}/d$",

@@ -240,6 +240,21 @@ def usual_panel(runs: pd.DataFrame) -> str:
     return "regime" if runs.empty or (runs["rank"] > 0).any() else "active-modes"
 
 
+def _of_other_inputs(runs: pd.DataFrame) -> bool:
+    """Whether errors are measured along inputs that are not white."""
+    given = any(name in runs and runs[name].notna().any() for name in ("data", "capacity_exponent"))
+    return given or ("input_decay" in runs and bool((runs["input_decay"].fillna(0) != 0).any()))
+
+
+def refuse_without_regimes(runs: pd.DataFrame) -> None:
+    """Raise LinphaseError where no rank is told, so that no run can have a regime."""
+    if usual_panel(runs) != "regime":
+        raise LinphaseError(
+            "regimes need task.rank, how many modes are the signal's, and this task tells none; "
+            "the panel active-modes needs no rank"
+        )
+
+
 def overview(runs: pd.DataFrame) -> list[str]:
     """The panels of the figure of several, of those that the runs hold: first the usual one."""
     known = known_panels()
@@ -282,8 +297,7 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     if name not in known:
         raise LinphaseError(f"panel must be one of {', '.join(known)}, found {name!r}")
     panel, criterion = known[name], CRITERIA[cuts.criterion]
-    measured = panel.column in _MEASURED_ON_DATA and "data" in runs and runs["data"].notna().any()
-    if panel.formula and not measured:
+    if panel.formula and not (panel.column in _MEASURED_ON_DATA and _of_other_inputs(runs)):
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")
     if panel.column is None:
         return replace(panel, title=_regime_title(cuts))

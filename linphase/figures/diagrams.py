@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from linphase.diagram.axes import MAX_FACETS, Facet, Window, facet_title, off_axes, over_axes, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
-from linphase.diagram.panels import Panel, find_panel, holds, overview, remedy_for, unusual_cuts
+from linphase.diagram.panels import Panel, find_panel, holds, overview, refuse_without_regimes, remedy_for, unusual_cuts
 from linphase.diagram.reference import differences, start_of
 from linphase.diagram.versus import difference, in_both
 from linphase.errors import LinphaseError
@@ -75,6 +75,8 @@ def phase_diagram(
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
     shown = find_panel(panel, cuts, runs, columns)
+    if shown.shows_regime:
+        refuse_without_regimes(runs)
     plots = [Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, cuts)) for facet in facets]
     across = facet_columns(axes, len(plots))
     if across == 1:
@@ -140,6 +142,7 @@ def evidence(runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), style: Styl
     window, facets = Window.of(axes), split_facets(runs, axes)
     agreement = find_panel("agreement", cuts, runs)
     each = [(replace(cuts, criterion=name), f"by {one.title}: {one.definition}") for name, one in CRITERIA.items()]
+    refuse_without_regimes(runs)
     regimes = [(find_panel("regime", by, runs), by, title) for by, title in each]
     plots = [
         Plot(shown, _titled(title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, by))
@@ -222,6 +225,8 @@ def against(
             "Python linphase.diagram.axes.select"
         )
     shown = find_panel(panel, cuts, runs, columns)
+    if shown.shows_regime:
+        refuse_without_regimes(runs)
     if not holds(predicted, shown):
         raise LinphaseError(
             f"panel {panel} needs column {shown.column}, which the {names[1]} runs do not hold: there is nothing to "

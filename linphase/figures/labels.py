@@ -282,7 +282,9 @@ class _Around:
 
 
 def _best_place(curve: Array, size: Array, strangers: cKDTree | None, around: _Around, lift: float) -> Place | None:
-    """The best place of a name of its line: along it, else level at its side, else along it across another line.
+    """The best place of a name of its line: along it, else level at its side, else along it, another line touched.
+
+    None where none is nearest to its own line.
 
     Parameters
     ----------
@@ -303,7 +305,11 @@ def _best_place(curve: Array, size: Array, strangers: cKDTree | None, around: _A
     level = _choose(_level(curve, size), size, around)
     if level is not None and level[1]:
         return level[0]
-    return None if beside is None else beside[0]
+    if beside is None:
+        return None
+    center = beside[0][0]
+    own = float(np.linalg.norm(curve - center, axis=1).min())
+    return beside[0] if strangers is None or strangers.query(center)[0] >= own else None  # it would name another line
 
 
 def _along(curve: Array, size: Array, strangers: cKDTree | None, lift: float) -> _Candidates:

@@ -188,6 +188,8 @@ def draw_task(config: TaskConfig | None = None, *, seed: int = 0, replicate: int
     if config is not None and keys:
         raise LinphaseError(f"draw_task: a TaskConfig or keys of one are required, found both: {', '.join(keys)}")
     config = TaskConfig(**keys) if config is None else config
+    if not isinstance(config, TaskConfig):
+        raise LinphaseError(f"draw_task: a TaskConfig or keys of one are required, found {config!r:.60}")
     if config.target is not None:
         signal = None if config.signal is None else arrays.find(config.signal)
         return Task(signal, arrays.find(config.target), config.rank, config.noise)

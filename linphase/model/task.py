@@ -1,5 +1,6 @@
 """The MSE task: what is fitted, and what errors are measured against (docs/theory.md, "Setting" and "Data")."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -55,6 +56,8 @@ class Task:
         for name, matrix in (("target", Y), ("signal", A)):
             if matrix is not None and not matrix.any():
                 raise LinphaseError(f"task: {name} must be other than 0, found only zeros")
+            if matrix is not None:
+                _check_size(name, matrix)
         if rank is None:
             return cls(A, Y, 0 if A is None else int(np.linalg.matrix_rank(A)))
         return cls(A, Y, _rank(rank))
@@ -87,6 +90,9 @@ class Task:
         LinphaseError
             Which names the argument that is no finite matrix of numbers, or does not fit.
         """
+        for name, option in (("center", center), ("whiten", whiten)):
+            if not isinstance(option, bool | np.bool_):
+                raise LinphaseError(f"task: {name} must be True or False, found {option!r}")
         X, Y = _pair(inputs, outputs, "inputs", "outputs")
         if (test_inputs is None) != (test_outputs is None):
             raise LinphaseError("task: test_inputs and test_outputs must be given together, found one of them")
@@ -131,7 +137,7 @@ class Task:
         _, S, _ = self.solution_svd
         bulk = S[self.rank :]
         above = bulk.size and bulk[0] > _ROUNDING * max(self.shape) * S[0]
-        return float(np.sqrt(np.sum(bulk**2) / self.size)) if above else 0.0
+        return float(np.sqrt(np.sum(bulk**2) / math.prod(self.shape))) if above else 0.0
 
     @property
     def error_scale(self) -> float:
@@ -208,6 +214,11 @@ class Task:
 
         W2 (d_out, width), W1 (width, d_in): a step of descent is W2 - eta G W1^T, W1 - eta W2^T G.
         """
+        if W2.shape[-1:] != W1.shape[:1] or (W2.shape[0], W1.shape[-1]) != self.shape:
+            raise LinphaseError(
+                f"task: W2 (d_out, width) and W1 (width, d_in) of the task's shape {self.shape} are required, found "
+                f"{W2.shape} and {W1.shape}"
+            )
         G = self.loss_gradient(self.residual(W2 @ W1))
         return G @ W1.T, W2.T @ G
 
@@ -273,6 +284,13 @@ class Task:
         """Train error of the best matrix of rank <= width: sum of s_i(Y)^2 over i > width, over d_out d_in."""
         _, S, _ = self.solution_svd
         return float(np.sum(S[width:] ** 2)) / self.size
+
+
+def _check_size(name: str, array: Array) -> None:
+    """Refuse an array whose squares leave the range of float64."""
+    largest = float(np.abs(array).max(initial=0.0))
+    if largest and not 1e-140 < largest < 1e140:
+        raise LinphaseError(f"task: {name} must have a largest entry from 1e-140 to 1e140, found {largest:.3g}")
 
 
 def _check_rank(rank: object, shape: tuple[int, int]) -> None:
@@ -397,6 +415,12 @@ def of_samples(
     fit = reduced(centered(samples))
     test = None if held_out is None else reduced(centered(held_out))
     r, directions = len(fit.inputs), min(n - center, d_in)
+    _check_size("inputs", fit.inputs)
+    _check_size("outputs", fit.target)
+    if test is not None:
+        _check_size("test_inputs", test.inputs)
+        if not test.inputs.any():
+            raise LinphaseError("task: test_inputs must be other than 0, found only zeros" + " once centered" * center)
     if r == 0 or not fit.target.any():
         raise LinphaseError("task: inputs that tell something of the outputs are required, found none")
     if whiten:

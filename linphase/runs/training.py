@@ -342,6 +342,8 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task)
 
 
 def _check_shapes(task: Task, weights: Weights) -> None:
+    if not isinstance(task, Task):
+        raise LinphaseError(f"task: a linphase.Task is required, found {task!r:.60}")
     if not (task.target if task.signal is None else task.signal).any():
         what = "target" if task.signal is None else "signal"
         raise LinphaseError(f"task: a {what} other than 0 is required to train for, found 0")
