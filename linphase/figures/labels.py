@@ -322,7 +322,8 @@ def _along(curve: Array, size: Array, strangers: cKDTree | None, lift: float) ->
     along = chord / np.linalg.norm(chord, axis=1, keepdims=True) * np.where(chord[:, :1] >= 0, 1, -1)
     normal = along[:, ::-1] * [-1, 1]
     away = np.multiply.outer([1, -1], height / 2 + 1.5 * _SAMPLING + lift + _LIFTS * height).reshape(-1, 1)
-    steps = away * np.linspace(0, 1, 6)  # from the curve to the name
+    count = ceil(float(np.abs(away).max()) / _SAMPLING) + 1  # no line is stepped over
+    steps = away * np.linspace(0, 1, count)  # from the curve to the name
     between = start[:, None] + normal[:, None, None] * steps[..., None]
     return _Candidates(
         centers=(start + normal[:, None] * away).reshape(-1, 2),
