@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 UNFINISHED = ("diverged", "failed")
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
-_UNTOLD = (
-    "test errors take a signal or held-out samples, what is told of signal and bulk a rank, and what lazy training or "
-    "shrinkage would reach a signal and white inputs"
-)
+# What a task of one's own must tell for a column to have a value.
+_TEST_ERRORS = ("min_test_error", "final_test_error", "stable_rank_at_min", "rank_at_min")
+_OF_SIGNAL = ("subspace_overlap", "subspace_overlap_at_min")
+_OF_WHITE = ("benefit", "blind_test_error", "iterations_at_min")
 _OLDER = "they were made before linphase measured it: sweep into another directory"
 
 ScaleName = Literal["outcome", "linear", "log", "ln", "share", "difference"]
@@ -319,7 +319,7 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
 def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
     """How to have what a panel draws, where some runs do not hold it."""
     if panel.remedy == _OLDER and not _is_classical(runs):
-        return _UNTOLD
+        return _untold(panel.column)
     if not made_by_theory(runs):
         return panel.remedy
     if panel.unpredicted:
@@ -330,11 +330,21 @@ def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:
     return panel.remedy
 
 
+def _untold(column: str | None) -> str:
+    """What a task has to tell for a column."""
+    if column in _TEST_ERRORS:
+        return "test errors need a signal A* or held-out samples"
+    if column in _OF_SIGNAL:
+        return "it needs a known signal A*"
+    if column in _OF_WHITE:
+        return "it needs a known signal A* and white inputs"
+    return "it needs task.rank, how many modes are the signal's"
+
+
 def _is_classical(runs: pd.DataFrame) -> bool:
     """Whether the tasks are a drawn signal under noise, of white inputs."""
-    others = runs[[key for key in ("target", "data", "samples", "capacity_exponent") if key in runs]]
-    decays = runs["input_decay"].dropna() if "input_decay" in runs else ()
-    return not (others.notna().any(axis=None) or any(decay != 0 for decay in decays))
+    given = (runs[key].notna().any() for key in ("target", "samples") if key in runs)
+    return not (_of_other_inputs(runs) or any(given))
 
 
 def made_by_theory(runs: pd.DataFrame) -> bool:

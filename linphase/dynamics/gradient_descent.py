@@ -99,7 +99,7 @@ class GradientDescent(Dynamics, kind="gd"):
         """
         eta = self.rate(task, initialization)
         W1, W2 = weights.W1.copy(), weights.W2.copy()
-        residual_and_gradient = residuals(task, W1.dtype)
+        residual_and_gradient = residuals(task, weights.width, W1.dtype)
         W1_next = np.empty_like(W1)
         (gemm,) = get_blas_funcs(["gemm"], [W1, W2])
 

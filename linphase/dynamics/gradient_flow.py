@@ -130,8 +130,7 @@ class GradientFlow(Dynamics, kind="flow"):
     def _stage_precision(self, task: Task, weights: Weights) -> DTypeLike:
         """float32, unless a product of three of weights and target may leave its range."""
         squares = [float(np.sum(np.square(each))) for each in (weights.W1, weights.W2, task.target)]
-        # Directions in which inputs hardly vary are lost in the rounding of the others.
-        in_range = min(squares[:2]) > 1e-30 and max(squares) < 1e20 and task.white
+        in_range = min(squares[:2]) > 1e-30 and max(squares) < 1e20
         return np.dtype(np.float32) if self.stages == "float32" and in_range else weights.W1.dtype
 
     def _rates(self, space: Workspace) -> tuple[float, float]:

@@ -208,10 +208,14 @@ class Workspace:
 
 
 class RegressionWorkspace(Workspace):
-    """The vectors of a flow whose loss sees A R^T: dW/dt = -(W2^T G, G W1^T), G = (W2 W1 R^T - T) R."""
+    """The vectors of a flow whose loss sees A R^T: dW/dt = -(W2^T G, G W1^T), G = (W2 W1 R^T - T) R.
+
+    The stages have the precision of the weights.
+    """
 
     def __init__(self, task: Regression, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> None:
-        self.R, self.R_whole = task.inputs.astype(stages), task.inputs.astype(weights.W1.dtype)
+        self.R = task.inputs.astype(weights.W1.dtype)
+        self.W1R = np.empty((weights.width, len(self.R)), dtype=self.R.dtype)  # W1 R^T
         self.input_size, self.solution_norm = task.input_size, norm(task.solution)
         random = np.random.Generator(np.random.PCG64(1))
         self.all_probes = (random.standard_normal((task.shape[1], _PROBES)) / np.sqrt(_PROBES)).astype(stages)
@@ -222,18 +226,17 @@ class RegressionWorkspace(Workspace):
 
     def _residual(self, vector: Array, G: Array, target: Array, gemm: object) -> None:
         W1, W2 = self.split(vector)
-        R = self.R if vector.dtype == self.R.dtype else self.R_whole
         np.copyto(G, target)
-        gemm(1, (W1 @ R.T).T, W2.T, -1, G.T, overwrite_c=1)  # type: ignore[operator]
+        gemm(1, np.matmul(W1, self.R.T, out=self.W1R).T, W2.T, -1, G.T, overwrite_c=1)  # type: ignore[operator]
 
     def _gradient(self) -> None:
         np.matmul(self.residual, self.R, out=self.G)
 
     def _seen(self, directions: Array) -> Array:
-        return np.asarray(self.R_whole.T @ directions)
+        return np.asarray(self.R.T @ directions)
 
     def _input_rates(self, W1: Array) -> tuple[float, float]:
-        return self.input_size, self._leading_square("W1", W1 @ self.R.T)
+        return self.input_size, self._leading_square("W1", np.matmul(W1, self.R.T, out=self.W1R))
 
     def relative(self, error: Array) -> float:
         """The same, and ||dA||_F/max(||A||_F, ||A_ls||_F), which the test error hangs on."""
@@ -244,20 +247,18 @@ class RegressionWorkspace(Workspace):
         change = norm(W2 @ (dW1 @ self.all_probes) + dW2 @ probed) / size
         return max(super().relative(error), change) if np.isfinite(change) else np.inf
 
-    def resolved(self) -> bool:
-        size = norm(self.start)
-        in_product = self.rounding * size**2 / 2 / sqrt(self.width) * self.input_size
-        return norm(self.F_start) > _RESOLVED * size * in_product
-
 
 def workspace(task: Task, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> Workspace:
-    """The workspace of a task's flow; stages: their precision."""
+    """The workspace of a task's flow; stages: their precision, where inputs are white.
+
+    Else directions in which inputs hardly vary would be lost in the rounding of the others.
+    """
     if isinstance(task, Regression):
-        return RegressionWorkspace(task, weights, stages, evaluations)
+        return RegressionWorkspace(task, weights, weights.W1.dtype, evaluations)
     return Workspace(task, weights, stages, evaluations)
 
 
-def residuals(task: Task, dtype: DTypeLike) -> Callable[[Array, Array], tuple[Array, Array]]:
+def residuals(task: Task, width: int, dtype: DTypeLike) -> Callable[[Array, Array], tuple[Array, Array]]:
     """What gives the residual and the gradient by A of layers W1 (width, d_in) and W2 (d_out, width), in arrays of
     its own: the residual W2 W1 - Y is the gradient, of a regression it is W2 W1 R^T - T and the gradient that times R.
     """
@@ -273,10 +274,10 @@ def residuals(task: Task, dtype: DTypeLike) -> Callable[[Array, Array], tuple[Ar
     if not isinstance(task, Regression):
         return white
     R = task.inputs.astype(dtype)
-    gradient = np.empty(task.shape, dtype=dtype)
+    gradient, seen = np.empty(task.shape, dtype=dtype), np.empty((width, len(R)), dtype=dtype)
 
     def regression(W1: Array, W2: Array) -> tuple[Array, Array]:
-        white(W1 @ R.T, W2)
+        white(np.matmul(W1, R.T, out=seen), W2)
         np.matmul(residual, R, out=gradient)
         return residual, gradient
 

@@ -565,9 +565,16 @@ class Regression(Task):
         if self.held_out is None:
             return None
         Q, P = self.held_out.inputs.T.astype(dtype), self.held_out.target.astype(dtype)
+        out, seen = np.empty_like(P, order="C"), np.empty((0, Q.shape[1]), dtype)
 
         def deviation(residual: Array, weights: Weights) -> Array:
-            return np.asarray(weights.W2 @ (weights.W1 @ Q) - P)
+            nonlocal seen
+            if len(seen) != weights.width:  # at the first call
+                seen = np.empty((weights.width, Q.shape[1]), dtype)
+            np.matmul(weights.W1, Q, out=seen)
+            np.matmul(weights.W2, seen, out=out)
+            np.subtract(out, P, out=out)
+            return out
 
         return deviation
 

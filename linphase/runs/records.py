@@ -121,7 +121,7 @@ class TrainedRun:
     def row(self) -> dict[str, Any]:
         """What was measured, by the columns of the runs table (`linphase columns`); what was asked for is not in it."""
         minimum, times, rate = self.minimum, self.trajectory.mode_times, self.paper_learning_rate
-        held_against = (self.baselines and vars(self.baselines)) or {}
+        held_against = {} if self.baselines is None else vars(self.baselines)
         row: dict[str, Any] = {
             "learning_rate": self.learning_rate,
             "status": self.status,

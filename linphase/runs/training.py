@@ -185,13 +185,16 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
         raise LinphaseError(f"the start overflows in {dtype}; lower sigma2 or the width")
     status = None
 
-    def test_error_of(state: State) -> float:
-        return np.nan if deviation_of is None else task.test_error(deviation_of(state.residual, state.weights))
+    def errors(state: State) -> tuple[float, float, Array | None]:
+        """Train and test error, and what the latter is of: an array that the next call overwrites; or NaN and None."""
+        train_error = task.train_error(state.residual)
+        if deviation_of is None:
+            return train_error, np.nan, None
+        deviation = deviation_of(state.residual, state.weights)
+        return train_error, task.test_error(deviation), deviation
 
     for state in _states(setting):
-        train_error = task.train_error(state.residual)
-        deviation = None if deviation_of is None else deviation_of(state.residual, state.weights)
-        test_error = np.nan if deviation is None else task.test_error(deviation)
+        train_error, test_error, deviation = errors(state)
         if not train_error + (0.0 if deviation is None else test_error) < explosion:  # true where either is NaN
             measurements.updates = state.step
             return "diverged", state
@@ -200,12 +203,12 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             there = (
                 _ended(state, measurements.time, before, fitted, task) if fitted < before and state.earlier else state
             )
-            measurements.blind_test_error = test_error_of(there)
-            test_error_of(state)  # `deviation` is that of the state again
+            measurements.blind_test_error = errors(there)[1]
+            train_error, test_error, deviation = errors(state)
         status, wanted = rule.status(train_error, test_error), rule.ends_at
         if status is not None and wanted is not None and train_error < wanted < before and state.earlier:
             state = _ended(state, measurements.time, before, wanted, task)
-            train_error, test_error = task.train_error(state.residual), test_error_of(state)
+            train_error, test_error, deviation = errors(state)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
         recorder.observe(state, train_error, test_error)

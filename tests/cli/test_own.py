@@ -174,7 +174,7 @@ def test_a_file_that_holds_no_target_is_one_message_and_nothing_is_written(tmp_p
 def test_what_a_task_does_not_tell_is_said(swept):
     kind, results = swept
     if kind != "target":
-        needs = "test errors take a signal or held-out samples"
+        needs = "test errors need a signal A* or held-out samples"
         assert needs in one_line(linphase("plot", results, "--panel", "test-error"))
     if kind == "bare":
         assert "or no rank tells what it is" in linphase("boundary", results).output

@@ -197,3 +197,13 @@ def test_theory_on_data_keeps_the_equations_own_conservation_law(data):
     A, (_, C2) = state.weights.product(), state.weights.gram()
     values, vectors = np.linalg.eigh(A @ A.T + c * c * np.eye(D_OUT))
     np.testing.assert_allclose(C2, (vectors * np.sqrt(values)) @ vectors.T + c * np.eye(D_OUT), rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("dynamics", [GradientFlow(), GradientDescent()])
+def test_the_smallest_test_error_of_a_run_that_only_falls_is_at_its_end(data, dynamics):
+    # The samples held out against themselves: the test error is the train error, and its end lies within a step.
+    X, Y, weights = data
+    run = train(Task.from_data(X, Y, X, Y), weights, dynamics, stop=Converged(excess_error=1e-2))
+    assert run.test_error == pytest.approx(run.train_error, rel=1e-9)
+    assert run.minimum.test_error == pytest.approx(run.test_error, rel=1e-9)
+    assert run.minimum.time == run.trajectory.time[-1]
