@@ -75,6 +75,7 @@ class MeasuredBoundary:
     runs: int  # of these replicates, that ended well
     cells: int  # in which all configured replicates ended well
     configured_cells: int
+    unfinished: int  # of all cells and configured replicates, the runs that are not there or did not end well
     converged: float  # share of these runs; only converged ones separate mixed from balanced
     gamma_sigma2: float
     low: float
@@ -227,6 +228,7 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
         runs=int(used.sum()),
         cells=cells,
         configured_cells=len(x),
+        unfinished=heights.size - int(row["well"].sum()),
         converged=float(converged[used].mean()) if used.any() else nan,
         gamma_sigma2=place,
         low=low,
@@ -348,13 +350,20 @@ def filled(rows: Sequence[Sequence[str]]) -> list[int]:
 def untold(found: Sequence[MeasuredBoundary]) -> str | None:
     """How many boundaries lack runs beside their crossing; None where none does."""
     without = [each for each in found if each.replicates < each.configured_replicates]
-    if not without:
-        return None
-    return (
-        f"{len(without)} of {len(found)} boundaries have no value or rest on fewer replicates than asked for: beside "
-        "the crossing a run is missing, failed or diverged. linphase status counts them, linphase sweep trains what is "
-        "missing"
-    )
+    lacking = [each for each in without if each.unfinished]
+    if lacking:
+        return (
+            f"{len(lacking)} of {len(found)} boundaries have no value or rest on fewer replicates than asked for: "
+            "beside the crossing a run is missing, failed or diverged. linphase status counts them, linphase sweep "
+            "trains what is missing"
+        )
+    if without:
+        names = ", ".join(dict.fromkeys(each.name for each in without))
+        return (
+            f"{len(without)} of {len(found)} boundaries have no value or rest on fewer replicates than asked for: "
+            f"runs beside the crossing are finished and have nothing that it is measured by ({names})"
+        )
+    return None
 
 
 def _place(value: float) -> str:

@@ -20,6 +20,7 @@ from linphase.diagram.measured import (
     log_ratios,
     measured_boundaries,
     table_row,
+    untold,
 )
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Cuts
@@ -69,6 +70,17 @@ def table(*crossings):
         for r, at in enumerate(crossings)
         for x in PLACES
     ])  # fmt: skip
+
+
+def test_a_run_that_is_missing_is_not_confused_with_one_that_has_nothing_to_measure():
+    runs = table(-1.9, -1.7)
+    assert untold(measured_boundaries(runs)) is None
+    nothing = runs.assign(bulk_log_ratio=np.nan)  # finished, all of them
+    assert "are finished and have nothing that it is measured by (mixed | balanced)" in untold(
+        measured_boundaries(nothing)
+    )
+    failed = runs.assign(status=np.where(runs["replicate"] == 0, "failed", "converged"))
+    assert "a run is missing, failed or diverged" in untold(measured_boundaries(failed))
 
 
 def test_boundary_and_interval_are_those_of_students_t():
