@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
 
+_TASK = {"dimension": 200, "rank": 5, "noise": 1.0}  # where neither an option nor an array of the user's own tells
 SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
 
 
@@ -26,9 +27,9 @@ SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
 @click.option("--init-variance", type=float, help="Init variance itself.")
 @click.option("--gamma-w", type=float, help="Width is int(d^GAMMA_W).")
 @click.option("--width", type=int, help="Width itself.")
-@click.option("-d", "--dimension", type=int, default=200, show_default=True, help="Of the task.")
-@click.option("-k", "--rank", type=int, default=5, show_default=True, help="Of the signal.")
-@click.option("--noise", type=float, default=1.0, show_default=True, help="Standard deviation of the noise's entries.")
+@click.option("-d", "--dimension", type=int, show_default="200", help="Of the task.")
+@click.option("-k", "--rank", type=int, show_default="5", help="Of the signal.")
+@click.option("--noise", type=float, show_default="1", help="Standard deviation of the noise's entries.")
 @click.option("--kind", cls=KindOption, default="flow", show_default=True)
 @click.option("--learning-rate", help='Of descent: "auto", "paper", a number, or { paper = DIVISOR }.')
 @click.option("--update", help='Of descent: "simultaneous", or "alternating" as in the paper.')
@@ -59,6 +60,8 @@ def run(
     \b
     Example:
       linphase run --gamma-sigma2 -1.5 --gamma-w 1.8
+    A target of your own:
+      linphase run --gamma-sigma2 -1.5 --gamma-w 1.8 --set task.target=Y.npy
     The paper's Figure 1, by gradient descent, as the paper draws it:
       linphase run --gamma-sigma2 -1.85 --gamma-w 2.25 -d 500 --kind gd --learning-rate '{ paper = 5 }' --steps 100 \\
         --update alternating --look figure1
@@ -147,13 +150,15 @@ def _single_spec(options: dict[str, Any], overrides: Sequence[str], replicate: i
         _check_one_of(options, "--gamma-sigma2", "--init-variance", "--gamma-sigma2 -1.5")
         _check_one_of(options, "--gamma-w", "--width", "--gamma-w 1.8")
     grid = {key: options[key] for key in ("gamma_sigma2", "init_variance", "gamma_w", "width")}
+    own = any(override.startswith(("task.target", "task.signal", "data.")) for override in overrides)
+    task = {key: default if options[key] is None and not own else options[key] for key, default in _TASK.items()}
     rate = None if options["learning_rate"] is None else toml_value(options["learning_rate"])
     dynamics: dict[str, Any] = {
         "kind": options["kind"], "learning_rate": rate, "update": options["update"], "max_steps": options["steps"]
     }  # fmt: skip
     mapping: dict[str, Any] = {
         "name": "run",
-        "task": {key: options[key] for key in ("dimension", "rank", "noise")},
+        "task": {key: value for key, value in task.items() if value is not None},
         "grid": {key: value for key, value in grid.items() if value is not None},
         "dynamics": {key: value for key, value in dynamics.items() if value is not None},
         "record": {"snapshots": SNAPSHOTS},
@@ -179,14 +184,25 @@ def _run_report(spec: "RunSpec", trained: "TrainedRun") -> Iterator[str]:
     yield f"start:     sigma2 = {start.init_variance:.4g}, width = {start.width:,}, threshold c = {c:.4g}"
     spent = f"{trained.updates} steps, {trained.gradient_evaluations} gradient evaluations, {trained.elapsed:.2f} s"
     yield f"status:    {trained.status}, {spent}"
-    none = "diverged" if trained.status == "diverged" else "underparameterized (width < rank)"
     by = ", ".join(f"{regime} by {measure}" for measure, regime in trained.regimes.items() if regime)
-    yield f"regime:    {by or none}"
+    yield f"regime:    {by or _why_no_regime(spec, trained)}"
+    if counts := trained.classification.active:
+        yield f"  active modes: {', '.join(f'{count} by {measure}' for measure, count in counts.items())}"
     for measure, share in trained.order_parameters.items():
         bulk = "no bulk" if share.bulk_active is None else f"{share.bulk_active:.0%} of the bulk"
         yield f"  active by {measure + ':':<11}{share.signal_active:.0%} of the signal, {bulk}"
-    where = f"step {minimum.step}" if minimum.step is not None else f"time {minimum.time:.4g}"
-    found = minimum.observables
-    ranks = f"stable rank {found['stable_rank_at_min']:.3g}, rank {found['rank_at_min']}"
-    yield f"smallest test error: {minimum.test_error:.4g} at {where}, {ranks}"
-    yield f"at the end: train error {trained.train_error:.4g}, test error {trained.test_error:.4g}"
+    if minimum.test_error is not None:
+        where = f"step {minimum.step}" if minimum.step is not None else f"time {minimum.time:.4g}"
+        found = minimum.observables
+        ranks = f"stable rank {found['stable_rank_at_min']:.3g}, rank {found['rank_at_min']}"
+        yield f"smallest test error: {minimum.test_error:.4g} at {where}, {ranks}"
+    test = "" if trained.test_error is None else f", test error {trained.test_error:.4g}"
+    yield f"at the end: train error {trained.train_error:.4g}{test}"
+
+
+def _why_no_regime(spec: "RunSpec", trained: "TrainedRun") -> str:
+    if trained.status == "diverged":
+        return "diverged"
+    if not spec.task.rank:
+        return "none, as no rank tells which modes are the signal's; -k tells one"
+    return "underparameterized (width < rank)"

@@ -41,7 +41,7 @@ from linphase.config.keys import (
 )
 from linphase.config.own import RANK_AXIS, keys_of, own_task
 from linphase.config.plugins import Plugin, load, read_plugin
-from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_toml, renamed
+from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_tables, renamed
 from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
 from linphase.model import arrays
@@ -271,6 +271,9 @@ def _jsonable(value: Any) -> Any:
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     """Read and validate a TOML file, with overrides such as "task.rank=8" put in place of its values.
 
+    Instead of a TOML file, RESULTS/configs/DIGEST.json may be given, the configuration that results keep: its task is
+    there where the files are gone that held it.
+
     An override's value is read as TOML and, where it is none, taken as a string. Its key is dotted as in
     TOML, with quotes allowed: grid.task.rank=[1,2] and grid."task.rank"=[1,2] set the same axis. Plugins that the
     file names are loaded; their paths are relative to it.
@@ -280,9 +283,15 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     ConfigError
         With one line for every problem: the file (or --set), the key, what is required and what was found.
     """
-    config = read_toml(Path(path))
+    file = Path(path)
+    config = read_tables(file)
+    if file.suffix == ".json":
+        if config.get("plugins"):
+            raise ConfigError(f"{path}: needs plugins, which results do not keep. Give the TOML file that names them")
+        arrays.look_in(file.parent.parent)
+        return parse_config(config, str(path), overrides, stored=True)
     check_depth(config, str(path))
-    return _overridden(config, Problems(str(path)), overrides, Path(path).parent)
+    return _overridden(config, Problems(str(path)), overrides, file.parent)
 
 
 def parse_config(

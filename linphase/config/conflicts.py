@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from linphase.config.keys import Key, Members, Problems, show, show_some
 from linphase.errors import ConfigError
-from linphase.model.draws import TaskConfig
+from linphase.model.draws import COLORED, TaskConfig
 from linphase.model.network import MAX_WIDTH, is_normal, power
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.spec import FAMILIES
@@ -82,9 +82,8 @@ def _spectra_conflict(known: Known) -> tuple[str, str] | None:
 
 def _white_conflict(known: Known, members: Members) -> tuple[str, str] | None:
     """Theory in closed form, where inputs are not white."""
-    usual = {"data": None, "samples": None, "capacity_exponent": None, "input_decay": 0.0}
-    for name, default in usual.items():
-        if any(value != default for value in known.get(f"task.{name}", ())):
+    for name in COLORED:
+        if any(value != TaskConfig.model_fields[name].default for value in known.get(f"task.{name}", ())):
             what = "[data]" if name == "data" else f"task.{name}"
             for kind in known.get("dynamics.kind", ()):
                 dynamics: Any = members["dynamics"][kind]

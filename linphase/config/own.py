@@ -52,6 +52,7 @@ class DataConfig(Section):
     )
 
 
+_KEPT = ". Where results keep what it held, give RESULTS/configs/DIGEST.json in place of the TOML file"
 _FILES = ("inputs", "outputs", "test_inputs", "test_outputs")
 _OPTIONS = tuple(name for name in DataConfig.model_fields if name not in _FILES)
 RANK_AXIS = (
@@ -232,7 +233,7 @@ def _opened(given: object, folder: Path, path: tuple[str, str], problems: Proble
             return None
         array = arrays.mapped(file)
     except FileNotFoundError:
-        problems.add(path, f"must be a file of numpy, found none at {file}")
+        problems.add(path, f"must be a file of numpy, found none at {file}{_KEPT}")
         return None
     except arrays.NO_ARRAY:  # pickled objects among them, which are never loaded
         problems.add(path, f"must be a file of numpy, found {file}, which holds no array of numbers")

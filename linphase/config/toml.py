@@ -1,4 +1,4 @@
-"""The tables of a configuration before they are checked: from a TOML file or a mapping, with overrides put in place."""
+"""The tables of a configuration before they are checked: from a file or a mapping, with overrides put in place."""
 
 import json
 import tomllib
@@ -11,10 +11,12 @@ from linphase.errors import ConfigError
 from linphase.runs.spec import SECTIONS
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; ConfigError where it is none."""
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, or of the JSON file that results keep of one; ConfigError where it is none."""
+    kept = path.suffix == ".json"
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        found = json.loads(text) if kept else tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -24,7 +26,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{path}: is nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError with line and column, or an integer of thousands of digits
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+        raise ConfigError(f"{path}: is not valid {'JSON' if kept else 'TOML'}: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: must be a table of keys, found {show(found)}")
+    return found
 
 
 DEEPEST = 8  # levels of tables and lists in a configuration, several more than any key has

@@ -144,7 +144,7 @@ def run_figure(
     fit_values(errors, [each for curves in every for each in (curves.train, curves.test)], 1e-8, shown)
     draw_baselines(errors, baselines)
     fit_values(modes, [curves.modes for curves in every], 1e-6, [np.array([threshold])])
-    errors.set_ylabel("error per entry")
+    errors.set_ylabel("mean square error")
     modes.set_ylabel(r"singular values of $A$")
     errors.legend(handles=None if theory is None else [Line2D([], [], color=color, label=name)
                                                        for name, color in _measured(run)], frameon=False)  # fmt: skip
@@ -226,7 +226,7 @@ def trajectory_figure(
     fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test, np.array(list(baselines.values()))])
     draw_baselines(below, baselines)
     below.legend(handles=below.lines[: len(_measured(run))], frameon=False, loc="best", borderpad=0.1)
-    for ax, label in ((above, "singular values $s_i(A)$"), (middle, "$s_i(A)$, linear"), (below, "error per entry")):
+    for ax, label in ((above, "singular values $s_i(A)$"), (middle, "$s_i(A)$, linear"), (below, "mean square error")):
         ax.set_ylabel(label)
         for moment in marked:
             ax.axvline(moment, color=tint(SIGNAL), linewidth=stroke(0.5), zorder=1, gid="moment of crossing")
@@ -264,11 +264,14 @@ def title_of(run: Mapping[str, Any], outcome: str, replicates: int = 1) -> str:
         rf"$\gamma_{{\sigma^2}}$ = {written(run['gamma_sigma2'])}, $\gamma_w$ = {written(run['gamma_w'])}, "
         f"width {run['width']:,}"
     )
-    look = LOOKS[outcome].label if outcome in LOOKS else outcome
-    told = [look] if run["status"] in ("converged", outcome) else [look, LOOKS[run["status"]].label]
+    told = [LOOKS[outcome].label if outcome in LOOKS else outcome]
+    if outcome == "undefined" and not run["rank"]:
+        told = []  # nothing tells which modes are the signal's
+    if run["status"] not in ("converged", outcome):
+        told.append(LOOKS[run["status"]].label)
     if replicates > 1:
         told.append(f"replicate {run['replicate']}")
-    return f"{place}\n{', '.join(told)}"
+    return f"{place}\n{', '.join(told)}" if told else place
 
 
 # --- Curves and marks ----------------------------------------------------------------------------------------------

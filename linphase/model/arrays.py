@@ -24,6 +24,7 @@ from linphase.errors import LinphaseError, Unavailable
 
 Array = NDArray[np.floating]
 
+DIRECTORY = "arrays"  # in a results directory
 DIGEST = r"^[0-9a-f]{20}$"
 FILE = r"[0-9a-f]{20}\.np[yz]"
 SUFFIXES = {"target": ".npy", "signal": ".npy", "data": ".npz"}  # by the keys of a task whose values are digests
@@ -35,9 +36,9 @@ NO_ARRAY = (
     zlib.error,
 )  # fmt: skip
 LOST = "it is lost; a sweep of the configuration file keeps it again"
-_places: dict[
-    str, Path | Array | Mapping[str, Array]
-] = {}  # where the array of a digest is, as far as this process was told
+# Where the array of a digest is, as far as this process was told, and the results directories it was looked for in.
+_places: dict[str, Path | Array | Mapping[str, Array]] = {}
+_looked_in: dict[Path, None] = {}
 
 
 def mapped(file: Path) -> Array:
@@ -82,9 +83,10 @@ def remember_bundle(bundle: Mapping[str, Array], told: str | None = None) -> str
     return found
 
 
-def look_in(directory: Path) -> None:
-    """Have what was kept in a directory, as DIGEST.npy or DIGEST.npz, found by the digests."""
-    for file in directory.glob("*.np[yz]"):
+def look_in(results: Path) -> None:
+    """Have what a results directory keeps, as arrays/DIGEST.npy or arrays/DIGEST.npz, found by the digests."""
+    _looked_in[results] = None
+    for file in (results / DIRECTORY).glob("*.np[yz]"):
         _places.setdefault(file.stem, file)
 
 
@@ -104,9 +106,9 @@ def find(wanted: str) -> Any:
     """
     place = _places.get(wanted)
     if place is None:
+        found = f"in none of {', '.join(map(str, _looked_in))}: {LOST}" if _looked_in else "not known here"
         raise LinphaseError(
-            f"task: the array of digest {wanted} is not known here. Load its configuration or results first; where "
-            "these have lost it, a sweep of the configuration file keeps it again"
+            f"task: the array of digest {wanted} is {found}. In Python, load its configuration or results first"
         )
     return _read(place) if isinstance(place, Path) else place
 

@@ -15,6 +15,7 @@ from linphase.model.task import Array, Reduced, Regression, Task, reduced
 from linphase.model.threads import one_blas_thread
 
 _CHUNK = 4096  # samples that are drawn at a time
+COLORED = ("data", "samples", "capacity_exponent", "input_decay")  # keys each of which leaves inputs white by default
 
 
 class TaskConfig(Section):
@@ -159,7 +160,7 @@ class TaskConfig(Section):
     @property
     def white(self) -> bool:
         """Whether the inputs' covariance is the identity, that of the population."""
-        return self.data is None and self.samples is None and self.capacity_exponent is None and self.input_decay == 0
+        return all(getattr(self, key) == type(self).model_fields[key].default for key in COLORED)
 
     @property
     def own(self) -> str | None:

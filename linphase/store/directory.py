@@ -10,8 +10,9 @@ from typing import Any
 from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable
 from linphase.files import printable
+from linphase.model import arrays
 
-ARRAYS = "arrays"  # where the user's own arrays are kept, each as DIGEST.npy
+ARRAYS = arrays.DIRECTORY  # where the arrays of the user are kept, each as DIGEST.npy
 _UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 
 

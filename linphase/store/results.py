@@ -23,7 +23,7 @@ from linphase.runs.records import Trajectory
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
 from linphase.store.asked import Asked
 from linphase.store.columns import Column
-from linphase.store.directory import ARRAYS, configs, existing
+from linphase.store.directory import configs, existing
 from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
 from linphase.store.rows import find_trajectories, read_trajectory
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, column_of, conform
@@ -166,7 +166,7 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     """
     root = existing(path)
     resolved = configs(root)
-    arrays.look_in(root / ARRAYS)
+    arrays.look_in(root)
     axes = _axes(resolved)
     failures = read_table(root, FAILURES, FAILURES.names)
     names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *columns)))

@@ -18,7 +18,6 @@ from linphase.model.draws import draw_task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.spec import RunSpec
 from linphase.runs.training import train_spec
-from linphase.store.directory import ARRAYS
 from linphase.store.reading import Ids
 from linphase.store.rows import Row, failure_row, summary_row, trajectory_row
 from linphase.store.writing import refuse_without, write_failures, write_runs
@@ -68,7 +67,7 @@ def run_batch(directory: Path, assignment: Assignment) -> Batch:
     least not written, again.
     """
     refuse_without(directory, assignment["config"])
-    arrays.look_in(directory / ARRAYS)
+    arrays.look_in(directory)
     activate([Plugin(name, source) for name, source in assignment["plugins"]])
     specs = [RunSpec.of(plain) for plain in assignment["specs"]]
     ids = _ids(directory, assignment["sweep"], assignment["observables"])

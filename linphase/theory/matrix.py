@@ -20,7 +20,6 @@ from scipy.linalg.lapack import dgeqrf, dpotrf, dpotrs
 
 from linphase.errors import LinphaseError
 from linphase.model.network import Weights
-from linphase.model.observables import mean_square
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
@@ -37,12 +36,12 @@ def velocity(A: Array, Y: Array, c: float) -> Array:
     return _velocity(A, A - Y, c)
 
 
-def euler_step(A: Array, residual: Array, c: float, learning_rate: float) -> Array:
-    """A + learning_rate dA/dt, the paper's Euler iteration of equation (1); residual = A - Y.
+def euler_step(A: Array, gradient: Array, c: float, learning_rate: float) -> Array:
+    """A + learning_rate dA/dt, the paper's Euler iteration of equation (1); gradient = G, A - Y of white inputs.
 
-    A and residual are (d_out, d_in); one step costs one SVD and advances time by the learning rate.
+    A and G are (d_out, d_in); one step costs one SVD and advances time by the learning rate.
     """
-    return A + learning_rate * _velocity(A, residual, c)
+    return A + learning_rate * _velocity(A, gradient, c)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class EulerPath:
     time: Array  # (n,)
     step: NDArray[np.int64]  # (n,)
     train_error: Array  # (n,): ||A - Y||_F^2/(d_out d_in)
-    test_error: Array  # (n,): ||A - A*||_F^2/(d_out d_in)
+    test_error: Array  # (n,): ||A - A*||_F^2/(d_out d_in); nan where there is none
     singular_values: Array  # (n, r): s_i(A), descending
 
 
@@ -62,15 +61,18 @@ def euler_path(task: Task, start: Array, c: float, learning_rate: float, steps: 
     Where it explodes the path ends before. One step costs one SVD.
     """
     A: Array = np.asarray(start, np.float64)
-    step, kept = 0, []
+    step, kept, deviation = 0, [], task.deviations(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         for wanted in steps:
             while step < wanted and np.isfinite(A).all():
-                A, step = euler_step(A, A - task.target, c, learning_rate), step + 1
+                gradient = task.loss_gradient(task.residual(A))
+                A, step = euler_step(A, gradient, c, learning_rate), step + 1
             if not np.isfinite(A).all():
                 break
-            errors = mean_square(A - task.target), mean_square(A - task.known_signal)
-            kept.append((*errors, np.linalg.svd(A, compute_uv=False)))
+            residual = task.residual(A)
+            network = Weights(A, np.eye(len(A)))
+            error = np.nan if deviation is None else task.test_error(deviation(residual, network))
+            kept.append((task.train_error(residual), error, np.linalg.svd(A, compute_uv=False)))
     train_error, test_error, s = (np.array(each) for each in zip(*kept, strict=True))
     reached = np.asarray(steps[: len(kept)])
     return EulerPath(learning_rate * reached, reached, train_error, test_error, s)

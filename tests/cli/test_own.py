@@ -55,6 +55,7 @@ def swept(request, tmp_path_factory):
 def forgetful(monkeypatch):
     """Every command is in a process that was told of nothing."""
     monkeypatch.setattr(arrays, "_places", {})
+    monkeypatch.setattr(arrays, "_looked_in", {})
     arrays._read.cache_clear()
 
 
@@ -120,6 +121,54 @@ def test_theory_is_of_the_array_that_is_kept_too(tmp_path):
     shutil.rmtree(tmp_path / "user")
     arrays._places.clear()
     assert linphase("plot", tmp_path / "t", "-o", tmp_path / "p.png").exit_code == 0
+
+
+def test_a_configuration_that_results_keep_stands_for_its_file(swept, tmp_path):
+    kind, results = swept
+    (kept,) = results.glob("configs/[!.]*.json")
+    if kind != "data":
+        done = linphase("theory", "--config", kept, "--out", tmp_path / "t", "--no-plot")
+        assert done.exit_code == 0, done.output
+        assert "6 runs" in done.output
+    done = linphase("sweep", "--config", kept, "--out", tmp_path / "again", "--no-plot")
+    assert done.exit_code == 0, done.output
+    assert set(load(tmp_path / "again").runs["run_id"]) == set(load(results).runs["run_id"])
+
+
+def test_an_array_that_results_have_lost_is_told_with_their_place(swept, tmp_path):
+    _, results = swept
+    lost = tmp_path / "r" / "configs"
+    shutil.copytree(results / "configs", lost)
+    (kept,) = lost.glob("[!.]*.json")
+    text = one_line(linphase("sweep", "--config", kept, "--out", tmp_path / "again", "--no-plot"))
+    assert f"is in none of {tmp_path / 'r'}: it is lost" in text
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("{", "is not valid JSON"), ("[]", "must be a table of keys"),
+    ('{"plugins": {"mine": {}}}', "needs plugins, which results do not keep"),
+])  # fmt: skip
+def test_what_is_no_kept_configuration_is_told(tmp_path, text, told):
+    (tmp_path / "c.json").write_text(text)
+    assert told in one_line(linphase("sweep", "--config", tmp_path / "c.json", "--out", tmp_path / "r"))
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    (["task.target=Y.npy"], "regime: none, as no rank tells which modes are the signal's"),
+    (["task.target=Y.npy", "task.signal=A.npy", "task.rank=1"], "smallest test error"),
+    (["data.inputs=X.npy", "data.outputs=Z.npy"], "active modes: "),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["flow", "gd"])
+def test_one_run_is_of_them_too(tmp_path, monkeypatch, given, told, kind):
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    overrides = [argument for key in given for argument in ("--set", key)]
+    done = linphase("run", "--gamma-sigma2", -1, "--gamma-w", 1.5, "--kind", kind, *overrides)
+    assert done.exit_code == 0, done.output
+    assert told in " ".join(done.output.split())
+    assert ("test error" in done.output) == ("task.signal=A.npy" in given)
+    assert (tmp_path / "run.png").exists()
 
 
 def test_theory_of_data_is_refused(tmp_path):

@@ -76,6 +76,13 @@ def figure_of(results, row):
     )  # fmt: skip
 
 
+def test_the_title_of_a_run_without_a_rank_claims_no_outcome():
+    run = {"gamma_sigma2": -1.0, "gamma_w": 2.0, "width": 25, "rank": 0, "status": "converged", "replicate": 0}
+    assert title_of(run, "undefined").endswith("width 25")
+    assert title_of(run | {"status": "step_limit"}, "undefined").splitlines()[1] == LOOKS["step_limit"].label
+    assert title_of(run | {"rank": 1}, "undefined").endswith("no value")
+
+
 @pytest.fixture(scope="module")
 def active(trained):
     return figure_of(trained, 0)

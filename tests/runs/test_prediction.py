@@ -7,6 +7,7 @@ from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, gaussian_start
+from linphase.model.task import Task
 from linphase.runs.beside import from_the_same_start
 from linphase.runs.comparison import ExactComparison
 from linphase.runs.predicting import predict
@@ -105,6 +106,10 @@ def test_the_euler_path_is_the_iteration_at_the_steps_asked_for_and_ends_where_i
             np.testing.assert_allclose(path.singular_values[i], np.linalg.svd(A, compute_uv=False), rtol=1e-10)
         A = euler_step(A, A - TASK.target, start.threshold, 0.002)
     assert path.step.tolist() == [0, 3, 7]
+    samples = Task.from_data(np.eye(24) * 2**0.5, TASK.target.T * 2**0.5)  # R^T R = I/12: time runs at a twelfth
+    slow = euler_path(samples, gaussian_start(start, TASK.shape).product(), start.threshold, 0.024, path.step)
+    np.testing.assert_allclose(slow.singular_values, path.singular_values, rtol=1e-10)
+    assert np.isnan(slow.test_error).all()
     exploded = euler_path(TASK, A, start.threshold, 10.0, np.arange(50))
     assert 1 < len(exploded.time) < 50
     assert np.isfinite(exploded.singular_values).all()
