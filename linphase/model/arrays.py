@@ -36,7 +36,7 @@ NO_ARRAY = (
     zlib.error,
 )  # fmt: skip
 LOST = "it is lost; a sweep of the configuration file keeps it again"
-# Where the array of a digest is, as far as this process was told, and the results directories it was looked for in.
+# Where the array of a digest is, as far as this process was told, and the results directories looked in, the last last.
 _places: dict[str, Path | Array | Mapping[str, Array]] = {}
 _looked_in: dict[Path, None] = {}
 
@@ -85,6 +85,7 @@ def remember_bundle(bundle: Mapping[str, Array], told: str | None = None) -> str
 
 def look_in(results: Path) -> None:
     """Have what a results directory keeps, as arrays/DIGEST.npy or arrays/DIGEST.npz, found by the digests."""
+    _looked_in.pop(results, None)
     _looked_in[results] = None
     for file in (results / DIRECTORY).glob("*.np[yz]"):
         _places.setdefault(file.stem, file)
@@ -106,9 +107,10 @@ def find(wanted: str) -> Any:
     """
     place = _places.get(wanted)
     if place is None:
-        found = f"in none of {', '.join(map(str, _looked_in))}: {LOST}" if _looked_in else "not known here"
+        last = f", and not in {[*_looked_in][-1]}" if _looked_in else ""
         raise LinphaseError(
-            f"task: the array of digest {wanted} is {found}. In Python, load its configuration or results first"
+            f"task: the array of digest {wanted} is not known here{last}. Load its configuration or results first; where "
+            "these have lost it, a sweep of the configuration file keeps it again"
         )
     return _read(place) if isinstance(place, Path) else place
 

@@ -141,7 +141,7 @@ def test_an_array_that_results_have_lost_is_told_with_their_place(swept, tmp_pat
     shutil.copytree(results / "configs", lost)
     (kept,) = lost.glob("[!.]*.json")
     text = one_line(linphase("sweep", "--config", kept, "--out", tmp_path / "again", "--no-plot"))
-    assert f"is in none of {tmp_path / 'r'}: it is lost" in text
+    assert f"is not known here, and not in {tmp_path / 'r'}." in text
     assert not (tmp_path / "again").exists()
 
 
