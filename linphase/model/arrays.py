@@ -109,8 +109,8 @@ def find(wanted: str) -> Any:
     if place is None:
         last = f", and not in {[*_looked_in][-1]}" if _looked_in else ""
         raise LinphaseError(
-            f"task: the array of digest {wanted} is not known here{last}. Load its configuration or results first; where "
-            "these have lost it, a sweep of the configuration file keeps it again"
+            f"task: the array of digest {wanted} is not known here{last}. Load its configuration or results first; "
+            "where these have lost it, a sweep of the configuration file keeps it again"
         )
     return _read(place) if isinstance(place, Path) else place
 
