@@ -30,7 +30,7 @@ from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square
 from linphase.model.task import Task
 from linphase.runs.spec import RunSpec
-from linphase.runs.stopping import PaperRule
+from linphase.runs.stopping import Measured, PaperRule
 from linphase.store.provenance import versions
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,8 @@ def curve(spec: RunSpec, draw: Draw | None = None) -> Curve:
     noise = task.target - task.signal
     with threadpool_limits(1):
         for state in spec.dynamics.states(task, weights, spec.initialization):
-            if rule.status(mean_square(state.residual), mean_square(state.residual + noise)):
+            errors = mean_square(state.residual), mean_square(state.residual + noise)
+            if rule.status(Measured(state.time, *errors, errors[0])):
                 break
     return Curve(np.array(rule.train_errors), np.array(rule.test_errors))
 

@@ -22,7 +22,7 @@ from linphase.model.network import Initialization, Weights, reduce_width
 from linphase.model.observables import mean_square
 from linphase.model.task import Task
 from linphase.model.threads import one_blas_thread
-from linphase.runs.stopping import PaperRule
+from linphase.runs.stopping import Measured, PaperRule
 from linphase.theory.matrix import euler_step
 
 Floats = NDArray[np.float64]
@@ -48,7 +48,7 @@ def published_loop(W1: Any, W2: Any, A_star: Any, Y: Any, eta: float) -> Iterato
         # addmm_ forms nothing of the weights' size: the fastest way that PyTorch has.
         W1.addmm_(W2.T, G, alpha=-eta)
         W2.addmm_(G, W1.T, alpha=-eta)
-        yield train_error, rule.status(train_error, test_error)
+        yield train_error, rule.status(Measured(np.nan, train_error, test_error, train_error))
 
 
 def started(torch: Any, task: Task, start: Initialization) -> tuple[Any, Any, Iterator[tuple[float, str | None]]]:

@@ -36,6 +36,31 @@ def gradient_descent(
     return path
 
 
+def with_knobs(
+    task: Task,
+    weights: Weights,
+    rate: float,
+    steps: int,
+    *,
+    update: str = "simultaneous",
+    rate_ratio: float = 1.0,
+    richness: float = 1.0,
+    decay: float = 0.0,
+    noise: Callable[[int], Array] = lambda step: np.zeros(()),
+) -> list[Weights]:
+    """Descent of W itself: rates e1, e2 of the layers, output W2 W1/gamma, weight decay, and noise on the labels."""
+    e1, e2 = rate_ratio**0.5, rate_ratio**-0.5
+    W1, W2 = weights.W1.copy(), weights.W2.copy()
+    path = [Weights(W1, W2)]
+    for step in range(steps):
+        G = (W2 @ W1 / richness - task.target - noise(step)) / richness
+        W1_new = W1 - rate * e1 * (W2.T @ G + decay * W1)
+        W2 = W2 - rate * e2 * (G @ (W1_new if update == "alternating" else W1).T + decay * W2)
+        W1 = W1_new
+        path.append(Weights(W1, W2))
+    return path
+
+
 def _gradient(task: Task | Gradient) -> Gradient:
     return (lambda A: A - task.target) if isinstance(task, Task) else task
 

@@ -23,7 +23,7 @@ from linphase.errors import ConfigError, LinphaseError
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.moment import OBSERVABLES
 from linphase.model.network import Initialization, gaussian_start
-from linphase.runs.stopping import WithinExcess
+from linphase.runs.stopping import Stop, StopRule, WithinExcess
 from linphase.runs.training import train
 from linphase.store.results import load
 from linphase.sweeps.sweeping import iter_sweep, sweep
@@ -259,38 +259,36 @@ def test_a_dynamics_that_yields_no_states_is_told(states, found):
         train(task, gaussian_start(start, task.shape), stateless(), initialization=start)
 
 
-class _Rule:
+class _Rule(StopRule):
     """A stop rule as a plugin may write it."""
-
-    updates_before_asking = 0
 
     def __init__(self, status):
         self.status = status
 
 
 def with_rule(rule, dtype=np.float64, gamma_sigma2=-1.0):
-    from linphase.runs.stopping import Stop
-
     start = Initialization.at(16, gamma_sigma2=gamma_sigma2, gamma_w=1.5)
     task = draw_task(TaskConfig(dimension=16, rank=1))
-    stop = type("Own", (Stop,), {"begin": lambda self, task, rank: rule, "__module__": "elsewhere"})
+    stop = type("Own", (Stop,), {"begin": lambda self, task, floor: rule, "__module__": "elsewhere"})
     stop.rule = "own"
     return train(task, gaussian_start(start, task.shape).astype(dtype), stop=stop(), initialization=start)
 
 
-def test_a_stop_rule_that_lacks_something_is_told_before_training():
-    with pytest.raises(LinphaseError, match=r"'own': what `begin` returns must have .* found none of the name ends_at"):
-        with_rule(_Rule(lambda train_error, test_error: None))
+def test_a_stop_rule_that_is_none_or_lacks_its_method_is_told():
+    with pytest.raises(LinphaseError, match=r"'own': `begin` must return a linphase.StopRule, found <function"):
+        with_rule(lambda measured: None)
+    with pytest.raises(LinphaseError, match="StopRule: a method `status` is required"):
+        with_rule(StopRule())
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_stop_rule_with_two_reasons_ends_within_the_step_only_for_its_train_error(dtype):
     seen = []
 
-    def flat(train_error, test_error):
-        seen.append(train_error)
-        still = len(seen) > 5 and seen[-6] / train_error - 1 < 0.01
-        return "converged" if train_error <= 0.1 else "stopped_early" if still else None
+    def flat(measured):
+        seen.append(measured.train_error)
+        still = len(seen) > 5 and seen[-6] / measured.train_error - 1 < 0.01
+        return "converged" if measured.train_error <= 0.1 else "stopped_early" if still else None
 
     rule = _Rule(flat)
     rule.ends_at = 0.1
@@ -311,12 +309,10 @@ class Still(linphase.Dynamics, kind="still"):
         yield linphase.State(0.0, 0, 1, weights, weights.product() - task.target)
 class AtOnce(linphase.Stop, rule="at_once"):
     patience: int = 5
-    def begin(self, task, rank):
+    def begin(self, task, floor):
         return First()
-class First:
-    updates_before_asking = 0
-    ends_at = None
-    def status(self, train_error, test_error):
+class First(linphase.StopRule):
+    def status(self, measured):
         return "stopped_early"
 """
 

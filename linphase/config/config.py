@@ -46,7 +46,7 @@ from linphase.dynamics.base import Dynamics
 from linphase.errors import ConfigError
 from linphase.model import arrays
 from linphase.model.draws import TaskConfig
-from linphase.model.network import Initialization, Start, power
+from linphase.model.network import Start, power
 from linphase.model.section import Choice, Formerly, Internal, Section, Younger, canonical_json
 from linphase.model.task import Task
 from linphase.runs.recorder import RecordConfig
@@ -185,6 +185,8 @@ class SweepConfig:
                 for key, default in member.younger_keys().items():
                     if resolved[section].get(key, default) == default:
                         resolved[section].pop(key, None)
+            if issubclass(model, Choice) and model.is_usual(resolved[section]):
+                del resolved[section]
         first = {key: former for former, key in former_keys(chosen).items()}
         return hashlib.sha256(canonical_json(renamed(resolved, first)).encode()).hexdigest()[:16]
 
@@ -238,12 +240,10 @@ class SweepConfig:
         for facet in itertools.product(*(values for _, values in facets)):
             changes = {key: value for (key, _), value in zip(facets, facet, strict=True)}
             sections: dict[str, Any] = {section: self._section_at(section, changes) for section in SECTIONS}
-            scale = sections["task"].scale
             for variance, width in itertools.product(variances, widths):
-                initialization = Initialization.at(scale, **{variance_key: variance, width_key: width})
-                start = ((variance_key, variance), (width_key, width))
+                first = RunSpec.at(((variance_key, variance), (width_key, width)), 0, sections)
                 for replicate in range(self.grid.replicates):
-                    yield RunSpec(initialization=initialization, start=start, replicate=replicate, **sections)
+                    yield replace(first, replicate=replicate) if replicate else first
 
     def _section_at(self, section: str, changes: Mapping[str, Any]) -> Section:
         """A section with a facet's values in place; of a family the class that is chosen there, with its keys."""
@@ -441,7 +441,7 @@ def _section_values(
             elif name in table:
                 found = [each.check(table[name], path, problems) for each in checked]
                 entry = None if None in found else found[0]
-            else:
+            elif users is None or users:
                 entry = _common_default(users or {"": field_}, path, problems, key in axes)
             if users is None or users:
                 values[key] = entry
@@ -546,7 +546,7 @@ def _report_unknown(
         elif path == ("grid",) and key in every:
             text = f"cannot be an axis (task.*, dynamics.*, stop.* and run.precision can), found {found}"
         elif meant:
-            text = f"is not a key, found {found}; did you mean {meant[0]}?"
+            text = f"is not a key, found {found}; did you mean {' or '.join(meant)}?"
         else:
             text = f"is not a key, found {found}; known are {', '.join(known)}"
         problems.add((*path, key), text)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from linphase.config.keys import Key, Members, Problems, show, show_some
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, LinphaseError
 from linphase.model.draws import COLORED, TaskConfig
 from linphase.model.network import MAX_WIDTH, is_normal, power
 from linphase.runs.comparison import COMPARISONS
@@ -22,7 +22,7 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
     """Note every axis that its section does not use, and every combination of values that cannot be run."""
     for key in axes:
         _check_axis(key, known, problems, members)
-    conflicts = [
+    conflicts: list[tuple[str, str] | None] = [
         _rank_conflict(known),
         _spectra_conflict(known),
         _white_conflict(known, members),
@@ -32,6 +32,8 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _width_conflict(known),
         _variance_conflict(known),
     ]
+    if not any(conflicts):
+        conflicts = [_start_conflict(known, members)]
     for key, text in filter(None, conflicts):
         problems.add(("grid", key) if key in axes else tuple(key.split(".")), text)
 
@@ -143,6 +145,35 @@ def _compare_conflict(known: Known, members: Members) -> tuple[str, str] | None:
             others = [name for name, each in COMPARISONS.items() if each.fits(dynamics)]
             return "record.compare", f"must be {_or(others)} with dynamics.kind = {show(kind)}, found {show(compare)}"
     return None
+
+
+def _start_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """Keys that give no start, at the ends of what each of them takes: what is between is a start then too."""
+    ends = {key: (min(values), max(values)) for key, values in known.items() if _are_numbers(values)}
+    sigma2, width = (
+        next((key for key in pair if key in ends), None)
+        for pair in (("gamma_sigma2", "init_variance"), ("gamma_w", "width"))
+    )
+    sides = [set(known.get(f"task.{key}", ())) for key in ("dimension", "output_dimension")]
+    if sigma2 is None or width is None or not all(sides):
+        return None  # told elsewhere
+    scales = {largest_scale([d_in], [d_out]) for d_in, d_out in product(*sides)}
+    ratios = set(ends.get("dynamics.learning_rate_ratio", (1.0,)))
+    for kind in known.get("init.kind", ()):
+        init: Any = members["init"][kind]
+        keys = [key for key in init.model_fields if f"init.{key}" in ends]
+        takes = [set(ends[key]) for key in (sigma2, width, *(f"init.{key}" for key in keys))]
+        for scale, ratio, (variance, neurons, *values) in product(scales, ratios, product(*takes)):
+            try:
+                one = init(**dict(zip(keys, values, strict=True)))
+                one.at(scale, rate_ratio=ratio, **{sigma2: variance, width: neurons})
+            except LinphaseError as error:
+                return f"init.{keys[0]}" if keys else "init.kind", f"must give a start with the other keys: {error}"
+    return None
+
+
+def _are_numbers(values: tuple[Any, ...]) -> bool:
+    return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _or(names: Sequence[str]) -> str:

@@ -131,7 +131,7 @@ NAME: FieldInfo = Field(
     pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
     description="1 to 100 of the characters A-Z a-z 0-9 . _ - and begin with a letter, a digit or _",
 )
-_AXES = ("task", "dynamics", "stop")  # sections any of whose keys can be an axis
+_AXES = ("task", "init", "dynamics", "stop")  # sections any of whose keys can be an axis
 
 Members = Mapping[str, Mapping[str, type[Choice]]]  # the classes a family's selector chooses from, by section
 

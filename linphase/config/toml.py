@@ -55,10 +55,14 @@ def plain(value: Any) -> Any:
     return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
+_EXPONENTS = {"gamma_variance_ratio": "init.gamma_variance_ratio"}  # axes that go by a short name beside the start's
+
+
 def flat_grid(grid: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """The grid with tables such as [grid.task] turned into dotted names, in the order of the file."""
     flat: dict[str, Any] = {}
-    for key, value in grid.items():
+    for given, value in grid.items():
+        key = _EXPONENTS.get(given, given)
         is_table = key in SECTIONS and isinstance(value, Mapping)
         entries = {f"{key}.{name}": entry for name, entry in value.items()} if is_table else {key: value}
         for name in (name for name in entries if name in flat):

@@ -47,13 +47,20 @@ def _samples_over_dimension(runs: pd.DataFrame) -> Array:
     return np.asarray(n.to_numpy(dtype=np.float64, na_value=np.nan) / scales(runs))
 
 
-START = (*VARIANCE_KEYS, *WIDTH_KEYS)
+_KNOBS = ("init.richness", "init.variance_ratio", "init.gamma_variance_ratio", "init.lambda_balance")
+START = (*VARIANCE_KEYS, *WIDTH_KEYS, *_KNOBS, "dynamics.learning_rate_ratio")
 _DIMENSIONS = ("task.dimension", "task.output_dimension")
 # One line declares one.
 DERIVED = {
     each.name: each
     for each in (
-        Derived("c", r"threshold $c = \sigma^2\,\mathrm{width}$", "sigma2 width", _threshold, START),
+        Derived(
+            "c",
+            r"threshold $c = \sigma^2\,\mathrm{width}$",
+            "sigma2 width, of unequal layers and other scales too",
+            _threshold,
+            START,
+        ),
         Derived(
             "c/s_1",
             "threshold over signal, $c/s_1$",

@@ -39,6 +39,15 @@ MAX_EVALUATIONS: Any = Field(
 )
 
 
+LEARNING_RATE_RATIO: Any = Field(
+    default=1.0,
+    ge=1e-12,
+    le=1e12,
+    title="p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; a change of the start (`[init]`) by the same ratio",
+    description="a number from 1e-12 to 1e12",
+)
+
+
 class Planned(Protocol):
     """What an estimate of a run's cost may look at: a run specification."""
 
@@ -102,6 +111,11 @@ class Dynamics(Choice):
     def rate(self, task: Task, initialization: Initialization) -> float | None:
         """The learning rate, stored with the run; None where there is none."""
         return None
+
+    @property
+    def rate_ratio(self) -> float:
+        """p = e1/e2, of the rates of the two layers; 1 where the dynamics does not have the key."""
+        return float(getattr(self, "learning_rate_ratio", 1.0))
 
     def evaluations(self, spec: Planned) -> float:
         """About how many gradient evaluations a run takes: it decides batches and the progress bar, never a number."""

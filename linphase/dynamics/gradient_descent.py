@@ -1,5 +1,6 @@
 """Gradient descent on 1/2 ||W2 W1 - Y||_F^2 with a constant learning rate (docs/theory.md, "The paper's protocol")."""
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
@@ -7,10 +8,10 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from scipy.linalg import get_blas_funcs
 
-from linphase.dynamics.base import Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, Dynamics, Planned, State
 from linphase.dynamics.workspace import residuals
 from linphase.model.network import Initialization, Weights, power
-from linphase.model.section import STRICT
+from linphase.model.section import STRICT, Younger
 from linphase.model.task import Task
 
 PAPER_DIVISOR = 50  # eta = 1/(50 ...)
@@ -36,12 +37,13 @@ _Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | Pap
 
 
 def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:
-    """The paper's learning rate: 1/(50 sigma2 d^gamma_w) where gamma_w + gamma_sigma2 > 1, else 1/(50 ||A*||_op).
+    """The paper's learning rate: 1/(50 c) with c = sigma2 d^gamma_w where log_d c > 1, else 1/(50 ||A*||_op).
 
-    As in the published code, d^gamma_w is not truncated to a width there.
+    As in the published code, d^gamma_w is not truncated to a width there. Unequal layers change c (`threshold_factor`).
     """
-    if initialization.gamma_w + initialization.gamma_sigma2 > 1:
-        return 1 / (divisor * initialization.init_variance * power(task.scale, initialization.gamma_w))
+    factor = initialization.threshold_factor
+    if initialization.gamma_w + initialization.gamma_sigma2 + math.log(factor) / math.log(task.scale) > 1:
+        return 1 / (divisor * initialization.init_variance * power(task.scale, initialization.gamma_w) * factor)
     return 1 / (divisor * task.signal_op_norm)
 
 
@@ -76,9 +78,10 @@ class GradientDescent(Dynamics, kind="gd"):
         title="budget of steps; a run that spends it has the status step_limit",
         description="an integer from 1 to 10^9",
     )
+    learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
 
     def rate(self, task: Task, initialization: Initialization) -> float:
-        """The learning rate as a number."""
+        """The learning rate as a number, at a richness of 1: a given one is divided by it."""
         if isinstance(self.learning_rate, PaperRate):
             return paper_learning_rate(task, initialization, self.learning_rate.paper)
         if self.learning_rate == "paper":
@@ -86,7 +89,7 @@ class GradientDescent(Dynamics, kind="gd"):
         if self.learning_rate == "auto":
             _, S, _ = task.solution_svd
             return float(1 / (50 * task.input_size * max(initialization.threshold, S[0])))
-        return float(self.learning_rate)
+        return float(self.learning_rate) / initialization.richness
 
     def evaluations(self, spec: Planned) -> float:
         return min(spec.stop.usual_steps or 20_000, self.max_steps)

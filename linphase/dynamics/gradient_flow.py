@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 
 from linphase.dynamics.adams import STABLE, adams_error, adams_step
-from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, MAX_EVALUATIONS, Dynamics, Planned, State
 from linphase.dynamics.chebyshev import chebyshev_error, chebyshev_step, error_gain, stages_for
 from linphase.dynamics.workspace import Array, Workspace, workspace
 from linphase.errors import LinphaseError
@@ -57,6 +57,7 @@ class GradientFlow(Dynamics, kind="flow"):
         title='precision of the stages within a step: "float32" where that is safe, or "float64"',
         description='"float32" or "float64"',
     )
+    learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
 
     def evaluations(self, spec: Planned) -> float:
         return min(200, self.max_evaluations)

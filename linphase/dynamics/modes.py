@@ -4,9 +4,10 @@ Source: docs/theory.md, "A whole diagram from one SVD". It has no states:
 `linphase.runs.predicting` answers for a cell at once.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from linphase.dynamics.base import Dynamics, Planned
+from linphase.dynamics.base import LEARNING_RATE_RATIO, Dynamics, Planned
+from linphase.model.section import Younger
 
 
 class TheoryModes(Dynamics, kind="modes"):
@@ -15,6 +16,8 @@ class TheoryModes(Dynamics, kind="modes"):
     continuous: ClassVar[bool] = True
     moves_weights: ClassVar[bool] = False
     predicts: ClassVar[bool] = True
+
+    learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
 
     def evaluations(self, spec: Planned) -> float:
         return 0

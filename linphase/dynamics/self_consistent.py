@@ -6,13 +6,14 @@ sample the exact solution, close enough for every phase to be seen and interpola
 
 from collections.abc import Iterator
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from linphase.dynamics.base import MAX_EVALUATIONS, Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, MAX_EVALUATIONS, Dynamics, Planned, State
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.model.network import Initialization, Weights
+from linphase.model.section import Younger
 from linphase.model.task import Task
 from linphase.theory.matrix import SelfConsistentSolution, balanced_network
 
@@ -35,6 +36,7 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
     moves_weights: ClassVar[bool] = False
 
     max_evaluations: int = MAX_EVALUATIONS
+    learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
 
     def reachable_rank(self, task: Task, weights: Weights) -> int:
         """Full: the equation knows the width only through c."""

@@ -8,8 +8,8 @@ X0 = [W1 | W2^T], (width, d_in + d_out). With the thin QR X0 = Q R, the network 
 
 import math
 import sys
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -39,20 +39,54 @@ class Start(Section):
 
 @dataclass(frozen=True)
 class Initialization:
-    """A Gaussian start: entries of W1 and W2 are N(0, init_variance), the network has the given width.
+    """Where a run starts: entries of W1 and W2 are N(0, init_variance), the network has the given width.
 
-    init_variance = d^gamma_sigma2 and width = int(d^gamma_w), at least 1 (docs/theory.md, "Setting").
+    init_variance = d^gamma_sigma2 and width = int(d^gamma_w), at least 1 (docs/theory.md, "Setting"). Layers of unequal
+    variances or rates e1, e2 and an output W2 W1/gamma are another start and another clock: that of the network at
+    equal rates and gamma = 1 (docs/theory.md, "Knobs of the start").
     """
 
     gamma_sigma2: float
     gamma_w: float
-    init_variance: float
+    init_variance: float  # sigma1 sigma2, of the layers' variances sigma1^2 (W1) and sigma2^2 (W2)
     width: int
+    variance_ratio: float = 1.0  # r = sigma2^2/sigma1^2
+    rate_ratio: float = 1.0  # p = e1/e2, at e1 e2 = 1
+    richness: float = 1.0  # gamma
+    balance: float | None = None  # lambda of W2^T W2 - W1 W1^T = lambda I; None: Gaussian layers
+    seed: int = 0  # root of the run's random numbers
+    replicate: int = 0
 
     @property
     def threshold(self) -> float:
-        """c = sigma2 * width: singular values above it are active."""
-        return self.init_variance * self.width
+        """c: singular values above it are active.
+
+        c = sigma2 * width cosh(ln(r p)/2)/gamma, half the mean rate of a mode at the start; |lambda|/(2 gamma) of a
+        lambda-balanced one.
+        """
+        if self.balance is not None:
+            return abs(self.balance) / 2 / self.richness
+        return self.init_variance * self.width * self.threshold_factor
+
+    @property
+    def threshold_factor(self) -> float:
+        """c/(sigma2 * width) of Gaussian layers: cosh(ln(r p)/2)/gamma."""
+        return math.cosh(math.log(self.variance_ratio * self.rate_ratio) / 2) / self.richness
+
+    @property
+    def layer_variances(self) -> tuple[float, float]:
+        """The variances of W1 and W2 at equal rates and gamma = 1: sigma2/(gamma sqrt(r p)), sigma2 sqrt(r p)/gamma."""
+        root = math.sqrt(self.variance_ratio * self.rate_ratio)
+        return self.init_variance / self.richness / root, self.init_variance / self.richness * root
+
+    def decays(self, weight_decay: float) -> tuple[float, float]:
+        """The decay of W1 and of W2 at equal rates and gamma = 1: l gamma sqrt(p), l gamma/sqrt(p)."""
+        root = math.sqrt(self.rate_ratio)
+        return weight_decay * self.richness * root, weight_decay * self.richness / root
+
+    def stream(self, purpose: str) -> np.random.Generator:
+        """The run's random numbers of one purpose, which depend on its width as those of its start do."""
+        return stream(self.seed, self.replicate, purpose, self.width)
 
     @classmethod
     def at(
@@ -63,8 +97,12 @@ class Initialization:
         init_variance: float | None = None,
         gamma_w: float | None = None,
         width: int | None = None,
+        **knobs: Any,
     ) -> Self:
-        """The start for one variance key and one width key; the logarithm to base d gives the others."""
+        """The start for one variance key and one width key; the logarithm to base d gives the others.
+
+        knobs: the further fields, by name.
+        """
         if (gamma_sigma2 is None) == (init_variance is None):
             raise ConfigError("exactly one of gamma_sigma2 and init_variance is required")
         if (gamma_w is None) == (width is None):
@@ -87,12 +125,19 @@ class Initialization:
         elif not 1 <= width <= MAX_WIDTH:
             raise ConfigError(f"width must be {_required('width')}, found {width}")
         log_d = math.log(dimension)
-        return cls(
+        start = cls(
             gamma_sigma2=math.log(init_variance) / log_d if gamma_sigma2 is None else gamma_sigma2,
             gamma_w=math.log(width) / log_d if gamma_w is None else gamma_w,
             init_variance=init_variance,
             width=width,
+            **knobs,
         )
+        if knobs and not all(is_normal(each) for each in (*start.layer_variances, start.init_variance * width)):
+            raise ConfigError(
+                f"variances of the layers must be normal float64 numbers, found {start.layer_variances} at a ratio of "
+                f"{start.variance_ratio * start.rate_ratio:.3g} and a richness of {start.richness:.3g}"
+            )
+        return start
 
 
 def _required(key: str) -> str | None:
@@ -168,14 +213,16 @@ def reduce_width(weights: Weights) -> Weights:
 def gaussian_start(
     initialization: Initialization, shape: tuple[int, int], *, seed: int = 0, replicate: int = 0
 ) -> Weights:
-    """Draw W1 and W2 with independent N(0, sigma2) entries, reduced to width min(width, d_in + d_out).
+    """Draw W1 and W2 with independent Gaussian entries, reduced to width min(width, d_in + d_out).
+
+    Of variance sigma2, or those of `Initialization.layer_variances` (docs/theory.md, "Knobs of the start").
 
     From width d_in + d_out on, R of the thin QR is drawn itself (Bartlett's decomposition): upper triangular with
     R_ii = sigma sqrt(chi2 with width - i degrees of freedom), R_ij = sigma N(0, 1) for i < j. So a width of 10^12
     costs what 2 d costs. shape is (d_out, d_in).
     """
     d_out, d_in = shape
-    width, sigma = initialization.width, np.sqrt(initialization.init_variance)
+    width, (first_variance, second_variance) = initialization.width, initialization.layer_variances
     m = min(width, d_in + d_out)
     first = stream(seed, replicate, "W1", width)
     second = stream(seed, replicate, "W2", width)
@@ -185,8 +232,10 @@ def gaussian_start(
         freedom = float(width) - np.arange(m)
         chi2 = np.concatenate([first.chisquare(freedom[:d_in]), second.chisquare(freedom[d_in:])])
         X0 = np.triu(X0, 1) + np.diag(np.sqrt(chi2))
-    X0 *= sigma
-    return Weights(np.ascontiguousarray(X0[:, :d_in]), np.ascontiguousarray(X0[:, d_in:].T), initialization)
+    X0[:, :d_in] *= np.sqrt(first_variance)
+    X0[:, d_in:] *= np.sqrt(second_variance)
+    drawn = replace(initialization, seed=seed, replicate=replicate)
+    return Weights(np.ascontiguousarray(X0[:, :d_in]), np.ascontiguousarray(X0[:, d_in:].T), drawn)
 
 
 def estimated_initialization(weights: Weights) -> Initialization:

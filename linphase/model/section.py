@@ -1,6 +1,7 @@
 """A section of the configuration: a frozen model, and the canonical JSON that run ids are hashes of."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -115,6 +116,7 @@ class Choice(Section):
     selector: ClassVar[str]  # kind, rule
     default: ClassVar[str]  # the choice where none is made
     members: ClassVar[Registry[Any]]
+    younger: ClassVar[bool] = False  # whether the section came when results existed already: hashed where it is used
     version: ClassVar[int] = 1  # raised by its author when its numbers change; above 1 it is part of run ids
 
     @classmethod
@@ -139,6 +141,11 @@ class Choice(Section):
     def name(self) -> str:
         """The name of this choice."""
         return str(getattr(self, self.selector))
+
+    @classmethod
+    def is_usual(cls, used: Mapping[str, Any]) -> bool:
+        """Whether the keys used of a section that came later are those of before it came."""
+        return cls.younger and dict(used) == {cls.selector: cls.default}
 
     def used(self) -> dict[str, Any]:
         return {self.selector: self.name, **({"version": self.version} if self.version > 1 else {}), **super().used()}

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.model.draws import draw_task
 from linphase.model.mode_times import crossing_times
-from linphase.model.network import gaussian_start
 from linphase.model.task import Task
 from linphase.model.threads import one_blas_thread
 from linphase.runs.records import TrainedRun, Trajectory
@@ -35,8 +34,8 @@ class Evolution:
     singular_values: Array  # (n, r): s_i(A), descending
 
 
-def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory) -> Evolution | None:
-    """The closed form from A = 0 over the time of a run of this task, width and threshold c.
+def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory, richness: float = 1.0) -> Evolution | None:
+    """The closed form from A = 0 over the time of a run of this task, width, threshold c and richness.
 
     None where inputs are not white, which leaves no closed form, where the task is not the one trained, as where an
     older linphase drew another, and where no time passed.
@@ -53,7 +52,7 @@ def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory) -> E
     if not same or not time.size or not 0 < c < np.inf:
         return None
     moments = np.geomspace(time[0], time[-1], _MOMENTS)
-    s = modes_from_zero(moments, modes.values, c)
+    s = modes_from_zero(moments / richness, modes.values, c)
     return Evolution(moments, np.zeros(_MOMENTS, np.int64), modes.train_error(s), modes.test_error(s), s)
 
 
@@ -80,10 +79,12 @@ def _euler(spec: RunSpec, trained: TrainedRun) -> EulerPath:
     """The Euler iteration at the run's own learning rate, at its own moments."""
     seed, replicate, c = spec.seed, spec.replicate, spec.initialization.threshold
     assert trained.learning_rate is not None
+    clock = spec.initialization.richness
     with one_blas_thread():
         task = draw_task(spec.task, seed=seed, replicate=replicate)
-        A0 = gaussian_start(spec.initialization, task.shape, seed=seed, replicate=replicate).product()
-        path = euler_path(task, A0, c, trained.learning_rate, trained.trajectory.step)
+        A0 = spec.init.draw(spec.initialization, task.shape, seed=seed, replicate=replicate).product()
+        path = euler_path(task, A0, c, trained.learning_rate / clock, trained.trajectory.step)
+        path = replace(path, time=clock * path.time)
     modes = spec.record.singular_values
     return path if modes == "all" else replace(path, singular_values=path.singular_values[:, :modes])
 

@@ -63,6 +63,7 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
         else TestErrorMinimum.none(),
         paper_learning_rate=paper_learning_rate(task, initialization) if task.signal is not None else None,
         learning_rate=None,
+        largest_train_error=float(trajectory.train_error[0]),
         train_error=predicted.final_train_error,
         test_error=predicted.final_test_error if task.has_test_error else None,
         error_scale=task.error_scale,
@@ -82,7 +83,7 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
         A=end.A,
         C1=end.kernel.C1,
         C2=end.kernel.C2,
-    )
+    ).on_its_own_clock()
 
 
 def _blind_test_error(task: Task, modes: TargetModes, c: float) -> float | None:

@@ -1,7 +1,7 @@
 """The frozen record of one run: over time, at its end, and how it ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ Value: TypeAlias = float | int | None
 
 STATUSES = {
     "converged": "the train error came within the wanted distance of the best the width can reach",
+    "finished": "the time that the stop rule gave was over",
     "stopped_early": "the paper's stop rule ended the run on a rising test error or a flat train error",
     "step_limit": "the budget of steps, gradient evaluations or seconds was spent; raise it to train further",
     "diverged": "the errors exploded or became NaN; lower the learning rate",
@@ -72,6 +73,7 @@ class TrainedRun:
     minimum: TestErrorMinimum
     paper_learning_rate: float | None  # None without a signal
     learning_rate: float | None
+    largest_train_error: float  # over the run: above the first where descent went up before it went down
     train_error: float
     test_error: float | None  # None where the task has nothing to measure it against
     error_scale: float  # nu^2, what excess errors are relative to
@@ -118,6 +120,37 @@ class TrainedRun:
         """The shares of active modes by each criterion; empty where the run diverged."""
         return self.classification.order_parameters
 
+    def on_its_own_clock(self) -> "TrainedRun":
+        """The run as the network with its own rates and scale has it, of the one at equal rates and scale 1.
+
+        Times and learning rates are gamma times as long, C1 gamma sqrt(p) and C2 gamma/sqrt(p) times as large
+        (docs/theory.md, "Knobs of the start").
+        """
+        gamma, root = self.initialization.richness, self.initialization.rate_ratio**0.5
+        if gamma == root == 1:
+            return self
+
+        def longer(time: Any) -> Any:
+            return None if time is None else gamma * time
+
+        times = self.trajectory.mode_times
+        slower = replace(
+            self.trajectory,
+            time=gamma * self.trajectory.time,
+            mode_times=ModeTimes(gamma * times.crossing, gamma * times.escape, gamma * times.convergence),
+        )
+        return replace(
+            self,
+            trajectory=slower,
+            minimum=replace(self.minimum, time=longer(self.minimum.time)),
+            paper_learning_rate=longer(self.paper_learning_rate),
+            learning_rate=longer(self.learning_rate),
+            time=gamma * self.time,
+            bulk_convergence_time=longer(self.bulk_convergence_time),
+            C1=gamma * root * self.C1,
+            C2=gamma / root * self.C2,
+        )
+
     def row(self) -> dict[str, Any]:
         """What was measured, by the columns of the runs table (`linphase columns`); what was asked for is not in it."""
         minimum, times, rate = self.minimum, self.trajectory.mode_times, self.paper_learning_rate
@@ -127,6 +160,7 @@ class TrainedRun:
             "status": self.status,
             "converged": self.converged,
             "evidence_agreement": self.classification.agreement,
+            "largest_train_error": self.largest_train_error,
             "min_test_error": minimum.test_error,
             "time_at_min": minimum.time,
             "step_at_min": minimum.step,

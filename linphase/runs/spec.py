@@ -11,6 +11,7 @@ from linphase.dynamics.base import Dynamics
 from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization
 from linphase.model.section import Choice, Section, Younger
+from linphase.model.starts import Init
 from linphase.model.streams import dimension_seed
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import Stop
@@ -51,6 +52,7 @@ class RunConfig(Section):
 # The sections of a configuration, in their order; of a family the selector chooses the class.
 SECTIONS: dict[str, type[Section]] = {
     "task": TaskConfig,
+    "init": Init,
     "dynamics": Dynamics,
     "stop": Stop,
     "record": RecordConfig,
@@ -64,6 +66,7 @@ class RunSpec:
     """Everything that decides one run's numbers. `start` holds the two grid values it was asked for by."""
 
     task: TaskConfig
+    init: Init
     initialization: Initialization
     start: tuple[tuple[str, float], tuple[str, float]]
     replicate: int
@@ -82,6 +85,7 @@ class RunSpec:
         return {
             "numerics_version": NUMERICS_VERSION,
             "task": self.task.used(),
+            **({} if Init.is_usual(self.init.used()) else {"init": self.init.used()}),
             "start": dict(self.start),
             "replicate": self.replicate,
             "dynamics": self.dynamics.used(),
@@ -100,8 +104,9 @@ class RunSpec:
         # The same text as canonical_json(self.canonical()), but the JSON of each section is made only once.
         (key, value), (other, its) = sorted(self.start)
         independent = '"independent_dimensions":true,' if self.run.independent_dimensions else ""
+        init = "" if Init.is_usual(self.init.used()) else f'"init":{self.init.used_json},'
         text = (
-            f'{{"dynamics":{self.dynamics.used_json},{independent}"numerics_version":{numerics_version}'
+            f'{{"dynamics":{self.dynamics.used_json},{independent}{init}"numerics_version":{numerics_version}'
             f',"precision":"{self.run.precision}","record":{self.record.used_json}'
             f',"replicate":{self.replicate},"seed":{self.run.seed},"start":{{"{key}":{value!r},"{other}":{its!r}}}'
             f',"stop":{self.stop.used_json},"task":{self.task.used_json}}}'
@@ -122,6 +127,7 @@ class RunSpec:
             if isinstance(model, Choice):
                 values[f"{section}.{model.selector}"] = model.name
             values |= {f"{section}.{key}": _plain(getattr(model, key)) for key in type(model).model_fields}
+        values |= {f"init.{key}": value for key, value in self.init.told(self.task.scale).items()}
         return values
 
     def plain(self) -> dict[str, Any]:
@@ -140,8 +146,16 @@ class RunSpec:
         """The specification in plain data; the kinds that it names must be declared."""
         sections: dict[str, Any] = {section: _section(section, plain[section]) for section in SECTIONS}
         start = plain["start"]
-        initialization = Initialization.at(sections["task"].scale, **dict(start))
-        return cls(initialization=initialization, start=start, replicate=plain["replicate"], **sections)
+        return cls.at(start, plain["replicate"], sections)
+
+    @classmethod
+    def at(
+        cls, start: "tuple[tuple[str, float], tuple[str, float]]", replicate: int, sections: Mapping[str, Any]
+    ) -> Self:
+        """The run of these sections that starts where two values of the grid say."""
+        ratio = sections["dynamics"].rate_ratio
+        initialization = sections["init"].at(sections["task"].scale, rate_ratio=ratio, **dict(start))
+        return cls(initialization=initialization, start=start, replicate=replicate, **sections)
 
     def _sections(self) -> dict[str, Section]:
         return {section: getattr(self, section) for section in SECTIONS}

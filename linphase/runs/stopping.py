@@ -1,6 +1,6 @@
 """When a run ends: stop rules, each with its keys (docs/theory.md, "Stop rules")."""
 
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -11,19 +11,26 @@ from linphase.model.section import Choice, Formerly
 from linphase.model.task import Task
 
 
-class StopRule(Protocol):
-    """Asked once a step, with the errors just measured."""
+class Measured(NamedTuple):
+    """What was just measured of a run."""
 
-    updates_before_asking: int
+    time: float
+    train_error: float
+    test_error: float  # nan where there is none
+    objective: float  # 2 L/N of the loss that the run descends: the train error, where nothing regularizes
 
-    @property
-    def ends_at(self) -> float | None:
-        """A train error, above 0, that ends the run: a flow then ends there, within its last step. Or None."""
-        ...
 
-    def status(self, train_error: float, test_error: float) -> str | None:
+class StopRule:
+    """Asked once a step how the run goes on. A rule of your own sets what differs from these values."""
+
+    updates_before_asking: int = 0  # 1 where the rule is asked after the weights have moved on
+    # A flow ends exactly there, within its last step: at a value of the objective, above 0, or at a time.
+    ends_at: float | None = None
+    ends_at_time: float | None = None
+
+    def status(self, measured: Measured) -> str | None:
         """How the run ends here, a key of `linphase.runs.records.STATUSES`, or None where it goes on."""
-        ...
+        raise LinphaseError(f"stop rule {type(self).__name__}: a method `status` is required, found none")
 
 
 class Stop(Choice):
@@ -55,8 +62,8 @@ class Stop(Choice):
         """The train error above its floor at which theory's prediction ends, as a run would."""
         return Converged().wanted_excess(task)
 
-    def begin(self, task: Task, rank: int) -> StopRule:
-        """The rule for one run, by a dynamics that reaches this rank."""
+    def begin(self, task: Task, floor: float) -> StopRule:
+        """The rule for one run; floor: the least value of its objective."""
         raise LinphaseError(f"stop rule {self.rule!r}: a method `begin` is required, found none")
 
 
@@ -77,8 +84,8 @@ class Converged(Stop, rule="converged"):
     def wanted_excess(self, task: Task) -> float:
         return self.excess_error * task.error_scale
 
-    def begin(self, task: Task, rank: int) -> StopRule:
-        return WithinExcess(self.wanted_excess(task), task.train_error_floor(rank))
+    def begin(self, task: Task, floor: float) -> StopRule:
+        return WithinExcess(self.wanted_excess(task), floor)
 
 
 class PaperStop(Stop, rule="paper"):
@@ -91,26 +98,49 @@ class PaperStop(Stop, rule="paper"):
     def fits(cls, dynamics: type[Dynamics]) -> bool:
         return dynamics.allows_paper_rule
 
-    def begin(self, task: Task, rank: int) -> StopRule:
+    def begin(self, task: Task, floor: float) -> StopRule:
         return PaperRule()
 
 
-class WithinExcess:
-    """Converged when the train error is within `excess` of the best the width can reach.
+class AtTime(Stop, rule="time"):
+    """Ends at a given time, wherever training is then; the status is finished."""
+
+    time: float = Field(
+        gt=0,
+        title="when the run ends, in the time of the dynamics: of descent learning rate times steps",
+        description="a finite number above 0",
+    )
+
+    def begin(self, task: Task, floor: float) -> StopRule:
+        return TimeIsOver(self.time)
+
+
+class WithinExcess(StopRule):
+    """Converged when the objective is within `excess` of the best the width can reach.
 
     Neither a small gradient nor a flat error is a stop: both happen at saddles.
     """
 
-    updates_before_asking = 0
-
     def __init__(self, excess: float, floor: float) -> None:
         self.ends_at = floor + excess
 
-    def status(self, train_error: float, test_error: float) -> str | None:
-        return "converged" if train_error <= self.ends_at else None
+    def status(self, measured: Measured) -> str | None:
+        assert self.ends_at is not None
+        return "converged" if measured.objective <= self.ends_at else None
 
 
-class PaperRule:
+class TimeIsOver(StopRule):
+    """Finished at the first state whose time is not below the given one by more than rounding."""
+
+    def __init__(self, time: float) -> None:
+        self.ends_at_time = time
+
+    def status(self, measured: Measured) -> str | None:
+        assert self.ends_at_time is not None
+        return "finished" if measured.time >= self.ends_at_time * (1 - 1e-12) else None
+
+
+class PaperRule(StopRule):
     """The paper's stop rule, asked after the weights have moved, at most 750 times.
 
     Train error below 1e-3; or, from the fourth step on, a test error that rose twice in a row, or a train error that
@@ -118,18 +148,17 @@ class PaperRule:
     """
 
     updates_before_asking = 1
-    ends_at: float | None = None
     max_steps = 750
 
     def __init__(self) -> None:
         self.train_errors: list[float] = []
         self.test_errors: list[float] = []
 
-    def status(self, train_error: float, test_error: float) -> str | None:
-        self.train_errors.append(train_error)
-        self.test_errors.append(test_error)
+    def status(self, measured: Measured) -> str | None:
+        self.train_errors.append(measured.train_error)
+        self.test_errors.append(measured.test_error)
         train, test, i = self.train_errors, self.test_errors, len(self.train_errors) - 1
-        if train_error < 1e-3:
+        if measured.train_error < 1e-3:
             return "converged"
         if i > 3 and test[i - 2] < test[i - 1] < test[i]:
             return "stopped_early"

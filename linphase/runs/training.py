@@ -1,6 +1,6 @@
 """One run: a dynamics, a stop rule and a recorder, from a task and a start to a classified result."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -16,7 +16,8 @@ from linphase.errors import LinphaseError
 from linphase.model.draws import draw_task
 from linphase.model.mode_times import extrapolated_convergence_times, learning_order, median_time
 from linphase.model.moment import Moment, columns_at, measured
-from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start, reduce_width
+from linphase.model.network import Initialization, Weights, estimated_initialization, reduce_width
+from linphase.model.objective import Objective, PlainLoss
 from linphase.model.observables import (
     Modes,
     average_mode_rate,
@@ -34,7 +35,7 @@ from linphase.runs.predicting import predict
 from linphase.runs.recorder import RecordConfig, Recorder
 from linphase.runs.records import STATUSES, TrainedRun, Trajectory, largest
 from linphase.runs.spec import RunSpec
-from linphase.runs.stopping import Stop, StopRule
+from linphase.runs.stopping import Measured, Stop, StopRule
 from linphase.theory.baselines import baselines, fitted_signal_error
 from linphase.theory.mode import TargetModes
 
@@ -53,14 +54,13 @@ def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
         task = task or draw_task(spec.task, seed=seed, replicate=replicate)
         if spec.dynamics.predicts:
             return predict(task, start, stop=spec.stop, record=spec.record)
-        weights = gaussian_start(start, task.shape, seed=seed, replicate=replicate)
+        weights = spec.init.draw(start, task.shape, seed=seed, replicate=replicate)
         return train(
             task,
             weights.astype(np.dtype(spec.run.precision)),
             spec.dynamics,
             stop=spec.stop,
             record=spec.record,
-            initialization=start,
             max_time=spec.run.max_time,
         )
 
@@ -114,7 +114,7 @@ def train(
         measurements = _Measurements(
             recorder=Recorder(record.snapshots, recorded, comparison, Passings(task, rank, c), setting.moment),
             watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
-            rule=_begun(stop, task, rank),
+            rule=_begun(stop, task, setting.objective.floor),
             fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape) if _is_classical(task) else 0.0,
         )
         deadline = np.inf if max_time is None else began + max_time
@@ -135,6 +135,11 @@ class _Setting:
     def rank(self) -> int:
         """The largest rank that A can have: the number of modes."""
         return self.dynamics.reachable_rank(self.task, self.weights)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the run descends."""
+        return PlainLoss(self.task, self.rank)
 
     @cached_property
     def start(self) -> Moment:
@@ -171,11 +176,14 @@ class _Measurements:
     updates: int = 0  # made when the run ended
     train_error: float = np.nan
     test_error: float = np.nan
+    objective: float = np.nan
+    largest_train_error: float = 0.0
 
 
 def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> tuple[str, State]:
     """Measure state after state until the stop rule, a divergence or the end of the budget; returns how and where."""
-    task, weights = setting.task, setting.weights
+    task, weights, objective = setting.task, setting.weights, setting.objective
+    clock = setting.initialization.richness  # of the stop rule's time to that of the states
     recorder, watch, rule = measurements.recorder, measurements.watch, measurements.rule
     dtype = weights.W1.dtype
     deviation_of = task.deviations(dtype)
@@ -193,24 +201,38 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
         deviation = deviation_of(state.residual, state.weights)
         return train_error, task.test_error(deviation), deviation
 
+    def plain(state: State) -> float:
+        return task.train_error(state.residual)
+
+    def lowered(state: State) -> float:
+        return objective.of(state.residual, state.weights, plain(state))
+
     for state in _states(setting):
         train_error, test_error, deviation = errors(state)
         if not train_error + (0.0 if deviation is None else test_error) < explosion:  # true where either is NaN
             measurements.updates = state.step
             return "diverged", state
-        before = measurements.train_error  # nan at the start
+        before, value_before = measurements.train_error, measurements.objective  # nan at the start
         if measurements.blind_test_error is None and train_error <= (fitted := measurements.fitted_signal) > 0:
             there = (
-                _ended(state, measurements.time, before, fitted, task) if fitted < before and state.earlier else state
+                _ended(state, measurements.time, before, fitted, plain) if fitted < before and state.earlier else state
             )
             measurements.blind_test_error = errors(there)[1]
             train_error, test_error, deviation = errors(state)
-        status, wanted = rule.status(train_error, test_error), rule.ends_at
-        if status is not None and wanted is not None and train_error < wanted < before and state.earlier:
-            state = _ended(state, measurements.time, before, wanted, task)
-            train_error, test_error, deviation = errors(state)
+        value = objective.of(state.residual, state.weights, train_error)
+        status, wanted = rule.status(Measured(state.time * clock, train_error, test_error, value)), rule.ends_at
+        if status is not None and state.earlier and (wanted is not None or rule.ends_at_time is not None):
+            last = _last_moment(state, measurements.time, rule.ends_at_time, clock)
+            if last is None and wanted is not None and value < wanted < value_before:
+                last = _ended(state, measurements.time, value_before, wanted, lowered)
+            if last is not None:
+                state = last
+                train_error, test_error, deviation = errors(state)
+                value = objective.of(state.residual, state.weights, train_error)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
+        measurements.objective = value
+        measurements.largest_train_error = max(measurements.largest_train_error, train_error)
         recorder.observe(state, train_error, test_error)
         if deviation is not None:
             watch.observe(state, deviation, test_error)
@@ -226,20 +248,22 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
     return status or "step_limit", state
 
 
-def _begun(stop: Stop, task: Task, rank: int) -> StopRule:
+def _begun(stop: Stop, task: Task, floor: float) -> StopRule:
     """The stop rule of a run, which a plugin may have written."""
-    rule = stop.begin(task, rank)
-    absent = [name for name in ("status", "updates_before_asking", "ends_at") if not hasattr(rule, name)]
-    if absent:
-        raise LinphaseError(
-            f"stop rule {stop.rule!r}: what `begin` returns must have status, updates_before_asking and ends_at, found "
-            f"none of the name {' or '.join(absent)} in {rule!r:.60}"
-        )
+    rule = stop.begin(task, floor)
+    if not isinstance(rule, StopRule):
+        raise LinphaseError(f"stop rule {stop.rule!r}: `begin` must return a linphase.StopRule, found {rule!r:.60}")
     return rule
 
 
-def _ended(last: State, before: float, error_before: float, wanted: float, task: Task) -> State:
-    """The state in the last step, begun at `before`, whose train error is the wanted one or less by rounding.
+def _last_moment(last: State, before: float, wanted: float | None, clock: float) -> State | None:
+    """The state at the time that ends the run, in the last step, begun at `before`; None where it is not in it."""
+    assert last.earlier is not None
+    return last.earlier(wanted / clock) if wanted is not None and before < wanted / clock < last.time else None
+
+
+def _ended(last: State, before: float, error_before: float, wanted: float, error_of: Callable[[State], float]) -> State:
+    """The state in the last step, begun at `before`, whose error is the wanted one or less by rounding.
 
     By regula falsi (Illinois) on the logarithm of the error, which is nearly linear: errors decay exponentially. To
     1e-9 in double, to 4e-6 in single precision.
@@ -252,10 +276,10 @@ def _ended(last: State, before: float, error_before: float, wanted: float, task:
         return log(max(error, _TINY)) - aim
 
     low, high = before, last.time
-    at_low, at_high, kept = above(error_before), above(task.train_error(last.residual)), ""
+    at_low, at_high, kept = above(error_before), above(error_of(last)), ""
     while high - low > 1e-12 * high:
         between = last.earlier(low + (high - low) * at_low / (at_low - at_high))
-        found = above(task.train_error(between.residual))
+        found = above(error_of(between))
         if abs(found) < near:
             return between
         if found > 0:
@@ -298,6 +322,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         minimum=measurements.watch.result(),
         paper_learning_rate=paper_learning_rate(task, start) if task.signal is not None else None,
         learning_rate=setting.dynamics.rate(task, start),
+        largest_train_error=measurements.largest_train_error,
         train_error=measurements.train_error,
         test_error=measurements.test_error if task.has_test_error else None,
         error_scale=task.error_scale,
@@ -317,7 +342,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         A=task.from_origin(state.residual, state.weights).astype(np.float64) + task.origin,
         C1=C1,
         C2=C2,
-    )
+    ).on_its_own_clock()
 
 
 def _is_classical(task: Task) -> bool:

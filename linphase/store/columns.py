@@ -28,6 +28,7 @@ SCHEMA_VERSION = 2
 _NAMES = {
     "dynamics.learning_rate": "learning_rate_rule",
     "stop.rule": "stop_rule",
+    "stop.time": "stop_time",
     "stop.excess_error": "stop_train_error",
 }
 # Every row that was ever written has a value here, and readers count on it.
@@ -103,10 +104,17 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         *_key_columns("dynamics"),
         Column("learning_rate", "float64", "time/step", "the learning rate used; null where there is none"),
         Column("plugin", "string", "", "digest of the file that declared the dynamics; null: linphase's own"),
+        *_key_columns("init"),
         *_key_columns("stop"),
         *_key_columns("record"),
         *_key_columns("run", "precision"),
-        Column("status", "string", "", "converged, stopped_early, step_limit, diverged or failed", words=_FINISHED),
+        Column(
+            "status",
+            "string",
+            "",
+            "converged, stopped_early, finished, step_limit, diverged or failed",
+            words=_FINISHED,
+        ),
         Column("converged", "bool", "", "status is converged"),
         *(
             Column(
@@ -124,6 +132,7 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
             Column(each.column("active_modes"), "int32", "", f"modes with {each.plain} at the end")
             for each in CRITERIA.values()
         ),
+        Column("largest_train_error", "float64", "", "largest train error of the run; above the first: a catapult"),
         Column("min_test_error", "float64", "", "smallest test error of the run"),
         Column("time_at_min", "float64", "time", "when the test error was smallest"),
         Column("step_at_min", "int64", "steps", "gd: first step of the smallest test error; null under flow"),

@@ -224,7 +224,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"grid": [1]}, "grid", "must be a table, found [1]"),
     ({"task.rnak": 3}, "task.rnak", "is not a key, found 3; did you mean task.rank?"),
     ({"task.zzz": 3}, "task.zzz", "known are dimension, rank, noise, signal_norm"),
-    ({"task.kind": "gd"}, "task.kind", "did you mean dynamics.kind?"),
+    ({"task.kind": "gd"}, "task.kind", "did you mean init.kind or dynamics.kind?"),
     ({"task.dimension": 3.0}, "task.dimension", "must be an integer from 2 to 20000, found 3.0"),
     ({"task.dimension": 3.5}, "task.dimension", "found 3.5"),
     ({"task.dimension": True}, "task.dimension", "found true"),
@@ -257,7 +257,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"dynamics.kind": "gd", "dynamics.max_steps": 10**10}, "dynamics.max_steps", "found 10000000000"),
     ({"dynamics.max_evaluations": 0}, "dynamics.max_evaluations", "must be an integer from 1"),
-    ({"stop.rule": "early"}, "stop.rule", 'must be "converged" or "paper"'),
+    ({"stop.rule": "early"}, "stop.rule", 'must be "converged", "paper" or "time"'),
     ({"stop.rule": "paper"}, "stop.rule", 'with dynamics.kind = "flow", found "paper"'),
     ({"stop.excess_error": 0}, "stop.excess_error", "must be a finite number above 0"),
     ({"record.snapshots": 1}, "record.snapshots", "must be an integer from 2 to 10000"),
@@ -773,6 +773,7 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
     others = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations", "stages"}}
     unused = others[kind]
     assert {name for name, value in asked_for(spec).items() if value is None} == unused | {
+        "stop_time",
         "signal_norm",
         "output_dimension",
         "target",

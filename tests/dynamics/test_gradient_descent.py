@@ -5,7 +5,7 @@ from linphase.dynamics.gradient_descent import GradientDescent, PaperRate, paper
 from linphase.errors import LinphaseError
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, estimated_initialization, gaussian_start
-from linphase.runs.stopping import PaperRule, PaperStop
+from linphase.runs.stopping import Measured, PaperRule, PaperStop
 from linphase.runs.training import train
 from tests import naive
 
@@ -115,7 +115,7 @@ def test_the_smallest_test_error_of_descent_is_the_first_argmin_over_all_steps()
 def stopped_at(train_errors, test_errors):
     rule = PaperRule()
     for i, pair in enumerate(zip(train_errors, test_errors, strict=True)):
-        status = rule.status(*pair)
+        status = rule.status(Measured(float(i), *pair, pair[0]))
         if status is not None:
             return i, status
     return None

@@ -374,7 +374,9 @@ def test_a_start_beyond_single_precision_is_refused_with_the_remedy(variance, me
 def test_the_papers_rule_is_refused_for_a_flow():
     task = draw_task(TaskConfig(dimension=16, rank=2))
     start = Initialization.at(16, init_variance=0.1, width=10)
-    with pytest.raises(LinphaseError, match=r'stop.rule: "converged" is required with GradientFlow, found "paper"'):
+    with pytest.raises(
+        LinphaseError, match=r'stop.rule: "converged" or "time" is required with GradientFlow, found "paper"'
+    ):
         train(task, gaussian_start(start, task.shape), stop=PaperStop(), initialization=start)
 
 

@@ -13,7 +13,7 @@ from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps
-from linphase.runs.stopping import PaperRule, WithinExcess
+from linphase.runs.stopping import Measured, PaperRule, WithinExcess
 from linphase.runs.training import train_spec
 
 
@@ -64,7 +64,8 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
             np.add(state.residual, noise, out=deviation)
             test_error = mean_square(deviation)
             watch.observe(state, deviation, test_error)
-            ended = rule.status(mean_square(state.residual), test_error)
+            train_error = mean_square(state.residual)
+            ended = rule.status(Measured(state.time, train_error, test_error, train_error))
             # The search for the smallest test error works on copies; it happens once or twice a run.
             tracemalloc.reset_peak()
             held = tracemalloc.get_traced_memory()[0]
