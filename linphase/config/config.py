@@ -385,9 +385,8 @@ def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
     member: Any = create_model(name, __base__=FAMILIES[section], **keys)
     setattr(member, FAMILIES[section].selector, name)
     member.version, member.predicts = kind["version"], kind["predicts"]
-    member.fixed_step = member.allows_paper_rule = member.takes_data = member.takes_richness = (
-        True  # it was accepted when it ran
-    )
+    for trait in ("fixed_step", "allows_paper_rule", "takes_data", "takes_richness"):
+        setattr(member, trait, True)  # it was accepted when it ran
     return member  # type: ignore[no-any-return]
 
 
