@@ -139,8 +139,8 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
     runs, axes, among = _held_against_theory(results)
     try:
         predicted = predicted_runs((parse_config(config, stored=True) for config in results.configs), among)
-    except ConfigError:
-        yield Text("None: there is no closed form where inputs are not white.")
+    except ConfigError as error:
+        yield Text(f"None: {error}.")
         return
     pairs = paired(runs, predicted)
     covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
