@@ -125,9 +125,14 @@ class Workspace:
         self.gemm(-scale, self.G.T, W2.T, keep, out1.T, trans_b=1, overwrite_c=1)
         self.gemm(-scale, W1.T, self.G.T, keep, out2.T, trans_a=1, overwrite_c=1)
         if self.decaying:
-            for decay, first, size in zip(self.decays, (0, W1.size), (W1.size, W2.size), strict=True):
-                self.axpy(vector, out, a=-scale * decay, n=size, offx=first, offy=first)
+            self._add_decay(scale, vector, out)
         self.evaluations += 1
+
+    def _add_decay(self, scale: float, vector: Array, out: Array) -> None:
+        """out = out - scale (l1 W1, l2 W2) of the vector."""
+        cut = self.width * self.d_in
+        for decay, first, size in zip(self.decays, (0, cut), (cut, vector.size - cut), strict=True):
+            self.axpy(vector, out, a=-scale * decay, n=size, offx=first, offy=first)
 
     def add_slope_at(self, z: Array, scale: float, out: Array, keep: float = 1) -> None:
         """out = keep out + scale F(y + z), in the precision of the stages."""
@@ -180,10 +185,17 @@ class Workspace:
         return Weights(*self._cut(self.y_end + change))
 
     def resolved(self) -> bool:
-        """Whether the slope at the start is well above what the rounding of A in the stages makes of it."""
-        size = norm(self.start)
+        """Whether the slope at the start is well above what the rounding of A in the stages makes of it.
+
+        The slope without the decay, which knows of no A.
+        """
+        size, slope = norm(self.start), self.F_start
+        if self.decaying:
+            slope = self.error
+            np.copyto(slope, self.F_start)
+            self._add_decay(-1, self.start, slope)
         in_product = self.rounding * size**2 / 2 / sqrt(self.width)  # ||W1|| ||W2|| is at most half of size^2
-        return norm(self.F_start) > _RESOLVED * size * in_product
+        return norm(slope) > _RESOLVED * size * in_product
 
     def forget(self) -> None:
         """Remove what an overflow left: 0 times infinity is not 0."""
