@@ -110,20 +110,6 @@ def imbalance(moment: Moment) -> float:
 
 
 @observable(
-    "e^(-2 l t), the share of the start's D = W1 W1^T - W2^T W2 that weight decay l has left,",
-    panel="forgetting",
-    title="what weight decay has left\nof the start",
-    formula=r"$e^{-2lt}$",
-)
-def forgetting(moment: Moment) -> float:
-    """e^(-2 l t), in (0, 1]: 1 without weight decay, where D = W1 W1^T - W2^T W2 is conserved.
-
-    The threshold of a wide network is c times this (docs/theory.md, "Weight decay").
-    """
-    return moment.forgetting
-
-
-@observable(
     "||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F), D = W1 W1^T - W2^T W2, D_0 e^(-2 l t) of its start,",
     needs=("weights", "start"),
     panel="imbalance-drift",
@@ -204,6 +190,20 @@ def self_consistency_residual(moment: Moment) -> float:
     kernel = moment.kernel
     assert kernel is not None
     return kernel_norm(kernel - Kernel.self_consistent(*moment.svd, moment.c * moment.forgetting)) / kernel_norm(kernel)
+
+
+@observable(
+    "e^(-2 l t), the share of the start's D = W1 W1^T - W2^T W2 that weight decay l has left,",
+    panel="forgetting",
+    title="what weight decay has left\nof the start",
+    formula=r"$e^{-2lt}$",
+)
+def forgetting(moment: Moment) -> float:
+    """e^(-2 l t), in (0, 1]: 1 without weight decay, where D = W1 W1^T - W2^T W2 is conserved.
+
+    The threshold of a wide network is c times this (docs/theory.md, "Weight decay").
+    """
+    return moment.forgetting
 
 
 def _layer_sizes(moment: Moment) -> float:
