@@ -127,9 +127,14 @@ class Dynamics(Choice):
         """p = e1/e2, of the rates of the two layers; 1 where the dynamics does not have the key."""
         return float(getattr(self, "learning_rate_ratio", 1.0))
 
+    @property
+    def decay(self) -> float:
+        """l, of the weights; 0 where the dynamics does not have the key."""
+        return float(getattr(self, "weight_decay", 0.0))
+
     def decays(self, initialization: Initialization) -> tuple[float, float]:
-        """The decay of W1 and of W2 at equal rates and a richness of 1; 0 where the dynamics does not have the key."""
-        return initialization.decays(float(getattr(self, "weight_decay", 0.0)))
+        """The decay of W1 and of W2 at equal rates and a richness of 1."""
+        return initialization.decays(self.decay)
 
     def objective(self, task: Task, rank: int, initialization: Initialization) -> Objective:
         """What a run lowers whose A has at most this rank."""

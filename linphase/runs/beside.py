@@ -81,8 +81,7 @@ def crossings(trajectory: Trajectory, threshold: float) -> Array:
 def from_the_same_start(spec: RunSpec, trained: TrainedRun) -> tuple[EulerPath | Trajectory, str]:
     """Equation (1) from the run's own start and how it is solved: for descent, as in the paper, by Euler's method."""
     short = trained.updates <= EULER_STEPS
-    decaying = any(spec.dynamics.decays(spec.initialization))
-    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent" and not decaying:
+    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent" and not spec.dynamics.decay:
         return _euler(spec, trained), "Euler"
     return _exact(spec), "exact"
 
@@ -106,6 +105,6 @@ def _exact(spec: RunSpec) -> Trajectory:
     run = RunConfig(seed=spec.run.seed, independent_dimensions=spec.run.independent_dimensions)
     record = spec.record.model_copy(update={"compare": "none"})
     stop = Converged(excess_error=getattr(spec.stop, "excess_error", 1e-3) / 10)
-    theory = SelfConsistent(weight_decay=float(getattr(spec.dynamics, "weight_decay", 0.0)))
+    theory = SelfConsistent(weight_decay=spec.dynamics.decay)
     mixed = replace(spec, dynamics=theory, stop=stop, record=record, run=run)
     return train_spec(mixed).trajectory

@@ -378,7 +378,7 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task)
         raise LinphaseError("the paper's stop rule and learning rate need a task with a signal A*, found one without")
     if not task.white and record.compare != "none":
         raise LinphaseError(f'record.compare: "none" is required where inputs are not white, found "{record.compare}"')
-    if getattr(dynamics, "weight_decay", 0.0) and record.compare != "none":
+    if dynamics.decay and record.compare != "none":
         raise LinphaseError(f'record.compare: "none" is required where weights decay, found "{record.compare}"')
     if not stop.fits(kind):
         fitting = " or ".join(f'"{name}"' for name, rule in Stop.members.items() if rule.fits(kind))

@@ -10,12 +10,15 @@ from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.errors import ConfigError, LinphaseError
+from linphase.model.draws import draw_task
 from linphase.model.network import Initialization, Weights, gaussian_start
 from linphase.model.objective import objective_of
 from linphase.model.task import Task
+from linphase.runs.beside import from_the_same_start, theory_beside
 from linphase.runs.recorder import RecordConfig
 from linphase.runs.stopping import AtTime, Converged
 from linphase.runs.training import train, train_spec
+from linphase.store.rows import decays_of, initialization_of, summary_row
 from tests import naive
 
 TASK = naive.random_task(8, 8, 2, seed=1, noise=0.5)
@@ -216,6 +219,33 @@ def test_a_cell_of_a_decaying_sweep_is_theory_s_where_the_network_is_wide():
     # sqrt(d/width) = 0.001.
     np.testing.assert_allclose(runs[0].A, runs[1].A, atol=0.05)
     assert runs[0].minimum.test_error == pytest.approx(runs[1].minimum.test_error, rel=5e-3)
+
+
+def test_beside_a_run_theory_is_drawn_with_its_decay_and_on_its_clock():
+    (spec,) = specs({"weight_decay": 2.0, "kind": "gd"}, init={"richness": 3.0})
+    run = train_spec(spec)
+    task = draw_task(spec.task, seed=spec.seed)
+    row = {"learning_rate_ratio": None, **summary_row(spec, run)}
+    assert decays_of(row) == spec.dynamics.decays(spec.initialization) == (6.0, 6.0)
+    start = initialization_of(row)
+    assert start.threshold == spec.initialization.threshold
+    beside = theory_beside(task, start.width, start.threshold, run.trajectory, start.richness, decays_of(row))
+    # From A = 0 with a start of 0.003 of noise; descent is off by a fiftieth of a step's rate on the way.
+    places = np.searchsorted(beside.time, run.trajectory.time[1:-1])
+    np.testing.assert_allclose(run.trajectory.singular_values[1:-1], beside.singular_values[places], atol=0.3)
+    assert theory_beside(task, start.width, start.threshold, run.trajectory, 3.0, (6.0, 5.0)) is None
+    theory, how = from_the_same_start(spec, run)
+    assert how == "exact"  # Euler's iteration knows no decay
+    np.testing.assert_allclose(theory.final_modes.singular_value, beside.singular_values[-1], atol=0.1)
+
+
+def test_what_is_left_of_the_start_is_told_by_the_run_s_own_decay_and_clock():
+    (spec,) = specs({"weight_decay": 0.3, "learning_rate_ratio": 4.0}, init={"richness": 5.0})
+    run = train_spec(spec)
+    assert run.observables["forgetting"] == pytest.approx(np.exp(-2 * 0.3 * run.time), rel=1e-12)
+    # The minimum is that of l gamma, for f = A/gamma.
+    _, S, _ = draw_task(spec.task, seed=spec.seed).solution_svd
+    np.testing.assert_allclose(run.trajectory.final_modes.singular_value, np.maximum(S - 1.5, 0), atol=0.2)
 
 
 # ---------------------------------------------------------------------------------------------------- its key
