@@ -73,11 +73,12 @@ def test_the_rank_at_the_end_is_that_of_the_signal_from_any_start_and_so_is_the_
     task = Task.from_target(U @ V.T + rng.standard_normal((d, d)), U @ V.T)
     for gamma_sigma2, gamma_w in ((-3.0, 1.5), (-2.0, 2.0), (-1.0, 2.0), (0.0, 2.5)):  # c from 0.003 to 1.6e4
         start = Initialization.at(d, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
-        run = train(task, gaussian_start(start, task.shape), GradientFlow(weight_decay=decay))
+        flow, stop = GradientFlow(weight_decay=decay), Converged(excess_error=2e-4)
+        run = train(task, gaussian_start(start, task.shape), flow, stop=stop)
         s = run.trajectory.final_modes.singular_value
         assert run.converged
         assert np.count_nonzero(s > 0.01 * s[0]) == 3
-        assert 0.28 < run.test_error < 0.30
+        assert 0.283 < run.test_error < 0.294
         assert run.observables["imbalance"] < 1e-5
         # Every mode left ends balanced, whatever the start, and a lazy one is slower than it was.
         assert run.classification.order_parameters["balance"].signal_active == 1
