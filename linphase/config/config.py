@@ -214,11 +214,13 @@ class SweepConfig:
         Raises ConfigError where theory from A = 0 has no closed form.
         """
         axes = {key: values for key, values in self.grid.axes.items() if key.startswith("task.")}
+        beside = 'A sweep with dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
+        if any(self.values("dynamics.weight_decay")):
+            raise ConfigError(f"theory from A = 0 has a closed form without weight decay, and none with it. {beside}")
         for values in itertools.product(*axes.values()):
             if not cast(TaskConfig, self._section_at("task", dict(zip(axes, values, strict=True)))).white:
                 raise ConfigError(
-                    "theory from A = 0 has a closed form for white inputs, and none for other data. A sweep with "
-                    'dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
+                    f"theory from A = 0 has a closed form for white inputs, and none for other data. {beside}"
                 )
         resolved = self.resolved()
         kind, dynamics = next((name, each) for name, each in Dynamics.members.items() if each.predicts)

@@ -27,6 +27,7 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _spectra_conflict(known),
         _white_conflict(known, members),
         _trait_conflict(known, members),
+        _decay_conflict(known),
         _signal_conflict(known, members),
         _rule_conflict(known, members),
         _compare_conflict(known, members),
@@ -118,6 +119,14 @@ def _trait_conflict(known: Known, members: Members) -> tuple[str, str] | None:
     return None
 
 
+def _decay_conflict(known: Known) -> tuple[str, str] | None:
+    """A comparison with the closed form, where weights decay."""
+    if any(known.get("dynamics.weight_decay", ())) and (compare := known.get("record.compare", ("none",))[0]) != "none":
+        return "record.compare", f'must be "none" beside dynamics.weight_decay, found {show(compare)}: {_NO_DECAY}'
+    return None
+
+
+_NO_DECAY = "there is no closed form where weights decay"
 _NO_FORM = "there is no closed form where inputs are not white"
 
 

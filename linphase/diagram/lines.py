@@ -21,9 +21,17 @@ from linphase.diagram.axes import Axis, Window, axis_column
 from linphase.diagram.derived import shifts
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task, draw_seed
-from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED, Boundary, boundaries_of_task
+from linphase.theory.boundaries import (
+    ACTIVE_LAZY,
+    INFINITE_NOISE,
+    MIXED_BALANCED,
+    UNDERPARAMETERIZED,
+    Boundary,
+    boundaries_of_task,
+)
 
 _POINTS = 400  # of a line
+_DEAD = 1e-6  # of S: a mode whose decay is above S ends there, as it were
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
 _SAME = 1e-9  # of distances from a boundary: smaller differences are rounding
 
@@ -55,8 +63,15 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     banded
         Whether with the spread of one draw, over a variance and a width.
     """
-    plain = window.of_starts and all((shift == 0).all() for shift in shifts(runs))
+    plain = window.of_starts and all((shift == 0).all() for shift in (*shifts(runs), _decays(runs)))
     return _own_lines(runs, window, banded) if plain else list(_contours(runs, window))
+
+
+def _decays(runs: pd.DataFrame) -> Array:
+    """Of every run (n,): l = sqrt(l1 l2) of the decays of the layers at equal rates and gamma = 1."""
+    told = (runs[name] if name in runs else pd.Series(np.nan, runs.index) for name in ("weight_decay", "richness"))
+    decay, richness = (each.to_numpy(dtype=np.float64, na_value=np.nan) for each in told)
+    return np.asarray(np.nan_to_num(decay) * np.where(np.isnan(richness), 1.0, richness))
 
 
 def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
@@ -155,8 +170,20 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
             if not line.asymptotic:
                 place = of_variance if line.name == INFINITE_NOISE else of_threshold
                 beyond = gamma_w - line.gamma_w[0] if line.name == UNDERPARAMETERIZED else line.beyond(place)
-                found.setdefault(line.name, np.full(len(runs), np.nan))[here] = base * beyond
+                height = base * beyond
+                if line.name in (ACTIVE_LAZY, MIXED_BALANCED):
+                    height = _with_decay(height, part)
+                found.setdefault(line.name, np.full(len(runs), np.nan))[here] = height
     return found
+
+
+def _with_decay(beyond: Array, runs: pd.DataFrame) -> Array:
+    """How far c lies beyond S - l, where modes of S end, from how far it lies beyond S, in logarithms."""
+    relative = _decays(runs) / runs["threshold"].to_numpy(dtype=np.float64)
+    if not relative.any():
+        return beyond
+    left = np.maximum(np.exp(-beyond) - relative, _DEAD * np.exp(-beyond))  # (S - l)/c
+    return np.where(relative > 0, -np.log(left), beyond)
 
 
 def _of_cells(

@@ -11,6 +11,7 @@ from pydantic import Field
 from linphase.errors import LinphaseError
 from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization, Weights
+from linphase.model.objective import Objective, objective_of
 from linphase.model.registry import Registry
 from linphase.model.section import Choice
 from linphase.model.task import Task
@@ -45,6 +46,15 @@ LEARNING_RATE_RATIO: Any = Field(
     le=1e12,
     title="p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; a change of the start (`[init]`) by the same ratio",
     description="a number from 1e-12 to 1e12",
+)
+
+
+WEIGHT_DECAY: Any = Field(
+    default=0.0,
+    ge=0,
+    le=1e9,
+    title="l of the regularizer l (||W1||^2 + ||W2||^2)/2: singular values end at S - l, and those below l die",
+    description="a number from 0 to 1e9",
 )
 
 
@@ -118,6 +128,19 @@ class Dynamics(Choice):
     def rate_ratio(self) -> float:
         """p = e1/e2, of the rates of the two layers; 1 where the dynamics does not have the key."""
         return float(getattr(self, "learning_rate_ratio", 1.0))
+
+    @property
+    def decay(self) -> float:
+        """l, of the weights; 0 where the dynamics does not have the key."""
+        return float(getattr(self, "weight_decay", 0.0))
+
+    def decays(self, initialization: Initialization) -> tuple[float, float]:
+        """The decay of W1 and of W2 at equal rates and a richness of 1."""
+        return initialization.decays(self.decay)
+
+    def objective(self, task: Task, rank: int, initialization: Initialization) -> Objective:
+        """What a run lowers whose A has at most this rank."""
+        return objective_of(task, rank, self.decays(initialization))
 
     def evaluations(self, spec: Planned) -> float:
         """About how many gradient evaluations a run takes: it decides batches and the progress bar, never a number."""

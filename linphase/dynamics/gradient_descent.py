@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from scipy.linalg import get_blas_funcs
 
-from linphase.dynamics.base import LEARNING_RATE_RATIO, Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, WEIGHT_DECAY, Dynamics, Planned, State
 from linphase.dynamics.workspace import residuals
 from linphase.model.network import Initialization, Weights, power
 from linphase.model.section import STRICT, Younger
@@ -50,10 +50,11 @@ def paper_learning_rate(task: Task, initialization: Initialization, divisor: flo
 class GradientDescent(Dynamics, kind="gd"):
     """Gradient descent.
 
-    W1 <- W1 - eta W2^T G, W2 <- W2 - eta G W1^T with G = W2 W1 - Y; time = eta * step.
+    W1 <- W1 - eta W2^T G, W2 <- W2 - eta G W1^T with G = W2 W1 - Y; time = eta * step. With weight decay l each
+    layer loses the share eta l of what it was before the step, too.
 
-    learning_rate: "auto" is 1/(50 max(c, ||Y||_op)); "paper" the paper's, PaperRate(paper=5) the same with another
-    divisor; or a number. update: "simultaneous" moves both layers from the old weights; "alternating", as the
+    learning_rate: "auto" is 1/(50 (max(c, ||Y||_op) + l)); "paper" the paper's, PaperRate(paper=5) the same with
+    another divisor; or a number. update: "simultaneous" moves both layers from the old weights; "alternating", as the
     paper's code, moves W2 with the new W1 and the old residual. Source: docs/theory.md, "The paper's protocol".
     """
 
@@ -65,7 +66,7 @@ class GradientDescent(Dynamics, kind="gd"):
 
     learning_rate: _Rate = Field(
         default="auto",
-        title='"auto" is 1/(50 max(c, ||Y||_op)), "paper" the paper\'s rule, { paper = 5 } the same with 5 for 50',
+        title='"auto" is 1/(50 (max(c, ||Y||_op) + l)), "paper" the paper\'s rule, { paper = 5 } that with 5 for 50',
         description='"auto", "paper", { paper = DIVISOR } or a number above 0',
     )
     update: Literal["simultaneous", "alternating"] = Field(
@@ -81,6 +82,7 @@ class GradientDescent(Dynamics, kind="gd"):
         description="an integer from 1 to 10^9",
     )
     learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
+    weight_decay: Annotated[float, Younger] = WEIGHT_DECAY
 
     def rate(self, task: Task, initialization: Initialization) -> float:
         """The learning rate as a number, at a richness of 1: a given one is divided by it."""
@@ -90,7 +92,8 @@ class GradientDescent(Dynamics, kind="gd"):
             return paper_learning_rate(task, initialization)
         if self.learning_rate == "auto":
             _, S, _ = task.solution_svd
-            return float(1 / (50 * task.input_size * max(initialization.threshold, S[0])))
+            stiffest = 50 * task.input_size * max(initialization.threshold, S[0])
+            return float(1 / (stiffest + 50 * max(self.decays(initialization))))
         return float(self.learning_rate) / initialization.richness
 
     def evaluations(self, spec: Planned) -> float:
@@ -103,6 +106,7 @@ class GradientDescent(Dynamics, kind="gd"):
         nothing of their size is allocated after the first.
         """
         eta = self.rate(task, initialization)
+        keep1, keep2 = (1 - eta * decay for decay in self.decays(initialization))
         W1, W2 = weights.W1.copy(), weights.W2.copy()
         residual_and_gradient = residuals(task, weights.width, W1.dtype)
         W1_next = np.empty_like(W1)
@@ -115,10 +119,10 @@ class GradientDescent(Dynamics, kind="gd"):
                 return
             # BLAS counts columns first, so each product is written transposed.
             if self.update == "alternating":
-                gemm(-eta, G.T, W2.T, 1, W1.T, trans_b=1, overwrite_c=1)
-                gemm(-eta, W1.T, G.T, 1, W2.T, trans_a=1, overwrite_c=1)
+                gemm(-eta, G.T, W2.T, keep1, W1.T, trans_b=1, overwrite_c=1)
+                gemm(-eta, W1.T, G.T, keep2, W2.T, trans_a=1, overwrite_c=1)
             else:
                 np.copyto(W1_next, W1)
-                gemm(-eta, G.T, W2.T, 1, W1_next.T, trans_b=1, overwrite_c=1)
-                gemm(-eta, W1.T, G.T, 1, W2.T, trans_a=1, overwrite_c=1)
+                gemm(-eta, G.T, W2.T, keep1, W1_next.T, trans_b=1, overwrite_c=1)
+                gemm(-eta, W1.T, G.T, keep2, W2.T, trans_a=1, overwrite_c=1)
                 W1, W1_next = W1_next, W1

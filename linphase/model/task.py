@@ -267,9 +267,9 @@ class Task:
 
         return deviation
 
-    def deviation_slope(self, weights: Weights, residual: Array) -> Array:
-        """Its derivative by time under gradient flow: dA/dt."""
-        return weights.velocity(residual)
+    def deviation_slope(self, weights: Weights, residual: Array, decay: float) -> Array:
+        """Its derivative by time under gradient flow: dA/dt; decay: of A, the sum of those of both layers."""
+        return weights.velocity(residual, decay)
 
     def test_error(self, deviation: Array) -> float:
         """||A - A*||_F^2/(d_out d_in)."""
@@ -578,9 +578,9 @@ class Regression(Task):
 
         return deviation
 
-    def deviation_slope(self, weights: Weights, residual: Array) -> Array:
+    def deviation_slope(self, weights: Weights, residual: Array, decay: float) -> Array:
         assert self.held_out is not None
-        return self.held_out.product(weights.velocity(self.loss_gradient(residual)))
+        return self.held_out.product(weights.velocity(self.loss_gradient(residual), decay))
 
     def test_error(self, deviation: Array) -> float:
         assert self.held_out is not None
