@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window, axis_column
 from linphase.diagram.looks import Array
-from linphase.store.rows import by_task, draw_seed
+from linphase.store.rows import by_task, draw_seed, self_consistent_starts
 from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED, Boundary, boundaries_of_task
 
 _POINTS = 400  # of a line
@@ -58,18 +58,16 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     return _own_lines(runs, window, banded) if plain else list(_contours(runs, window))
 
 
-_KNOBS = {"init_kind": "gaussian", "richness": 1.0, "variance_ratio": 1.0, "learning_rate_ratio": 1.0}  # and usual
-
-
 def _shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
-    """Of every run (n,): log of c/(sigma2 width), and of its start's variance over sigma2; 0 without knobs."""
-    told = [runs[name].isna() | (runs[name] == usual) for name, usual in _KNOBS.items() if name in runs]
-    usual = np.all(told, axis=0) if told else np.ones(len(runs), dtype=bool)
+    """Of every run (n,): log of c/(sigma2 width), and of its start's variance over sigma2; 0 without knobs.
+
+    -inf where c = 0.
+    """
     sigma2, width, c = (runs[name].to_numpy(dtype=np.float64) for name in ("init_variance", "width", "threshold"))
     richness = runs["richness"] if "richness" in runs else pd.Series(1.0, runs.index)
-    with np.errstate(divide="ignore", over="ignore"):
-        of_threshold = np.where(usual, 0.0, np.log(c) - np.log(sigma2) - np.log(width))
-    return of_threshold, -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))
+    with np.errstate(divide="ignore"):
+        of_threshold = np.log(c) - np.log(sigma2) - np.log(width)
+    return np.where(np.abs(of_threshold) < _SAME, 0.0, of_threshold), -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))
 
 
 def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
@@ -164,6 +162,7 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
         of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in _shifts(part))
         if window.derived:
             gamma_w = np.log(part["width"].to_numpy(dtype=np.float64)) / base
+        of_threshold[~self_consistent_starts(part, task.shape)] = np.nan  # there c is no threshold
         for line in boundaries_of_task(task, gamma_w, draw_seed(task, part.iloc[0])):
             if not line.asymptotic:
                 place = of_variance if line.name == INFINITE_NOISE else of_threshold

@@ -16,6 +16,7 @@ from linphase.errors import ResultsError
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
+from linphase.model.network import is_self_consistent
 from linphase.model.observables import Modes
 from linphase.model.task import Task
 from linphase.runs.records import TrainedRun, Trajectory
@@ -135,6 +136,20 @@ def scales(runs: pd.DataFrame) -> NDArray[np.float64]:
         return d_in
     d_out = runs["output_dimension"].to_numpy(dtype=float, na_value=np.nan)
     return np.asarray(np.sqrt(d_in * np.where(np.isnan(d_out), d_in, d_out)))
+
+
+def has_closed_form(row: Mapping[str, Any] | pd.Series[Any]) -> bool:
+    """Whether equation (1) from A = 0 is theory for a row: its inputs are white, and its start follows it."""
+    task, balance = task_config_of(row), row.get("lambda_balance")
+    return task.white and bool(is_self_consistent(np.nan if is_null(balance) else balance, row["width"], task.shape))
+
+
+def self_consistent_starts(runs: pd.DataFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Whether the starts of rows (n,), whose tasks have the shape (d_out, d_in), follow equation (1)."""
+    if "lambda_balance" not in runs:
+        return np.ones(len(runs), dtype=bool)
+    balance = runs["lambda_balance"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return is_self_consistent(balance, runs["width"].to_numpy(dtype=np.float64), shape)
 
 
 def is_null(value: Any) -> bool:
