@@ -18,13 +18,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window, axis_column
+from linphase.diagram.derived import SAME, shifts
 from linphase.diagram.looks import Array
-from linphase.store.rows import by_task, draw_seed, self_consistent_starts
+from linphase.store.rows import by_task, draw_seed
 from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED, Boundary, boundaries_of_task
 
 _POINTS = 400  # of a line
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
-_SAME = 1e-9  # of distances from a boundary: smaller differences are rounding
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,8 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     banded
         Whether with the spread of one draw, over a variance and a width.
     """
-    plain = window.of_starts and all((shift == 0).all() for shift in _shifts(runs))
+    plain = window.of_starts and all((shift == 0).all() for shift in shifts(runs))
     return _own_lines(runs, window, banded) if plain else list(_contours(runs, window))
-
-
-def _shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
-    """Of every run (n,): log of c/(sigma2 width), and of its start's variance over sigma2; 0 without knobs.
-
-    -inf where c = 0.
-    """
-    sigma2, width, c = (runs[name].to_numpy(dtype=np.float64) for name in ("init_variance", "width", "threshold"))
-    richness = runs["richness"] if "richness" in runs else pd.Series(1.0, runs.index)
-    with np.errstate(divide="ignore"):
-        of_threshold = np.log(c) - np.log(sigma2) - np.log(width)
-    return np.where(np.abs(of_threshold) < _SAME, 0.0, of_threshold), -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))
 
 
 def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
@@ -159,10 +147,9 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
         if base == 0:  # all exponents mean the same
             continue
         gamma_sigma2, gamma_w = (part[name].to_numpy(dtype=np.float64) for name in ("gamma_sigma2", "gamma_w"))
-        of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in _shifts(part))
+        of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in shifts(part))
         if window.derived:
             gamma_w = np.log(part["width"].to_numpy(dtype=np.float64)) / base
-        of_threshold[~self_consistent_starts(part, task.shape)] = np.nan  # there c is no threshold
         for line in boundaries_of_task(task, gamma_w, draw_seed(task, part.iloc[0])):
             if not line.asymptotic:
                 place = of_variance if line.name == INFINITE_NOISE else of_threshold
@@ -180,7 +167,7 @@ def _of_cells(
     np.minimum.at(low, (rows[given], columns[given]), distance[given])
     np.maximum.at(high, (rows[given], columns[given]), distance[given])
     known = np.isfinite(low)
-    return np.where(known, low, np.nan) if (high[known] - low[known] <= _SAME).all() else None
+    return np.where(known, low, np.nan) if (high[known] - low[known] <= SAME).all() else None
 
 
 def _without_gaps(heights: Array, there: Array, x: Array, y: Array) -> Array:
@@ -210,7 +197,7 @@ def _one_line(heights: Array, window: Window, runs: pd.DataFrame) -> bool:
     between each other.
     """
     for derived, steps in ((window.x.derived, np.diff(heights, axis=1)), (window.y.derived, np.diff(heights, axis=0))):
-        if derived is not None and ((steps > _SAME).any() and (steps < -_SAME).any()):
+        if derived is not None and ((steps > SAME).any() and (steps < -SAME).any()):
             columns = [column for key in derived.replaces if (column := axis_column(key)) in runs]
             if sum(len(set(runs[column])) > 1 for column in columns) > 1:
                 return False

@@ -182,7 +182,7 @@ def is_normal(value: float) -> bool:
 Array = NDArray[np.floating]
 
 
-def is_self_consistent(balance: ArrayLike, width: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def is_self_consistent(balance: ArrayLike, width: ArrayLike, shape: tuple[ArrayLike, ArrayLike]) -> NDArray[np.bool_]:
     """Whether starts of these lambda and width, (d_out, d_in) = shape, follow equation (1) from A = 0 too.
 
     Those of lambda > 0 do if they are as wide as the output, those of lambda < 0 as wide as the input. lambda = 0 never

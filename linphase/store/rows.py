@@ -131,11 +131,17 @@ def by_task(runs: pd.DataFrame) -> Iterator[tuple[TaskConfig, NDArray[np.intp]]]
 
 def scales(runs: pd.DataFrame) -> NDArray[np.float64]:
     """The base d = sqrt(d_out d_in) of the exponents of each row of a runs table."""
+    d_out, d_in = _shapes(runs)
+    return d_in if d_out is d_in else np.asarray(np.sqrt(d_in * d_out))
+
+
+def _shapes(runs: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """d_out and d_in (n,) of each row."""
     d_in: NDArray[np.float64] = runs["dimension"].to_numpy(dtype=float)
     if "output_dimension" not in runs:
-        return d_in
+        return d_in, d_in
     d_out = runs["output_dimension"].to_numpy(dtype=float, na_value=np.nan)
-    return np.asarray(np.sqrt(d_in * np.where(np.isnan(d_out), d_in, d_out)))
+    return np.where(np.isnan(d_out), d_in, d_out), d_in
 
 
 def has_closed_form(row: Mapping[str, Any] | pd.Series[Any]) -> bool:
@@ -144,12 +150,12 @@ def has_closed_form(row: Mapping[str, Any] | pd.Series[Any]) -> bool:
     return task.white and bool(is_self_consistent(np.nan if is_null(balance) else balance, row["width"], task.shape))
 
 
-def self_consistent_starts(runs: pd.DataFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Whether the starts of rows (n,), whose tasks have the shape (d_out, d_in), follow equation (1)."""
+def self_consistent_starts(runs: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the start of each row of a runs table follows equation (1) from A = 0 too."""
     if "lambda_balance" not in runs:
         return np.ones(len(runs), dtype=bool)
     balance = runs["lambda_balance"].to_numpy(dtype=np.float64, na_value=np.nan)
-    return is_self_consistent(balance, runs["width"].to_numpy(dtype=np.float64), shape)
+    return is_self_consistent(balance, runs["width"].to_numpy(dtype=np.float64), _shapes(runs))
 
 
 def is_null(value: Any) -> bool:
@@ -161,6 +167,14 @@ def is_null(value: Any) -> bool:
 def task_of(row: Mapping[str, Any]) -> Task:
     """The task of a row, drawn again: an older linphase may have drawn another."""
     return draw_task(task_config_of(row), seed=seed_of(row), replicate=int(row["replicate"]))
+
+
+def clock_of(row: Mapping[str, Any] | pd.Series[Any]) -> float:
+    """A row's time over that of the network at equal rates and scale 1: its richness (docs/theory.md, "Knobs of the
+    start").
+    """
+    richness: Any = row.get("richness")
+    return 1.0 if is_null(richness) else float(richness)
 
 
 def seed_of(row: Mapping[str, Any] | pd.Series[Any]) -> int:
