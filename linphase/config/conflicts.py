@@ -209,7 +209,7 @@ def _start_conflict(known: Known, members: Members) -> tuple[str, str] | None:
                 if predicted:
                     start.require_closed_form(shape)
             except LinphaseError as error:
-                return "init.kind", f"must give starts that can be predicted: {error}"
+                return "init.kind", f"must give starts that theory can predict: {error}"
     return None
 
 

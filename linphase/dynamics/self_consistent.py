@@ -1,8 +1,8 @@
 """The self-consistent (mixed) dynamics: equation (1) of the paper at any time, without time stepping.
 
-dA/dt = -sqrt(A A^T + c^2 I) G - G sqrt(A^T A + c^2 I), solved by `linphase.theory.matrix`. Lambda-balanced starts that it
-does not describe are solved by `linphase.theory.balanced`. The moments yielded only sample the exact solution, close
-enough for every phase to be seen and interpolated.
+dA/dt = -sqrt(A A^T + c^2 I) G - G sqrt(A^T A + c^2 I), solved by `linphase.theory.matrix`. Lambda-balanced starts
+that it does not describe are solved by `linphase.theory.balanced`. The moments yielded only sample the exact solution,
+close enough for every phase to be seen and interpolated.
 """
 
 from collections.abc import Iterator

@@ -95,10 +95,9 @@ class Initialization:
         if not self.has_closed_form(shape):
             d_out, d_in = shape
             raise LinphaseError(
-                f"the prediction from A = 0 of a lambda-balanced start: lambda > 0 and a width of at least d_out = "
-                f"{d_out}, or lambda < 0 and a width of at least d_in = {d_in} is required, found lambda = "
-                f"{self.balance:g} at width {self.width}: there is no closed form. dynamics.kind = "
-                '"self_consistent" solves it from the run\'s own start'
+                f"theory from A = 0 has a closed form for lambda > 0 at a width of at least d_out = {d_out}, and for "
+                f"lambda < 0 of at least d_in = {d_in}, found lambda = {self.balance:g} at width {self.width}. Leave "
+                'such cells out; a sweep with dynamics.kind = "self_consistent" is theory from each run\'s own start'
             )
 
     def decays(self, weight_decay: float) -> tuple[float, float]:
@@ -190,7 +189,7 @@ def is_self_consistent(balance: ArrayLike, width: ArrayLike, shape: tuple[ArrayL
     "Lambda-balanced starts").
     """
     (d_out, d_in), balance, width = shape, np.asarray(balance, np.float64), np.asarray(width)
-    return np.isnan(balance) | ((balance > 0) & (width >= d_out)) | ((balance < 0) & (width >= d_in))
+    return np.asarray(np.isnan(balance) | ((balance > 0) & (width >= d_out)) | ((balance < 0) & (width >= d_in)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -146,8 +146,9 @@ def _shapes(runs: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 def has_closed_form(row: Mapping[str, Any] | pd.Series[Any]) -> bool:
     """Whether equation (1) from A = 0 is theory for a row: its inputs are white, and its start follows it."""
-    task, balance = task_config_of(row), row.get("lambda_balance")
-    return task.white and bool(is_self_consistent(np.nan if is_null(balance) else balance, row["width"], task.shape))
+    task, told = task_config_of(row), row.get("lambda_balance")
+    balance = np.nan if told is None or is_null(told) else told
+    return task.white and bool(is_self_consistent(balance, row["width"], task.shape))
 
 
 def self_consistent_starts(runs: pd.DataFrame) -> NDArray[np.bool_]:

@@ -21,10 +21,10 @@ _REMEMBERED = 4  # moments from which the march goes on
 class BalancedSolution:
     """The network at any time from a lambda-balanced start, by an exact march: no step has an error but rounding.
 
-    Q = [W1^T; W2], (d_in + d_out, m), flows by the Riccati equation of F = [[-lambda/2, Y^T], [Y, lambda/2]], so that
-    Q(t + h) = e^(Fh) Q(t) T^(-1) up to a rotation of the hidden layer, T the R-factor of [I; sqrt((e^(2Fh) - 1)/(2F)) Q]
-    (QR, m columns). Steps are so short that the growing exponentials differ by a factor e at most: about
-    t s_1^2/(s_1 + |lambda|) of them. A march goes on from one of the last moments asked for.
+    Q = [W1^T; W2], (d_in + d_out, m), obeys dQ/dt = F Q - Q Q^T Q/2, F = [[-lambda/2 I, Y^T], [Y, lambda/2 I]]. So
+    Q(t + h) = e^(Fh) Q(t) T^(-1) up to a rotation of the hidden layer, T the R-factor of the stack
+    [I; sqrt((e^(2Fh) - 1)/(2F)) Q(t)]. Steps are so short that the growing exponentials differ by a factor e at most:
+    there are about t s_1^2/(s_1 + |lambda|) of them, a QR each. A march goes on from one of the last moments asked for.
     """
 
     def __init__(self, target: Array, start: Weights, balance: float) -> None:
