@@ -104,7 +104,7 @@ def test_theory_from_zero_is_refused_where_there_is_no_closed_form(balance, widt
 
 def test_a_prediction_in_python_is_refused_likewise():
     start = LambdaBalanced(lambda_balance=0.0).at(8, **START)
-    with pytest.raises(LinphaseError, match="found lambda = 0 at width 42. Leave such cells out"):
+    with pytest.raises(LinphaseError, match=r"found lambda = 0 at width 42\. Leave such cells out"):
         predict(draw_task(dimension=8, rank=2), start, stop=Converged(), record=RecordConfig())
 
 

@@ -69,7 +69,9 @@ def test_the_march_is_the_flow(d_out, d_in, width, m, balance):
         np.testing.assert_allclose(mine2, C2, atol=2e-10 * max(10, abs(balance)))
 
 
-@pytest.mark.parametrize(("d_out", "d_in", "balance"), [(6, 6, 2.0), (5, 8, 3.0), (5, 8, -3.0), (8, 5, 200.0), (4, 6, -1e6)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("d_out", "d_in", "balance"), [(6, 6, 2.0), (5, 8, 3.0), (5, 8, -3.0), (8, 5, 200.0), (4, 6, -1e6)]
+)
 def test_a_network_as_wide_as_its_larger_layer_needs_is_equation_1_at_any_time(d_out, d_in, balance):
     Y, A = drawn(d_out, d_in, min(d_out, d_in))
     solution = BalancedSolution(Y, balanced_weights(A, balance, 50), balance)
