@@ -1,7 +1,7 @@
 """One run: a dynamics, a stop rule and a recorder, from a task and a start to a classified result."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, log, sqrt
 from time import perf_counter
@@ -108,6 +108,7 @@ def train(
     initialization = initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
+        reduced = replace(reduced, initialization=initialization)
         setting = _Setting(task, reduced, dynamics, initialization)
         c, rank = initialization.threshold, setting.rank
         recorded = rank if record.singular_values == "all" else record.singular_values
