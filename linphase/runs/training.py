@@ -107,7 +107,7 @@ def train(
     initialization = initialization or weights.initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
-        setting = _Setting(task, reduced, dynamics, initialization)
+        setting = _Setting(task, reduced, dynamics, initialization, record.sharpness)
         c, rank = initialization.threshold, setting.rank
         recorded = rank if record.singular_values == "all" else record.singular_values
         comparison = COMPARISONS[record.compare](task, reduced, c)
@@ -130,6 +130,7 @@ class _Setting:
     weights: Weights  # of the reduced width
     dynamics: Dynamics
     initialization: Initialization
+    has_hessian: bool
 
     @cached_property
     def rank(self) -> int:
@@ -144,22 +145,29 @@ class _Setting:
     @cached_property
     def start(self) -> Moment:
         """The network at time 0."""
-        return self._moment(self.weights, None)
+        return self._moment(self.weights)
 
-    def moment(self, state: State) -> Moment:
-        """What observables see of a state; a dynamics that does not move the start's own weights shows none."""
-        return self._moment(state.weights, self.start)
+    def moment(self, state: State, errors: tuple[float, float] | None = None) -> Moment:
+        """What observables see of a state; a dynamics that does not move the start's own weights shows none.
 
-    def _moment(self, weights: Weights, start: Moment | None) -> Moment:
+        errors: its train and test error, where they are known.
+        """
+        return self._moment(state.weights, self.start, errors)
+
+    def _moment(
+        self, weights: Weights, start: Moment | None = None, errors: tuple[float, float] | None = None
+    ) -> Moment:
         own = self.dynamics.moves_weights
         return Moment(
             self.task,
-            weights.product(),
+            weights.product,
             self.initialization.threshold,
             self.rank,
             weights=weights if own else None,
-            gram=None if own else weights.gram(),
+            gram=None if own else weights.gram,
             start=start,
+            known_errors=errors,
+            has_hessian=self.has_hessian,
         )
 
 
