@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from benchmarks.edge_of_stability import Edge, predicted
 from linphase.config.config import parse_config
 from linphase.dynamics.gradient_descent import GradientDescent
 from linphase.dynamics.gradient_flow import GradientFlow
@@ -78,6 +79,14 @@ def test_a_catapult_shows_as_a_train_error_above_the_first_and_lands_below_the_e
         sharpness = np.linalg.norm(run.C1, 2) + np.linalg.norm(run.C2, 2)  # at the minimum
         assert run.learning_rate * sharpness < 2
     assert train(task, weights, GradientDescent(learning_rate=2.5 / 50), initialization=start).status == "diverged"
+
+
+@pytest.mark.parametrize("gamma", [0.03, 10.0])
+def test_the_largest_learning_rate_that_converges_is_that_of_the_catapult_or_of_the_flattest_minimum(gamma):
+    # Atanasov et al. 2024: 2 gamma^2/c0 where lazy (high by gamma s_1/(10 c0), measured), gamma/s_1 where rich.
+    edge = Edge.drawn(0, dimension=6)
+    assert edge.converges(gamma, 0.98 * predicted(gamma), steps=3000)
+    assert not edge.converges(gamma, 1.02 * predicted(gamma), steps=3000)
 
 
 def escapes(S, c, dimension):
