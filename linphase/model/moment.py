@@ -52,7 +52,7 @@ class Moment:
         """W2 W1, (d_out, d_in)."""
         return self.given() if callable(self.given) else self.given
 
-    @cached_property
+    @property
     def errors(self) -> tuple[float, float]:
         """The train and the test error; nan where there is no test error."""
         return self.known_errors or self.task.errors(self.A)
@@ -151,6 +151,11 @@ class Observable:
         given = get_type_hints(self.measure).get("return", float)
         kinds = set(get_args(given)) if get_origin(given) in (Union, UnionType) else {given}
         return kinds - {type(None)} == {int}
+
+    @cached_property
+    def is_followed(self) -> bool:
+        """Whether it is measured at every moment kept."""
+        return not {"largest", *LISTS}.isdisjoint(self.at)
 
     def column(self, at: At) -> str:
         """The name of its column; in the runs table, for `LISTS` in the trajectories table."""

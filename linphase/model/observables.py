@@ -6,6 +6,7 @@ would be 0/0.
 """
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,7 +223,7 @@ def generalization_gap(moment: Moment) -> float | None:
     The train error is measured against Y with its noise, the test error of a drawn task against A* without.
     """
     train_error, test_error = moment.errors
-    return None if np.isnan(test_error) else test_error - train_error
+    return None if isnan(test_error) else test_error - train_error
 
 
 def _layer_sizes(moment: Moment) -> float:

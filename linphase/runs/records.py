@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.model.mode_times import ModeTimes, median_time
-from linphase.model.moment import OBSERVABLES, At, Moment, columns_at, on_slower_clock
+from linphase.model.moment import OBSERVABLES, Moment, columns_at, on_slower_clock
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Classification, OrderParameters
@@ -217,12 +217,9 @@ class TrainedRun:
         )
 
 
-_OVER_TIME: tuple[At, ...] = ("largest", "crossing", "snapshots")
-
-
 def watched(moment: Moment) -> dict[str, Value]:
     """The observables that are followed over the moments kept, at one of them, by name."""
-    return {one.name: one.of(moment) for one in OBSERVABLES.values() if set(one.at) & set(_OVER_TIME)}
+    return {one.name: one.of(moment) for one in OBSERVABLES.values() if one.is_followed}
 
 
 def largest(kept: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
