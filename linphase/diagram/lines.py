@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window, axis_column
+from linphase.diagram.derived import shifts
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task, draw_seed
 from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED, Boundary, boundaries_of_task
@@ -54,22 +55,8 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     banded
         Whether with the spread of one draw, over a variance and a width.
     """
-    plain = window.of_starts and all((shift == 0).all() for shift in _shifts(runs))
+    plain = window.of_starts and all((shift == 0).all() for shift in shifts(runs))
     return _own_lines(runs, window, banded) if plain else list(_contours(runs, window))
-
-
-_KNOBS = {"init_kind": "gaussian", "richness": 1.0, "variance_ratio": 1.0, "learning_rate_ratio": 1.0}  # and usual
-
-
-def _shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
-    """Of every run (n,): log of c/(sigma2 width), and of its start's variance over sigma2; 0 without knobs."""
-    told = [runs[name].isna() | (runs[name] == usual) for name, usual in _KNOBS.items() if name in runs]
-    usual = np.all(told, axis=0) if told else np.ones(len(runs), dtype=bool)
-    sigma2, width, c = (runs[name].to_numpy(dtype=np.float64) for name in ("init_variance", "width", "threshold"))
-    richness = runs["richness"] if "richness" in runs else pd.Series(1.0, runs.index)
-    with np.errstate(divide="ignore", over="ignore"):
-        of_threshold = np.where(usual, 0.0, np.log(c) - np.log(sigma2) - np.log(width))
-    return of_threshold, -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))
 
 
 def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
@@ -161,7 +148,7 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
         if base == 0:  # all exponents mean the same
             continue
         gamma_sigma2, gamma_w = (part[name].to_numpy(dtype=np.float64) for name in ("gamma_sigma2", "gamma_w"))
-        of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in _shifts(part))
+        of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in shifts(part))
         if window.derived:
             gamma_w = np.log(part["width"].to_numpy(dtype=np.float64)) / base
         for line in boundaries_of_task(task, gamma_w, draw_seed(task, part.iloc[0])):

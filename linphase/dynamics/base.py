@@ -86,6 +86,8 @@ class Dynamics(Choice):
     fixed_step: ClassVar[bool] = False  # every step takes the same time, `rate`
     allows_paper_rule: ClassVar[bool] = False  # the paper's stop rule means something for it
     predicts: ClassVar[bool] = False  # theory's answer for a cell, without states
+    takes_data: ClassVar[bool] = False  # it asks the task for residual and gradient, so inputs need not be white
+    takes_richness: ClassVar[bool] = False  # its steps are told in the time and learning rate at richness 1
 
     def __init_subclass__(cls, kind: str | None = None, **others: Any) -> None:
         super().__init_subclass__(**others)

@@ -60,6 +60,8 @@ class GradientDescent(Dynamics, kind="gd"):
     title: ClassVar[str] = "gradient descent"
     fixed_step: ClassVar[bool] = True
     allows_paper_rule: ClassVar[bool] = True
+    takes_data: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
 
     learning_rate: _Rate = Field(
         default="auto",

@@ -43,6 +43,8 @@ class GradientFlow(Dynamics, kind="flow"):
 
     title: ClassVar[str] = "gradient flow"
     continuous: ClassVar[bool] = True
+    takes_data: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
 
     tolerance: float = Field(
         default=3e-4,

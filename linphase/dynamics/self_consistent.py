@@ -33,6 +33,8 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
     """
 
     continuous: ClassVar[bool] = True
+    takes_data: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
     moves_weights: ClassVar[bool] = False
 
     max_evaluations: int = MAX_EVALUATIONS

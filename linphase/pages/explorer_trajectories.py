@@ -22,7 +22,7 @@ from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.task import Task
 from linphase.store.reading import row_groups, scan
 from linphase.store.results import Results
-from linphase.store.rows import TASK_COLUMNS, seed_of, task_config_of
+from linphase.store.rows import TASK_COLUMNS, clock_of, seed_of, task_config_of
 from linphase.store.tables import TRAJECTORIES
 from linphase.theory.mode import TargetModes, modes_from_zero
 
@@ -114,9 +114,11 @@ def _thin(row: Mapping[str, Any], run: Mapping[str, Any], moments: int) -> dict[
         return thinned | {"numbers": encode(np.concatenate(series))}
     target = _target(run)
     if _same(target.values, row["target_singular_values"]) and np.isfinite(time).all() and c > 0:
-        s = modes_from_zero(time, target.values, c)
+        clock = clock_of(run)
+        s = modes_from_zero(time / clock, target.values, c)
         series += [target.train_error(s), target.test_error(s), *s[:, modes].T]
-        thinned["theory"] = _smallest(target, c, float(time[-1]))
+        error, when = _smallest(target, c, float(time[-1]) / clock)
+        thinned["theory"] = error, clock * when
     return thinned | {"numbers": encode(np.concatenate(series))}
 
 

@@ -103,8 +103,9 @@ def train(
     dynamics = dynamics or Dynamics.members[Dynamics.default]()
     stop, record = stop or Stop.members[Stop.default](), record or RecordConfig()
     _check_shapes(task, weights)
-    _check_fit(dynamics, stop, record, task)
-    initialization = initialization or weights.initialization or estimated_initialization(weights)
+    initialization = initialization or weights.initialization
+    _check_fit(dynamics, stop, record, task, initialization)
+    initialization = initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
         setting = _Setting(task, reduced, dynamics, initialization, record.sharpness)
@@ -358,7 +359,9 @@ def _is_classical(task: Task) -> bool:
     return task.signal is not None and task.white
 
 
-def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task) -> None:
+def _check_fit(
+    dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task, initialization: Initialization | None
+) -> None:
     """Refuse a stop rule or a comparison that means nothing for dynamics and task, and a dynamics without states."""
     kind = type(dynamics)
     if kind.predicts:
@@ -369,6 +372,10 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task)
         raise LinphaseError("the paper's stop rule and learning rate need a task with a signal A*, found one without")
     if not task.white and record.compare != "none":
         raise LinphaseError(f'record.compare: "none" is required where inputs are not white, found "{record.compare}"')
+    if not task.white and not kind.takes_data:
+        raise LinphaseError(f"task: white inputs are required with {kind.__name__}, whose takes_data is False")
+    if initialization is not None and initialization.richness != 1 and not kind.takes_richness:
+        raise LinphaseError(f"init.richness: 1 is required with {kind.__name__}, whose takes_richness is False")
     if not stop.fits(kind):
         fitting = " or ".join(f'"{name}"' for name, rule in Stop.members.items() if rule.fits(kind))
         raise LinphaseError(f'stop.rule: {fitting} is required with {kind.__name__}, found "{stop.rule}"')

@@ -148,6 +148,14 @@ def task_of(row: Mapping[str, Any]) -> Task:
     return draw_task(task_config_of(row), seed=seed_of(row), replicate=int(row["replicate"]))
 
 
+def clock_of(row: Mapping[str, Any] | pd.Series[Any]) -> float:
+    """A row's time over that of the network at equal rates and scale 1: its richness (docs/theory.md, "Knobs of the
+    start").
+    """
+    richness: Any = row.get("richness")
+    return 1.0 if is_null(richness) else float(richness)
+
+
 def seed_of(row: Mapping[str, Any] | pd.Series[Any]) -> int:
     """The root of a row's random numbers."""
     independent = not is_null(row["independent_dimensions"]) and bool(row["independent_dimensions"])
