@@ -237,7 +237,13 @@ def power_law(scratch: Scratch) -> Found:
 
 def edge(scratch: Scratch) -> Found:
     """Slopes of the largest learning rate that converges over the richness."""
-    return edge_of_stability.related(scratch.directory / "edge_of_stability")
+    rates = edge_of_stability.measured(scratch.directory / "edge_of_stability")
+    lazy, rich = (edge_of_stability.slopes(rates, each) for each in (edge_of_stability.LAZY, edge_of_stability.RICH))
+    holds = max(abs(each - 2) for each in lazy) < 0.05 and max(abs(each - 1) for each in rich) < 0.05
+    ends = rates.groupby("gamma")["over_formula"].mean()
+    told = f"when rich {np.mean(rich):.4f}; eta_max over min(gamma/s_1, 2 gamma^2/c0) from {ends.min():.3f} to {ends.max():.3f}"
+    return Found("slope of ln eta_max over ln gamma when lazy", mean(lazy), verdict(holds), int(rates["runs"].sum()),
+                 float(rates["seconds"].sum()), picture=edge_of_stability.figure(rates), told=told)  # fmt: skip
 
 
 def saddles(scratch: Scratch) -> Found:
