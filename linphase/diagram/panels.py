@@ -170,7 +170,6 @@ panel("escape-time", "escape_time", "time to half of the target", formula=r"$s_i
 panel("convergence-time", "convergence_time", "time to converge within 5 %",
       formula=r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$", null=_NEVER, **_TIME)  # fmt: skip
 
-_LINEAR: dict[str, Any] = {"scale": "linear"}  # of both signs
 _OF_HESSIAN: dict[str, Any] = {"remedy": "sweep into another directory with record.sharpness = true"}
 # What differs from the defaults in panels of observables: model/ knows no looks.
 _OVERLAP = {"colors": "cividis", "unit": r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"}
@@ -184,9 +183,7 @@ _BETTERED: dict[str, dict[str, Any]] = {
     "residual": {"unpredicted": _ZERO},
     "sharpness": _OF_HESSIAN,
     "largest-sharpness": _OF_HESSIAN,
-    "generalization-gap": _LINEAR,
-    "generalization-gap-at-min": _LINEAR,
-    "largest-generalization-gap": _LINEAR,
+    "generalization-gap-at-min": {"scale": "linear"},  # mostly below 0: the noise is not fitted there
 }
 # Name and title of the panels of the second and further moments of an observable.
 _FURTHER = {
