@@ -181,7 +181,9 @@ def label_noise(scratch: Scratch) -> Found:
     d, c, noise, rate = 12, 20.0, 0.5, 0.1 / 20.0
     decay = rate * noise**2 * d / 2
     width = 12_000
-    task = Task.from_target(np.diag(np.r_[6.0, 5.0, 4.0, np.zeros(d - 3)]), np.diag(np.r_[6.0, 5.0, 4.0, np.zeros(d - 3)]), 3)
+    task = Task.from_target(
+        np.diag(np.r_[6.0, 5.0, 4.0, np.zeros(d - 3)]), np.diag(np.r_[6.0, 5.0, 4.0, np.zeros(d - 3)]), 3
+    )
     config = parse_config({
         "name": "label_noise",
         "grid": {"init_variance": c / width, "width": width, "replicates": 8, "stop.time": [0.5 / decay, 1 / decay, 2 / decay],
@@ -212,7 +214,9 @@ def null_space(scratch: Scratch) -> Found:
         P = Vt[n:]
         moved.append(float(np.linalg.norm(P @ (run.C1 - W.gram()[0]) @ P.T) / np.linalg.norm(P @ W.gram()[0] @ P.T)))
     estimate = mean(moved)
-    return Found("relative change of W1^T W1 on the null space of the data", estimate, verdict(max(moved) < 1e-12), 8, 0.0)
+    return Found(
+        "relative change of W1^T W1 on the null space of the data", estimate, verdict(max(moved) < 1e-12), 8, 0.0
+    )
 
 
 def power_law(scratch: Scratch) -> Found:
@@ -237,7 +241,13 @@ def power_law(scratch: Scratch) -> Found:
 
 def edge(scratch: Scratch) -> Found:
     """Slopes of the largest learning rate that converges over the richness."""
-    return edge_of_stability.related(scratch.directory / "edge_of_stability")
+    rates = edge_of_stability.measured(scratch.directory / "edge_of_stability")
+    lazy, rich = (edge_of_stability.slopes(rates, each) for each in (edge_of_stability.LAZY, edge_of_stability.RICH))
+    holds = max(abs(each - 2) for each in lazy) < 0.05 and max(abs(each - 1) for each in rich) < 0.05
+    ends = rates.groupby("gamma")["over_formula"].mean()
+    told = f"when rich {np.mean(rich):.4f}; eta_max over min(gamma/s_1, 2 gamma^2/c0) from {ends.min():.3f} to {ends.max():.3f}"
+    return Found("slope of ln eta_max over ln gamma when lazy", mean(lazy), verdict(holds), int(rates["runs"].sum()),
+                 float(rates["seconds"].sum()), picture=edge_of_stability.figure(rates), told=told)  # fmt: skip
 
 
 def saddles(scratch: Scratch) -> Found:
@@ -251,7 +261,9 @@ def saddles(scratch: Scratch) -> Found:
         "name": "saddles", "record": {"snapshots": 200},
         "grid": {"init_variance": [each / width for each in (1e-6, 1e-4, 1e-2)], "width": [width, 100 * width], "replicates": 8},
     })  # fmt: skip
-    results = trained([config.of_task(Task.from_target(signal, signal, 4))], scratch.directory / "saddles", scratch.jobs)
+    results = trained(
+        [config.of_task(Task.from_target(signal, signal, 4))], scratch.directory / "saddles", scratch.jobs
+    )
     runs = results.runs[np.isclose(results.runs["threshold"], c) & (results.runs["width"] == width)]
     escapes = np.array([results.trajectory(run_id).mode_times.escape for run_id in runs["run_id"]])
     over = escapes / (np.log(2 * values / c) / (2 * values))
@@ -362,7 +374,9 @@ def main(scratch: Path, out: Path, only: tuple[str, ...], jobs: int) -> None:
             one = statement.measure(Scratch(scratch, jobs))
             rows.append((statement, one))
             interval = f"{digits(one.estimate.low)} to {digits(one.estimate.high)}"
-            click.echo(f"{statement.name}: {one.number}: {digits(one.estimate.value)} ({interval}), {one.verdict}; {one.told}")
+            click.echo(
+                f"{statement.name}: {one.number}: {digits(one.estimate.value)} ({interval}), {one.verdict}; {one.told}"
+            )
     out.mkdir(parents=True, exist_ok=True)
     for statement, one in rows:
         if one.picture is not None:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 UNFINISHED = ("diverged", "failed")
 OVERVIEW = ("regime", "test-error", "stable-rank", "iterations", "final-test-error", "agreement")
 # What a task of one's own must tell for a column to have a value.
-_TEST_ERRORS = ("min_test_error", "final_test_error", "stable_rank_at_min", "rank_at_min")
+_TEST_ERRORS = (
+    *("min_test_error", "final_test_error", "stable_rank_at_min", "rank_at_min"),
+    *("generalization_gap", "generalization_gap_at_min", "largest_generalization_gap"),
+)
 _OF_SIGNAL = ("subspace_overlap", "subspace_overlap_at_min")
 _OF_WHITE = ("benefit", "blind_test_error", "iterations_at_min")
 _OLDER = "they were made before linphase measured it: sweep into another directory"
@@ -167,6 +170,7 @@ panel("escape-time", "escape_time", "time to half of the target", formula=r"$s_i
 panel("convergence-time", "convergence_time", "time to converge within 5 %",
       formula=r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$", null=_NEVER, **_TIME)  # fmt: skip
 
+_OF_HESSIAN: dict[str, Any] = {"remedy": "sweep into another directory with record.sharpness = true"}
 # What differs from the defaults in panels of observables: model/ knows no looks.
 _OVERLAP = {"colors": "cividis", "unit": r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"}
 _BETTERED: dict[str, dict[str, Any]] = {
@@ -177,6 +181,9 @@ _BETTERED: dict[str, dict[str, Any]] = {
     "final-overlap": {"title": "final overlap with the signal", **_OVERLAP},
     "started-above": {"colors": "cividis", "unit": "share of modes"},
     "residual": {"unpredicted": _ZERO},
+    "sharpness": _OF_HESSIAN,
+    "largest-sharpness": _OF_HESSIAN,
+    "generalization-gap-at-min": {"scale": "linear"},  # mostly below 0: the noise is not fitted there
 }
 # Name and title of the panels of the second and further moments of an observable.
 _FURTHER = {

@@ -1,4 +1,4 @@
-"""One run over time: its errors, and its singular values against the threshold.
+"""One run over time: its errors, its singular values against the threshold, and how many of them have escaped.
 
 `run_figure` lays a run, dashed, over broad light curves of theory from the same start; `trajectory_figure` lays theory
 from A = 0, dashed, over the broad light curves of a stored run, and marks where modes cross the threshold.
@@ -17,12 +17,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
+from linphase.model.mode_times import escaped_modes
 from linphase.runs.records import Trajectory
 
 SIGNAL, BULK, CONTRAST = LOOKS["balanced"].color, "0.6", "#C8553D"
@@ -104,6 +105,9 @@ def run_figure(
 ) -> Figure:
     """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
 
+    Below the singular values stands how many have escaped, s_i > s_i(Y)/2: from a small start the rank grows from
+    saddle to saddle.
+
     Parameters
     ----------
     trajectory
@@ -123,8 +127,9 @@ def run_figure(
     style
         paper or talk.
     """
-    figure = Figure(figsize=(inches(PAGE_WIDTH), inches(2.5 if theory is None else 2.7)), layout="constrained")
-    errors, modes = figure.subplots(1, 2)
+    figure = Figure(figsize=(inches(PAGE_WIDTH), inches(2.9 if theory is None else 3.1)), layout="constrained")
+    places = figure.subplot_mosaic([["errors", "modes"], ["errors", "escaped"]], height_ratios=(3.5, 1))
+    errors, modes, escaped = (places[name] for name in ("errors", "modes", "escaped"))
     steps = time_label == "step"
     moments = finite(trajectory.step if steps else trajectory.time)
     logarithmic = not steps and bool((moments > 0).any())
@@ -138,6 +143,7 @@ def run_figure(
     for curves, pen, suffix in drawn:
         _draw_errors(errors, curves, pen, suffix, dashed=() if theory is not None else ("test",))
         _draw_modes(modes, curves, pen, rank, range(curves.modes.shape[1]), suffix)
+        _draw_escaped(escaped, curves, pen, trajectory.final_modes.target, suffix)
     _draw_threshold(modes, threshold, line)
     every = [curves for curves, _, _ in drawn]
     baselines = _in_reach(baselines, run, 1e-8)
@@ -147,15 +153,18 @@ def run_figure(
     fit_values(modes, [curves.modes for curves in every], 1e-6, [np.array([threshold])])
     errors.set_ylabel("mean square error")
     modes.set_ylabel(r"singular values of $A$")
+    _count_modes(escaped, rank, run.modes.shape[1])
     errors.legend(handles=None if theory is None else [Line2D([], [], color=color, label=name)
                                                        for name, color in _measured(run)], frameon=False)  # fmt: skip
     modes.legend(handles=_mode_handles(run, rank, _PLAIN, line, f"threshold $c$ = {written(threshold)}"),
                  frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)  # fmt: skip
-    for ax in (errors, modes):
-        ax.set_xlabel(time_label)
+    for ax in (errors, modes, escaped):
         _frame(ax, run.moments, logarithmic)
         if theory is not None and len(run.moments) > 1:
             ax.set_xlim(run.moments[0], run.moments[-1])
+    modes.tick_params(labelbottom=False)
+    for ax in (errors, escaped):
+        ax.set_xlabel(time_label)
     if title:
         figure.suptitle(title, fontsize=points(8))
     if theory is not None:
@@ -292,6 +301,23 @@ def _draw_modes(ax: Axes, curves: _Curves, pen: _Pen, rank: int, modes: Sequence
             gid=f"mode {mode + 1}{suffix}",
             **pen.style(color, width, mode),
         )
+
+
+def _draw_escaped(ax: Axes, curves: _Curves, pen: _Pen, target: ArrayLike, suffix: str) -> None:
+    """How many singular values are above half of the target's, as steps."""
+    ax.step(curves.moments, escaped_modes(curves.modes, target), where="post", marker=_marker(curves.moments),
+            zorder=1.5 if pen.light else 2, gid=f"escaped{suffix}", **pen.style("0.2", pen.errors))  # fmt: skip
+
+
+def _count_modes(ax: Axes, rank: int, modes: int) -> None:
+    """An axis of numbers of modes, told at none, the signal's and all of them; logarithmic from 1 on."""
+    ax.set_yscale("symlog", linthresh=1, linscale=0.5)
+    ax.set_yticks(sorted({0, min(rank, modes), modes}))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.grid(axis="y", color="0.85", linewidth=stroke(0.4))
+    ax.set_ylim(-0.3, 1.4 * modes + 0.3)
+    ax.set_ylabel("modes\nescaped")
 
 
 def _draw_errors(ax: Axes, curves: _Curves, pen: _Pen, suffix: str = "", dashed: Sequence[str] = ()) -> None:

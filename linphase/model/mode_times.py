@@ -20,6 +20,7 @@ T = TypeVar("T", float, Array)
 WITHIN = 0.05  # of its target is a mode that has converged
 _PARTS = 8  # of an interval between two moments, within which heights are linear
 _FAR = 10.0  # heights above do not matter
+_NOTHING = 1e-12  # of the largest target: below it a mode has none
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -41,6 +42,17 @@ def mode_times(time: Array, singular_values: Array, target: Array, c: float) -> 
     S = np.asarray(target, np.float64)[: s.shape[1]]
     crossing, escape, lower, upper = np.split(_last_passing(time, np.hstack([each(s, S, c) for each in HEIGHTS])), 4)
     return ModeTimes(crossing, escape, np.maximum(lower, upper))
+
+
+def escaped_modes(singular_values: Array, target: ArrayLike) -> NDArray[np.int64]:
+    """How many modes have left their saddle at each moment, s_i > S_i/2: the rank of what was learned so far, (n,).
+
+    singular_values (n, r), target (r,) or more: S, descending. Modes without a target do not count. From a small start
+    the rank grows by one at a time, from saddle to saddle (Jacot et al. 2021).
+    """
+    S = np.asarray(target, np.float64)[: singular_values.shape[1]]
+    level = np.where(_NOTHING * np.max(S, initial=0.0) < S, S / 2, np.inf)
+    return np.asarray(np.count_nonzero(singular_values > level, axis=1))
 
 
 def crossing_times(time: Array, singular_values: Array, c: float) -> Array:

@@ -4,7 +4,7 @@ An observable is a pure function of a `Moment`. Its decorator says what it means
 follow the stored column, the panel, its place in theory's prediction, the report and the documentation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError
+from linphase.model.hessian import Hessian, network_of
 from linphase.model.kernel import Kernel
 from linphase.model.network import Weights
 from linphase.model.registry import Registry, place_of
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
+Gram = tuple[Array, Array]  # C1 (d_in, d_in) and C2 (d_out, d_out)
 SVD = tuple[Array, Array, Array]  # U (d_out, n), s (n,) descending, V (d_in, n) of A
 
 
@@ -29,18 +31,32 @@ class Moment:
     """A network at one time, trained or predicted: what an observable may look at, always in the user's basis.
 
     The gram matrices C1 = W1^T W1 and C2 = W2 W2^T follow from the weights; where there are none (theory moves A
-    alone) they are given, or None (between the steps of a flow only A is known).
+    alone) they are given, or None (between the steps of a flow only A is known). What costs something is computed when
+    it is first asked for.
     """
 
     task: Task
-    A: Array  # (d_out, d_in)
+    given: Array | Callable[[], Array]  # A (d_out, d_in), or what makes it
     c: float  # the threshold, sigma2 * width
     rank: int  # the largest rank that A can have
     weights: Weights | None = None
-    gram: tuple[Array, Array] | None = None  # C1 (d_in, d_in) and C2 (d_out, d_out), where there are no weights
+    gram: Gram | Callable[[], Gram] | None = None  # C1 and C2 where there are no weights, or what makes them
     start: "Moment | None" = None  # the same network at time 0
     forgetting: float = 1.0  # e^(-2 l t): what weight decay has left of D = W1 W1^T - W2^T W2
     factors: SVD | None = None  # the SVD of A, where it is known already
+    known_errors: tuple[float, float] | None = None  # the train and the test error (nan: none), the same
+    decays: tuple[float, float] = (0.0, 0.0)  # of W1 and W2
+    has_hessian: bool = False  # whether the Hessian may be looked at: where `record.sharpness` asks for it
+
+    @cached_property
+    def A(self) -> Array:
+        """W2 W1, (d_out, d_in)."""
+        return self.given() if callable(self.given) else self.given
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """The train and the test error; nan where there is no test error."""
+        return self.known_errors or self.task.errors(self.A)
 
     @cached_property
     def svd(self) -> SVD:
@@ -59,8 +75,18 @@ class Moment:
     @cached_property
     def kernel(self) -> Kernel | None:
         """The tangent kernel G -> C2 G + G C1, in float64; None where C1 and C2 are not known."""
-        gram = self.gram if self.weights is None else self.weights.gram()
+        given = self.gram if self.weights is None else self.weights.gram
+        gram = given() if callable(given) else given
         return None if gram is None else Kernel(*(each.astype(np.float64) for each in gram))
+
+    @cached_property
+    def hessian(self) -> Hessian | None:
+        """The Hessian of the loss, in float64; None where it is not asked for, or C1 and C2 are not known."""
+        if not self.has_hessian or self.kernel is None:
+            return None
+        weights = self.weights or network_of(self.A, self.kernel.C1, self.kernel.C2)
+        G = self.task.loss_gradient(self.task.residual(self.A))
+        return Hessian(self.task, weights.astype(np.float64), G, self.decays)
 
     @cached_property
     def conserved(self) -> Array | None:
@@ -98,7 +124,9 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "snapshots": ("{}", "{} over time"),
 }
 LISTS = ("crossing", "snapshots")
-_NEEDS = ("weights", "kernel", "start", "signal")
+_NEEDS = ("weights", "kernel", "hessian", "start", "signal")
+# The units that tell of a clock, and by which power of its slowness a value changes.
+_OF_CLOCK = {"time": 1, "1/time": -1}
 
 
 @dataclass(frozen=True)
@@ -109,7 +137,7 @@ class Observable:
     meaning: str
     unit: str
     at: tuple[At, ...]
-    needs: tuple[str, ...]  # fields of the Moment without which it has no value: weights, kernel, start, signal
+    needs: tuple[str, ...]  # fields of the Moment without which it has no value, some of `_NEEDS`
     panel: str  # the name of its panel
     title: str
     formula: str  # mathtext
@@ -124,6 +152,11 @@ class Observable:
         given = get_type_hints(self.measure).get("return", float)
         kinds = set(get_args(given)) if get_origin(given) in (Union, UnionType) else {given}
         return kinds - {type(None)} == {int}
+
+    @cached_property
+    def is_followed(self) -> bool:
+        """Whether it is measured at every moment kept."""
+        return not {"largest", *LISTS}.isdisjoint(self.at)
 
     def column(self, at: At) -> str:
         """The name of its column; in the runs table, for `LISTS` in the trajectories table."""
@@ -144,6 +177,15 @@ class Observable:
 
 
 OBSERVABLES: Registry[Observable] = Registry("observable")
+
+
+def on_slower_clock(values: Mapping[str, Any], slowness: float) -> dict[str, Any]:
+    """Values of observables, by column, where times are `slowness` times as long."""
+    powers = {one.column(at): _OF_CLOCK.get(one.unit, 0) for one in OBSERVABLES.values() for at in one.at}
+    return {
+        name: value if value is None or powers[name] == 0 else value * slowness ** powers[name]
+        for name, value in values.items()
+    }
 
 
 def observable(
@@ -170,10 +212,11 @@ def observable(
         value over the moments kept, a list with one value a signal mode at its "crossing" of c, or a list over all
         "snapshots".
     unit
-        Its unit, empty for a plain number.
+        Its unit, empty for a plain number. One in "time" or "1/time" follows the clock of `init.richness`.
     needs
-        What the moment must have: "weights", "kernel" or "start". The value is null where it is missing, as weights
-        are in theory, and at the smallest test error, where only A is known.
+        What the moment must have: "weights", "kernel", "hessian", "start" or "signal". The value is null where it is
+        missing, as weights are in theory, a Hessian where `record.sharpness` is false, and all three at the smallest
+        test error, where only A is known.
 
     Raises
     ------

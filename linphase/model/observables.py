@@ -6,6 +6,7 @@ would be 0/0.
 """
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +205,40 @@ def forgetting(moment: Moment) -> float:
     The threshold of a wide network is c times this (docs/theory.md, "Weight decay").
     """
     return moment.forgetting
+
+
+@observable(
+    "largest eigenvalue of the loss Hessian (record.sharpness)",
+    unit="1/time",
+    at=("end", "largest", "snapshots"),
+    needs=("hessian",),
+    panel="sharpness",
+    title="sharpness",
+    formula=r"$\lambda_{max}(\nabla^2 L)$",
+)
+def sharpness(moment: Moment) -> float:
+    """lambda_max of the loss Hessian: descent is stable along its eigenvector where learning rate * lambda_max < 2.
+
+    At a minimum ||W1||_op^2 + ||W2||_op^2, in theory 2 sqrt(s_1^2 + c^2), of white inputs without decay
+    (docs/theory.md, "Sharpness").
+    """
+    assert moment.hessian is not None
+    return moment.hessian.largest_eigenvalue()
+
+
+@observable(
+    "test error less train error, both without what is irreducible,",
+    at=("end", "minimum", "largest"),
+    panel="generalization-gap",
+    title="generalization gap:\ntest error less train error",
+)
+def generalization_gap(moment: Moment) -> float | None:
+    """Test error - train error (Golikov 2024); below 0 where the target's noise is not fitted. None without the one.
+
+    The train error is measured against Y with its noise, the test error of a drawn task against A* without.
+    """
+    train_error, test_error = moment.errors
+    return None if isnan(test_error) else test_error - train_error
 
 
 def _layer_sizes(moment: Moment) -> float:

@@ -230,6 +230,10 @@ class Task:
         """G, the gradient of the loss by A, (d_out, d_in): the residual itself."""
         return residual
 
+    def covariance_product(self, Z: Array) -> Array:
+        """Z Sigma, (d_out, d_in), the change of G when A changes by Z: Z itself."""
+        return Z
+
     @property
     def origin(self) -> Array:
         """What makes A of `from_origin`, (d_out, d_in): A = origin + from_origin."""
@@ -243,6 +247,11 @@ class Task:
         """||A - Y||_F^2/(d_out d_in)."""
         flat = residual.reshape(-1)
         return float(np.dot(flat, flat)) / self.size
+
+    def errors(self, A: Array) -> tuple[float, float]:
+        """Train and test error of a map A; nan where there is nothing to measure a test error against."""
+        test_error = np.nan if self.signal is None else self.test_error(A - self.signal)
+        return self.train_error(self.residual(A)), test_error
 
     @property
     def irreducible_errors(self) -> tuple[float | None, float | None]:
@@ -553,6 +562,14 @@ class Regression(Task):
     def loss_gradient(self, residual: Array) -> Array:
         """G = (A R^T - T) R, (d_out, d_in)."""
         return residual @ self.inputs.astype(residual.dtype)
+
+    def covariance_product(self, Z: Array) -> Array:
+        return self.loss_gradient(Z @ self.inputs.T)
+
+    def errors(self, A: Array) -> tuple[float, float]:
+        held = self.held_out
+        test_error = np.nan if held is None else self.test_error(held.product(A) - held.target)
+        return self.train_error(self.residual(A)), test_error
 
     @cached_property
     def origin(self) -> Array:

@@ -176,7 +176,8 @@ def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) ->
 
 
 _SIGNS = {
-    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\nu": "ν", r"\sigma": "σ", r"\langle": "⟨", r"\rangle": "⟩",
+    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\lambda": "λ", r"\nabla": "∇", r"\nu": "ν", r"\sigma": "σ",
+    r"\langle": "⟨", r"\rangle": "⟩",
     r"\mathrm{max}": "max", r"\mathrm{min}": "min", r"\mathrm{width}": "width", r"\cos": "cos", r"\ln": "ln",
     r"\,": "\u2009", "-": "−", "$": "",
 }  # fmt: skip

@@ -23,7 +23,6 @@ from linphase.runs.records import (
     TrainedRun,
     Trajectory,
     Value,
-    anything_watched,
     largest,
     over_time,
     watched,
@@ -55,7 +54,7 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
         predicted.crossing_time[signal], predicted.escape_time[signal], predicted.convergence_time[signal]
     )
     start = PredictedMoment.at(task, np.zeros_like(predicted.singular_values), c)
-    end = PredictedMoment.at(task, predicted.singular_values, c, start)
+    end = PredictedMoment.at(task, predicted.singular_values, c, start, has_hessian=record.sharpness)
     lowest = PredictedMoment.at(task, predicted.singular_values_at_min, c, start)
     trajectory, kept = _trajectory(task, modes, predicted, final, times, record, start)
     return TrainedRun(
@@ -120,7 +119,10 @@ def _trajectory(
     kept = np.unique(np.searchsorted(place, wanted).clip(max=len(time) - 1))
     recorded = slice(None if record.singular_values == "all" else record.singular_values)
     s = s[kept]
-    values = [watched(PredictedMoment.at(task, each, c, start)) for each in s] if anything_watched() else []
+    values = [
+        watched(PredictedMoment.at(task, each, c, start, known_errors=errors, has_hessian=record.sharpness))
+        for each, errors in zip(s, zip(train_error[kept], test_error[kept], strict=True), strict=True)
+    ]
     trajectory = Trajectory(
         time=time[kept],
         step=np.arange(len(kept)),

@@ -12,10 +12,10 @@ from pydantic import Field
 from linphase.dynamics.base import State
 from linphase.model.moment import Moment
 from linphase.model.observables import Modes, leading_singular_values, singular_values_and_balance
-from linphase.model.section import Section
+from linphase.model.section import Section, Younger
 from linphase.runs.comparison import Comparison
 from linphase.runs.passings import Passings
-from linphase.runs.records import Trajectory, Value, anything_watched, over_time, watched
+from linphase.runs.records import Trajectory, Value, over_time, watched
 
 
 class RecordConfig(Section):
@@ -38,6 +38,12 @@ class RecordConfig(Section):
         title="keep the distance to the exact solution of the self-consistent equation, or (gd only) to its Euler "
         "iteration, as the paper does",
         description='"none", "self_consistent" or "self_consistent_euler"',
+    )
+    sharpness: Annotated[bool, Younger] = Field(
+        default=False,
+        title="measure the sharpness, the largest eigenvalue of the loss Hessian, at the times kept: some hundred "
+        "products of matrices each",
+        description="true or false",
     )
 
 
@@ -77,10 +83,10 @@ class Recorder:
         modes: int,
         comparison: Comparison,
         passings: Passings,
-        moment: Callable[[State], Moment],
+        moment: Callable[[State, tuple[float, float]], Moment],
     ) -> None:
         self.capacity, self.modes, self.comparison, self.passings = snapshots, modes, comparison, passings
-        self.moment = moment if anything_watched() else None
+        self.moment = moment
         self.kept: list[_Snapshot] = []
         self.spacing = _USUAL_LENGTH / snapshots
         self.length = 0.0  # of the path since the last snapshot
@@ -129,7 +135,7 @@ class Recorder:
         self.passings.keep(state.time, s)
         s, balance = s[: self.modes], balance[: self.modes]
         distance = self.comparison.distance(state)
-        values = {} if self.moment is None else watched(self.moment(state))
+        values = watched(self.moment(state, (train_error, test_error)))
         self.kept.append(_Snapshot(state.time, state.step, train_error, test_error, distance, s, balance, values))
         self.length = 0.0
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.model.mode_times import ModeTimes, median_time
-from linphase.model.moment import OBSERVABLES, At, Moment, columns_at
+from linphase.model.moment import OBSERVABLES, Moment, columns_at, on_slower_clock
 from linphase.model.network import Initialization
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Classification, OrderParameters
@@ -123,8 +123,8 @@ class TrainedRun:
     def on_its_own_clock(self) -> "TrainedRun":
         """The run as the network with its own rates and scale has it, of the one at equal rates and scale 1.
 
-        Times and learning rates are gamma times as long, C1 gamma sqrt(p) and C2 gamma/sqrt(p) times as large
-        (docs/theory.md, "Knobs of the start").
+        Times and learning rates are gamma times as long, the sharpness (what learning rates multiply) 1/gamma times as
+        large, C1 gamma sqrt(p) and C2 gamma/sqrt(p) times (docs/theory.md, "Knobs of the start").
         """
         gamma, root = self.initialization.richness, self.initialization.rate_ratio**0.5
         if gamma == root == 1:
@@ -138,11 +138,17 @@ class TrainedRun:
             self.trajectory,
             time=gamma * self.trajectory.time,
             mode_times=ModeTimes(gamma * times.crossing, gamma * times.escape, gamma * times.convergence),
+            observables=on_slower_clock(self.trajectory.observables, gamma),
         )
         return replace(
             self,
             trajectory=slower,
-            minimum=replace(self.minimum, time=longer(self.minimum.time)),
+            minimum=replace(
+                self.minimum,
+                time=longer(self.minimum.time),
+                observables=on_slower_clock(self.minimum.observables, gamma),
+            ),
+            observables=on_slower_clock(self.observables, gamma),
             paper_learning_rate=longer(self.paper_learning_rate),
             learning_rate=longer(self.learning_rate),
             time=gamma * self.time,
@@ -211,17 +217,9 @@ class TrainedRun:
         )
 
 
-_OVER_TIME: tuple[At, ...] = ("largest", "crossing", "snapshots")
-
-
 def watched(moment: Moment) -> dict[str, Value]:
     """The observables that are followed over the moments kept, at one of them, by name."""
-    return {one.name: one.of(moment) for one in OBSERVABLES.values() if set(one.at) & set(_OVER_TIME)}
-
-
-def anything_watched() -> bool:
-    """Whether any observable is followed over time: if none is, no `Moment` is made."""
-    return any(set(one.at) & set(_OVER_TIME) for one in OBSERVABLES.values())
+    return {one.name: one.of(moment) for one in OBSERVABLES.values() if one.is_followed}
 
 
 def largest(kept: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
@@ -238,13 +236,15 @@ def over_time(kept: Sequence[Mapping[str, Value]], time: Array, crossing: Array)
     """The observables that are lists, by column: at the moments kept, and where each signal mode crosses c.
 
     kept: their values by name, (n,) of them at `time`; crossing (k,): when each mode crosses, 0: always above, nan:
-    never. Between moments kept a value is taken as linear in time.
+    never. Between moments kept a value is taken as linear in time. A list over the moments of what has no value at any
+    is empty.
     """
     found: dict[str, Array] = {}
+    empty = np.zeros(0)
     for one in OBSERVABLES.values():
         values = np.array([np.nan if (v := each.get(one.name)) is None else v for each in kept], dtype=np.float64)
         if "snapshots" in one.at:
-            found[one.column("snapshots")] = values
+            found[one.column("snapshots")] = values if any(each.get(one.name) is not None for each in kept) else empty
         if "crossing" in one.at:
             at = np.interp(np.nan_to_num(crossing), time, values) if len(values) else np.full(len(crossing), np.nan)
             found[one.column("crossing")] = np.where(np.isnan(crossing), np.nan, at)

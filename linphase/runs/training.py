@@ -109,7 +109,7 @@ def train(
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
         reduced = replace(reduced, initialization=initialization)
-        setting = _Setting(task, reduced, dynamics, initialization)
+        setting = _Setting(task, reduced, dynamics, initialization, record.sharpness)
         c, rank = initialization.threshold, setting.rank
         recorded = rank if record.singular_values == "all" else record.singular_values
         comparison = COMPARISONS[record.compare](task, reduced, c)
@@ -132,6 +132,7 @@ class _Setting:
     weights: Weights  # of the reduced width
     dynamics: Dynamics
     initialization: Initialization
+    has_hessian: bool
 
     @cached_property
     def rank(self) -> int:
@@ -162,23 +163,35 @@ class _Setting:
     @cached_property
     def start(self) -> Moment:
         """The network at time 0."""
-        return self._moment(self.weights, None, 0.0)
+        return self._moment(self.weights)
 
-    def moment(self, state: State) -> Moment:
-        """What observables see of a state; a dynamics that does not move the start's own weights shows none."""
-        return self._moment(state.weights, self.start, state.time)
+    def moment(self, state: State, errors: tuple[float, float] | None = None) -> Moment:
+        """What observables see of a state; a dynamics that does not move the start's own weights shows none.
 
-    def _moment(self, weights: Weights, start: Moment | None, time: float) -> Moment:
+        errors: its train and test error, where they are known.
+        """
+        return self._moment(state.weights, self.start, state.time, errors)
+
+    def _moment(
+        self,
+        weights: Weights,
+        start: Moment | None = None,
+        time: float = 0.0,
+        errors: tuple[float, float] | None = None,
+    ) -> Moment:
         own, (first, second) = self.dynamics.moves_weights, self.decays
         return Moment(
             self.task,
-            weights.product(),
+            weights.product,
             self.initialization.threshold,
             self.rank,
             weights=weights if own else None,
-            gram=None if own else weights.gram(),
+            gram=None if own else weights.gram,
             start=start,
             forgetting=exp(-2 * sqrt(first) * sqrt(second) * time),
+            known_errors=errors,
+            decays=self.decays,
+            has_hessian=self.has_hessian,
         )
 
 

@@ -27,6 +27,7 @@ SCHEMA_VERSION = 2
 # A key's column is its last part and, where that means something else already, SECTION_KEY; but for these.
 _NAMES = {
     "dynamics.learning_rate": "learning_rate_rule",
+    "record.sharpness": "record_sharpness",
     "stop.rule": "stop_rule",
     "stop.time": "stop_time",
     "stop.excess_error": "stop_train_error",

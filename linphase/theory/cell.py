@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,10 +129,10 @@ class PredictedMoment(Moment):
     """A moment of equation (1) from A = 0, where C1 = sqrt(A^T A + c^2 I) and C2 = sqrt(A A^T + c^2 I)."""
 
     @classmethod
-    def at(cls, task: Task, s: Array, c: float, start: "Moment | None" = None) -> "PredictedMoment":
-        """The moment at which the modes of the target have the singular values s (n,)."""
+    def at(cls, task: Task, s: Array, c: float, start: "Moment | None" = None, **known: Any) -> "PredictedMoment":
+        """The moment at which the modes of the target have the singular values s (n,); known: further fields."""
         U, _, V = (each[..., : s.size] for each in task.solution_svd)
-        return cls(task, (U * s) @ V.T, c, s.size, factors=(U, s, V), start=start)
+        return cls(task, lambda: (U * s) @ V.T, c, s.size, factors=(U, s, V), start=start, **known)
 
     @cached_property
     def kernel(self) -> Kernel:

@@ -14,7 +14,7 @@ import pytest
 
 from linphase.diagram.panels import PANELS, Panel, find_panel, known_panels, looks, made_by_theory, panel
 from linphase.errors import LinphaseError
-from linphase.model.moment import OBSERVABLES, observable
+from linphase.model.moment import LISTS, OBSERVABLES, observable
 from linphase.model.regime import Cuts
 from linphase.model.registry import forget, modules
 from linphase.store.columns import Column, runs_columns
@@ -103,7 +103,7 @@ def test_panels_of_columns_that_nobody_declares_here_come_from_the_files():
 def test_every_observable_of_linphase_and_every_panel_has_a_stored_column():
     stored = {column.name for column in runs_columns()}
     assert {one.column for one in known_panels().values()} - {None} <= stored
-    assert len(known_panels()) == len(PANELS) + sum(len(one.at) for one in OBSERVABLES.values())
+    assert len(known_panels()) == len(PANELS) + sum(len({*one.at} - {*LISTS}) for one in OBSERVABLES.values())
 
 
 def test_a_kind_that_is_not_declared_here_is_taken_for_one_that_trains():

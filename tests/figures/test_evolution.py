@@ -12,7 +12,7 @@ from tests.figures.made import artist, legend_labels, trajectory
 
 def test_a_run_shows_every_mode_against_the_threshold():
     figure = run_figure(trajectory(), threshold=5.0, rank=2, title="one run")
-    errors, modes = figure.axes
+    errors, modes, _ = figure.axes
     assert errors.get_xscale() == modes.get_xscale() == "log"
     assert len([line for line in modes.lines if str(line.get_gid()).startswith("mode")]) == 6
     assert artist(modes, "threshold").get_ydata()[0] == 5.0
@@ -22,8 +22,19 @@ def test_a_run_shows_every_mode_against_the_threshold():
     assert artist(errors, "train").get_xdata()[0] == pytest.approx(1e-3)  # the first moment after 0
 
 
+def test_below_the_modes_stands_how_many_have_escaped():
+    run = trajectory()
+    _, modes, escaped = run_figure(run, threshold=5.0, rank=2).axes
+    y = artist(escaped, "escaped").get_ydata()
+    half = run.final_modes.target / 2
+    np.testing.assert_array_equal(y, [sum(s > half) for s in run.singular_values[1:]])
+    assert (y[0], y[-1]) == (0, 6)
+    assert escaped.get_xlim() == modes.get_xlim()
+    assert [text.get_text() for text in escaped.get_yticklabels()] == ["0", "2", "6"]
+
+
 def test_a_run_of_gradient_descent_shows_steps_from_the_start():
-    errors, modes = run_figure(trajectory(), threshold=1e9, rank=2, time_label="step").axes
+    errors, modes, _ = run_figure(trajectory(), threshold=1e9, rank=2, time_label="step").axes
     assert errors.get_xscale() == "linear"
     assert artist(errors, "test").get_xdata()[0] == 0
     low, high = modes.get_ylim()
@@ -79,13 +90,15 @@ def test_a_run_that_ended_at_its_start_still_draws():
 def test_a_run_beside_theory_is_dashed_over_solid_lines_in_the_same_steps():
     n = 30
     descent = trajectory(n, time=np.arange(n) / 100)
-    errors, modes = (figure := run_figure(descent, threshold=5.0, rank=2, time_label="step", theory=trajectory())).axes
-    for ax, gid in ((errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 6")):
+    figure = run_figure(descent, threshold=5.0, rank=2, time_label="step", theory=trajectory())
+    errors, modes, escaped = figure.axes
+    every = (errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 6"), (escaped, "escaped")
+    for ax, gid in every:
         run, solid = artist(ax, gid), artist(ax, f"{gid}, theory")
         assert run.is_dashed()
         assert not solid.is_dashed()
         assert solid.get_zorder() < run.get_zorder()
     x = artist(errors, "train, theory").get_xdata()
     np.testing.assert_allclose(x, 100 * trajectory().time[: len(x)])  # 100 steps are one unit of time
-    assert errors.get_xlim() == modes.get_xlim() == (0, n - 1)
+    assert errors.get_xlim() == modes.get_xlim() == escaped.get_xlim() == (0, n - 1)
     assert legend_labels(figure) == ["gradient descent", "self-consistent"]

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from linphase.model.mode_times import between_moments, crossing_times, learning_order, median_time, mode_times
+from linphase.model.mode_times import (
+    between_moments,
+    crossing_times,
+    escaped_modes,
+    learning_order,
+    median_time,
+    mode_times,
+)
 from linphase.theory.mode import mode_time, mode_value
 
 
@@ -103,3 +110,10 @@ def test_the_learning_order_is_the_bulks_median_time_over_the_signals():
     assert learning_order(times, 5) is None  # no bulk
     assert learning_order(np.array([0.0, 1.0]), 1) is None
     assert learning_order(np.array([1.0, np.nan, 2.0]), 1) is None
+
+
+def test_modes_that_have_a_target_escape_at_half_of_it():
+    s = np.array([[4.9, 1.0, 1e-16], [5.1, 1.0, 1e-16], [9.0, 1.6, 1e-16]])
+    np.testing.assert_array_equal(escaped_modes(s, [10.0, 3.0, 1e-16]), [0, 1, 2])
+    np.testing.assert_array_equal(escaped_modes(s[:, :1], [10.0, 3.0, 0.0]), [0, 1, 1])
+    np.testing.assert_array_equal(escaped_modes(s, [0.0, 0.0, 0.0]), [0, 0, 0])

@@ -25,7 +25,7 @@ from linphase.config.config import parse_config
 from linphase.errors import ResultsError
 from linphase.model.mode_times import ModeTimes
 from linphase.model.observables import Modes
-from linphase.runs.records import Trajectory
+from linphase.runs.records import Trajectory, over_time
 from linphase.runs.spec import NUMERICS_VERSION
 from linphase.store.checking import check
 from linphase.store.columns import SCHEMA_VERSION, failures_columns, runs_columns, trajectories_columns
@@ -73,6 +73,7 @@ def make_trajectory(run_id, n=5, r=3):
         mode_balance=rng.random((n, r)),
         final_modes=Modes(rng.random(r), rng.random(r), rng.random(r), rng.random(r)),
         mode_times=ModeTimes(rng.random(1), rng.random(1), rng.random(1)),
+        observables=over_time([], np.zeros(0), np.zeros(1)),
     )
 
 
