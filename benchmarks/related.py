@@ -139,20 +139,31 @@ def rates_and_variances(scratch: Scratch) -> Found:
 
 def balanced_starts(scratch: Scratch) -> Found:
     """Kernel distance at the end of lambda-balanced starts, upright and flat tasks."""
-    balances = [-100.0, -30.0, -10.0, -3.0, -1.0, 1.0, 3.0, 10.0, 30.0, 100.0]
+    balances = [-30.0, -10.0, -3.0, -1.0, 1.0, 3.0, 10.0, 30.0]
     results = scratch.sweep(
         "balanced_starts",
-        {"init_variance": 1e-4, "width": 8, "init.lambda_balance": balances, "task.output_dimension": [2, 4, 8],
-         "replicates": 8},
-        task={"dimension": 8, "rank": 1, "noise": 0.0, "signal_norm": 1 / 32},
+        {
+            "init_variance": 1e-3,
+            "width": 4,
+            "init.lambda_balance": balances,
+            "task.output_dimension": [2, 4, 8],
+            "replicates": 16,
+        },
+        task={"dimension": 8, "rank": 1, "signal_norm": 0.1},
         init={"kind": "lambda_balanced"},
-    )  # fmt: skip
+    )
     runs = results.runs[results.runs["output_dimension"] == 4].groupby("lambda_balance")["kernel_distance"]
-    delayed, lazy = mean(runs.get_group(-100.0)), mean(runs.get_group(100.0))
-    holds = delayed.low > 0.1 and lazy.high < 0.01
-    told = f"at lambda = 100: {lazy.value:.2g} ({lazy.low:.2g} to {lazy.high:.2g})"
-    return found(results, "kernel distance at lambda = -100, d_out = 4, d_in = 8", delayed, holds,
-                 picture=panel(results, "kernel-distance"), told=told)  # fmt: skip
+    delayed, lazy = mean(runs.get_group(-30.0)), mean(runs.get_group(30.0))
+    holds = delayed.low > 0.2 and lazy.high < 0.01
+    told = f"at lambda = 30: {lazy.value:.2g} ({lazy.low:.2g} to {lazy.high:.2g})"
+    return found(
+        results,
+        "kernel distance at lambda = -30, d_out = 4, d_in = 8, width 4",
+        delayed,
+        holds,
+        picture=panel(results, "kernel-distance"),
+        told=told,
+    )
 
 
 def weight_decay(scratch: Scratch) -> Found:
@@ -296,7 +307,7 @@ STATEMENTS = [
               "two starts of one r p differ by more than rounding", rates_and_variances),
     Statement("balanced", "Domine et al. 2024, arXiv:2409.14623",
               "balanced starts go from rich to lazy, and to a delayed rich regime, with the sign of lambda and the shape",
-              "the kernel does not move at lambda = -100, or does at lambda = 100", balanced_starts),
+              "the kernel does not turn at lambda = -30, or does at lambda = 30", balanced_starts),
     Statement("decay", "Wang and Jacot 2023, arXiv:2305.16038; Jacot et al. 2024, arXiv:2410.04887",
               "weight decay leads to low rank and balancedness from any start", "a start ends at another rank", weight_decay),
     Statement("label_noise", "Han et al. 2025, arXiv:2505.18909; Zhang et al. 2026, arXiv:2603.10397",
