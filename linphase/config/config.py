@@ -209,7 +209,9 @@ class SweepConfig:
         return arrays.files_of(self._of("task"))
 
     def predicted(self) -> "SweepConfig":
-        """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory.
+        """The same cells by the dynamics that predicts, under the name NAME-theory.
+
+        Taken to convergence, or to a given time where the stop rule is of those that theory ends by (`Stop.foretold`).
 
         Raises ConfigError where theory from A = 0 has no closed form.
         """
@@ -221,12 +223,14 @@ class SweepConfig:
                     'dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
                 )
         resolved = self.resolved()
-        grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in TRAINING}
+        foretold = all(getattr(rule, "foretold", False) for rule in self._chosen()["stop"].values())
+        unused = set(TRAINING) - ({"stop"} if foretold else set())
+        grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in unused}
         excess = self.values("stop.excess_error")[:1]
         sections = {
             "task": resolved["task"],
             "grid": grid,
-            "stop": {"excess_error": excess[0]} if excess else {},
+            "stop": resolved["stop"] if foretold else {"excess_error": excess[0]} if excess else {},
             "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed, "independent_dimensions": self.run.independent_dimensions},
         }

@@ -11,6 +11,7 @@ from pydantic import Field
 from linphase.errors import LinphaseError
 from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization, Weights
+from linphase.model.objective import Objective
 from linphase.model.registry import Registry
 from linphase.model.section import Choice
 from linphase.model.task import Task
@@ -111,6 +112,18 @@ class Dynamics(Choice):
     def rate(self, task: Task, initialization: Initialization) -> float | None:
         """The learning rate, stored with the run; None where there is none."""
         return None
+
+    def check(self, task: Task) -> None:
+        """Raise LinphaseError where it has no meaning for a task."""
+
+    def stops_by(self, objective: Objective, task: Task, initialization: Initialization) -> Objective:
+        """What the stop rule looks at; objective: 2 L/N of the loss."""
+        return objective
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether its steps hang on random numbers of their own."""
+        return False
 
     @property
     def rate_ratio(self) -> float:

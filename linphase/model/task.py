@@ -200,6 +200,14 @@ class Task:
         return self.signal
 
     @property
+    def population(self) -> "Reduced":
+        """Sigma^(1/2) and A* Sigma^(1/2): what fresh samples are drawn of, y = A* x + noise.
+
+        LinphaseError where the task is not that of a population, or A* is not known.
+        """
+        return Reduced(np.eye(self.shape[1]), self.known_signal, 0.0)
+
+    @property
     def signal_op_norm(self) -> float:
         """||A*||_op."""
         return float(self.signal_svd[1][0])
@@ -519,6 +527,13 @@ class Regression(Task):
     @property
     def has_test_error(self) -> bool:
         return self.held_out is not None
+
+    @property
+    def population(self) -> Reduced:
+        held = self.held_out
+        if self.signal is None or held is None or not np.array_equal(self.inputs, held.inputs):
+            raise LinphaseError("task: a population is required, found samples of one")
+        return held
 
     @property
     def signal_strength(self) -> float:
