@@ -66,7 +66,7 @@ class GridConfig:
     replicates: int = 1
 
 
-TRAINING = ("dynamics", "stop", "record", "run")  # how a cell is trained: axes of these mean nothing to theory
+TRAINING = ("dynamics", "stop", "record", "run")  # how a cell is trained: theory sees none of it, but for a given time
 
 
 @dataclass(frozen=True)
