@@ -1,10 +1,12 @@
-"""Writes what is made from the code: docs/configuration.md, docs/columns.md and configs/linphase.schema.json.
+"""Writes what is made from the code: docs/configuration.md, docs/columns.md, configs/linphase.schema.json and the
+tables of keys in docs/knobs.md.
 
     python docs/generate.py
 
 A test holds the files equal to the code.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -100,13 +102,25 @@ def configuration() -> str:
         parts += [f"## `[{section}]`", _purpose(model)]
         rows = []
         for name, field in fields.items():
-            use = used_with(f"{section}.{name}")
-            meaning = f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}"
-            default = "required" if field.is_required() else "not set" if field.default is None else show(field.default)
-            rows.append((name, default, meaning, field.description or ""))
+            rows.append((name, *_told(f"{section}.{name}", field)))
         parts.append(table(("key", "default", "what it means", "must be"), rows))
     parts.append(_EVERY_KEY.format(starter=starter()))
     return GENERATED + "\n\n".join(parts)
+
+
+def knobs() -> str:
+    """docs/knobs.md with its tables of keys made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        rows = []
+        for key in match["keys"].split():
+            section, _, name = key.partition(".")
+            _, fields = tables()[section]
+            rows.append((f"{section}.{name}", *_told(key, fields[name])))
+        return f"{match['head']}{table(('key', 'default', 'what it means', 'must be'), rows)}\n\n<!-- end of keys -->"
+
+    text = (ROOT / "docs" / "knobs.md").read_text(encoding="utf-8")
+    return re.sub(r"(?P<head><!-- keys: (?P<keys>[^>]*) -->\n\n).*?<!-- end of keys -->", made, text, flags=re.DOTALL)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -117,6 +131,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _purpose(model: type[Section]) -> str:
     """The first line of a section's docstring."""
     return fill((model.__doc__ or "").splitlines()[0], 118)
+
+
+def _told(key: str, field: FieldInfo) -> tuple[str, str, str]:
+    """The default of a key, what it means and what it must be."""
+    use = used_with(key)
+    meaning = f"{sentence(field.title or '')}.{f' Used with {use}.' if use else ''}"
+    default = "required" if field.is_required() else "not set" if field.default is None else show(field.default)
+    return default, meaning, field.description or ""
 
 
 def _meaning(field: FieldInfo) -> tuple[str, str]:
@@ -147,6 +169,7 @@ def files() -> dict[Path, str]:
     return {
         ROOT / "docs" / "configuration.md": configuration(),
         ROOT / "docs" / "columns.md": columns(),
+        ROOT / "docs" / "knobs.md": knobs(),
         ROOT / "configs" / SCHEMA_FILE: config_schema_text(),
     }
 

@@ -65,8 +65,10 @@ def _gradient(task: Task | Gradient) -> Gradient:
     return (lambda A: A - task.target) if isinstance(task, Task) else task
 
 
-def gradient_flow(task: Task | Gradient, weights: Weights, time: float) -> Callable[[float], Weights]:
-    """The flow up to `time` by DOP853 at a relative error of 1e-12, as a function of time."""
+def gradient_flow(
+    task: Task | Gradient, weights: Weights, time: float, decays: tuple[float, float] = (0.0, 0.0)
+) -> Callable[[float], Weights]:
+    """The flow up to `time` by DOP853 at a relative error of 1e-12, as a function of time; decays: of W1 and W2."""
     gradient = _gradient(task)
     shapes = weights.W1.shape, weights.W2.shape
     cut = weights.W1.size
@@ -77,7 +79,7 @@ def gradient_flow(task: Task | Gradient, weights: Weights, time: float) -> Calla
     def slope(_: float, y: Array) -> Array:
         w = split(y)
         G = gradient(w.W2 @ w.W1)
-        return -np.concatenate([(w.W2.T @ G).ravel(), (G @ w.W1.T).ravel()])
+        return -np.concatenate([(w.W2.T @ G + decays[0] * w.W1).ravel(), (G @ w.W1.T + decays[1] * w.W2).ravel()])
 
     start = np.concatenate([weights.W1.ravel(), weights.W2.ravel()])
     solution = solve_ivp(slope, (0, time), start, method="DOP853", rtol=1e-12, atol=1e-12, dense_output=True)

@@ -216,26 +216,33 @@ class SweepConfig:
         Raises ConfigError where theory from A = 0 has no closed form.
         """
         axes = {key: values for key, values in self.grid.axes.items() if key.startswith("task.")}
+        beside = 'A sweep with dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
+        if any(self.values("dynamics.weight_decay")):
+            raise ConfigError(f"theory from A = 0 has a closed form without weight decay, and none with it. {beside}")
         for values in itertools.product(*axes.values()):
             if not cast(TaskConfig, self._section_at("task", dict(zip(axes, values, strict=True)))).white:
                 raise ConfigError(
-                    "theory from A = 0 has a closed form for white inputs, and none for other data. A sweep with "
-                    'dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
+                    f"theory from A = 0 has a closed form for white inputs, and none for other data. {beside}"
                 )
         resolved = self.resolved()
+        kind, dynamics = next((name, each) for name, each in Dynamics.members.items() if each.predicts)
+        its = [f"dynamics.{key}" for key in dynamics.model_fields]  # of the training it sees these
         foretold = all(getattr(rule, "foretold", False) for rule in self._chosen()["stop"].values())
-        unused = set(TRAINING) - ({"stop"} if foretold else set())
-        grid = {key: values for key, values in resolved["grid"].items() if key.partition(".")[0] not in unused}
+        unseen = set(TRAINING) - ({"stop"} if foretold else set())
+        grid = {
+            key: values for key, values in resolved["grid"].items() if key in its or key.partition(".")[0] not in unseen
+        }
+        told = {key.partition(".")[2]: self.keys[key] for key in its if key in self.keys and key not in grid}
         excess = self.values("stop.excess_error")[:1]
         sections = {
             "task": resolved["task"],
+            "init": resolved["init"],
             "grid": grid,
             "stop": resolved["stop"] if foretold else {"excess_error": excess[0]} if excess else {},
             "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed, "independent_dimensions": self.run.independent_dimensions},
         }
-        kind = next(name for name, each in Dynamics.members.items() if each.predicts)
-        predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": kind}, **sections})
+        predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": kind, **told}, **sections})
         return replace(predicted, plugins=self.plugins)
 
     def expand(self) -> Iterator[RunSpec]:
@@ -382,7 +389,8 @@ def _stand_in(section: str, name: str, kind: Mapping[str, Any]) -> type[Choice]:
     member: Any = create_model(name, __base__=FAMILIES[section], **keys)
     setattr(member, FAMILIES[section].selector, name)
     member.version, member.predicts = kind["version"], kind["predicts"]
-    member.fixed_step = member.allows_paper_rule = True  # it was accepted when it ran
+    for trait in ("fixed_step", "allows_paper_rule", "takes_data", "takes_richness"):
+        setattr(member, trait, True)  # it was accepted when it ran
     return member  # type: ignore[no-any-return]
 
 

@@ -26,6 +26,8 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _rank_conflict(known),
         _spectra_conflict(known),
         _white_conflict(known, members),
+        _trait_conflict(known, members),
+        _decay_conflict(known),
         _signal_conflict(known, members),
         _rule_conflict(known, members),
         _noise_conflict(known),
@@ -98,6 +100,34 @@ def _white_conflict(known: Known, members: Members) -> tuple[str, str] | None:
     return None
 
 
+def _trait_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """A dynamics of a plugin that does not say that it can do what is asked of it."""
+    asked = {
+        "takes_data": [(f"task.{key}", TaskConfig.model_fields[key].default) for key in COLORED],
+        "takes_richness": [("init.richness", 1.0)],
+    }
+    for trait, keys in asked.items():
+        for key, default in keys:
+            for kind in known.get("dynamics.kind", ()):
+                dynamics: Any = members["dynamics"][kind]
+                if any(value != default for value in known.get(key, ())) and not getattr(dynamics, trait):
+                    can = [name for name, each in members["dynamics"].items() if getattr(each, trait)]
+                    what = "[data]" if key == "task.data" else key
+                    return (
+                        "dynamics.kind",
+                        f"must be {_or(can)} beside {what}, found {show(kind)}: its {trait} is False",
+                    )
+    return None
+
+
+def _decay_conflict(known: Known) -> tuple[str, str] | None:
+    """A comparison with the closed form, where weights decay."""
+    if any(known.get("dynamics.weight_decay", ())) and (compare := known.get("record.compare", ("none",))[0]) != "none":
+        return "record.compare", f'must be "none" beside dynamics.weight_decay, found {show(compare)}: {_NO_DECAY}'
+    return None
+
+
+_NO_DECAY = "there is no closed form where weights decay"
 _NO_FORM = "there is no closed form where inputs are not white"
 
 

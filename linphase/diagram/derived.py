@@ -10,6 +10,7 @@ import pandas as pd
 
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.looks import Array
+from linphase.model.starts import Init
 from linphase.store.rows import by_task, draw_seed, scales
 from linphase.theory.boundaries import typical_signal_value
 
@@ -47,8 +48,9 @@ def _samples_over_dimension(runs: pd.DataFrame) -> Array:
     return np.asarray(n.to_numpy(dtype=np.float64, na_value=np.nan) / scales(runs))
 
 
-_KNOBS = ("init.richness", "init.variance_ratio", "init.gamma_variance_ratio", "init.lambda_balance")
-START = (*VARIANCE_KEYS, *WIDTH_KEYS, *_KNOBS, "dynamics.learning_rate_ratio")
+_RATES = "dynamics.learning_rate_ratio"
+START = (*VARIANCE_KEYS, *WIDTH_KEYS)
+_OF_THRESHOLD = (*START, *(f"init.{key}" for each in Init.members.values() for key in each.model_fields), _RATES)
 _DIMENSIONS = ("task.dimension", "task.output_dimension")
 # One line declares one.
 DERIVED = {
@@ -66,7 +68,7 @@ DERIVED = {
             "threshold over signal, $c/s_1$",
             "c over sqrt(||A*||_F^2/k), over the median of the k leading values where a task is not isotropic",
             _over_signal,
-            START,
+            _OF_THRESHOLD,
         ),
         Derived(
             "width/d",
@@ -84,3 +86,25 @@ DERIVED = {
         ),
     )
 }
+
+
+# --- Other starts than equal Gaussian layers ------------------------------------------------------------------------
+
+_USUAL = {"init_kind": Init.default, "richness": 1.0, "variance_ratio": 1.0, "learning_rate_ratio": 1.0}  # by column
+
+
+def shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
+    """Of every run (n,): log of c/(sigma2 width), and of the variance of its start over sigma2; 0 without knobs.
+
+    By these theory's lines of c, and that of infinite noise, lie elsewhere than at equal layers and scale 1
+    (docs/theory.md, "Knobs of the start").
+    """
+    told = [runs[name].isna() | (runs[name] == usual) for name, usual in _USUAL.items() if name in runs]
+    usual = np.all(told, axis=0) if told else np.ones(len(runs), dtype=bool)
+    if usual.all():
+        return np.zeros(len(runs)), np.zeros(len(runs))
+    sigma2, width, c = (runs[name].to_numpy(dtype=np.float64) for name in ("init_variance", "width", "threshold"))
+    richness = runs["richness"] if "richness" in runs else pd.Series(1.0, runs.index)
+    with np.errstate(divide="ignore", over="ignore"):
+        of_threshold = np.where(usual, 0.0, np.log(c) - np.log(sigma2) - np.log(width))
+    return of_threshold, -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))

@@ -18,11 +18,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window, axis_column
+from linphase.diagram.derived import shifts
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task, draw_seed
-from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED, Boundary, boundaries_of_task
+from linphase.theory.boundaries import (
+    ACTIVE_LAZY,
+    INFINITE_NOISE,
+    MIXED_BALANCED,
+    UNDERPARAMETERIZED,
+    Boundary,
+    boundaries_of_task,
+)
 
 _POINTS = 400  # of a line
+_DEAD = 1e-6  # of S: a mode whose decay is above S ends there, as it were
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
 _SAME = 1e-9  # of distances from a boundary: smaller differences are rounding
 
@@ -54,22 +63,15 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     banded
         Whether with the spread of one draw, over a variance and a width.
     """
-    plain = window.of_starts and all((shift == 0).all() for shift in _shifts(runs))
+    plain = window.of_starts and all((shift == 0).all() for shift in (*shifts(runs), _decays(runs)))
     return _own_lines(runs, window, banded) if plain else list(_contours(runs, window))
 
 
-_KNOBS = {"init_kind": "gaussian", "richness": 1.0, "variance_ratio": 1.0, "learning_rate_ratio": 1.0}  # and usual
-
-
-def _shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
-    """Of every run (n,): log of c/(sigma2 width), and of its start's variance over sigma2; 0 without knobs."""
-    told = [runs[name].isna() | (runs[name] == usual) for name, usual in _KNOBS.items() if name in runs]
-    usual = np.all(told, axis=0) if told else np.ones(len(runs), dtype=bool)
-    sigma2, width, c = (runs[name].to_numpy(dtype=np.float64) for name in ("init_variance", "width", "threshold"))
-    richness = runs["richness"] if "richness" in runs else pd.Series(1.0, runs.index)
-    with np.errstate(divide="ignore", over="ignore"):
-        of_threshold = np.where(usual, 0.0, np.log(c) - np.log(sigma2) - np.log(width))
-    return of_threshold, -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))
+def _decays(runs: pd.DataFrame) -> Array:
+    """Of every run (n,): l = sqrt(l1 l2) of the decays of the layers at equal rates and gamma = 1."""
+    told = (runs[name] if name in runs else pd.Series(np.nan, runs.index) for name in ("weight_decay", "richness"))
+    decay, richness = (each.to_numpy(dtype=np.float64, na_value=np.nan) for each in told)
+    return np.asarray(np.nan_to_num(decay) * np.where(np.isnan(richness), 1.0, richness))
 
 
 def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
@@ -161,15 +163,27 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
         if base == 0:  # all exponents mean the same
             continue
         gamma_sigma2, gamma_w = (part[name].to_numpy(dtype=np.float64) for name in ("gamma_sigma2", "gamma_w"))
-        of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in _shifts(part))
+        of_threshold, of_variance = (gamma_sigma2 + shift / base for shift in shifts(part))
         if window.derived:
             gamma_w = np.log(part["width"].to_numpy(dtype=np.float64)) / base
         for line in boundaries_of_task(task, gamma_w, draw_seed(task, part.iloc[0])):
             if not line.asymptotic:
                 place = of_variance if line.name == INFINITE_NOISE else of_threshold
                 beyond = gamma_w - line.gamma_w[0] if line.name == UNDERPARAMETERIZED else line.beyond(place)
-                found.setdefault(line.name, np.full(len(runs), np.nan))[here] = base * beyond
+                height = base * beyond
+                if line.name in (ACTIVE_LAZY, MIXED_BALANCED):
+                    height = _with_decay(height, part)
+                found.setdefault(line.name, np.full(len(runs), np.nan))[here] = height
     return found
+
+
+def _with_decay(beyond: Array, runs: pd.DataFrame) -> Array:
+    """How far c lies beyond S - l, where modes of S end, from how far it lies beyond S, in logarithms."""
+    relative = _decays(runs) / runs["threshold"].to_numpy(dtype=np.float64)
+    if not relative.any():
+        return beyond
+    left = np.maximum(np.exp(-beyond) - relative, _DEAD * np.exp(-beyond))  # (S - l)/c
+    return np.where(relative > 0, -np.log(left), beyond)
 
 
 def _of_cells(

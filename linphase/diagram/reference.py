@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from linphase.config.config import parse_config
 from linphase.diagram.axes import Values, as_stored, axis_column
-from linphase.diagram.derived import START
+from linphase.diagram.derived import START, shifts
 from linphase.diagram.looks import plainly
 from linphase.diagram.versus import predicted_runs
 from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
 from linphase.files import printable
 from linphase.model.draws import TaskConfig
+from linphase.model.starts import Init
 from linphase.runs.spec import FAMILIES
 from linphase.store.results import Results
 from linphase.store.rows import TASK_COLUMNS, by_task
@@ -102,9 +104,9 @@ def start_of(runs: pd.DataFrame, beside: pd.DataFrame) -> str:
 def _stored(runs: pd.DataFrame, column: str) -> pd.Series[Any]:
     """The values of a column as axes hold them; None where there is none, as of a plugin's key in others' runs.
 
-    Rows that are older than a key of the task have its default.
+    Rows that are older than a key of the task or the start have its default.
     """
-    usual = TaskConfig.younger_keys().get(column)
+    usual = (TaskConfig.younger_keys() | Init.members[Init.default].younger_keys()).get(column)
     if column not in runs:
         return pd.Series(usual, runs.index, dtype=object)
     codes, distinct = pd.factorize(runs[column])  # a value that is missing has the code -1, so it is the last
@@ -269,9 +271,10 @@ def _from_zero(runs: pd.DataFrame) -> bool:
 def _beyond_infinite_noise(runs: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether the start of each run alone is as wrong as A = 0, or more."""
     beyond = np.zeros(len(runs), dtype=bool)
+    _, of_variance = shifts(runs)
     for task, here in by_task(runs):
         gamma_sigma2, gamma_w = (runs[name].to_numpy(dtype=np.float64)[here] for name in ("gamma_sigma2", "gamma_w"))
         for line in boundaries_of_task(task, gamma_w):
             if line.name == INFINITE_NOISE and not line.asymptotic:
-                beyond[here] = line.beyond(gamma_sigma2) > 0
+                beyond[here] = line.beyond(gamma_sigma2 + of_variance[here] / log(task.scale)) > 0
     return beyond

@@ -11,7 +11,7 @@ from pydantic import Field
 from linphase.errors import LinphaseError
 from linphase.model.draws import TaskConfig
 from linphase.model.network import Initialization, Weights
-from linphase.model.objective import Objective
+from linphase.model.objective import Objective, objective_of
 from linphase.model.registry import Registry
 from linphase.model.section import Choice
 from linphase.model.task import Task
@@ -46,6 +46,15 @@ LEARNING_RATE_RATIO: Any = Field(
     le=1e12,
     title="p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; a change of the start (`[init]`) by the same ratio",
     description="a number from 1e-12 to 1e12",
+)
+
+
+WEIGHT_DECAY: Any = Field(
+    default=0.0,
+    ge=0,
+    le=1e9,
+    title="l of the regularizer l (||W1||^2 + ||W2||^2)/2: singular values end at S - l, and those below l die",
+    description="a number from 0 to 1e9",
 )
 
 
@@ -87,6 +96,8 @@ class Dynamics(Choice):
     fixed_step: ClassVar[bool] = False  # every step takes the same time, `rate`
     allows_paper_rule: ClassVar[bool] = False  # the paper's stop rule means something for it
     predicts: ClassVar[bool] = False  # theory's answer for a cell, without states
+    takes_data: ClassVar[bool] = False  # it asks the task for residual and gradient, so inputs need not be white
+    takes_richness: ClassVar[bool] = False  # its steps are told in the time and learning rate at richness 1
 
     def __init_subclass__(cls, kind: str | None = None, **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -116,10 +127,6 @@ class Dynamics(Choice):
     def check(self, task: Task) -> None:
         """Raise LinphaseError where it has no meaning for a task."""
 
-    def stops_by(self, objective: Objective, task: Task, initialization: Initialization) -> Objective:
-        """What the stop rule looks at; objective: 2 L/N of the loss."""
-        return objective
-
     @property
     def stochastic(self) -> bool:
         """Whether its steps hang on random numbers of their own."""
@@ -129,6 +136,19 @@ class Dynamics(Choice):
     def rate_ratio(self) -> float:
         """p = e1/e2, of the rates of the two layers; 1 where the dynamics does not have the key."""
         return float(getattr(self, "learning_rate_ratio", 1.0))
+
+    @property
+    def decay(self) -> float:
+        """l, of the weights; 0 where the dynamics does not have the key."""
+        return float(getattr(self, "weight_decay", 0.0))
+
+    def decays(self, initialization: Initialization) -> tuple[float, float]:
+        """The decay of W1 and of W2 at equal rates and a richness of 1."""
+        return initialization.decays(self.decay)
+
+    def objective(self, task: Task, rank: int, initialization: Initialization) -> Objective:
+        """What a run lowers whose A has at most this rank."""
+        return objective_of(task, rank, self.decays(initialization))
 
     def evaluations(self, spec: Planned) -> float:
         """About how many gradient evaluations a run takes: it decides batches and the progress bar, never a number."""

@@ -8,12 +8,12 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from scipy.linalg import get_blas_funcs
 
-from linphase.dynamics.base import LEARNING_RATE_RATIO, Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, WEIGHT_DECAY, Dynamics, Planned, State
 from linphase.dynamics.noise import Gradient, fresh_batches, noisy_labels
 from linphase.dynamics.workspace import residuals
 from linphase.errors import LinphaseError
 from linphase.model.network import Initialization, Weights, power
-from linphase.model.objective import AboveNoise, Objective, PopulationLoss
+from linphase.model.objective import AboveNoise, Objective, OfPopulation, objective_of
 from linphase.model.section import STRICT, Younger
 from linphase.model.task import Task
 
@@ -53,10 +53,11 @@ def paper_learning_rate(task: Task, initialization: Initialization, divisor: flo
 class GradientDescent(Dynamics, kind="gd"):
     """Gradient descent.
 
-    W1 <- W1 - eta W2^T G, W2 <- W2 - eta G W1^T with G = W2 W1 - Y; time = eta * step.
+    W1 <- W1 - eta W2^T G, W2 <- W2 - eta G W1^T with G = W2 W1 - Y; time = eta * step. With weight decay l each
+    layer loses the share eta l of what it was before the step, too.
 
-    learning_rate: "auto" is 1/(50 max(c, ||Y||_op)); "paper" the paper's, PaperRate(paper=5) the same with another
-    divisor; or a number. update: "simultaneous" moves both layers from the old weights; "alternating", as the
+    learning_rate: "auto" is 1/(50 (max(c, ||Y||_op) + l)); "paper" the paper's, PaperRate(paper=5) the same with
+    another divisor; or a number. update: "simultaneous" moves both layers from the old weights; "alternating", as the
     paper's code, moves W2 with the new W1 and the old residual. Source: docs/theory.md, "The paper's protocol".
     label_noise epsilon puts G - epsilon Xi in place of G, batch_size B the gradient on B fresh samples, with fresh Xi
     and samples every step (docs/theory.md, "Noisy steps").
@@ -65,10 +66,12 @@ class GradientDescent(Dynamics, kind="gd"):
     title: ClassVar[str] = "gradient descent"
     fixed_step: ClassVar[bool] = True
     allows_paper_rule: ClassVar[bool] = True
+    takes_data: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
 
     learning_rate: _Rate = Field(
         default="auto",
-        title='"auto" is 1/(50 max(c, ||Y||_op)), "paper" the paper\'s rule, { paper = 5 } the same with 5 for 50',
+        title='"auto" is 1/(50 (max(c, ||Y||_op) + l)), "paper" the paper\'s rule, { paper = 5 } that with 5 for 50',
         description='"auto", "paper", { paper = DIVISOR } or a number above 0',
     )
     update: Literal["simultaneous", "alternating"] = Field(
@@ -84,6 +87,7 @@ class GradientDescent(Dynamics, kind="gd"):
         description="an integer from 1 to 10^9",
     )
     learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
+    weight_decay: Annotated[float, Younger] = WEIGHT_DECAY
     label_noise: Annotated[float, Younger] = Field(
         default=0.0,
         ge=0,
@@ -135,9 +139,10 @@ class GradientDescent(Dynamics, kind="gd"):
             return paper_learning_rate(task, initialization)
         if self.learning_rate == "auto":
             _, S, _ = task.solution_svd
-            rate = float(1 / (50 * task.input_size * max(initialization.threshold, S[0])))
-            # By batches the mean square is stable to eta = 2/(2 c (1 + (d_in + 1)/B)).
-            return rate if self.batch_size is None else rate / (1 + (task.shape[1] + 1) / self.batch_size)
+            stiffest = 50 * task.input_size * max(initialization.threshold, S[0])
+            if self.batch_size is not None:  # stable in the mean square to eta 2c (1 + (d_in + 1)/B) = 2
+                stiffest *= 1 + (task.shape[1] + 1) / self.batch_size
+            return float(1 / (stiffest + 50 * max(self.decays(initialization))))
         return float(self.learning_rate) / initialization.richness
 
     def evaluations(self, spec: Planned) -> float:
@@ -146,15 +151,15 @@ class GradientDescent(Dynamics, kind="gd"):
             steps = spec.stop.end / self.learning_rate
         return min(steps, self.max_steps)
 
-    def stops_by(self, objective: Objective, task: Task, initialization: Initialization) -> Objective:
-        """The loss that the steps lower, less what their noise keeps it from."""
+    def objective(self, task: Task, rank: int, initialization: Initialization) -> Objective:
+        """What the steps lower, less what their noise keeps it from."""
         if not self.stochastic:
-            return objective
+            return super().objective(task, rank, initialization)
+        rate, decays = self.rate(task, initialization), self.decays(initialization)
         if self.batch_size is None:
-            return AboveNoise(objective, self.rate(task, initialization), self.label_noise)
-        loss = PopulationLoss(task, min(initialization.width, task.modes))
+            return AboveNoise(objective_of(task, rank, decays), rate, self.label_noise)
         noise = task.noise / self.batch_size**0.5 if task.white else 0.0
-        return AboveNoise(loss, self.rate(task, initialization), noise)
+        return AboveNoise(OfPopulation(task, rank, decays), rate, noise)
 
     def _noisy(self, task: Task, weights: Weights, initialization: Initialization) -> Gradient | None:
         """What makes the gradients of the steps noisy; None where they are those of the loss."""
@@ -172,6 +177,7 @@ class GradientDescent(Dynamics, kind="gd"):
         nothing of their size is allocated after the first.
         """
         eta = self.rate(task, initialization)
+        keep1, keep2 = (1 - eta * decay for decay in self.decays(initialization))
         W1, W2 = weights.W1.copy(), weights.W2.copy()
         residual_and_gradient = residuals(task, weights.width, W1.dtype)
         noisy = self._noisy(task, weights, initialization)
@@ -187,10 +193,10 @@ class GradientDescent(Dynamics, kind="gd"):
                 G = noisy(W1, W2, G)
             # BLAS counts columns first, so each product is written transposed.
             if self.update == "alternating":
-                gemm(-eta, G.T, W2.T, 1, W1.T, trans_b=1, overwrite_c=1)
-                gemm(-eta, W1.T, G.T, 1, W2.T, trans_a=1, overwrite_c=1)
+                gemm(-eta, G.T, W2.T, keep1, W1.T, trans_b=1, overwrite_c=1)
+                gemm(-eta, W1.T, G.T, keep2, W2.T, trans_a=1, overwrite_c=1)
             else:
                 np.copyto(W1_next, W1)
-                gemm(-eta, G.T, W2.T, 1, W1_next.T, trans_b=1, overwrite_c=1)
-                gemm(-eta, W1.T, G.T, 1, W2.T, trans_a=1, overwrite_c=1)
+                gemm(-eta, G.T, W2.T, keep1, W1_next.T, trans_b=1, overwrite_c=1)
+                gemm(-eta, W1.T, G.T, keep2, W2.T, trans_a=1, overwrite_c=1)
                 W1, W1_next = W1_next, W1

@@ -1,9 +1,9 @@
 """Gradient flow to convergence by explicit methods (docs/theory.md, "The integrator of the flow").
 
-dW1/dt = -W2^T G, dW2/dt = -G W1^T with G = W2 W1 - Y. The flow is stiff, with real rates up to about 2 c or 2 s_1(Y):
-Runge-Kutta-Chebyshev steps of order 2 take as many stages as their length asks for. Where accuracy and not stability
-limits the steps, the Adams predictor-corrector of order 4 goes farther per evaluation. Each step is of the method that
-goes farther.
+dW1/dt = -W2^T G - l1 W1, dW2/dt = -G W1^T - l2 W2 with G = W2 W1 - Y and weight decays l1, l2. The flow is stiff, with
+real rates up to about 2 c or 2 s_1(Y): Runge-Kutta-Chebyshev steps of order 2 take as many stages as their length asks
+for. Where accuracy and not stability limits the steps, the Adams predictor-corrector of order 4 goes farther per
+evaluation. Each step is of the method that goes farther.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from pydantic import Field
 
 from linphase.dynamics.adams import STABLE, adams_error, adams_step
-from linphase.dynamics.base import LEARNING_RATE_RATIO, MAX_EVALUATIONS, Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, MAX_EVALUATIONS, WEIGHT_DECAY, Dynamics, Planned, State
 from linphase.dynamics.chebyshev import chebyshev_error, chebyshev_step, error_gain, stages_for
 from linphase.dynamics.workspace import Array, Workspace, workspace
 from linphase.errors import LinphaseError
@@ -25,7 +25,8 @@ from linphase.model.section import Younger
 from linphase.model.task import Task
 
 # At a saddle the waiting modes grow at up to ||G||_op, unseen by the error control, and a stabilized step damps what
-# it cannot see. These bounds on h ||G||_op, at a tolerance of 1e-3, make escape times right to about 1 %.
+# it cannot see. These bounds on h ||G||_op, at a tolerance of 1e-3, make escape times right to about 1 %. With weight
+# decay l the modes grow at ||G||_op - l, and what the layers do not share fades at l, as little seen.
 _CHEBYSHEV_SADDLE = 0.5
 _ADAMS_SADDLE = 1.0
 _FIRST = 0.2  # of that bound, until there is a history to tell the error from
@@ -43,6 +44,8 @@ class GradientFlow(Dynamics, kind="flow"):
 
     title: ClassVar[str] = "gradient flow"
     continuous: ClassVar[bool] = True
+    takes_data: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
 
     tolerance: float = Field(
         default=3e-4,
@@ -58,6 +61,7 @@ class GradientFlow(Dynamics, kind="flow"):
         description='"float32" or "float64"',
     )
     learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
+    weight_decay: Annotated[float, Younger] = WEIGHT_DECAY
 
     def evaluations(self, spec: Planned) -> float:
         return min(200, self.max_evaluations)
@@ -68,7 +72,8 @@ class GradientFlow(Dynamics, kind="flow"):
         Raises LinphaseError where the precision of the weights cannot resolve the wanted accuracy of A.
         """
         self._check(weights)
-        space = workspace(task, weights, self._stage_precision(task, weights))
+        decays = self.decays(initialization)
+        space = workspace(task, weights, self._stage_precision(task, weights), decays=decays)
         time, accepted = 0.0, 0
         yield State(time, accepted, space.evaluations, space.weights, space.G_start)
 
@@ -90,7 +95,7 @@ class GradientFlow(Dynamics, kind="flow"):
                 yield State(time, accepted, space.evaluations, space.weights, space.G_start, earlier)
                 rho, stretch = self._rates(space)
                 if space.mixed and not space.resolved():
-                    space = workspace(task, space.weights, weights.W1.dtype, space.evaluations)
+                    space = workspace(task, space.weights, weights.W1.dtype, space.evaluations, decays)
                     chebyshev, adams, h = self._begin(rho, stretch)
                     method = chebyshev
                     continue

@@ -16,6 +16,7 @@ class TheoryModes(Dynamics, kind="modes"):
     continuous: ClassVar[bool] = True
     moves_weights: ClassVar[bool] = False
     predicts: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
 
     learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
 

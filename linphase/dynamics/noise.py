@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from linphase.model.task import Task
+from linphase.model.task import Regression, Task
 
 Array = NDArray[np.floating]
 Gradient = Callable[[Array, Array, Array], Array]  # a step's, of W1 (width, d_in), W2 (d_out, width) and G
@@ -43,7 +43,8 @@ def fresh_batches(task: Task, size: int, width: int, random: np.random.Generator
     """
     d_out, d_in = task.shape
     n = min(size, d_in)
-    signal, root = task.known_signal.astype(dtype), None if task.white else task.population.inputs
+    population, signal = task.population, task.known_signal.astype(dtype)
+    root = population.inputs if isinstance(population, Regression) else None  # Sigma^(1/2)
     noise = task.noise / size**0.5
     upper = np.triu(np.ones((n, d_in)), 1) if size >= d_in else None
     freedom = size - np.arange(n, dtype=np.float64)

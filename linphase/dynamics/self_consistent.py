@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from linphase.dynamics.base import LEARNING_RATE_RATIO, MAX_EVALUATIONS, Dynamics, Planned, State
+from linphase.dynamics.base import LEARNING_RATE_RATIO, MAX_EVALUATIONS, WEIGHT_DECAY, Dynamics, Planned, State
 from linphase.dynamics.gradient_flow import GradientFlow
 from linphase.model.network import Initialization, Weights
 from linphase.model.section import Younger
 from linphase.model.task import Task
-from linphase.theory.matrix import SelfConsistentSolution, balanced_network
+from linphase.theory.matrix import SelfConsistentSolution, balanced_network, wide_network
 
 # From one moment to the next A moves by a twentieth of itself or the target and the time grows by a quarter, at most.
 _MOVE = 0.05
@@ -25,7 +25,8 @@ _GROWTH = 1.25
 class SelfConsistent(Dynamics, kind="self_consistent"):
     """Theory from the network's own A at the start: the self-consistent dynamics with c = sigma2 * width.
 
-    Where inputs are not white there is no closed form: then it is the gradient flow of the 2c-balanced network.
+    Where inputs are not white, or weights decay, there is no closed form: then it is the gradient flow of the
+    2c-balanced network or, where the layers decay unequally, of a network that holds the two layers' shares of c.
 
     The states' weights are those of the 2c-balanced network that follows it: W2 W1 is A, and the learning rate of a
     mode, u^T C2 u + v^T C1 v, that of the equation; C1 and C2 apart are shifted by -c and c. Ends after
@@ -33,10 +34,13 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
     """
 
     continuous: ClassVar[bool] = True
+    takes_data: ClassVar[bool] = True
+    takes_richness: ClassVar[bool] = True
     moves_weights: ClassVar[bool] = False
 
     max_evaluations: int = MAX_EVALUATIONS
     learning_rate_ratio: Annotated[float, Younger] = LEARNING_RATE_RATIO
+    weight_decay: Annotated[float, Younger] = WEIGHT_DECAY
 
     def reachable_rank(self, task: Task, weights: Weights) -> int:
         """Full: the equation knows the width only through c."""
@@ -47,9 +51,14 @@ class SelfConsistent(Dynamics, kind="self_consistent"):
 
     def states(self, task: Task, weights: Weights, initialization: Initialization) -> Iterator[State]:
         """Yield the state at time 0 and at moments after it."""
-        if not task.white:
-            start = balanced_network(weights.product().astype(np.float64), initialization.threshold)
-            yield from GradientFlow(max_evaluations=self.max_evaluations).states(task, start, initialization)
+        decays = self.decays(initialization)
+        if not task.white or any(decays):
+            A, equal = weights.product().astype(np.float64), decays[0] == decays[1]
+            start = (
+                balanced_network(A, initialization.threshold) if equal else wide_network(A, *initialization.layer_sizes)
+            )
+            flow = GradientFlow(max_evaluations=self.max_evaluations, weight_decay=self.weight_decay)
+            yield from flow.states(task, start, initialization)
             return
         Y = task.target
         solution = SelfConsistentSolution.of(task, weights.product(), initialization.threshold)

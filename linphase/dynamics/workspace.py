@@ -1,8 +1,8 @@
 """The weights of a flow as one vector, its right-hand side, and the vectors of a step.
 
-dW/dt = F(W) = -(W2^T G, G W1^T) with G = W2 W1 - Y. A step goes from y to y + z. Weights and residuals at the ends of
-steps have the precision of the weights; the stages between, and z, that of the stages: rounding is then lost only in
-what a step adds (docs/theory.md, "The integrator of the flow").
+dW/dt = F(W) = -(W2^T G + l1 W1, G W1^T + l2 W2) with G = W2 W1 - Y and weight decays l1, l2. A step goes from y to
+y + z. Weights and residuals at the ends of steps have the precision of the weights; the stages between, and z, that of
+the stages: rounding is then lost only in what a step adds (docs/theory.md, "The integrator of the flow").
 """
 
 from collections.abc import Callable
@@ -33,8 +33,16 @@ class Workspace:
     and at the two states before, so that what methods combine lies side by side.
     """
 
-    def __init__(self, task: Task, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        weights: Weights,
+        stages: DTypeLike,
+        evaluations: int = 0,
+        decays: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         W1, W2 = weights.W1, weights.W2
+        self.decays, self.decaying = decays, any(decays)
         self.width, self.d_in, self.d_out = W1.shape[0], W1.shape[1], W2.shape[0]
         n = W1.size + W2.size
         self.columns = np.zeros((n, 6), dtype=stages, order="F")
@@ -57,7 +65,7 @@ class Workspace:
         self.G = np.empty(task.shape, dtype=stages)  # the gradient by A
         self.residual = self._residual_of_stages(task)
         self.A = np.empty_like(self.residual)  # as the loss sees it
-        self.gemm, self.gemv = get_blas_funcs(["gemm", "gemv"], [self.columns])
+        self.gemm, self.gemv, self.axpy = get_blas_funcs(["gemm", "gemv", "axpy"], [self.columns])
         (self.syev,) = get_lapack_funcs(["syev"], [self.columns])
         (self.gemm_whole,) = get_blas_funcs(["gemm"], [self.y])
         self.evaluations = evaluations  # gradient evaluations spent so far
@@ -116,7 +124,15 @@ class Workspace:
         out1, out2 = self.split(out)
         self.gemm(-scale, self.G.T, W2.T, keep, out1.T, trans_b=1, overwrite_c=1)
         self.gemm(-scale, W1.T, self.G.T, keep, out2.T, trans_a=1, overwrite_c=1)
+        if self.decaying:
+            self._add_decay(scale, vector, out)
         self.evaluations += 1
+
+    def _add_decay(self, scale: float, vector: Array, out: Array) -> None:
+        """out = out - scale (l1 W1, l2 W2) of the vector."""
+        cut = self.width * self.d_in
+        for decay, first, size in zip(self.decays, (0, cut), (cut, vector.size - cut), strict=True):
+            self.axpy(vector, out, a=-scale * decay, n=size, offx=first, offy=first)
 
     def add_slope_at(self, z: Array, scale: float, out: Array, keep: float = 1) -> None:
         """out = keep out + scale F(y + z), in the precision of the stages."""
@@ -169,10 +185,17 @@ class Workspace:
         return Weights(*self._cut(self.y_end + change))
 
     def resolved(self) -> bool:
-        """Whether the slope at the start is well above what the rounding of A in the stages makes of it."""
-        size = norm(self.start)
+        """Whether the slope at the start is well above what the rounding of A in the stages makes of it.
+
+        The slope without the decay, which knows of no A.
+        """
+        size, slope = norm(self.start), self.F_start
+        if self.decaying:
+            slope = self.error
+            np.copyto(slope, self.F_start)
+            self._add_decay(-1, self.start, slope)
         in_product = self.rounding * size**2 / 2 / sqrt(self.width)  # ||W1|| ||W2|| is at most half of size^2
-        return norm(self.F_start) > _RESOLVED * size * in_product
+        return norm(slope) > _RESOLVED * size * in_product
 
     def forget(self) -> None:
         """Remove what an overflow left: 0 times infinity is not 0."""
@@ -180,14 +203,19 @@ class Workspace:
             column.fill(0)
 
     def spectral_radius(self) -> tuple[float, float]:
-        """Upper bounds, by power iterations: of the Jacobian, ||W1||_op^2 + ||W2||_op^2 + ||G||_op, and of ||G||_op."""
+        """Upper bounds of the rates, by power iterations: of the Jacobian, and of what nothing else can see.
+
+        ||W1||_op^2 + ||W2||_op^2 + ||G||_op + l of the Jacobian. Of the modes that wait at a saddle ||G||_op - l, of
+        what the layers do not share l; the larger of the two.
+        """
         W1, W2 = self.split(self.start)
         np.copyto(self.residual, self.G_start)
         self._gradient()
         stretch = sqrt(self._leading_square("G", self.G))
         inputs, first = self._input_rates(W1)
         rho = first + self._leading_square("W2", W2) * inputs + stretch
-        return 1.1 * rho, max(1.1 * stretch, float(np.finfo(np.float64).tiny))
+        least, most = sorted(self.decays)
+        return 1.1 * rho + most, max(1.1 * stretch - least, most, float(np.finfo(np.float64).tiny))
 
     def _leading_square(self, name: str, matrix: Array, iterations: int = 2) -> float:
         """||matrix||_op^2 from below, starting near the last leading right singular vector; exact where that is quick.
@@ -208,18 +236,25 @@ class Workspace:
 
 
 class RegressionWorkspace(Workspace):
-    """The vectors of a flow whose loss sees A R^T: dW/dt = -(W2^T G, G W1^T), G = (W2 W1 R^T - T) R.
+    """The vectors of a flow whose loss sees A R^T: G = (W2 W1 R^T - T) R.
 
     The stages have the precision of the weights.
     """
 
-    def __init__(self, task: Regression, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> None:
+    def __init__(
+        self,
+        task: Regression,
+        weights: Weights,
+        stages: DTypeLike,
+        evaluations: int = 0,
+        decays: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         self.R = task.inputs.astype(weights.W1.dtype)
         self.W1R = np.empty((weights.width, len(self.R)), dtype=self.R.dtype)  # W1 R^T
         self.input_size, self.solution_norm = task.input_size, norm(task.solution)
         random = np.random.Generator(np.random.PCG64(1))
         self.all_probes = (random.standard_normal((task.shape[1], _PROBES)) / np.sqrt(_PROBES)).astype(stages)
-        super().__init__(task, weights, stages, evaluations)
+        super().__init__(task, weights, stages, evaluations, decays)
 
     def _residual_of_stages(self, task: Task) -> Array:
         return np.empty(self.target.shape, dtype=self.G.dtype)
@@ -248,14 +283,16 @@ class RegressionWorkspace(Workspace):
         return max(super().relative(error), change) if np.isfinite(change) else np.inf
 
 
-def workspace(task: Task, weights: Weights, stages: DTypeLike, evaluations: int = 0) -> Workspace:
-    """The workspace of a task's flow; stages: their precision, where inputs are white.
+def workspace(
+    task: Task, weights: Weights, stages: DTypeLike, evaluations: int = 0, decays: tuple[float, float] = (0.0, 0.0)
+) -> Workspace:
+    """The workspace of a task's flow; stages: their precision, where inputs are white; decays: of W1 and of W2.
 
     Else directions in which inputs hardly vary would be lost in the rounding of the others.
     """
     if isinstance(task, Regression):
-        return RegressionWorkspace(task, weights, weights.W1.dtype, evaluations)
-    return Workspace(task, weights, stages, evaluations)
+        return RegressionWorkspace(task, weights, weights.W1.dtype, evaluations, decays)
+    return Workspace(task, weights, stages, evaluations, decays)
 
 
 def residuals(task: Task, width: int, dtype: DTypeLike) -> Callable[[Array, Array], tuple[Array, Array]]:

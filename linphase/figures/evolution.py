@@ -140,6 +140,7 @@ def run_figure(
         _draw_modes(modes, curves, pen, rank, range(curves.modes.shape[1]), suffix)
     _draw_threshold(modes, threshold, line)
     every = [curves for curves, _, _ in drawn]
+    baselines = _in_reach(baselines, run, 1e-8)
     shown = [run.train, run.test, np.array(list(baselines.values()))]
     fit_values(errors, [each for curves in every for each in (curves.train, curves.test)], 1e-8, shown)
     draw_baselines(errors, baselines)
@@ -223,6 +224,7 @@ def trajectory_figure(
         _draw_errors(below, predicted, _OVER, ", theory")
     fit_values(above, [run.modes, *([] if predicted is None else [predicted.modes])], 1e-4, [np.array([threshold])])
     fit_linear(middle, run.modes, threshold)
+    baselines = _in_reach(baselines, run, 1e-6)
     fit_values(below, [run.train, run.test], 1e-6, [run.train, run.test, np.array(list(baselines.values()))])
     draw_baselines(below, baselines)
     below.legend(handles=below.lines[: len(_measured(run))], frameon=False, loc="best", borderpad=0.1)
@@ -366,6 +368,12 @@ def quartiles(first: int, stop: int) -> list[int]:
     """At most five places from first up to stop, evenly, both ends among them."""
     count = min(_QUARTILES, stop - first)
     return [] if count <= 0 else sorted({round(place) for place in np.linspace(first, stop - 1, count)})
+
+
+def _in_reach(baselines: Mapping[str, float], run: _Curves, depth: float) -> dict[str, float]:
+    """The baselines above `depth` of the largest error: without noise they are 0 up to rounding."""
+    top = float(np.nanmax(np.append(run.test, run.train), initial=0.0))
+    return {name: error for name, error in baselines.items() if error > depth * top}
 
 
 def _within(moments: Array, span: Array) -> NDArray[np.bool_]:

@@ -163,6 +163,16 @@ _AXIS_LABELS = {
     "output_dimension": r"output dimension $d_{\mathrm{out}}$",
     "rank": "rank $k$",
     "noise": r"noise $\nu$",
+    "variance_ratio": r"variance ratio $r = \sigma_2^2/\sigma_1^2$",
+    "gamma_variance_ratio": r"$\gamma_r = \log_d\,\sigma_2^2/\sigma_1^2$",
+    "learning_rate_ratio": r"rate ratio $p = \epsilon_1/\epsilon_2$",
+    "richness": r"richness $\gamma$",
+    "lambda_balance": r"balance $\lambda$",
+    "weight_decay": r"weight decay $l$",
+    "label_noise": r"label noise $\varepsilon$",
+    "batch_size": r"batch size $B$",
+    "learning_rate_rule": r"learning rate $\eta$",
+    "stop_time": "time at the end",
 }
 
 

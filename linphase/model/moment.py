@@ -39,6 +39,7 @@ class Moment:
     weights: Weights | None = None
     gram: tuple[Array, Array] | None = None  # C1 (d_in, d_in) and C2 (d_out, d_out), where there are no weights
     start: "Moment | None" = None  # the same network at time 0
+    forgetting: float = 1.0  # e^(-2 l t): what weight decay has left of D = W1 W1^T - W2^T W2
     factors: SVD | None = None  # the SVD of A, where it is known already
 
     @cached_property

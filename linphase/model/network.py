@@ -79,6 +79,17 @@ class Initialization:
         root = math.sqrt(self.variance_ratio * self.rate_ratio)
         return self.init_variance / self.richness / root, self.init_variance / self.richness * root
 
+    @property
+    def layer_sizes(self) -> tuple[float, float]:
+        """a and b of C1 = a I and C2 = b I at the start of a wide network, (a + b)/2 = c, at equal rates and gamma = 1.
+
+        The layers' variances times the width; of a lambda-balanced start 0 and 2 c, or 2 c and 0 where lambda < 0.
+        """
+        if self.balance is not None:
+            return (0.0, 2 * self.threshold) if self.balance >= 0 else (2 * self.threshold, 0.0)
+        first, second = self.layer_variances
+        return first * self.width, second * self.width
+
     def decays(self, weight_decay: float) -> tuple[float, float]:
         """The decay of W1 and of W2 at equal rates and gamma = 1: l gamma sqrt(p), l gamma/sqrt(p)."""
         root = math.sqrt(self.rate_ratio)
@@ -190,10 +201,13 @@ class Weights:
         """C1 = W1^T W1 (d_in, d_in) and C2 = W2 W2^T (d_out, d_out)."""
         return self.W1.T @ self.W1, self.W2 @ self.W2.T
 
-    def velocity(self, G: Array) -> Array:
-        """dA/dt = -(C2 G + G C1) under gradient flow with residual G, (d_out, d_in): no gram matrix is formed."""
+    def velocity(self, G: Array, decay: float = 0.0) -> Array:
+        """dA/dt = -(C2 G + G C1) - decay A under gradient flow with residual G, (d_out, d_in).
+
+        decay: l1 + l2, the weight decays of both layers. No gram matrix is formed.
+        """
         velocity: Array = -(self.W2 @ (self.W2.T @ G) + (G @ self.W1.T) @ self.W1)
-        return velocity
+        return velocity - decay * self.product() if decay else velocity
 
     def astype(self, dtype: DTypeLike) -> "Weights":
         """A contiguous copy in another precision."""

@@ -110,7 +110,7 @@ def imbalance(moment: Moment) -> float:
 
 
 @observable(
-    "||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F), D = W1 W1^T - W2^T W2,",
+    "||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F), D = W1 W1^T - W2^T W2, D_0 e^(-2 l t) of its start,",
     needs=("weights", "start"),
     panel="imbalance-drift",
     title="drift of the imbalance",
@@ -120,12 +120,12 @@ def imbalance_drift(moment: Moment) -> float:
     """||D - D_0||_F/(||C1(0)||_F + ||C2(0)||_F) with D = W1 W1^T - W2^T W2: 0 under exact gradient flow.
 
     The error of the integration, or what the learning rate of gradient descent breaks. Relative to the layers at the
-    start, not to D_0, which is 0 for a balanced one.
+    start, not to D_0, which is 0 for a balanced one. With weight decay D_0 is e^(-2 l t) times that of the start.
     """
     assert moment.conserved is not None
     assert moment.start is not None
     assert moment.start.conserved is not None
-    return _size(moment.conserved - moment.start.conserved) / _layer_sizes(moment.start)
+    return _size(moment.conserved - moment.forgetting * moment.start.conserved) / _layer_sizes(moment.start)
 
 
 @observable(
@@ -184,11 +184,26 @@ def self_consistency_residual(moment: Moment) -> float:
     """||Theta - Theta_sc||_F/||Theta||_F, Theta_sc the kernel of equation (1) at the same A: 0 where that holds.
 
     Theta_sc: G -> sqrt(A A^T + c^2 I) G + G sqrt(A^T A + c^2 I). C1 + x I and C2 - x I are the same kernel, so the
-    residual does not see how the layers share c, which does not move A either.
+    residual does not see how the layers share c, which does not move A either. With weight decay c is e^(-2 l t) times
+    that of the start.
     """
     kernel = moment.kernel
     assert kernel is not None
-    return kernel_norm(kernel - Kernel.self_consistent(*moment.svd, moment.c)) / kernel_norm(kernel)
+    return kernel_norm(kernel - Kernel.self_consistent(*moment.svd, moment.c * moment.forgetting)) / kernel_norm(kernel)
+
+
+@observable(
+    "e^(-2 l t), the share of the start's D = W1 W1^T - W2^T W2 that weight decay l has left,",
+    panel="forgetting",
+    title="what weight decay has left\nof the start",
+    formula=r"$e^{-2lt}$",
+)
+def forgetting(moment: Moment) -> float:
+    """e^(-2 l t), in (0, 1]: 1 without weight decay, where D = W1 W1^T - W2^T W2 is conserved.
+
+    The threshold of a wide network is c times this (docs/theory.md, "Weight decay").
+    """
+    return moment.forgetting
 
 
 def _layer_sizes(moment: Moment) -> float:

@@ -200,12 +200,12 @@ class Task:
         return self.signal
 
     @property
-    def population(self) -> "Reduced":
-        """Sigma^(1/2) and A* Sigma^(1/2): what fresh samples are drawn of, y = A* x + noise.
+    def population(self) -> "Task":
+        """The task that fresh samples are of, y = A* x + noise, without the noise: its target is A*.
 
-        LinphaseError where the task is not that of a population, or A* is not known.
+        LinphaseError where the inputs are samples themselves, or A* is not known.
         """
-        return Reduced(np.eye(self.shape[1]), self.known_signal, 0.0)
+        return Task(self.known_signal, self.known_signal, self.rank, 0.0)
 
     @property
     def signal_op_norm(self) -> float:
@@ -275,9 +275,9 @@ class Task:
 
         return deviation
 
-    def deviation_slope(self, weights: Weights, residual: Array) -> Array:
-        """Its derivative by time under gradient flow: dA/dt."""
-        return weights.velocity(residual)
+    def deviation_slope(self, weights: Weights, residual: Array, decay: float) -> Array:
+        """Its derivative by time under gradient flow: dA/dt; decay: of A, the sum of those of both layers."""
+        return weights.velocity(residual, decay)
 
     def test_error(self, deviation: Array) -> float:
         """||A - A*||_F^2/(d_out d_in)."""
@@ -529,11 +529,11 @@ class Regression(Task):
         return self.held_out is not None
 
     @property
-    def population(self) -> Reduced:
+    def population(self) -> "Regression":
         held = self.held_out
         if self.signal is None or held is None or not np.array_equal(self.inputs, held.inputs):
             raise LinphaseError("task: a population is required, found samples of one")
-        return held
+        return Regression(self.signal, held.target, self.rank, 0.0, inputs=held.inputs, held_out=held)
 
     @property
     def signal_strength(self) -> float:
@@ -593,9 +593,9 @@ class Regression(Task):
 
         return deviation
 
-    def deviation_slope(self, weights: Weights, residual: Array) -> Array:
+    def deviation_slope(self, weights: Weights, residual: Array, decay: float) -> Array:
         assert self.held_out is not None
-        return self.held_out.product(weights.velocity(self.loss_gradient(residual)))
+        return self.held_out.product(weights.velocity(self.loss_gradient(residual), decay))
 
     def test_error(self, deviation: Array) -> float:
         assert self.held_out is not None

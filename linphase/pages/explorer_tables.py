@@ -36,6 +36,13 @@ _AXIS_LABELS = {  # plotly's markup
     "gamma_sigma2": "<i>γ</i><sub><i>σ</i>²</sub> = log<sub><i>d</i></sub> <i>σ</i>²",
     "gamma_w": "<i>γ<sub>w</sub></i> = log<sub><i>d</i></sub> width",
     "init_variance": "initial variance <i>σ</i>²",
+    "variance_ratio": "variance ratio <i>r</i> = <i>σ</i>₂²/<i>σ</i>₁²",
+    "gamma_variance_ratio": "<i>γ<sub>r</sub></i> = log<sub><i>d</i></sub> <i>σ</i>₂²/<i>σ</i>₁²",
+    "learning_rate_ratio": "rate ratio <i>p</i> = <i>ϵ</i>₁/<i>ϵ</i>₂",
+    "richness": "richness <i>γ</i>",
+    "lambda_balance": "balance <i>λ</i>",
+    "weight_decay": "weight decay <i>l</i>",
+    "label_noise": "label noise <i>ε</i>",
 }
 _MOST_CELLS = 20_000
 _STOPS = 17  # of a colour map

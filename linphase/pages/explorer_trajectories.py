@@ -22,7 +22,7 @@ from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.task import Task
 from linphase.store.reading import row_groups, scan
 from linphase.store.results import Results
-from linphase.store.rows import TASK_COLUMNS, seed_of, task_config_of
+from linphase.store.rows import TASK_COLUMNS, decays_of, initialization_of, seed_of, task_config_of
 from linphase.store.tables import TRAJECTORIES
 from linphase.theory.mode import TargetModes, modes_from_zero
 
@@ -110,13 +110,15 @@ def _thin(row: Mapping[str, Any], run: Mapping[str, Any], moments: int) -> dict[
     series += [*row["singular_values"][kept][:, modes].T, *row["mode_balance"][kept][:, modes].T]
     thinned: dict[str, Any] = {"modes": modes, "moments": len(kept)}
     c = float(run["threshold"])
-    if not task_config_of(run).white:  # there is no closed form
+    if not task_config_of(run).white or any(decays_of(run)):  # there is no closed form
         return thinned | {"numbers": encode(np.concatenate(series))}
     target = _target(run)
     if _same(target.values, row["target_singular_values"]) and np.isfinite(time).all() and c > 0:
-        s = modes_from_zero(time, target.values, c)
+        clock = initialization_of(run).richness
+        s = modes_from_zero(time / clock, target.values, c)
         series += [target.train_error(s), target.test_error(s), *s[:, modes].T]
-        thinned["theory"] = _smallest(target, c, float(time[-1]))
+        error, when = _smallest(target, c, float(time[-1]) / clock)
+        thinned["theory"] = error, clock * when
     return thinned | {"numbers": encode(np.concatenate(series))}
 
 

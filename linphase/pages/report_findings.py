@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from linphase import __version__
 from linphase.config.config import parse_config
 from linphase.diagram.axes import Facet, select, split_facets
+from linphase.diagram.derived import shifts
 from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
@@ -29,6 +30,7 @@ from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.markup import Block, Heading, Picture, Table, Text
 from linphase.runs.records import STATUSES
 from linphase.store.results import Results
+from linphase.store.rows import scales
 
 AGAINST_THEORY = ("regime", "test-error")  # drawn beside the prediction
 PREDICTED = 3000  # runs, at most: some ten seconds; of more half as many, a coarser grid
@@ -67,7 +69,8 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         "what lazy training leaves: 0 optimal, 1 no better than lazy. Learning order: when the bulk is within 5 % of "
         "its targets over when the signal is, 1 where all modes rise together. Who stops at the smallest test error "
         "knows A*; the last column is of a stop where the train error is that of a fitted signal. Cells beyond the "
-        "infinite-noise line, 2 gamma_sigma2 + gamma_w > 0, where the noise of the start counts, are apart."
+        "infinite-noise line, sigma2^2 width > gamma^2 with the richness gamma, are apart: there the noise of the start "
+        "counts."
     )
     head = ("regime", "runs", "median", "smallest", "largest", "benefit", "learning order", "stop without A*")
     for facet in split_facets(runs, results.axes) if len(results.axes) > 2 else [Facet("", runs, {})]:
@@ -84,7 +87,7 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
 
 
 def _error_rows(runs: pd.DataFrame, cuts: Cuts) -> Iterator[tuple[str, ...]]:
-    noisy = 2 * runs["gamma_sigma2"] + runs["gamma_w"] > 0
+    noisy = 2 * runs["gamma_sigma2"] + runs["gamma_w"] + 2 * shifts(runs)[1] / np.log(scales(runs)) > 0
     told = outcomes(runs, cuts).where(~noisy, "beyond infinite noise")
     for name in (*OUTCOMES, "beyond infinite noise"):
         part = runs[told == name]
@@ -139,8 +142,8 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
     runs, axes, among = _held_against_theory(results)
     try:
         predicted = predicted_runs((parse_config(config, stored=True) for config in results.configs), among)
-    except ConfigError:
-        yield Text("None: there is no closed form where inputs are not white.")
+    except ConfigError as error:
+        yield Text(f"None: {error}.")
         return
     pairs = paired(runs, predicted)
     covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]

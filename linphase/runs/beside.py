@@ -16,6 +16,7 @@ from linphase.runs.stopping import Converged
 from linphase.runs.training import train_spec
 from linphase.theory.matrix import EulerPath, euler_path
 from linphase.theory.mode import TargetModes, modes_from_zero
+from linphase.theory.weight_decay import decaying_modes
 
 Array = NDArray[np.floating]
 
@@ -34,14 +35,21 @@ class Evolution:
     singular_values: Array  # (n, r): s_i(A), descending
 
 
-def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory, richness: float = 1.0) -> Evolution | None:
-    """The closed form from A = 0 over the time of a run of this task, width, threshold c and richness.
+def theory_beside(
+    task: Task,
+    width: int,
+    c: float,
+    trajectory: Trajectory,
+    richness: float = 1.0,
+    decays: tuple[float, float] = (0.0, 0.0),
+) -> Evolution | None:
+    """The modes from A = 0 over the time of a run of this task, width, threshold c, richness and decays of its layers.
 
-    None where inputs are not white, which leaves no closed form, where the task is not the one trained, as where an
-    older linphase drew another, and where no time passed.
-    Source: docs/theory.md, "One mode".
+    None where inputs are not white or the layers decay unequally, for which there is no equation of a mode, where the
+    task is not the one trained, as where an older linphase drew another, and where no time passed.
+    Source: docs/theory.md, "One mode" and "Weight decay".
     """
-    if not task.white:
+    if not task.white or decays[0] != decays[1]:
         return None
     modes = TargetModes.of(task, min(width, *task.shape))
     stored = trajectory.final_modes.target
@@ -52,7 +60,10 @@ def theory_beside(task: Task, width: int, c: float, trajectory: Trajectory, rich
     if not same or not time.size or not 0 < c < np.inf:
         return None
     moments = np.geomspace(time[0], time[-1], _MOMENTS)
-    s = modes_from_zero(moments / richness, modes.values, c)
+    if any(decays):
+        s = decaying_modes(moments / richness, modes.values, c, decays[0])
+    else:
+        s = modes_from_zero(moments / richness, modes.values, c)
     return Evolution(moments, np.zeros(_MOMENTS, np.int64), modes.train_error(s), modes.test_error(s), s)
 
 
@@ -70,7 +81,7 @@ def crossings(trajectory: Trajectory, threshold: float) -> Array:
 def from_the_same_start(spec: RunSpec, trained: TrainedRun) -> tuple[EulerPath | Trajectory, str]:
     """Equation (1) from the run's own start and how it is solved: for descent, as in the paper, by Euler's method."""
     short = trained.updates <= EULER_STEPS
-    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent":
+    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent" and not spec.dynamics.decay:
         return _euler(spec, trained), "Euler"
     return _exact(spec), "exact"
 
@@ -94,5 +105,6 @@ def _exact(spec: RunSpec) -> Trajectory:
     run = RunConfig(seed=spec.run.seed, independent_dimensions=spec.run.independent_dimensions)
     record = spec.record.model_copy(update={"compare": "none"})
     stop = Converged(excess_error=getattr(spec.stop, "excess_error", 1e-3) / 10)
-    mixed = replace(spec, dynamics=SelfConsistent(), stop=stop, record=record, run=run)
+    theory = SelfConsistent(weight_decay=spec.dynamics.decay)
+    mixed = replace(spec, dynamics=theory, stop=stop, record=record, run=run)
     return train_spec(mixed).trajectory

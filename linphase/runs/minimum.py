@@ -77,8 +77,8 @@ class MinimumAtSteps:
 class MinimumBetweenSteps:
     """A flow: searches the two steps around every state whose test error is smaller than its neighbours'."""
 
-    def __init__(self, task: Task, c: float, rank: int) -> None:
-        self.best = _Best(task, c, rank)
+    def __init__(self, task: Task, c: float, rank: int, decay: float = 0.0) -> None:
+        self.best, self.decay = _Best(task, c, rank), decay  # of A: l1 + l2
         self.last: list[_End] = []  # the last two states and, while observing, the newest
         self.spare: list[_End] = []
 
@@ -113,7 +113,7 @@ class MinimumBetweenSteps:
         """Offer the smallest test error on the Hermite interpolant of A between two states."""
         h = end.time - start.time
         task = self.best.task
-        slopes = [task.deviation_slope(each.weights, each.residual) for each in (start, end)]
+        slopes = [task.deviation_slope(each.weights, each.residual, self.decay) for each in (start, end)]
         four = [start.deviation, h * slopes[0], end.deviation, h * slopes[1]]
         points = np.stack(four, dtype=np.float64).reshape(4, -1)
         gram = points @ points.T / points.shape[1]
@@ -126,7 +126,7 @@ class MinimumBetweenSteps:
         deviation = (basis @ points).reshape(start.deviation.shape)
 
         def A() -> Array:
-            ends = [(each.weights.product(), h * each.velocity(task)) for each in (start, end)]
+            ends = [(each.weights.product(), h * each.velocity(task, self.decay)) for each in (start, end)]
             return np.tensordot(basis, np.stack([*ends[0], *ends[1]], dtype=np.float64), axes=1)
 
         self.best.offer(task.test_error(deviation), start.time + theta * h, None, deviation, A)
@@ -148,6 +148,6 @@ class _End:
         np.copyto(self.residual, state.residual)
         np.copyto(self.deviation, deviation)
 
-    def velocity(self, task: Task) -> Array:
-        """dA/dt = -C2 G - G C1."""
-        return self.weights.velocity(task.loss_gradient(self.residual))
+    def velocity(self, task: Task, decay: float) -> Array:
+        """dA/dt = -C2 G - G C1 - decay A."""
+        return self.weights.velocity(task.loss_gradient(self.residual), decay)

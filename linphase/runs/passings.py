@@ -29,10 +29,10 @@ _LOOKS = 3  # in one interval for one mode, at most
 class Passings:
     """Times of the signal modes; `advance` is called at every state, `keep` at those that are kept."""
 
-    def __init__(self, task: Task, rank: int, c: float) -> None:
-        self.task, self.c, self.modes = task, c, min(task.rank, rank)
-        _, S, _ = task.solution_svd
-        self.S = S[: self.modes]
+    def __init__(self, task: Task, values: Array, c: float) -> None:
+        """values (rank,): the singular values of A that training leads to, nan where unknown. None arrives at 0."""
+        self.task, self.c, self.modes = task, c, min(task.rank, len(values))
+        self.S = np.where(values > 0, values, np.nan)[: self.modes]
         self.levels = np.stack([np.full_like(self.S, c), self.S / 2, (1 - WITHIN) * self.S, (1 + WITHIN) * self.S])
         self.grazing = _GRAZING * self.levels
         self.times: list[float] = []

@@ -82,7 +82,7 @@ class TrainedRun:
     test_error: float | None  # None where the task has nothing to measure it against
     error_scale: float  # nu^2, what excess errors are relative to
     irreducible_errors: tuple[float | None, float | None]  # train and test, of data: what no linear map fits
-    train_error_floor: float
+    train_error_floor: float | None  # of the best the width can reach; None where it is not known
     time: float
     updates: int  # made when the stop rule fired
     gradient_evaluations: int

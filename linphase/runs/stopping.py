@@ -77,7 +77,8 @@ class Converged(Stop, rule="converged"):
     """Trains to the end: the train error comes close to the best that the width can reach.
 
     ||A - Y||_F^2/(d_out d_in) - floor <= excess_error * nu^2, where nu^2 is noise^2, or ||A*||_F^2/(d_out d_in)
-    without noise (`Task.error_scale`).
+    without noise (`Task.error_scale`). With weight decay 2 L/(d_out d_in) of the regularized loss stands for the train
+    error: that one alone passes its floor on the way, and comes back.
     """
 
     excess_error: Annotated[float, Formerly("train_error")] = Field(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import log
+from math import exp, log, sqrt
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +17,7 @@ from linphase.model.draws import draw_task
 from linphase.model.mode_times import extrapolated_convergence_times, learning_order, median_time
 from linphase.model.moment import Moment, columns_at, measured
 from linphase.model.network import Initialization, Weights, estimated_initialization, reduce_width
-from linphase.model.objective import Objective, PlainLoss
+from linphase.model.objective import Objective
 from linphase.model.observables import (
     Modes,
     average_mode_rate,
@@ -105,8 +105,9 @@ def train(
     dynamics = dynamics or Dynamics.members[Dynamics.default]()
     stop, record = stop or Stop.members[Stop.default](), record or RecordConfig()
     _check_shapes(task, weights)
-    _check_fit(dynamics, stop, record, task)
-    initialization = initialization or weights.initialization or estimated_initialization(weights)
+    initialization = initialization or weights.initialization
+    _check_fit(dynamics, stop, record, task, initialization)
+    initialization = initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
         setting = _Setting(task, reduced, dynamics, initialization)
@@ -116,8 +117,8 @@ def train(
         rule = _begun(stop, task, setting.objective.floor)
         end = None if rule.ends_at_time is None else rule.ends_at_time / initialization.richness
         measurements = _Measurements(
-            recorder=Recorder(record.snapshots, recorded, comparison, Passings(task, rank, c), setting.moment),
-            watch=(MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, c, rank),
+            recorder=Recorder(record.snapshots, recorded, comparison, setting.passings(), setting.moment),
+            watch=setting.watch(),
             rule=rule,
             last_half=None if end is None else LastHalf(end, continuous=dynamics.continuous),
             fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape) if _is_classical(task) else 0.0,
@@ -143,20 +144,36 @@ class _Setting:
 
     @cached_property
     def objective(self) -> Objective:
-        """What the stop rule looks at."""
-        return self.dynamics.stops_by(PlainLoss(self.task, self.rank), self.task, self.initialization)
+        """What the run descends."""
+        return self.dynamics.objective(self.task, self.rank, self.initialization)
+
+    @property
+    def decays(self) -> tuple[float, float]:
+        """The weight decay of W1 and of W2."""
+        return self.dynamics.decays(self.initialization)
+
+    def passings(self) -> Passings:
+        """What measures the times of the signal modes."""
+        return Passings(self.task, self.objective.values, self.initialization.threshold)
+
+    def watch(self) -> TestErrorWatch:
+        """What finds the smallest test error."""
+        task, c = self.task, self.initialization.threshold
+        if self.dynamics.continuous:
+            return MinimumBetweenSteps(task, c, self.rank, sum(self.decays))
+        return MinimumAtSteps(task, c, self.rank)
 
     @cached_property
     def start(self) -> Moment:
         """The network at time 0."""
-        return self._moment(self.weights, None)
+        return self._moment(self.weights, None, 0.0)
 
     def moment(self, state: State) -> Moment:
         """What observables see of a state; a dynamics that does not move the start's own weights shows none."""
-        return self._moment(state.weights, self.start)
+        return self._moment(state.weights, self.start, state.time)
 
-    def _moment(self, weights: Weights, start: Moment | None) -> Moment:
-        own = self.dynamics.moves_weights
+    def _moment(self, weights: Weights, start: Moment | None, time: float) -> Moment:
+        own, (first, second) = self.dynamics.moves_weights, self.decays
         return Moment(
             self.task,
             weights.product(),
@@ -165,6 +182,7 @@ class _Setting:
             weights=weights if own else None,
             gram=None if own else weights.gram(),
             start=start,
+            forgetting=exp(-2 * sqrt(first) * sqrt(second) * time),
         )
 
 
@@ -327,7 +345,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         mean_errors = half.means()
         means = time_mean(trajectory.time, trajectory.singular_values, half.begin)
         trajectory = replace(trajectory, mean_singular_values=means)
-    times = _all_convergence_times(trajectory, task, rank)
+    times = _all_convergence_times(trajectory, task, setting.objective.values)
     return TrainedRun(
         status=status,
         initialization=start,
@@ -340,7 +358,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         test_error=measurements.test_error if task.has_test_error else None,
         error_scale=task.error_scale,
         irreducible_errors=task.irreducible_errors,
-        train_error_floor=task.train_error_floor(rank),
+        train_error_floor=setting.objective.train_error_floor,
         time=measurements.time,
         updates=measurements.updates,
         gradient_evaluations=state.evaluations,
@@ -364,7 +382,9 @@ def _is_classical(task: Task) -> bool:
     return task.signal is not None and task.white
 
 
-def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task) -> None:
+def _check_fit(
+    dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task, initialization: Initialization | None
+) -> None:
     """Refuse a stop rule or a comparison that means nothing for dynamics and task, and a dynamics without states."""
     kind = type(dynamics)
     if kind.predicts:
@@ -376,6 +396,12 @@ def _check_fit(dynamics: Dynamics, stop: Stop, record: RecordConfig, task: Task)
         raise LinphaseError("the paper's stop rule and learning rate need a task with a signal A*, found one without")
     if not task.white and record.compare != "none":
         raise LinphaseError(f'record.compare: "none" is required where inputs are not white, found "{record.compare}"')
+    if not task.white and not kind.takes_data:
+        raise LinphaseError(f"task: white inputs are required with {kind.__name__}, whose takes_data is False")
+    if initialization is not None and initialization.richness != 1 and not kind.takes_richness:
+        raise LinphaseError(f"init.richness: 1 is required with {kind.__name__}, whose takes_richness is False")
+    if dynamics.decay and record.compare != "none":
+        raise LinphaseError(f'record.compare: "none" is required where weights decay, found "{record.compare}"')
     if not stop.fits(kind):
         fitting = " or ".join(f'"{name}"' for name, rule in Stop.members.items() if rule.fits(kind))
         raise LinphaseError(f'stop.rule: {fitting} is required with {kind.__name__}, found "{stop.rule}"')
@@ -420,11 +446,13 @@ def _no_modes(task: Task, n: int) -> Modes:
     return Modes(unknown, unknown, unknown, S[:n])
 
 
-def _all_convergence_times(trajectory: Trajectory, task: Task, rank: int) -> Array | None:
-    """Of every mode, the bulk's from the moments kept; None where these do not hold all, or the bulk is no noise."""
-    s = trajectory.singular_values
+def _all_convergence_times(trajectory: Trajectory, task: Task, values: Array) -> Array | None:
+    """Of every mode, the bulk's from the moments kept; None where these do not hold all, or the bulk is no noise.
+
+    values (rank,): the singular values of A that training leads to.
+    """
+    s, rank = trajectory.singular_values, len(values)
     if s.shape[1] < rank or task.noise == 0 or task.rank == 0:
         return None
-    _, S, _ = task.solution_svd
-    bulk = extrapolated_convergence_times(trajectory.time, s[:, task.rank :], S[task.rank : rank])
+    bulk = extrapolated_convergence_times(trajectory.time, s[:, task.rank :], values[task.rank :])
     return np.concatenate([trajectory.mode_times.convergence, bulk])

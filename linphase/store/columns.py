@@ -165,13 +165,15 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
             "escape_time",
             "float64",
             "time",
-            "median over the signal modes: s_i passes half of s_i(Y) for good; null: half of them or more never",
+            "median over the signal modes: s_i passes half of s_i(Y), less the weight decay, for good; null: half of "
+            "them or more never",
         ),
         Column(
             "convergence_time",
             "float64",
             "time",
-            "median over the signal modes: s_i is within 5 % of s_i(Y) for good; null: half of them or more never",
+            "median over the signal modes: s_i is within 5 % of s_i(Y), less the weight decay, for good; null: half of "
+            "them or more never",
         ),
         Column(
             "bulk_convergence_time",
@@ -194,7 +196,13 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
             "mean train error over the last half of a run that ends at a given time, over the steps of gd; else null",
         ),
         Column("mean_test_error", "float64", "", "the same of the test error"),
-        Column("train_error_floor", "float64", "", "sum of s_i(Y)^2 over i > width, over d^2: the width's best"),
+        Column(
+            "train_error_floor",
+            "float64",
+            "",
+            "train error of the loss's minimum: sum of s_i(Y)^2 over i > width, over d^2, and with weight decay l of "
+            "min(s_i(Y), l)^2 over the others; null: not known",
+        ),
         Column(
             "error_scale",
             "float64",

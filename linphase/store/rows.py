@@ -16,6 +16,7 @@ from linphase.errors import ResultsError
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
+from linphase.model.network import Initialization
 from linphase.model.observables import Modes
 from linphase.model.task import Task
 from linphase.runs.records import TrainedRun, Trajectory
@@ -142,6 +143,28 @@ def is_null(value: Any) -> bool:
     """Whether a cell of a table holds nothing: None, nan or pandas' NA."""
     differs = value != value  # nan's do; of pandas' NA nothing is known
     return value is None or not isinstance(differs, bool | np.bool_) or bool(differs)
+
+
+_KNOBS = {
+    "variance_ratio": "variance_ratio",
+    "learning_rate_ratio": "rate_ratio",
+    "richness": "richness",
+    "lambda_balance": "balance",
+}
+
+
+def initialization_of(row: Mapping[str, Any] | pd.Series[Any]) -> Initialization:
+    """Where the run of a row started; knobs that are younger than it are those of before they came."""
+    given = ((name, row.get(column)) for column, name in _KNOBS.items())
+    knobs: dict[str, Any] = {name: float(value) for name, value in given if value is not None and not is_null(value)}
+    gamma_sigma2, gamma_w, variance = (float(row[name]) for name in ("gamma_sigma2", "gamma_w", "init_variance"))
+    return Initialization(gamma_sigma2, gamma_w, variance, int(row["width"]), **knobs)
+
+
+def decays_of(row: Mapping[str, Any] | pd.Series[Any]) -> tuple[float, float]:
+    """The decays of both layers of the run of a row, at equal rates and a richness of 1."""
+    decay = row.get("weight_decay")
+    return initialization_of(row).decays(0.0 if decay is None or is_null(decay) else float(decay))
 
 
 def task_of(row: Mapping[str, Any]) -> Task:

@@ -106,6 +106,30 @@ def balanced_network(A: Array, c: float) -> Weights:
     return Weights(W1, np.ascontiguousarray(U * w))
 
 
+def wide_network(A: Array, a: float, b: float) -> Weights:
+    """The network of width d_in + d_out that stands for a wide one whose C1 is a I and C2 is b I at A = 0.
+
+    C1 = (a - b)/2 + sqrt(A^T A + c^2 I) and C2 = (b - a)/2 + sqrt(A A^T + c^2 I), c = (a + b)/2. Its flow is equation
+    (1), and where the layers decay unequally that of the wide network still, which then hangs on a and b apart.
+    A mode (u, s, v) is two neurons: with p = sqrt(b + R - c), R = sqrt(s^2 + c^2), one has W1 = s/p v^T and W2 = p u,
+    the other W1 = sqrt(ab)/p v^T alone, as (C1)_vv (C2)_uu - s^2 = a b. A is (d_out, d_in); a or b may be 0.
+    Source: docs/theory.md, "Weight decay".
+    """
+    if b < a:  # p divides: that of the larger layer
+        mirrored = wide_network(A.T, b, a)
+        return Weights(np.ascontiguousarray(mirrored.W2.T), np.ascontiguousarray(mirrored.W1.T))
+    d_out, d_in = A.shape
+    n, c = min(d_out, d_in), (a + b) / 2
+    U, s, Vt = np.linalg.svd(A, full_matrices=True)
+    p = np.sqrt(b + _pad(s * (s / (np.hypot(s, c) + c)), d_out, 0.0)[:d_out])
+    W1, W2 = np.zeros((d_out + d_in, d_in)), np.zeros((d_out, d_out + d_in))
+    W2[:, :d_out] = U * p
+    W1[:n] = (s / p[:n])[:, None] * Vt[:n]
+    W1[d_out:] = np.sqrt(a) * Vt
+    W1[d_out : d_out + n] *= (np.sqrt(b) / p[:n])[:, None]
+    return Weights(W1, W2)
+
+
 @dataclass(frozen=True, eq=False)
 class SelfConsistentSolution:
     """Equation (1) from A(0) = start, exact at any time; target and start (d_out, d_in), threshold c > 0.

@@ -137,3 +137,16 @@ def test_a_row_that_lacks_runs_is_crossed_where_its_others_say():
     part = {line.name: line for line in theory_lines(runs.sample(frac=0.7, random_state=0), Window.of(axes))}
     for name, line in whole.items():
         np.testing.assert_allclose(across(part[name], line.y), line.x, atol=0.02)
+
+
+def test_with_weight_decay_they_lie_where_c_is_what_it_leaves_of_the_modes():
+    decays = np.linspace(0, 12, 25)
+    found = lines({"gamma_sigma2": GAMMA_SIGMA2, "gamma_w": [1.5], "dynamics.weight_decay": decays.tolist()})
+    for name in (ACTIVE_LAZY, MIXED_BALANCED):
+        S = D ** (exact(name) + 1.5)  # c on the line without decay
+        at = np.linspace(0, 0.6 * S, 20)
+        # Straight from cell to cell, in the logarithm of S - l.
+        np.testing.assert_allclose(across(found[name], at), np.log(S - at) / np.log(D) - 1.5, atol=0.01)
+    signal, bulk = (D ** (exact(name) + 1.5) for name in (ACTIVE_LAZY, MIXED_BALANCED))
+    assert bulk - 0.5 < found[MIXED_BALANCED].y.max() < bulk + 0.5 < signal  # dead beyond
+    assert np.ptp(found[INFINITE_NOISE].x) < 1e-9

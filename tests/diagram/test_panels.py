@@ -96,7 +96,7 @@ def test_panels_of_columns_that_nobody_declares_here_come_from_the_files():
     runs = pd.DataFrame({"status": ["converged"], "effective_rank": [2.0]})
     found = find_panel("effective-rank", Cuts(), runs, columns)
     assert (found.title, found.column, found.colors) == ("effective rank,\n$e^H$", "effective_rank", "cividis")
-    with pytest.raises(LinphaseError, match=r"panel must be one of regime, .*, residual, found 'effective-rank'"):
+    with pytest.raises(LinphaseError, match=r"panel must be one of regime, .*, residual, .*found 'effective-rank'"):
         find_panel("effective-rank", Cuts(), runs)
 
 

@@ -47,7 +47,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "gradient_evaluations": 100 + width, "run_id": f"{gamma_sigma2:.3f} {gamma_w:.3f}",
         "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2.1 * gamma_sigma2 - 0.1),
         "kernel_change": 1 / c, "kernel_distance": 1 / (1 + c), "target_alignment": 0.03, "imbalance": c / (1 + c),
-        "imbalance_drift": 1e-4, "subspace_overlap_at_min": 0.95, "subspace_overlap": 0.9,
+        "imbalance_drift": 1e-4, "forgetting": 1.0, "subspace_overlap_at_min": 0.95, "subspace_overlap": 0.9,
         "signal_started_above": float(width < D), "self_consistency_residual": 1e-3 * c,
         "escape_time": 1 / c, "convergence_time": 2 / c,
         "crossing_time": None if c > 30 else 0.0 if width < D else 0.1 / c,

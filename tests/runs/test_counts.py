@@ -43,8 +43,10 @@ def test_gradient_evaluations_of_a_flow_over_the_whole_window():
         GradientFlow(stages="float64"),
         GradientDescent(learning_rate="paper", update="simultaneous"),
         GradientDescent(learning_rate="paper", update="alternating"),
+        GradientFlow(weight_decay=2.0),
+        GradientDescent(weight_decay=2.0),
     ],
-    ids=["flow", "flow in double precision", "simultaneous", "alternating"],
+    ids=["flow", "flow in double precision", "simultaneous", "alternating", "decaying flow", "decaying descent"],
 )
 @pytest.mark.parametrize("precision", [np.float64, np.float32])
 def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
@@ -54,6 +56,7 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
     weights = gaussian_start(start, task.shape).astype(precision)
     watch = (MinimumBetweenSteps if dynamics.continuous else MinimumAtSteps)(task, start.threshold, d)
     rule = WithinExcess(1e-3, 0.0) if dynamics.continuous else PaperRule()
+    objective = dynamics.objective(task, d, start)
     noise = (task.target - task.signal).astype(precision)
     deviation = np.empty_like(noise)
     peaks, held = [], 0
@@ -65,7 +68,8 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
             test_error = mean_square(deviation)
             watch.observe(state, deviation, test_error)
             train_error = mean_square(state.residual)
-            ended = rule.status(Measured(state.time, train_error, test_error, train_error))
+            value = objective.of(state.residual, state.weights, train_error)
+            ended = rule.status(Measured(state.time, train_error, test_error, value))
             # The search for the smallest test error works on copies; it happens once or twice a run.
             tracemalloc.reset_peak()
             held = tracemalloc.get_traced_memory()[0]

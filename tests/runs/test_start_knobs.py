@@ -34,6 +34,7 @@ def specs(init=(), dynamics=(), grid=START, task=()):
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_descent_with_all_knobs_of_the_start_is_that_of_the_plain_network_in_other_coordinates(update):
     r, p, gamma, eta = 30.0, 0.2, 5.0, 0.02
+    decay = 0.4
     start = Initialization.at(6, gamma_sigma2=-1.0, width=9, variance_ratio=r, rate_ratio=p, richness=gamma)
     V = gaussian_start(start, TASK.shape)
     W = Weights(p**0.25 * gamma**0.5 * V.W1, p**-0.25 * gamma**0.5 * V.W2)
@@ -41,8 +42,8 @@ def test_descent_with_all_knobs_of_the_start_is_that_of_the_plain_network_in_oth
     plain = gaussian_start(Initialization.at(6, gamma_sigma2=-1.0, width=9), TASK.shape)
     np.testing.assert_allclose(W.W1, plain.W1 * r**-0.25, rtol=1e-12)
     np.testing.assert_allclose(W.W2, plain.W2 * r**0.25, rtol=1e-12)
-    path = naive.with_knobs(TASK, W, eta, 300, update=update, rate_ratio=p, richness=gamma)
-    descent = GradientDescent(learning_rate=eta, update=update, max_steps=300)
+    path = naive.with_knobs(TASK, W, eta, 300, update=update, rate_ratio=p, richness=gamma, decay=decay)
+    descent = GradientDescent(learning_rate=eta, update=update, max_steps=300, weight_decay=decay)
     for state in descent.states(TASK, V, start):
         f = path[state.step].product() / gamma
         # Rounding over 300 steps at the scale of the target; it was 2e-15 where this was first measured.
