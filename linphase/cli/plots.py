@@ -129,7 +129,8 @@ def plot(
         figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, style=style)
     if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
         echo(
-            "Theory is left out: no time passed in the run, its task cannot be drawn again, or inputs are not white",
+            "Theory is left out: no time passed in the run, its task cannot be drawn again, or there is no closed form "
+            "for its inputs or its start",
             err=True,
         )
     for note in () if reference is None else reference.notes:

@@ -32,6 +32,7 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _rule_conflict(known, members),
         _noise_conflict(known),
         _compare_conflict(known, members),
+        _rates_conflict(known, members),
         _width_conflict(known),
         _variance_conflict(known),
     ]
@@ -200,9 +201,23 @@ def _compare_conflict(known: Known, members: Members) -> tuple[str, str] | None:
     return None
 
 
+def _rates_conflict(known: Known, members: Members) -> tuple[str, str] | None:
+    """Unequal rates of the layers with a start that is none for them."""
+    ratios = [ratio for ratio in known.get("dynamics.learning_rate_ratio", ()) if ratio != 1]
+    for kind in known.get("init.kind", ()):
+        init: Any = members["init"][kind]
+        if ratios and not init.takes_rate_ratio:
+            return "dynamics.learning_rate_ratio", f"must be 1 with init.kind = {show(kind)}, found {show_some(ratios)}"
+    return None
+
+
 def _start_conflict(known: Known, members: Members) -> tuple[str, str] | None:
-    """Keys that give no start, at the ends of what each of them takes: what is between is a start then too."""
-    ends = {key: (min(values), max(values)) for key, values in known.items() if _are_numbers(values)}
+    """Keys that give no start, or none that theory can predict where that is asked for.
+
+    At 0 and the ends of what each of them takes: what is between is a start then too.
+    """
+    ends = {key: _ends(values) for key, values in known.items() if _are_numbers(values)}
+    predicted = any(getattr(members["dynamics"][kind], "predicts", False) for kind in known.get("dynamics.kind", ()))
     sigma2, width = (
         next((key for key in pair if key in ends), None)
         for pair in (("gamma_sigma2", "init_variance"), ("gamma_w", "width"))
@@ -210,19 +225,29 @@ def _start_conflict(known: Known, members: Members) -> tuple[str, str] | None:
     sides = [set(known.get(f"task.{key}", ())) for key in ("dimension", "output_dimension")]
     if sigma2 is None or width is None or not all(sides):
         return None  # told elsewhere
-    scales = {largest_scale([d_in], [d_out]) for d_in, d_out in product(*sides)}
-    ratios = set(ends.get("dynamics.learning_rate_ratio", (1.0,)))
+    shapes = {(d_out or d_in, d_in) for d_in, d_out in product(*sides)}
+    ratios = ends.get("dynamics.learning_rate_ratio", {1.0})
     for kind in known.get("init.kind", ()):
         init: Any = members["init"][kind]
         keys = [key for key in init.model_fields if f"init.{key}" in ends]
-        takes = [set(ends[key]) for key in (sigma2, width, *(f"init.{key}" for key in keys))]
-        for scale, ratio, (variance, neurons, *values) in product(scales, ratios, product(*takes)):
+        takes = [ends[key] for key in (sigma2, width, *(f"init.{key}" for key in keys))]
+        for shape, ratio, (variance, neurons, *values) in product(shapes, ratios, product(*takes)):
             try:
                 one = init(**dict(zip(keys, values, strict=True)))
-                one.at(scale, rate_ratio=ratio, **{sigma2: variance, width: neurons})
+                start = one.at(math.sqrt(math.prod(shape)), rate_ratio=ratio, **{sigma2: variance, width: neurons})
             except LinphaseError as error:
                 return f"init.{keys[0]}" if keys else "init.kind", f"must give a start with the other keys: {error}"
+            try:
+                if predicted:
+                    start.require_closed_form(shape)
+            except LinphaseError as error:
+                return "init.kind", f"must give starts that theory can predict: {error}"
     return None
+
+
+def _ends(values: tuple[Any, ...]) -> set[Any]:
+    """The least and the largest, and 0 where it is among them."""
+    return {min(values), max(values), *({0} & set(values))}
 
 
 def _are_numbers(values: tuple[Any, ...]) -> bool:

@@ -22,6 +22,7 @@ from linphase.store.columns import for_keys
 from linphase.store.results import spanning_first
 
 MAX_FACETS = 36
+_UNEVEN = 5  # gaps between values
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Axis:
     positions: Array  # (n,)
     edges: Array  # (n + 1,)
     derived: Derived | None = None  # not of the grid, but following from it
+    side_by_side: bool = False  # words, and numbers that no scale spaces well: positions are places, from 0
 
     @classmethod
     def of(cls, key: str, values: Sequence[Any]) -> Axis:
@@ -41,13 +43,15 @@ class Axis:
         stored = [as_stored(value) for value in values]
         numeric = not any(isinstance(value, str) for value in stored)
         kept = sorted(set(stored)) if numeric else list(dict.fromkeys(stored))
-        positions = np.array(kept if numeric else range(len(kept)), dtype=np.float64)
         derived = DERIVED.get(key)
-        logarithmic = numeric and not column.startswith("gamma") and bool(positions[0] > 0)
+        an_exponent = column.startswith("gamma")
+        side_by_side = not numeric or not (derived or an_exponent or kept[0] > 0 or not _crowded(kept))
+        positions = np.array(range(len(kept)) if side_by_side else kept, dtype=np.float64)
+        logarithmic = not (side_by_side or an_exponent) and bool(positions[0] > 0)
         if logarithmic and column not in ("init_variance", "width") and derived is None:
             logarithmic = _spread_over_decades(positions)
         edges = cell_edges(positions, logarithmic=logarithmic)
-        return cls(column, tuple(kept), logarithmic, positions, edges, derived)
+        return cls(column, tuple(kept), logarithmic, positions, edges, derived, side_by_side)
 
     def index(self, runs: pd.DataFrame) -> NDArray[np.intp]:
         """Place of each run on this axis; -1 for a run that is not on it, as where theory lacks a plugin's key."""
@@ -63,7 +67,7 @@ class Axis:
     def few(self) -> bool:
         """Whether every value gets a tick of its own."""
         several = len(self.kept) > 1
-        return isinstance(self.kept[0], str) or (len(self.kept) <= 5 and not (several and self._runs_on))
+        return self.side_by_side or (len(self.kept) <= 5 and not (several and self._runs_on))
 
     @property
     def _runs_on(self) -> bool:
@@ -93,6 +97,12 @@ class Window:
     def derived(self) -> bool:
         """Whether an axis follows from the grid: then its values may have gaps where the grid has none."""
         return self.x.derived is not None or self.y.derived is not None
+
+
+def _crowded(values: Sequence[float]) -> bool:
+    """Whether ascending values, some of which are no positive ones, are spaced too unevenly for a linear axis."""
+    gaps = np.diff(values)
+    return bool(len(gaps) > 1 and gaps.max() > _UNEVEN * gaps.min())
 
 
 def _spread_over_decades(positions: Array) -> bool:
@@ -294,6 +304,9 @@ def _named(option: str, asked: str | None, axes: Mapping[str, Sequence[Any]]) ->
 def _values_of(derived: Derived, runs: pd.DataFrame) -> list[Any]:
     """The distinct values of a derived axis, to 12 digits."""
     values = {as_stored(value) for value in derived.of(runs).tolist()} - {None}
+    if 0 in values and len(values) > 1:
+        warn(f"runs with {derived.name} = 0 have no place on its logarithmic axis, and are left out", stacklevel=4)
+        values.remove(0)
     if not values:
         why = "there are none yet" if runs.empty else f"they do not have it: it follows from {derived.meaning}"
         raise LinphaseError(f"{derived.name}: an axis of what the runs have, and {why}")

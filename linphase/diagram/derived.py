@@ -11,7 +11,7 @@ import pandas as pd
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.looks import Array
 from linphase.model.starts import Init
-from linphase.store.rows import by_task, draw_seed, scales
+from linphase.store.rows import by_task, draw_seed, scales, self_consistent_starts
 from linphase.theory.boundaries import typical_signal_value
 
 
@@ -90,11 +90,14 @@ DERIVED = {
 
 # --- Other starts than equal Gaussian layers ------------------------------------------------------------------------
 
+SAME = 1e-9  # of logarithms: smaller differences are rounding
 _USUAL = {"init_kind": Init.default, "richness": 1.0, "variance_ratio": 1.0, "learning_rate_ratio": 1.0}  # by column
 
 
 def shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
     """Of every run (n,): log of c/(sigma2 width), and of the variance of its start over sigma2; 0 without knobs.
+
+    The first is nan where c bounds nothing, as equation (1) does not describe the start.
 
     By these theory's lines of c, and that of infinite noise, lie elsewhere than at equal layers and scale 1
     (docs/theory.md, "Knobs of the start").
@@ -107,4 +110,13 @@ def shifts(runs: pd.DataFrame) -> tuple[Array, Array]:
     richness = runs["richness"] if "richness" in runs else pd.Series(1.0, runs.index)
     with np.errstate(divide="ignore", over="ignore"):
         of_threshold = np.where(usual, 0.0, np.log(c) - np.log(sigma2) - np.log(width))
+    of_threshold[np.abs(of_threshold) < SAME] = 0.0
+    of_threshold[~self_consistent_starts(runs)] = np.nan
     return of_threshold, -np.log(richness.to_numpy(dtype=np.float64, na_value=1.0))
+
+
+def decays(runs: pd.DataFrame) -> Array:
+    """Of every run (n,): l = sqrt(l1 l2) of the decays of the layers at equal rates and gamma = 1."""
+    told = (runs[name] if name in runs else pd.Series(np.nan, runs.index) for name in ("weight_decay", "richness"))
+    decay, richness = (each.to_numpy(dtype=np.float64, na_value=np.nan) for each in told)
+    return np.asarray(np.nan_to_num(decay) * np.where(np.isnan(richness), 1.0, richness))

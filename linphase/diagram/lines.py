@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window, axis_column
-from linphase.diagram.derived import shifts
+from linphase.diagram.derived import SAME, decays, shifts
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task, draw_seed
 from linphase.theory.boundaries import (
@@ -33,7 +33,6 @@ from linphase.theory.boundaries import (
 _POINTS = 400  # of a line
 _DEAD = 1e-6  # of S: a mode whose decay is above S ends there, as it were
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
-_SAME = 1e-9  # of distances from a boundary: smaller differences are rounding
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,8 @@ def theory_lines(runs: pd.DataFrame, window: Window, *, banded: bool = False) ->
     banded
         Whether with the spread of one draw, over a variance and a width.
     """
-    plain = window.of_starts and all((shift == 0).all() for shift in (*shifts(runs), _decays(runs)))
+    plain = window.of_starts and all((shift == 0).all() for shift in (*shifts(runs), decays(runs)))
     return _own_lines(runs, window, banded) if plain else list(_contours(runs, window))
-
-
-def _decays(runs: pd.DataFrame) -> Array:
-    """Of every run (n,): l = sqrt(l1 l2) of the decays of the layers at equal rates and gamma = 1."""
-    told = (runs[name] if name in runs else pd.Series(np.nan, runs.index) for name in ("weight_decay", "richness"))
-    decay, richness = (each.to_numpy(dtype=np.float64, na_value=np.nan) for each in told)
-    return np.asarray(np.nan_to_num(decay) * np.where(np.isnan(richness), 1.0, richness))
 
 
 def _own_lines(runs: pd.DataFrame, window: Window, banded: bool) -> list[Line]:
@@ -179,9 +171,11 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
 
 def _with_decay(beyond: Array, runs: pd.DataFrame) -> Array:
     """How far c lies beyond S - l, where modes of S end, from how far it lies beyond S, in logarithms."""
-    relative = _decays(runs) / runs["threshold"].to_numpy(dtype=np.float64)
-    if not relative.any():
+    decay = decays(runs)
+    if not decay.any():
         return beyond
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = decay / runs["threshold"].to_numpy(dtype=np.float64)
     left = np.maximum(np.exp(-beyond) - relative, _DEAD * np.exp(-beyond))  # (S - l)/c
     return np.where(relative > 0, -np.log(left), beyond)
 
@@ -195,7 +189,7 @@ def _of_cells(
     np.minimum.at(low, (rows[given], columns[given]), distance[given])
     np.maximum.at(high, (rows[given], columns[given]), distance[given])
     known = np.isfinite(low)
-    return np.where(known, low, np.nan) if (high[known] - low[known] <= _SAME).all() else None
+    return np.where(known, low, np.nan) if (high[known] - low[known] <= SAME).all() else None
 
 
 def _without_gaps(heights: Array, there: Array, x: Array, y: Array) -> Array:
@@ -225,7 +219,7 @@ def _one_line(heights: Array, window: Window, runs: pd.DataFrame) -> bool:
     between each other.
     """
     for derived, steps in ((window.x.derived, np.diff(heights, axis=1)), (window.y.derived, np.diff(heights, axis=0))):
-        if derived is not None and ((steps > _SAME).any() and (steps < -_SAME).any()):
+        if derived is not None and ((steps > SAME).any() and (steps < -SAME).any()):
             columns = [column for key in derived.replaces if (column := axis_column(key)) in runs]
             if sum(len(set(runs[column])) > 1 for column in columns) > 1:
                 return False

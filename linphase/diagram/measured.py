@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import floor, inf, isfinite, isinf, isnan, log, nan, sqrt
+from math import exp, floor, inf, isfinite, isinf, isnan, log, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from scipy.special import stdtrit
 
 from linphase.config.keys import VARIANCE_KEYS
 from linphase.diagram.axes import as_stored, axis_column
-from linphase.diagram.derived import shifts
+from linphase.diagram.derived import SAME, decays, shifts
 from linphase.diagram.looks import Array, plainly
 from linphase.errors import LinphaseError
 from linphase.model.draws import TaskConfig
@@ -48,7 +48,6 @@ Facet = tuple[tuple[str, object], ...]  # values of the further axes by their co
 LEVEL = 0.95
 FEWEST = 3  # replicates that an interval takes
 _TINY = 1e-300
-_SAME = 1e-9  # of logarithms: smaller differences are rounding
 _LEAST_BENEFIT = 0.01  # a run at small d may be better than optimal shrinkage, which is optimal at large d
 LEARNING_ORDER, BENEFIT = "learning order = 2", "benefit = 1/2"
 
@@ -300,12 +299,15 @@ def interval(places: Sequence[float]) -> tuple[float, float, float]:
 def _theory(row: pd.DataFrame, name: str) -> tuple[float, float]:
     """Finite-d and asymptotic gamma_sigma2 of a boundary; nan where theory has none, or c does not follow sigma2."""
     task, width = task_config_of(row.iloc[0]), float(row["width"].iloc[0])
-    shift, _ = shifts(row)
-    if np.ptp(shift) > _SAME:
+    (shift, _), decay, base = shifts(row), decays(row), log(task.scale)
+    if not (np.ptp(shift) <= SAME and np.ptp(decay) <= SAME) or (decay[0] > 0 and name not in _ENDS.values()):
         return nan, nan
     finite, limit = _of_equal_layers(task, width, row, name)
+    if decay[0] > 0:  # modes of S end at S - l
+        left = width * exp(base * finite) - decay[0]
+        finite = log(left / width) / base if left > 0 else nan
     # How the limit of large d is approached depends on whether the knobs are told as numbers or as powers of d.
-    return finite - shift[0] / log(task.scale), limit if shift[0] == 0 else nan
+    return finite - shift[0] / base, limit if shift[0] == 0 == decay[0] else nan
 
 
 def _of_equal_layers(task: TaskConfig, width: float, row: pd.DataFrame, name: str) -> tuple[float, float]:

@@ -42,8 +42,12 @@ _Rate = Annotated[Annotated[float, Field(gt=0)] | Literal["auto", "paper"] | Pap
 def paper_learning_rate(task: Task, initialization: Initialization, divisor: float = PAPER_DIVISOR) -> float:
     """The paper's learning rate: 1/(50 c) with c = sigma2 d^gamma_w where log_d c > 1, else 1/(50 ||A*||_op).
 
-    As in the published code, d^gamma_w is not truncated to a width there. Unequal layers change c (`threshold_factor`).
+    As in the published code, d^gamma_w is not truncated to a width there. Unequal layers change c (`threshold_factor`),
+    and that of a lambda-balanced start is its own.
     """
+    if initialization.balance is not None:
+        c = initialization.threshold
+        return 1 / (divisor * (c if c > task.scale else task.signal_op_norm))
     factor = initialization.threshold_factor
     if initialization.gamma_w + initialization.gamma_sigma2 + math.log(factor) / math.log(task.scale) > 1:
         return 1 / (divisor * initialization.init_variance * power(task.scale, initialization.gamma_w) * factor)

@@ -99,7 +99,8 @@ def _points(runs: pd.DataFrame, modes: pd.DataFrame) -> _Points:
     converged = runs[runs["status"] == "converged"].set_index("run_id")
     place = pd.Index(converged.index).get_indexer(modes["run_id"])
     s, speed_up = (modes[name].to_numpy(dtype=np.float64) for name in ("singular_value", "speed_up"))
-    kept = (place >= 0) & np.isfinite(s) & (speed_up > 0) & np.isfinite(speed_up)
+    curved = converged["threshold"].to_numpy(dtype=float) > 0  # a perfectly balanced start has no s/c
+    kept = (place >= 0) & curved[place] & np.isfinite(s) & (speed_up > 0) & np.isfinite(speed_up)
     if not kept.any():
         raise LinphaseError(
             f"the collapse needs the final modes of converged runs, found none: {len(converged)} of {len(runs)} runs "

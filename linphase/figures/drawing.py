@@ -24,7 +24,7 @@ from linphase.model.registry import Registry, place_of
 from linphase.model.threads import one_blas_thread
 from linphase.runs.beside import crossings, theory_beside
 from linphase.store.results import Results
-from linphase.store.rows import decays_of, initialization_of, task_of
+from linphase.store.rows import decays_of, has_closed_form, initialization_of, task_of
 
 Draw = Callable[..., Figure]  # (results, cuts, *, style), trajectories with `at` besides
 FIGURES: Registry[Draw] = Registry("figure", travels=False)
@@ -195,7 +195,11 @@ def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: Style
     trajectory, threshold = results.trajectory(run["run_id"]), float(run["threshold"])
     start = initialization_of(run)
     with one_blas_thread():
-        theory = theory_beside(task_of(run), start.width, threshold, trajectory, start.richness, decays_of(run))
+        theory = (
+            theory_beside(task_of(run), start.width, threshold, trajectory, start.richness, decays_of(run))
+            if has_closed_form(run)
+            else None
+        )
     outcome = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     return trajectory_figure(
         trajectory,

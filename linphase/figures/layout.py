@@ -176,6 +176,9 @@ _AXIS_LABELS = {
 }
 
 
+_MOST_NAMES = 12  # of values on an axis
+
+
 def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
     """With two further axes of several values a table of them; else rows of at most four."""
     further = [len(axis.kept) for axis in (Axis.of(*each) for each in list(axes.items())[2:]) if len(axis.kept) > 1]
@@ -188,8 +191,9 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     """Ticks, and at the outer sides of a figure their labels and the names of the axes."""
     for axis, artist in ((window.x, ax.xaxis), (window.y, ax.yaxis)):
         if axis.few:
-            names = [written(value) for value in axis.kept]
-            artist.set_major_locator(FixedLocator(axis.positions.tolist()))
+            shown = slice(None, None, ceil(len(axis.kept) / _MOST_NAMES))
+            names = [written(value) for value in axis.kept[shown]]
+            artist.set_major_locator(FixedLocator(axis.positions[shown].tolist()))
             artist.set_major_formatter(FuncFormatter(lambda _, i, names=names: names[i] if i is not None else ""))
             artist.set_minor_locator(NullLocator())
         elif axis.logarithmic:

@@ -112,8 +112,10 @@ def _crossing_height(s: Array, S: Array, c: float) -> Array:
     """asinh(s/c) - asinh(1).
 
     In theory it moves at the rate 2 (S - s): constant for s << S, below c, where s itself is linear in time, and above,
-    where log s is.
+    where log s is. At c = 0 nothing is below.
     """
+    if c == 0:
+        return np.where(s > 0, _FAR, -_FAR)
     return np.asarray(np.arcsinh(s / c) - np.arcsinh(1.0))
 
 

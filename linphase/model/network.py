@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pydantic import Field
 
 from linphase.errors import ConfigError, LinphaseError
@@ -57,6 +57,13 @@ class Initialization:
     seed: int = 0  # root of the run's random numbers
     replicate: int = 0
 
+    def __post_init__(self) -> None:
+        if self.balance is not None and self.rate_ratio != 1:
+            raise LinphaseError(
+                "a lambda-balanced start: dynamics.learning_rate_ratio = 1 is required, as layers of unequal rates do "
+                f"not conserve W2^T W2 - W1 W1^T, found {self.rate_ratio:g}. Leave it out, or choose another init.kind"
+            )
+
     @property
     def threshold(self) -> float:
         """c: singular values above it are active.
@@ -89,6 +96,20 @@ class Initialization:
             return (0.0, 2 * self.threshold) if self.balance >= 0 else (2 * self.threshold, 0.0)
         first, second = self.layer_variances
         return first * self.width, second * self.width
+
+    def has_closed_form(self, shape: tuple[int, int]) -> bool:
+        """Whether equation (1) with c = threshold has theory's closed form from A = 0 (`is_self_consistent`)."""
+        return bool(is_self_consistent(np.nan if self.balance is None else self.balance, self.width, shape))
+
+    def require_closed_form(self, shape: tuple[int, int]) -> None:
+        """Raise LinphaseError where it has none."""
+        if not self.has_closed_form(shape):
+            d_out, d_in = shape
+            raise LinphaseError(
+                f"theory from A = 0 has a closed form for lambda > 0 at a width of at least d_out = {d_out}, and for "
+                f"lambda < 0 of at least d_in = {d_in}, found lambda = {self.balance:g} at width {self.width}. Leave "
+                'such cells out; a sweep with dynamics.kind = "self_consistent" is theory from each run\'s own start'
+            )
 
     def decays(self, weight_decay: float) -> tuple[float, float]:
         """The decay of W1 and of W2 at equal rates and gamma = 1: l gamma sqrt(p), l gamma/sqrt(p)."""
@@ -171,6 +192,17 @@ def is_normal(value: float) -> bool:
 Array = NDArray[np.floating]
 
 
+def is_self_consistent(balance: ArrayLike, width: ArrayLike, shape: tuple[ArrayLike, ArrayLike]) -> NDArray[np.bool_]:
+    """Whether starts of these lambda and width, (d_out, d_in) = shape, follow equation (1) from A = 0 too.
+
+    Those of lambda > 0 do if they are as wide as the output, those of lambda < 0 as wide as the input. lambda = 0 never
+    leaves A = 0. nan: Gaussian starts, for which the equation is taken at every width (docs/theory.md,
+    "Lambda-balanced starts").
+    """
+    (d_out, d_in), balance, width = shape, np.asarray(balance, np.float64), np.asarray(width)
+    return np.asarray(np.isnan(balance) | ((balance > 0) & (width >= d_out)) | ((balance < 0) & (width >= d_in)))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Weights:
     """W1 (width, d_in) and W2 (d_out, width), and the cell of the phase diagram that they were drawn from, if any."""
@@ -250,6 +282,44 @@ def gaussian_start(
     X0[:, d_in:] *= np.sqrt(second_variance)
     drawn = replace(initialization, seed=seed, replicate=replicate)
     return Weights(np.ascontiguousarray(X0[:, :d_in]), np.ascontiguousarray(X0[:, d_in:].T), drawn)
+
+
+def balanced_start(
+    initialization: Initialization, shape: tuple[int, int], *, seed: int = 0, replicate: int = 0
+) -> Weights:
+    """The lambda-balanced network whose A = W2 W1 is that of the ordinary Gaussian start, (d_out, d_in) = shape.
+
+    Of width min(width, d_out | d_in | both) for lambda > 0, < 0 and = 0: no wider network has W2^T W2 - W1 W1^T =
+    lambda I, and the Gaussian A has no larger rank (docs/theory.md, "Lambda-balanced starts").
+    """
+    if initialization.balance is None:
+        raise LinphaseError("a lambda-balanced start: a lambda is required, found an initialization without a balance")
+    gaussian = gaussian_start(initialization, shape, seed=seed, replicate=replicate)
+    balance = initialization.balance / initialization.richness  # of the network at richness 1
+    drawn = balanced_weights(gaussian.product(), balance, initialization.width)
+    return replace(drawn, initialization=gaussian.initialization)
+
+
+def balanced_weights(A: Array, balance: float, width: int) -> Weights:
+    """The network of W2 W1 = A (d_out, d_in) with W2^T W2 - W1 W1^T = lambda I, of at most the given width.
+
+    With A = U diag(s) V^T and lambda >= 0, W2 = U diag(w), W1 = diag(s/w) V^T, w^2 = lambda/2 + sqrt(s^2 + lambda^2/4):
+    no difference is taken, so nothing cancels. lambda < 0 is the mirror image, that of A^T. Source: docs/theory.md,
+    "It is the flow of a 2c-balanced network".
+    """
+    if balance < 0:
+        mirrored = balanced_weights(A.T, -balance, width)
+        return Weights(np.ascontiguousarray(mirrored.W2.T), np.ascontiguousarray(mirrored.W1.T))
+    d_out, d_in = A.shape
+    m = min(width, d_out if balance > 0 else min(A.shape))
+    n = min(m, d_in)
+    U, values, Vt = np.linalg.svd(A, full_matrices=True)
+    s = np.zeros(m)
+    s[:n] = values[:n]
+    w = np.sqrt(balance / 2 + np.hypot(s, balance / 2))
+    W1 = np.zeros((m, d_in))
+    W1[:n] = np.divide(s, w, out=np.zeros(m), where=w > 0)[:n, None] * Vt[:n]
+    return Weights(W1, np.ascontiguousarray(U[:, :m] * w))
 
 
 def estimated_initialization(weights: Weights) -> Initialization:

@@ -44,7 +44,13 @@ class Criterion:
         return name if self is THRESHOLD else f"{name}_by_{self.name}"
 
 
-THRESHOLD = Criterion("threshold", "threshold", r"$s_i > c$", "s_i > c", lambda modes, c: modes.singular_value / c)
+THRESHOLD = Criterion(
+    "threshold",
+    "threshold",
+    r"$s_i > c$",
+    "s_i > c",
+    lambda modes, c: modes.singular_value / (c + _TINY * (c == 0)),  # a perfectly balanced start has c = 0
+)
 BALANCE = Criterion(
     "balance",
     "mode balance",

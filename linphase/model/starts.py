@@ -6,12 +6,13 @@ and the threshold that `Initialization` tells.
 """
 
 import math
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from linphase.errors import LinphaseError
-from linphase.model.network import Initialization, Weights, gaussian_start, power
+from linphase.model.network import Initialization, Weights, balanced_start, gaussian_start, power
 from linphase.model.registry import Registry
 from linphase.model.section import Choice, Younger
 
@@ -24,6 +25,8 @@ class Init(Choice):
     younger: ClassVar[bool] = True
     members: ClassVar[Registry[type["Init"]]] = Registry("init")
     kind: ClassVar[str]
+
+    takes_rate_ratio: ClassVar[bool] = True  # whether it is a start for layers of unequal rates too
 
     richness: Annotated[float, Younger] = Field(
         default=1.0,
@@ -104,3 +107,29 @@ class Gaussian(Init, kind="gaussian"):
             "variance_ratio": ratio,
             "gamma_variance_ratio": math.log(ratio) / math.log(scale) if exponent is None else exponent,
         }
+
+
+class LambdaBalanced(Init, kind="lambda_balanced"):
+    """W2^T W2 - W1 W1^T = lambda I, with the A = W2 W1 of the Gaussian start of this variance and width.
+
+    c = |lambda|/2, over the richness. W2 is the larger layer where lambda > 0, W1 where lambda < 0; 0 is perfectly
+    balanced (Domine et al. 2024, arXiv:2409.14623; docs/theory.md, "Lambda-balanced starts").
+    """
+
+    takes_rate_ratio: ClassVar[bool] = False
+
+    lambda_balance: Annotated[
+        Annotated[float, Field(ge=-1e18, le=1e18), AfterValidator(lambda value: value + 0.0)] | None, Younger
+    ] = Field(  # + 0.0: -0.0 must hash like 0.0
+        default=None,
+        title="lambda; where it is not given 2 sigma2 width, so that c is what it is for the Gaussian start",
+        description="a number from -1e18 to 1e18",
+    )
+
+    def at(self, scale: float, *, rate_ratio: float = 1.0, **start: Any) -> Initialization:
+        plain = super().at(scale, rate_ratio=rate_ratio, **start)
+        usual = 2 * plain.init_variance * plain.width
+        return replace(plain, balance=usual if self.lambda_balance is None else self.lambda_balance)
+
+    def draw(self, initialization: Initialization, shape: tuple[int, int], *, seed: int, replicate: int) -> Weights:
+        return balanced_start(initialization, shape, seed=seed, replicate=replicate)

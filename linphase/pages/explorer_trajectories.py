@@ -22,7 +22,7 @@ from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.task import Task
 from linphase.store.reading import row_groups, scan
 from linphase.store.results import Results
-from linphase.store.rows import TASK_COLUMNS, decays_of, initialization_of, seed_of, task_config_of
+from linphase.store.rows import TASK_COLUMNS, clock_of, decay_of, has_closed_form, seed_of, task_config_of
 from linphase.store.tables import TRAJECTORIES
 from linphase.theory.mode import TargetModes, modes_from_zero
 
@@ -32,7 +32,10 @@ BUDGET = 12_000_000  # characters for all trajectories together: the file stays 
 MOMENTS = (12, 48)  # fewest and most kept of a run
 _SIGNAL, _BULK = 8, 5  # most modes kept of either
 _SCAN = 200  # moments among which theory's smallest test error is sought
-_TOLD = ("run_id", *TASK_COLUMNS, "seed", "independent_dimensions", "replicate", "width", "threshold")
+_TOLD = (
+    *("run_id", *TASK_COLUMNS, "seed", "independent_dimensions", "replicate", "width", "threshold"),
+    *("lambda_balance", "richness", "weight_decay"),
+)
 _LISTS = ("time", "train_error", "test_error", "singular_values", "mode_balance", "target_singular_values")
 
 
@@ -110,11 +113,11 @@ def _thin(row: Mapping[str, Any], run: Mapping[str, Any], moments: int) -> dict[
     series += [*row["singular_values"][kept][:, modes].T, *row["mode_balance"][kept][:, modes].T]
     thinned: dict[str, Any] = {"modes": modes, "moments": len(kept)}
     c = float(run["threshold"])
-    if not task_config_of(run).white or any(decays_of(run)):  # there is no closed form
+    if not has_closed_form(run) or decay_of(run):
         return thinned | {"numbers": encode(np.concatenate(series))}
     target = _target(run)
     if _same(target.values, row["target_singular_values"]) and np.isfinite(time).all() and c > 0:
-        clock = initialization_of(run).richness
+        clock = clock_of(run)
         s = modes_from_zero(time / clock, target.values, c)
         series += [target.train_error(s), target.test_error(s), *s[:, modes].T]
         error, when = _smallest(target, c, float(time[-1]) / clock)

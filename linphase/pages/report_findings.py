@@ -69,7 +69,7 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         "what lazy training leaves: 0 optimal, 1 no better than lazy. Learning order: when the bulk is within 5 % of "
         "its targets over when the signal is, 1 where all modes rise together. Who stops at the smallest test error "
         "knows A*; the last column is of a stop where the train error is that of a fitted signal. Cells beyond the "
-        "infinite-noise line, sigma2^2 width > gamma^2 with the richness gamma, are apart: there the noise of the start "
+        "infinite-noise line, sigma2^2 width > gamma^2 with the richness gamma, are apart: there the start's own noise "
         "counts."
     )
     head = ("regime", "runs", "median", "smallest", "largest", "benefit", "learning order", "stop without A*")

@@ -79,9 +79,13 @@ def crossings(trajectory: Trajectory, threshold: float) -> Array:
 
 
 def from_the_same_start(spec: RunSpec, trained: TrainedRun) -> tuple[EulerPath | Trajectory, str]:
-    """Equation (1) from the run's own start and how it is solved: for descent, as in the paper, by Euler's method."""
+    """Equation (1) from the run's own start and how it is solved: for descent, as in the paper, by Euler's method.
+
+    Of a start that the equation does not describe it is the start's own flow.
+    """
     short = trained.updates <= EULER_STEPS
-    if spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent" and not spec.dynamics.decay:
+    follows = spec.initialization.has_closed_form(spec.task.shape) and not spec.dynamics.decay
+    if follows and spec.dynamics.fixed_step and short and spec.record.compare != "self_consistent":
         return _euler(spec, trained), "Euler"
     return _exact(spec), "exact"
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.dynamics.base import Dynamics, State
-from linphase.model.network import Weights
+from linphase.model.network import Weights, balanced_weights
 from linphase.model.observables import mean_square
 from linphase.model.task import Task
+from linphase.theory.balanced import BalancedSolution
 from linphase.theory.matrix import SelfConsistentSolution, euler_step
 
 Array = NDArray[np.floating]
@@ -74,7 +75,12 @@ class ExactComparison:
 
     def __init__(self, task: Task, weights: Weights, threshold: float) -> None:
         self.target = task.target
-        self.solution = SelfConsistentSolution.of(task, weights.product(), threshold)
+        self.solution: SelfConsistentSolution | BalancedSolution
+        if threshold > 0:
+            self.solution = SelfConsistentSolution.of(task, weights.product(), threshold)
+        else:  # the equation is then the flow of the perfectly balanced network
+            A = weights.product().astype(np.float64)
+            self.solution = BalancedSolution(task.target, balanced_weights(A, 0.0, min(task.shape)), 0.0)
         self.known = 0.0  # the largest distance measured so far
         self.time = 0.0  # of the last kept state
         self.kept = [0.0]  # distances at the last two kept states

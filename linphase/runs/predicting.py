@@ -40,8 +40,12 @@ _SAMPLES = 500  # moments from which the snapshots are chosen
 
 
 def predict(task: Task, initialization: Initialization, *, stop: Stop, record: RecordConfig) -> TrainedRun:
-    """The run that theory expects at a cell, of the leading `width` modes, to convergence or a given time."""
+    """The run that theory expects at a cell, of the leading `width` modes, to convergence or a given time.
+
+    Raises LinphaseError for a start that equation (1) has no closed form from A = 0 for.
+    """
     began = perf_counter()
+    initialization.require_closed_form(task.shape)
     c = initialization.threshold
     modes = TargetModes.of(task, initialization.width)
     given_time = None if stop.end is None else stop.end / initialization.richness

@@ -110,6 +110,7 @@ def train(
     initialization = initialization or estimated_initialization(weights)
     with one_blas_thread():
         reduced = reduce_width(weights).astype(np.result_type(weights.W1, weights.W2, np.float32))
+        reduced = replace(reduced, initialization=initialization)
         setting = _Setting(task, reduced, dynamics, initialization)
         c, rank = initialization.threshold, setting.rank
         recorded = rank if record.singular_values == "all" else record.singular_values

@@ -16,7 +16,7 @@ from linphase.errors import ResultsError
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.mode_times import ModeTimes
 from linphase.model.moment import OBSERVABLES
-from linphase.model.network import Initialization
+from linphase.model.network import Initialization, is_self_consistent
 from linphase.model.observables import Modes
 from linphase.model.task import Task
 from linphase.runs.records import TrainedRun, Trajectory
@@ -132,11 +132,32 @@ def by_task(runs: pd.DataFrame) -> Iterator[tuple[TaskConfig, NDArray[np.intp]]]
 
 def scales(runs: pd.DataFrame) -> NDArray[np.float64]:
     """The base d = sqrt(d_out d_in) of the exponents of each row of a runs table."""
+    d_out, d_in = _shapes(runs)
+    return d_in if d_out is d_in else np.asarray(np.sqrt(d_in * d_out))
+
+
+def _shapes(runs: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """d_out and d_in (n,) of each row."""
     d_in: NDArray[np.float64] = runs["dimension"].to_numpy(dtype=float)
     if "output_dimension" not in runs:
-        return d_in
+        return d_in, d_in
     d_out = runs["output_dimension"].to_numpy(dtype=float, na_value=np.nan)
-    return np.asarray(np.sqrt(d_in * np.where(np.isnan(d_out), d_in, d_out)))
+    return np.where(np.isnan(d_out), d_in, d_out), d_in
+
+
+def has_closed_form(row: Mapping[str, Any] | pd.Series[Any]) -> bool:
+    """Whether equation (1) from A = 0 is theory for a row: its inputs are white, and its start follows it."""
+    task, told = task_config_of(row), row.get("lambda_balance")
+    balance = np.nan if told is None or is_null(told) else told
+    return task.white and bool(is_self_consistent(balance, row["width"], task.shape))
+
+
+def self_consistent_starts(runs: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the start of each row of a runs table follows equation (1) from A = 0 too."""
+    if "lambda_balance" not in runs:
+        return np.ones(len(runs), dtype=bool)
+    balance = runs["lambda_balance"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return is_self_consistent(balance, runs["width"].to_numpy(dtype=np.float64), _shapes(runs))
 
 
 def is_null(value: Any) -> bool:
@@ -161,10 +182,21 @@ def initialization_of(row: Mapping[str, Any] | pd.Series[Any]) -> Initialization
     return Initialization(gamma_sigma2, gamma_w, variance, int(row["width"]), **knobs)
 
 
+def decay_of(row: Mapping[str, Any] | pd.Series[Any]) -> float:
+    """The weight decay of a row's run; 0 where it is older than that key."""
+    decay: Any = row.get("weight_decay")
+    return 0.0 if is_null(decay) else float(decay)
+
+
 def decays_of(row: Mapping[str, Any] | pd.Series[Any]) -> tuple[float, float]:
     """The decays of both layers of the run of a row, at equal rates and a richness of 1."""
-    decay = row.get("weight_decay")
-    return initialization_of(row).decays(0.0 if decay is None or is_null(decay) else float(decay))
+    return initialization_of(row).decays(decay_of(row))
+
+
+def clock_of(row: Mapping[str, Any] | pd.Series[Any]) -> float:
+    """A row's time over that of the network at equal rates and scale 1: its richness."""
+    richness: Any = row.get("richness")
+    return 1.0 if is_null(richness) else float(richness)
 
 
 def task_of(row: Mapping[str, Any]) -> Task:

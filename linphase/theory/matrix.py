@@ -19,7 +19,7 @@ from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dgeqrf, dpotrf, dpotrs
 
 from linphase.errors import LinphaseError
-from linphase.model.network import Weights
+from linphase.model.network import Weights, balanced_weights
 from linphase.model.task import Task
 
 Array = NDArray[np.floating]
@@ -91,19 +91,11 @@ _SMALLEST_PIVOT = 1e-2
 
 
 def balanced_network(A: Array, c: float) -> Weights:
-    """The 2c-balanced network of width d_out with W2 W1 = A (d_out, d_in): W2^T W2 - W1 W1^T = 2c I.
+    """The 2c-balanced network of width d_out with W2 W1 = A (d_out, d_in), whose gradient flow is equation (1).
 
-    With A = U diag(s) V^T, W2 = U diag(w), W1 = diag(s/w) V^T, w = sqrt(c + sqrt(s^2 + c^2)). Its gradient flow is
-    equation (1), for any loss. Source: docs/theory.md, "It is the flow of a 2c-balanced network".
+    W2^T W2 - W1 W1^T = 2c I, c > 0; for any loss. Source: docs/theory.md, "It is the flow of a 2c-balanced network".
     """
-    d_out, d_in = A.shape
-    U, s, Vt = np.linalg.svd(A, full_matrices=True)
-    s = _pad(s, d_out, 0.0)[:d_out]
-    w = np.sqrt(c + np.hypot(s, c))
-    W1 = np.zeros((d_out, d_in))
-    n = min(d_out, d_in)
-    W1[:n] = (s / w)[:n, None] * Vt[:n]
-    return Weights(W1, np.ascontiguousarray(U * w))
+    return balanced_weights(A, 2 * c, A.shape[0])
 
 
 def wide_network(A: Array, a: float, b: float) -> Weights:
@@ -191,10 +183,10 @@ class SelfConsistentSolution:
         growth, decay = np.exp(-s.positive * t), np.exp(-s.negative * t)
         Z = s.Z * growth
         squares = s.inverse_square * growth * growth[:, None]
-        scaled = np.sqrt(_elapsed(s.negative, t))[:, None] * Z
+        scaled = np.sqrt(elapsed(s.negative, t))[:, None] * Z
         # LAPACK counts columns first, so the lower triangle of the transpose is filled: it is symmetric.
         squares = dsyrk(1, scaled.T, beta=1, c=squares.T, lower=1, overwrite_c=1)
-        diagonal = squares.diagonal() + _elapsed(s.positive, t)
+        diagonal = squares.diagonal() + elapsed(s.positive, t)
         np.fill_diagonal(squares, diagonal)
         factor, info = dpotrf(squares, lower=1, overwrite_a=1, clean=0)
         # A pivot over its diagonal entry tells the condition, whatever the scales of rows and columns.
@@ -231,8 +223,8 @@ class SelfConsistentSolution:
         d_out, d_in = s.inverse.shape[0], Z.shape[0]
         squares = np.zeros((2 * d_out + d_in, d_out), order="F")  # as LAPACK wants it: nothing is copied
         np.multiply(s.inverse, growth, out=squares[:d_out])
-        np.fill_diagonal(squares[d_out : 2 * d_out], np.sqrt(_elapsed(s.positive, t)))
-        np.multiply(np.sqrt(_elapsed(s.negative, t))[:, None], Z, out=squares[2 * d_out :])
+        np.fill_diagonal(squares[d_out : 2 * d_out], np.sqrt(elapsed(s.positive, t)))
+        np.multiply(np.sqrt(elapsed(s.negative, t))[:, None], Z, out=squares[2 * d_out :])
         factored, *_ = dgeqrf(squares, lwork=64 * d_out, overwrite_a=True)
         T = factored[:d_out]  # upper triangular; below it stand the reflections
         Z *= decay[:, None]
@@ -252,13 +244,14 @@ class SelfConsistentSolution:
 
 
 @dataclass(frozen=True, eq=False)
-class _Spectrum:
-    """Eigenvectors of F = [[-c I, Y^T], [Y, c I]], and the start in them; n = min(d_out, d_in).
+class Eigenvectors:
+    """Eigenvectors of F = [[-c I, Y^T], [Y, c I]], c >= 0; n = min(d_out, d_in).
 
     (a v; b u) with eigenvalue R = sqrt(s^2 + c^2) and (b v; -a u) with -R, for the singular triples (u, s, v) of Y;
-    those beyond n have s = a = 0, b = 1. P^T Q0 = [q-; q+].
+    those beyond n have s = a = 0, b = 1.
     """
 
+    c: float
     U: Array  # (d_out, d_out)
     V: Array  # (d_in, d_in)
     a: Array  # (n,)
@@ -266,6 +259,54 @@ class _Spectrum:
     b_in: Array  # (d_in,)
     positive: Array  # (d_out,): the positive eigenvalues
     negative: Array  # (d_in,): minus the negative ones
+    excess: Array  # (d_out,): R - c
+
+    @classmethod
+    def of(cls, Y: Array, c: float, factors: tuple[Array, Array, Array] | None = None) -> "Eigenvectors":
+        """Those of a target Y (d_out, d_in), with the factors U, S, V of its full SVD where they are known."""
+        d_out, d_in = Y.shape
+        if factors is None:
+            U, S, Vt = np.linalg.svd(Y)
+            V = np.ascontiguousarray(Vt.T)
+        else:
+            U, S, V = factors
+        R = np.hypot(S, c)
+        r = np.where(R > 0, R, 1.0)  # c = 0 leaves modes without target at the eigenvalue 0, with a = 0 and b = 1
+        a, b = S / np.sqrt(2 * r) / np.sqrt(r + c), np.where(R > 0, np.sqrt((r + c) / (2 * r)), 1.0)
+        return cls(
+            c=c,
+            U=U,
+            V=V,
+            a=a,
+            b_out=_pad(b, d_out, 1.0),
+            b_in=_pad(b, d_in, 1.0),
+            positive=_pad(R, d_out, c),
+            negative=_pad(R, d_in, c),
+            excess=_pad(S * (S / (r + c)), d_out, 0.0),
+        )
+
+    def coordinates(self, weights: Weights) -> tuple[Array, Array]:
+        """q- (d_in, m) and q+ (d_out, m) of a network Q = [W1^T; W2] of width m."""
+        n = self.a.size
+        first, second = self.V.T @ weights.W1.T, self.U.T @ weights.W2
+        minus, plus = self.b_in[:, None] * first, self.b_out[:, None] * second
+        plus[:n] += self.a[:, None] * first[:n]
+        minus[:n] -= self.a[:, None] * second[:n]
+        return minus, plus
+
+    def network(self, minus: Array, plus: Array) -> Weights:
+        """The network of these coordinates."""
+        n = self.a.size
+        first, second = self.b_in[:, None] * minus, self.b_out[:, None] * plus
+        first[:n] += self.a[:, None] * plus[:n]
+        second[:n] -= self.a[:, None] * minus[:n]
+        return Weights(np.ascontiguousarray((self.V @ first).T), self.U @ second)
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum(Eigenvectors):
+    """The eigenvectors of F, and the start in them: P^T Q0 = [q-; q+]."""
+
     Z: Array  # (d_in, d_out): q- q+^(-1)
     inverse: Array  # (d_out, d_out): q+^(-1)
 
@@ -278,36 +319,23 @@ class _Spectrum:
 def _decompose(Y: Array, A0: Array, c: float, factors: tuple[Array, Array, Array] | None) -> _Spectrum:
     d_out, d_in = Y.shape
     n = min(d_out, d_in)
-    if factors is None:
-        U, S, Vt = np.linalg.svd(Y)
-        V = np.ascontiguousarray(Vt.T)
-    else:
-        U, S, V = factors
-    R = np.hypot(S, c)
-    a, b = S / np.sqrt(2 * R) / np.sqrt(R + c), np.sqrt((R + c) / (2 * R))
-    b_out, b_in = _pad(b, d_out, 1.0), _pad(b, d_in, 1.0)
+    basis = Eigenvectors.of(Y, c, factors)
 
     # Q0 = [W1^T; W2] with W2 = U0 diag(w), W1 = diag(s0/w) V0^T, w = sqrt(c + sqrt(s0^2 + c^2)): 2c-balanced, W2 W1
     # = A0. Its columns over w are well scaled.
     U0, s0, V0t = np.linalg.svd(A0, full_matrices=True)
     w2 = c + np.hypot(s0, c)
     from_W1 = np.zeros((d_in, d_out))
-    from_W1[:, :n] = V.T @ (V0t[:n].T * (s0 / w2))
-    from_W2 = U.T @ U0
-    plus, minus = b_out[:, None] * from_W2, b_in[:, None] * from_W1
-    plus[:n] += a[:, None] * from_W1[:n]
-    minus[:n] -= a[:, None] * from_W2[:n]
+    from_W1[:, :n] = basis.V.T @ (V0t[:n].T * (s0 / w2))
+    from_W2 = basis.U.T @ U0
+    plus, minus = basis.b_out[:, None] * from_W2, basis.b_in[:, None] * from_W1
+    plus[:n] += basis.a[:, None] * from_W1[:n]
+    minus[:n] -= basis.a[:, None] * from_W2[:n]
 
     # plus is invertible: a x with plus x = 0 would have ||W2 x|| < ||W1^T x||, but their squares differ by +2c ||x||^2.
     inverse = np.linalg.inv(plus)
     return _Spectrum(
-        U=U,
-        V=V,
-        a=a,
-        b_out=b_out,
-        b_in=b_in,
-        positive=_pad(R, d_out, c),
-        negative=_pad(R, d_in, c),
+        **vars(basis),
         Z=minus @ inverse,
         inverse=inverse / np.sqrt(_pad(w2, d_out, 2 * c))[:, None],
     )
@@ -317,10 +345,9 @@ def _pad(values: Array, size: int, value: float) -> Array:
     return np.pad(values, (0, size - values.size), constant_values=value)
 
 
-def _elapsed(rate: Array, t: float) -> Array:
+def elapsed(rate: Array, t: float) -> Array:
     """The integral from 0 to t of exp(-2 rate x) dx."""
-    elapsed: Array = -np.expm1(-2 * rate * t) / (2 * rate)
-    return elapsed
+    return np.asarray(np.where(rate > 0, -np.expm1(-2 * rate * t) / (2 * np.where(rate > 0, rate, 1.0)), t))
 
 
 # -------------------------------------------------------------------------------------------- modes from A = 0

@@ -778,6 +778,7 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
     assert {name for name, value in asked_for(spec).items() if value is None} == unused | {
         "stop_time",
         "batch_size",
+        "lambda_balance",
         "signal_norm",
         "output_dimension",
         "target",
