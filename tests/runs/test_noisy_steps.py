@@ -129,7 +129,7 @@ def test_phase_one_of_label_noise_as_it_was_measured_by_the_prototype():
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
-def test_label_noise_is_that_of_the_full_width_with_rates_and_scale(update):
+def test_label_noise_is_that_of_the_full_width_with_rates_scale_and_decay(update):
     task = draw_task(TaskConfig(dimension=6, output_dimension=4, rank=2))
     ratio, gamma, eta, epsilon = 0.3, 4.0, 0.02, 0.7
     start = Initialization.at(5, gamma_sigma2=-1.0, width=40, rate_ratio=ratio, richness=gamma)
@@ -138,9 +138,9 @@ def test_label_noise_is_that_of_the_full_width_with_rates_and_scale(update):
     stream = start.stream("label")
     Xi = [stream.standard_normal(task.shape) for _ in range(200)]
     path = naive.with_knobs(
-        task, W, eta, 200, update=update, rate_ratio=ratio, richness=gamma, noise=lambda step: epsilon * Xi[step]
+        task, W, eta, 200, update=update, rate_ratio=ratio, richness=gamma, decay=0.2, noise=lambda k: epsilon * Xi[k]
     )
-    descent = GradientDescent(learning_rate=eta, update=update, label_noise=epsilon, max_steps=200)
+    descent = GradientDescent(learning_rate=eta, update=update, label_noise=epsilon, weight_decay=0.2, max_steps=200)
     for state in descent.states(task, reduce_width(V), start):
         # Rounding of 200 steps; noise of other draws would move A by 0.1.
         np.testing.assert_allclose(state.weights.product(), path[state.step].product() / gamma, atol=1e-13 * 20)
