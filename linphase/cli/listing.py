@@ -55,6 +55,7 @@ def status(results: Path, as_json: bool) -> None:
       linphase status results/quickstart --json
     """
     from linphase.diagram.outcomes import OUTCOMES, outcomes
+    from linphase.runs.records import AS_ASKED
     from linphase.runs.spec import NUMERICS_VERSION
     from linphase.store.results import load
     from linphase.sweeps.plan import available_cores
@@ -83,7 +84,7 @@ def status(results: Path, as_json: bool) -> None:
         "missing": len(missing),
         "failed": int(runs["status"].eq("failed").sum()),
         "diverged": int(runs["status"].eq("diverged").sum()),
-        "unconverged": int((~finished["converged"].astype(bool)).sum()),
+        "unconverged": int((~finished["status"].isin(AS_ASKED)).sum()),
         "regimes": regimes,
         "elapsed_s": round(spent, 3),
         "left_s": None if left is None else round(left / cores, 3),

@@ -332,11 +332,17 @@ def _unsettled(found: Sequence["MeasuredBoundary"]) -> str | None:
 
     mixed = [crossing for crossing in found if crossing.name == MIXED_BALANCED and crossing.runs]
     runs, converged = sum(c.runs for c in mixed), sum(round(c.runs * c.converged) for c in mixed)
+    finished = sum(round(c.runs * c.finished) for c in mixed)
     if converged == runs:
         return None
+    if converged + finished == runs:
+        return (
+            f"{finished} of {runs} runs ended at a given time: the {MIXED_BALANCED} boundary is that of this time, for "
+            "the bulk moves last"
+        )
     return (
-        f"{runs - converged} of {runs} runs did not converge: the {MIXED_BALANCED} boundary is not settled, for only "
-        'converged runs separate the two. Sweep with stop.rule = "converged" and a budget that lets them'
+        f"{runs - converged - finished} of {runs} runs did not converge: the {MIXED_BALANCED} boundary is not settled, "
+        'for only converged runs separate the two. Sweep with stop.rule = "converged" and a budget that lets them'
     )
 
 

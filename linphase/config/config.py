@@ -66,7 +66,7 @@ class GridConfig:
     replicates: int = 1
 
 
-TRAINING = ("dynamics", "stop", "record", "run")  # how a cell is trained: axes of these mean nothing to theory
+TRAINING = ("dynamics", "stop", "record", "run")  # how a cell is trained: theory sees none of it, but for a given time
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,9 @@ class SweepConfig:
         return arrays.files_of(self._of("task"))
 
     def predicted(self) -> "SweepConfig":
-        """The same cells by the dynamics that predicts, taken to convergence, under the name NAME-theory.
+        """The same cells by the dynamics that predicts, under the name NAME-theory.
+
+        Taken to convergence, or to a given time where the stop rule is of those that theory ends by (`Stop.foretold`).
 
         Raises ConfigError where theory from A = 0 has no closed form.
         """
@@ -225,10 +227,10 @@ class SweepConfig:
         resolved = self.resolved()
         kind, dynamics = next((name, each) for name, each in Dynamics.members.items() if each.predicts)
         its = [f"dynamics.{key}" for key in dynamics.model_fields]  # of the training it sees these
+        foretold = all(getattr(rule, "foretold", False) for rule in self._chosen()["stop"].values())
+        unseen = set(TRAINING) - ({"stop"} if foretold else set())
         grid = {
-            key: values
-            for key, values in resolved["grid"].items()
-            if key in its or key.partition(".")[0] not in TRAINING
+            key: values for key, values in resolved["grid"].items() if key in its or key.partition(".")[0] not in unseen
         }
         told = {key.partition(".")[2]: self.keys[key] for key in its if key in self.keys and key not in grid}
         excess = self.values("stop.excess_error")[:1]
@@ -236,7 +238,7 @@ class SweepConfig:
             "task": resolved["task"],
             "init": resolved["init"],
             "grid": grid,
-            "stop": {"excess_error": excess[0]} if excess else {},
+            "stop": resolved["stop"] if foretold else {"excess_error": excess[0]} if excess else {},
             "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed, "independent_dimensions": self.run.independent_dimensions},
         }

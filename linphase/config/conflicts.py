@@ -30,6 +30,7 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _decay_conflict(known),
         _signal_conflict(known, members),
         _rule_conflict(known, members),
+        _noise_conflict(known),
         _compare_conflict(known, members),
         _rates_conflict(known, members),
         _width_conflict(known),
@@ -164,6 +165,28 @@ def _rule_conflict(known: Known, members: Members) -> tuple[str, str] | None:
                 "stop.rule",
                 f"must be {_or(others)} with dynamics.kind = {show(kind)}, found {show(rule)}, a rule for {_or(rest)}",
             )
+    return None
+
+
+def _noise_conflict(known: Known) -> tuple[str, str] | None:
+    """Noise of the steps of descent, where it is not worked out or there is nothing to draw it of."""
+    sizes = [size for size in known.get("dynamics.batch_size", ()) if size is not None]
+    noises = [noise for noise in known.get("dynamics.label_noise", ()) if noise]
+    if noises and sizes:
+        text = "must be 0 beside dynamics.batch_size, whose samples have labels with the noise of the task"
+        return "dynamics.label_noise", f"{text}, found {show_some(noises)}"
+    for name in COLORED:
+        if any(value != TaskConfig.model_fields[name].default for value in known.get(f"task.{name}", ())):
+            what = "[data]" if name == "data" else f"task.{name}"
+            if noises:
+                text = f"must be 0 beside {what}, found {show_some(noises)}: what it does where inputs are not white"
+                return "dynamics.label_noise", f"{text} is not worked out"
+            if sizes and name in ("data", "samples"):
+                text = f"must not be given beside {what}, found {show_some(sizes)}: fresh samples are of a population"
+                return "dynamics.batch_size", text
+    if sizes and known.get("task.target", (None,))[0] and not known.get("task.signal", (None,))[0]:
+        text = f"must not be given beside task.target without task.signal, found {show_some(sizes)}"
+        return "dynamics.batch_size", f"{text}: the labels of fresh samples are A* x + noise"
     return None
 
 

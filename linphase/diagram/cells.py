@@ -15,6 +15,7 @@ from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
 from linphase.model.regime import AGREED, REGIMES, Cuts, majority
+from linphase.runs.records import AS_ASKED
 
 Place: TypeAlias = tuple[int, int]  # row and column of a cell
 Places: TypeAlias = NDArray[np.intp]
@@ -26,7 +27,7 @@ class Cells:
 
     outcomes: dict[Place, tuple[str, ...]]  # (row, column) -> outcomes, for cells without a number
     numbers: Array  # (rows, columns), nan where there is none
-    unconverged: list[Place]  # cells to hatch: a finished replicate did not converge
+    unconverged: list[Place]  # cells to hatch: a replicate is there and did not end as asked
     all_unconverged: bool  # no cell converged: said in the legend, for hatching would only hide the numbers
     disputed: list[Place] = field(default_factory=list)  # to hatch finely: a regime, and criteria that do not agree
     stand_ins: Mapping[Place, Place] = field(default_factory=dict)  # of `stand_ins`
@@ -103,7 +104,7 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
         nowhere = [divmod(i, shape[1]) for i in np.flatnonzero(np.isnan(numbers)).tolist()]
         shown |= {cell: ("undefined",) for cell in nowhere if cell not in shown}
     shown = {cell: found for cell, found in shown.items() if found}
-    strayed = ~unfinished & (runs["status"] != "converged").to_numpy(dtype=bool)
+    strayed = ~unfinished & ~runs["status"].isin(AS_ASKED).to_numpy(dtype=bool)
     unconverged = [] if panel.column == "status" else _in_order(_any(strayed, members), members, shape)
     counted = np.isfinite(numbers)
     if counted.any() and len(unconverged) == counted.sum() - sum(counted[cell] for cell in covers):

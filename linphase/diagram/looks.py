@@ -41,6 +41,7 @@ LOOKS = {
     "balanced": Look("balanced", "#2C3E7B"),
     "underparameterized": Look("width < k", "#DEDEDE"),
     "converged": Look("converged", "#3FA7A3"),
+    "finished": Look("finished", "#A9DAD8"),
     "stopped_early": Look("stopped early", "#F7D06B"),
     "step_limit": Look("step limit", "#2C3E7B"),
     "diverged": Look("diverged", "#2B2B2B", _CROSS, "white"),

@@ -79,6 +79,7 @@ class MeasuredBoundary:
     configured_cells: int
     unfinished: int  # of all cells and configured replicates, the runs that are not there or did not end well
     converged: float  # share of these runs; only converged ones separate mixed from balanced
+    finished: float  # share of these runs: they ended at a given time, and the boundary is that of this time
     gamma_sigma2: float
     low: float
     high: float
@@ -173,7 +174,11 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
         Columns of further axes.
     """
     status = runs["status"]
-    runs = runs.assign(well=status.notna() & ~status.isin(["failed", "diverged"]), converged=status.eq("converged"))
+    runs = runs.assign(
+        well=status.notna() & ~status.isin(["failed", "diverged"]),
+        converged=status.eq("converged"),
+        finished=status.eq("finished"),
+    )
     return [
         _measured(name, facet, row, column)
         for facet, part in _groups(runs[(runs["width"] >= runs["rank"]) & (runs["rank"] > 0)], list(facets))
@@ -204,8 +209,9 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
     _, replicate = np.unique(row["replicate"].to_numpy(dtype=int), return_inverse=True)
     heights = np.full((int(replicate.max()) + 1, len(x)), nan)
     heights[replicate, cell] = np.where(row["well"].to_numpy(dtype=bool), row[column].to_numpy(dtype=float), nan)
-    converged = np.zeros(heights.shape, dtype=bool)
-    converged[replicate, cell] = row["converged"].to_numpy(dtype=bool, na_value=False)
+    ended = np.zeros((2, *heights.shape), dtype=bool)
+    for how, each in zip(("converged", "finished"), ended, strict=True):
+        each[replicate, cell] = row[how].to_numpy(dtype=bool, na_value=False)
 
     there = ~np.isnan(heights)
     passes = first_crossing if column in _PATHS else crossing
@@ -219,6 +225,7 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
         # Which are missing may depend on where they cross: a mean of the others, without an interval.
         low, high, note = nan, nan, note or f"{r} of {len(heights)} replicates"
     used = there & counted[:, None]
+    converged, finished = (float(each[used].mean()) if used.any() else nan for each in ended)
     finite_d, asymptotic = _theory(row, name)
     return MeasuredBoundary(
         name=name,
@@ -231,7 +238,8 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
         cells=cells,
         configured_cells=len(x),
         unfinished=heights.size - int(row["well"].sum()),
-        converged=float(converged[used].mean()) if used.any() else nan,
+        converged=converged,
+        finished=finished,
         gamma_sigma2=place,
         low=low,
         high=high,

@@ -129,7 +129,11 @@ def panel(
     return one
 
 
-_MEASURED_ON_DATA = ("min_test_error", "final_test_error", "final_train_error")  # then their formulas are others
+# Errors that on data are measured by other formulas.
+_MEASURED_ON_DATA = (
+    "min_test_error",
+    *(f"{when}_{of}_error" for when in ("final", "mean") for of in ("train", "test")),
+)
 # What a test error is to be held against, of the task alone: names and columns.
 BASELINES = {"optimal": "optimal_test_error", "lazy": "lazy_test_error"}
 _MARKS: dict[str, Any] = {"marks": {**BASELINES, "$A = 0$": "zero_test_error"}}
@@ -137,6 +141,8 @@ _NEVER = "never for half of the signal modes or more"
 _ZERO, _WEIGHTS = "it is 0 by construction", "it belongs to the weights of the start"
 _MAGMA: dict[str, Any] = {"colors": "magma"}
 _TIME: dict[str, Any] = {"unit": "time", "colors": "magma"}
+_LAST_HALF: dict[str, Any] = {"remedy": 'sweep into another directory with stop.rule = "time"',
+              "unpredicted": "it is a mean over the states of a run"}  # fmt: skip
 _MODES: dict[str, Any] = {"scale": "share", "unit": "share of modes", "colors": "cividis"}
 
 panel("regime", None, "regime", scale="outcome")
@@ -145,6 +151,10 @@ panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{
       **_MARKS)  # fmt: skip
 panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$", **_MARKS)
 panel("train-error", "final_train_error", "final train error", formula=r"$\|A-Y\|_F^2/d^2$")
+panel("mean-test-error", "mean_test_error", "mean test error of the last half", formula=r"$\|A-A^*\|_F^2/d^2$",
+      **_LAST_HALF)  # fmt: skip
+panel("mean-train-error", "mean_train_error", "mean train error of the last half", formula=r"$\|A-Y\|_F^2/d^2$",
+      **_LAST_HALF)  # fmt: skip
 panel("benefit", "benefit", "what is left of lazy training's\nexcess over optimal shrinkage", scale="linear",
       formula=r"$(e_{min}-e_{opt})/(e_{lazy}-e_{opt})$", levels=(0.5,), colors="viridis")  # fmt: skip
 panel("learning-order", "learning_order", "learning order:\nthe bulk's time over the signal's", levels=(2.0,),

@@ -100,7 +100,7 @@ def _summary(differences: Array) -> str:
 
 # What a run has in common with its prediction.
 _SAME = ("gamma_sigma2", "gamma_w", "init_variance", "width", "replicate", "seed", "independent_dimensions",
-         *TASK_COLUMNS)  # fmt: skip
+         "stop_time", *TASK_COLUMNS)  # fmt: skip
 
 
 def paired(runs: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:

@@ -124,6 +124,14 @@ class Dynamics(Choice):
         """The learning rate, stored with the run; None where there is none."""
         return None
 
+    def check(self, task: Task) -> None:
+        """Raise LinphaseError where it has no meaning for a task."""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether its steps hang on random numbers of their own."""
+        return False
+
     @property
     def rate_ratio(self) -> float:
         """p = e1/e2, of the rates of the two layers; 1 where the dynamics does not have the key."""

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
 from linphase.model.mode_times import escaped_modes
-from linphase.runs.records import Trajectory
+from linphase.runs.records import AS_ASKED, Trajectory
 
 SIGNAL, BULK, CONTRAST = LOOKS["balanced"].color, "0.6", "#C8553D"
 _ERRORS = {"train": SIGNAL, "test": CONTRAST}
@@ -278,7 +278,7 @@ def title_of(run: Mapping[str, Any], outcome: str, replicates: int = 1) -> str:
     told = [LOOKS[outcome].label if outcome in LOOKS else outcome]
     if outcome == "undefined" and not run["rank"]:
         told = []  # nothing tells which modes are the signal's
-    if run["status"] not in ("converged", outcome):
+    if run["status"] not in (*AS_ASKED, outcome):
         told.append(LOOKS[run["status"]].label)
     if replicates > 1:
         told.append(f"replicate {run['replicate']}")

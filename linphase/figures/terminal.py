@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 # One letter each; small where a run of the cell did not converge.
 LETTERS = {
-    "lazy": "L", "mixed": "M", "balanced": "B", "underparameterized": "-", "converged": "C", "stopped_early": "E",
-    "step_limit": "S", "diverged": "x", "failed": "!", "undefined": "?", "start": "0", "missing": ".",
+    "lazy": "L", "mixed": "M", "balanced": "B", "underparameterized": "-", "converged": "C", "finished": "F",
+    "stopped_early": "E", "step_limit": "S", "diverged": "x", "failed": "!", "undefined": "?", "start": "0",
+    "missing": ".",
 }  # fmt: skip
 _TIE, _HATCH = "=", "/"
 _MARKS = ("diverged", "failed", "undefined", "start", "missing")  # drawn as letters on their colours, too

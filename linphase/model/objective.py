@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 
 from linphase.model.network import Weights
+from linphase.model.observables import average_mode_rate
 from linphase.model.task import Regression, Task
 
 Array = NDArray[np.floating]
@@ -111,3 +112,34 @@ def _square(matrix: Array) -> float:
     """||matrix||_F^2, summed in float64 and without a copy."""
     flat = matrix.reshape(-1)
     return float(np.einsum("i,i->", flat, flat, dtype=np.float64))
+
+
+class OfPopulation:
+    """The objective of fresh samples: that of the task whose target is A*, in place of Y."""
+
+    train_error_floor: float | None = None  # of Y
+
+    def __init__(self, task: Task, rank: int, decays: tuple[float, float]) -> None:
+        self.inner = objective_of(task.population, rank, decays)
+        self.floor, self.values = self.inner.floor, self.inner.values
+        self.test_error, self.deviation_of = task.test_error, task.deviations(np.float64)
+
+    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
+        assert self.deviation_of is not None  # the signal of a population is known
+        deviation = self.deviation_of(residual, weights)
+        return self.inner.of(deviation, weights, self.test_error(deviation))
+
+
+class AboveNoise:
+    """Another objective less what noise on the labels keeps it from, which descent cannot lower.
+
+    Labels with the noise epsilon Xi, fresh at each step of length eta, make A fluctuate: the train error stays above
+    eta epsilon^2 (tr C2/d_out + tr C1/d_in)/2, to first order in eta (docs/theory.md, "Noisy steps").
+    """
+
+    def __init__(self, objective: Objective, learning_rate: float, epsilon: float) -> None:
+        self.objective, self.level = objective, learning_rate * epsilon**2 / 2
+        self.floor, self.values, self.train_error_floor = objective.floor, objective.values, objective.train_error_floor
+
+    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
+        return self.objective.of(residual, weights, train_error) - self.level * average_mode_rate(weights)

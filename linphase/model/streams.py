@@ -3,7 +3,7 @@
 import numpy as np
 
 # The position of a purpose is part of its stream: append, never reorder.
-_PURPOSES = ("U", "V", "E", "W1", "W2", "samples", "labels")
+_PURPOSES = ("U", "V", "E", "W1", "W2", "samples", "labels", "label", "batch")
 
 
 def dimension_seed(seed: int, shape: tuple[int, int]) -> int:
@@ -14,11 +14,13 @@ def dimension_seed(seed: int, shape: tuple[int, int]) -> int:
 
 
 def stream(seed: int, replicate: int, purpose: str, width: int = 0) -> np.random.Generator:
-    """Generator of standardized draws for one purpose: U, V, E, samples, labels (of the task), W1 or W2 (of the start).
+    """Generator of standardized draws for one purpose.
 
-    The start's streams also depend on the width, so that neighbouring cells of a grid are independent; the task's
-    do not, so that a replicate has the same task in every cell. Nor does any depend on the dimension: a smaller matrix
-    holds leading entries of a larger one, unless the seed is `dimension_seed`'s.
+    U, V, E, samples and labels are the task's, W1 and W2 the start's; label (noise on the labels, one (d_out, d_in) a
+    step) and batch are of the steps of descent. The streams of start and steps also depend on the width, so that
+    neighbouring cells of a grid are independent; the task's do not, so that a replicate has the same task in every
+    cell. Nor does any depend on the dimension: a smaller matrix holds leading entries of a larger one (but those of
+    the steps, each of which goes on where the last ended), unless the seed is `dimension_seed`'s.
     """
     key = (_PURPOSES.index(purpose), replicate, width)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

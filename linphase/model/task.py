@@ -200,6 +200,14 @@ class Task:
         return self.signal
 
     @property
+    def population(self) -> "Task":
+        """The task that fresh samples are of, y = A* x + noise, without the noise: its target is A*.
+
+        LinphaseError where the inputs are samples themselves, or A* is not known.
+        """
+        return Task(self.known_signal, self.known_signal, self.rank, 0.0)
+
+    @property
     def signal_op_norm(self) -> float:
         """||A*||_op."""
         return float(self.signal_svd[1][0])
@@ -528,6 +536,13 @@ class Regression(Task):
     @property
     def has_test_error(self) -> bool:
         return self.held_out is not None
+
+    @property
+    def population(self) -> "Regression":
+        held = self.held_out
+        if self.signal is None or held is None or not np.array_equal(self.inputs, held.inputs):
+            raise LinphaseError("task: a population is required, found samples of one")
+        return Regression(self.signal, held.target, self.rank, 0.0, inputs=held.inputs, held_out=held)
 
     @property
     def signal_strength(self) -> float:

@@ -28,6 +28,7 @@ from linphase.figures.scales import scale_of
 from linphase.files import printable
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
 from linphase.pages.explorer_trajectories import Thinned
+from linphase.runs.records import AS_ASKED
 from linphase.store.columns import trajectories_columns
 from linphase.store.results import Results
 
@@ -70,6 +71,7 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
         "regimes": REGIMES,
         "outcomes": OUTCOMES,
         "unfinished": UNFINISHED,
+        "as_asked": AS_ASKED,
         "criteria": [
             {"name": name, "definition": markup(criterion.definition)}
             | {share.partition("_")[0]: criterion.column(share) for share in _SHARES}

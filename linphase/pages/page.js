@@ -38,7 +38,7 @@
   const empty = data.gaps ? null : ["missing"];
 
   const unfinished = (run) => data.unfinished.includes(value("status", run));
-  const unconverged = (run) => !unfinished(run) && value("status", run) !== "converged";
+  const unconverged = (run) => !unfinished(run) && !data.as_asked.includes(value("status", run));
 
   // A criterion's name, definition, and the columns of its order parameters.
   const criterionOf = (name) => data.criteria.find((criterion) => criterion.name === name);

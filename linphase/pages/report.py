@@ -14,6 +14,7 @@ from linphase.files import printable
 from linphase.model.regime import Cuts
 from linphase.pages.markup import Block, Code, Heading, Table, Text
 from linphase.pages.report_findings import boundaries, errors, panels_of, regimes, theory
+from linphase.runs.records import AS_ASKED
 from linphase.store.results import Results
 
 PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
@@ -62,7 +63,7 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
 def _summary(results: Results) -> Iterator[Block]:
     runs, expected, missing = results.runs, len(results.expected()), len(results.missing())
     failed, diverged = (int(runs["status"].eq(status).sum()) for status in ("failed", "diverged"))
-    unconverged = int((~runs["converged"].astype(bool)).sum()) - failed
+    unconverged = int((~runs["status"].isin(AS_ASKED)).sum()) - failed
     yield Text(
         f"{expected - missing} of {expected} runs are done, {missing} are missing, {failed} of them failed; {diverged} "
         f"diverged, {unconverged} of those done did not converge. Written by linphase {__version__}, linphase report."

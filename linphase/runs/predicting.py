@@ -39,7 +39,7 @@ _SAMPLES = 500  # moments from which the snapshots are chosen
 
 
 def predict(task: Task, initialization: Initialization, *, stop: Stop, record: RecordConfig) -> TrainedRun:
-    """The run that theory expects at a cell, of the leading `width` modes, trained to convergence.
+    """The run that theory expects at a cell, of the leading `width` modes, to convergence or a given time.
 
     Raises LinphaseError for a start that equation (1) has no closed form from A = 0 for.
     """
@@ -47,7 +47,8 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
     initialization.require_closed_form(task.shape)
     c = initialization.threshold
     modes = TargetModes.of(task, initialization.width)
-    predicted = predict_modes(modes, c, stop.wanted_excess(task))
+    given_time = None if stop.end is None else stop.end / initialization.richness
+    predicted = predict_modes(modes, c, stop.wanted_excess(task), given_time)
     final = Modes(predicted.singular_values, predicted.balance, predicted.speed_up, modes.values)
     signal = slice(task.rank)
     times = ModeTimes(
@@ -58,7 +59,7 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
     lowest = PredictedMoment.at(task, predicted.singular_values_at_min, c, start)
     trajectory, kept = _trajectory(task, modes, predicted, final, times, record, start)
     return TrainedRun(
-        status="converged",
+        status="converged" if given_time is None else "finished",
         initialization=initialization,
         trajectory=trajectory,
         minimum=TestErrorMinimum(predicted.min_test_error, predicted.time_at_min, None, measured(lowest, "minimum"))

@@ -18,6 +18,8 @@ from linphase.theory.baselines import Baselines
 Array = NDArray[np.floating]
 Value: TypeAlias = float | int | None
 
+# How a run ends that was asked to end so.
+AS_ASKED = ("converged", "finished")
 STATUSES = {
     "converged": "the train error came within the wanted distance of the best the width can reach",
     "finished": "the time that the stop rule gave was over",
@@ -57,6 +59,8 @@ class Trajectory:
     final_modes: Modes
     mode_times: ModeTimes
     observables: Mapping[str, Array] = field(default_factory=dict)  # by column: (n,) snapshots, (k,) at crossings
+    # (r,): mean of each over the last half of the time; (0,) where no time was given to end at
+    mean_singular_values: Array = field(default_factory=lambda: np.zeros(0))
 
     def __repr__(self) -> str:
         n, r = self.singular_values.shape
@@ -93,6 +97,7 @@ class TrainedRun:
     A: Array  # W2 W1, (d_out, d_in)
     C1: Array  # W1^T W1, (d_in, d_in)
     C2: Array  # W2 W2^T, (d_out, d_out)
+    mean_errors: tuple[float | None, float | None] = (None, None)  # train and test, over the last half of a given time
 
     @property
     def converged(self) -> bool:
@@ -184,6 +189,8 @@ class TrainedRun:
             "learning_order": self.learning_order,
             "final_train_error": self.train_error,
             "final_test_error": self.test_error,
+            "mean_train_error": self.mean_errors[0],
+            "mean_test_error": self.mean_errors[1],
             "train_error_floor": self.train_error_floor,
             "error_scale": self.error_scale,
             "irreducible": self.irreducible_errors[0],

@@ -43,6 +43,7 @@ class Stop(Choice):
 
     needs_signal: ClassVar[bool] = False  # whether it looks at test errors
     usual_steps: ClassVar[int | None] = None  # within which descent meets it; None: as many as it takes
+    foretold: ClassVar[bool] = False  # theory's prediction ends by it, too; where it does not, as by `Converged`
 
     def __init_subclass__(cls, rule: str | None = None, **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -57,6 +58,11 @@ class Stop(Choice):
     def fits(cls, dynamics: type[Dynamics]) -> bool:
         """Whether the rule means something for a dynamics."""
         return True
+
+    @property
+    def end(self) -> float | None:
+        """The time at which every run ends; None where that is not given."""
+        return None
 
     def wanted_excess(self, task: Task) -> float:
         """The train error above its floor at which theory's prediction ends, as a run would."""
@@ -104,13 +110,19 @@ class PaperStop(Stop, rule="paper"):
 
 
 class AtTime(Stop, rule="time"):
-    """Ends at a given time, wherever training is then; the status is finished."""
+    """Ends at a given time, wherever training is then, a flow exactly there; the status is finished."""
+
+    foretold: ClassVar[bool] = True
 
     time: float = Field(
         gt=0,
         title="when the run ends, in the time of the dynamics: of descent learning rate times steps",
         description="a finite number above 0",
     )
+
+    @property
+    def end(self) -> float | None:
+        return self.time
 
     def begin(self, task: Task, floor: float) -> StopRule:
         return TimeIsOver(self.time)

@@ -28,6 +28,7 @@ from linphase.model.observables import (
 from linphase.model.regime import Classification
 from linphase.model.task import Task
 from linphase.model.threads import one_blas_thread
+from linphase.runs.averages import LastHalf, time_mean
 from linphase.runs.comparison import COMPARISONS
 from linphase.runs.minimum import MinimumAtSteps, MinimumBetweenSteps, TestErrorWatch
 from linphase.runs.passings import Passings
@@ -61,6 +62,7 @@ def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
             spec.dynamics,
             stop=spec.stop,
             record=spec.record,
+            initialization=replace(start, seed=seed, replicate=replicate),
             max_time=spec.run.max_time,
         )
 
@@ -113,10 +115,13 @@ def train(
         c, rank = initialization.threshold, setting.rank
         recorded = rank if record.singular_values == "all" else record.singular_values
         comparison = COMPARISONS[record.compare](task, reduced, c)
+        rule = _begun(stop, task, setting.objective.floor)
+        end = None if rule.ends_at_time is None else rule.ends_at_time / initialization.richness
         measurements = _Measurements(
             recorder=Recorder(record.snapshots, recorded, comparison, setting.passings(), setting.moment),
             watch=setting.watch(),
-            rule=_begun(stop, task, setting.objective.floor),
+            rule=rule,
+            last_half=None if end is None else LastHalf(end, continuous=dynamics.continuous),
             fitted_signal=fitted_signal_error(task.rank, task.noise, task.shape) if _is_classical(task) else 0.0,
         )
         deadline = np.inf if max_time is None else began + max_time
@@ -202,6 +207,7 @@ class _Measurements:
     recorder: Recorder
     watch: TestErrorWatch
     rule: StopRule
+    last_half: LastHalf | None  # where the rule gives a time to end at
     fitted_signal: float  # the train error at which a stop that does not see A* comes
     blind_test_error: float | None = None
     time: float = 0.0
@@ -268,6 +274,8 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
         recorder.observe(state, train_error, test_error)
         if deviation is not None:
             watch.observe(state, deviation, test_error)
+        if measurements.last_half is not None:
+            measurements.last_half.observe(state.time, train_error, test_error)
         if status is not None:
             if status not in STATUSES:
                 known = ", ".join(STATUSES)
@@ -346,6 +354,11 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         classification = Classification.of(final, c, width=start.width, rank=task.rank, noise=task.noise)
     C1, C2 = state.weights.gram()
     trajectory = recorder.trajectory(final)
+    mean_errors: tuple[float | None, float | None] = (None, None)
+    if status == "finished" and (half := measurements.last_half) is not None:
+        mean_errors = half.means()
+        means = time_mean(trajectory.time, trajectory.singular_values, half.begin)
+        trajectory = replace(trajectory, mean_singular_values=means)
     times = _all_convergence_times(trajectory, task, setting.objective.values)
     return TrainedRun(
         status=status,
@@ -374,6 +387,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         A=task.from_origin(state.residual, state.weights).astype(np.float64) + task.origin,
         C1=C1,
         C2=C2,
+        mean_errors=mean_errors,
     ).on_its_own_clock()
 
 
@@ -391,6 +405,7 @@ def _check_fit(
         raise LinphaseError(
             f"dynamics {kind.__name__} predicts a cell and trains nothing: linphase.train_spec, or a sweep"
         )
+    dynamics.check(task)
     if task.signal is None and (stop.needs_signal or getattr(dynamics, "learning_rate", None) == "paper"):
         raise LinphaseError("the paper's stop rule and learning rate need a task with a signal A*, found one without")
     if not task.white and record.compare != "none":

@@ -191,6 +191,13 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
         Column("final_train_error", "float64", "", "||A - Y||_F^2/d^2 at the last measurement"),
         Column("final_test_error", "float64", "", "||A - A*||_F^2/d^2 at the last measurement"),
         Column(
+            "mean_train_error",
+            "float64",
+            "",
+            "mean train error over the last half of a run that ends at a given time, over the steps of gd; else null",
+        ),
+        Column("mean_test_error", "float64", "", "the same of the test error"),
+        Column(
             "train_error_floor",
             "float64",
             "",
@@ -239,6 +246,12 @@ def _trajectories_columns(revision: int) -> tuple[Column, ...]:
         Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),
         Column("distance", "list<float32>", "", "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared"),
         Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d"),
+        Column(
+            "mean_singular_values",
+            "list<float32>",
+            "",
+            "means of s_i(A) over time, in the last half of a run that ends at a given time; else empty",
+        ),
         Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), NaN: not measured; 2-d"),
         Column("final_singular_values", "list<float32>", "", "s_i(A) of every mode at the end"),
         Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),

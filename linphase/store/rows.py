@@ -38,6 +38,7 @@ _LISTS: dict[str, Callable[[Trajectory], NDArray[Any]]] = {
     "test_error": lambda one: one.test_error,
     "distance": lambda one: one.distance,
     "singular_values": lambda one: one.singular_values,
+    "mean_singular_values": lambda one: one.mean_singular_values,
     "mode_balance": lambda one: one.mode_balance,
     "final_singular_values": lambda one: one.final_modes.singular_value,
     "final_mode_balance": lambda one: one.final_modes.balance,
@@ -263,6 +264,7 @@ def read_trajectory(file: Path, row_group: int, run_id: str) -> Trajectory:
                 convergence=lists["convergence_times"],
             ),
             observables={name: values for name, values in lists.items() if name not in _LISTS},
+            mean_singular_values=lists["mean_singular_values"],
         )
     except (Unreadable, ValueError, TypeError, IndexError) as error:
         raise ResultsError(f"{file}: the trajectory of run {run_id} cannot be read: {error}") from error

@@ -32,7 +32,7 @@ class Prediction:
     min_test_error: float
     time_at_min: float
     singular_values_at_min: Array
-    final_time: float  # where the train error comes within the wanted excess of its floor
+    final_time: float  # where the train error comes within the wanted excess of its floor, or as given
     final_train_error: float
     final_test_error: float
     singular_values: Array  # at the final time, like the next two
@@ -48,8 +48,8 @@ class Prediction:
         return learning_order(self.convergence_time, rank, self.multiplicity)
 
 
-def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
-    """Predict a run from A = 0 under equation (1) until its train error is within `excess` of its floor.
+def predict_modes(target: TargetModes, c: float, excess: float, end: float | None = None) -> Prediction:
+    """Predict a run from A = 0 under equation (1) until its train error is within `excess` of its floor, or to a time.
 
     The smallest test error over continuous time: the sign changes of its exact slope on a dense grid of times, each
     refined to rounding. Milliseconds at 200 modes: the cost is that of the scan.
@@ -58,7 +58,7 @@ def predict_modes(target: TargetModes, c: float, excess: float) -> Prediction:
     if not (0 < c < np.inf and excess > 0):
         raise LinphaseError(f"prediction: threshold and excess must be positive, found c = {c}, excess = {excess}")
     S = target.values
-    final_time = convergence_time(target, c, excess)
+    final_time = convergence_time(target, c, excess) if end is None else end
     time = _time_of_smallest_test_error(target, c, final_time)
     best, final = modes_from_zero(np.array([time, final_time]), S, c)
     fitted = S > 0  # a mode without target never moves

@@ -770,10 +770,14 @@ def test_the_columns_of_a_spec_are_all_that_repeat_a_key(kind: str) -> None:
     spec = next(config(dynamics={"kind": kind}).expand())
     expected = {column.name for column in runs_columns() if column.key} | {"run_id", "threshold"}
     assert asked_for(spec).keys() == expected
-    others = {"flow": {"learning_rate_rule", "update", "max_steps"}, "gd": {"tolerance", "max_evaluations", "stages"}}
+    others = {
+        "flow": {"learning_rate_rule", "update", "max_steps", "label_noise"},
+        "gd": {"tolerance", "max_evaluations", "stages"},
+    }
     unused = others[kind]
     assert {name for name, value in asked_for(spec).items() if value is None} == unused | {
         "stop_time",
+        "batch_size",
         "lambda_balance",
         "signal_norm",
         "output_dimension",
