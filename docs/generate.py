@@ -10,14 +10,19 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from linphase.config.config import parse_config
 from linphase.config.keys import REPLICATES, axis_keys, declared, show
 from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, tables, used_with
+from linphase.config.toml import toml_value
+from linphase.errors import LinphaseError
 from linphase.model.network import Start
 from linphase.model.section import Section
 from linphase.pages.markup import Table, markdown
+from linphase.runs.training import train_spec
 from linphase.store.columns import Column, failures_columns, runs_columns, trajectories_columns
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +125,53 @@ def knobs() -> str:
         return f"{match['head']}{table(('key', 'default', 'what it means', 'must be'), rows)}\n\n<!-- end of keys -->"
 
     text = (ROOT / "docs" / "knobs.md").read_text(encoding="utf-8")
+    told = table(("configuration", "message"), [(given, _refusal(given)) for given in REFUSED])
+    head, end = "<!-- refusals -->", "<!-- end of refusals -->"
+    text = re.sub(f"{head}.*{end}", lambda _: f"{head}\n\n{told}\n\n{end}", text, flags=re.DOTALL)
     return re.sub(r"(?P<head><!-- keys: (?P<keys>[^>]*) -->\n\n).*?<!-- end of keys -->", made, text, flags=re.DOTALL)
+
+
+# Configurations that ask for what is not worked out, or means nothing; those of `linphase theory` say so.
+_THEORY = "theory: "
+REFUSED = (
+    'dynamics.kind = "flow", dynamics.label_noise = 0.1',
+    'dynamics.kind = "flow", dynamics.batch_size = 4',
+    'dynamics.kind = "gd", dynamics.batch_size = 4, dynamics.label_noise = 0.1',
+    'dynamics.kind = "gd", dynamics.batch_size = 4, task.samples = 100',
+    'dynamics.kind = "gd", dynamics.label_noise = 0.1, task.input_decay = 1.0',
+    'dynamics.kind = "modes", dynamics.weight_decay = 0.1',
+    'dynamics.weight_decay = 0.1, record.compare = "self_consistent"',
+    'init.kind = "lambda_balanced", init.variance_ratio = 2.0',
+    'init.kind = "lambda_balanced", dynamics.learning_rate_ratio = 2.0',
+    "init.variance_ratio = 2.0, init.gamma_variance_ratio = 1.0",
+    "init.gamma_variance_ratio = 40.0",
+    "init.richness = 0.0",
+    "init.lambda_balance = 1.0",
+    'stop.rule = "time"',
+    'dynamics.kind = "modes", task.input_decay = 1.0',
+    "theory: dynamics.weight_decay = 0.1",
+    'theory: dynamics.kind = "gd", dynamics.label_noise = 0.1',
+    'theory: init.kind = "lambda_balanced", init.lambda_balance = 0.0',
+    'theory: init.kind = "lambda_balanced", init.lambda_balance = 10.0, grid.width = 2',
+)
+
+
+def _refusal(given: str) -> str:
+    """The message with which a configuration is refused."""
+    keys = given.removeprefix(_THEORY)
+    grid = {"grid.gamma_sigma2": -1.0} | ({} if "grid.width" in keys else {"grid.gamma_w": 2.0})
+    tables: dict[str, dict[str, Any]] = {}
+    told = {key: toml_value(text) for key, text in re.findall(r"([a-z_.0-9]+) = ([^,]+)", keys)}
+    for key, value in (grid | told).items():
+        section, _, name = key.partition(".")
+        tables.setdefault(section, {})[name] = value
+    try:
+        config = parse_config({"name": "refused", **tables})
+        if given.startswith(_THEORY):
+            train_spec(next(config.predicted().expand()))
+    except LinphaseError as error:
+        return str(error).removeprefix("config: ")
+    raise SystemExit(f"docs/generate.py: {given} is not refused any more")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

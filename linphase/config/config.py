@@ -219,6 +219,11 @@ class SweepConfig:
         beside = 'A sweep with dynamics.kind = "self_consistent" is theory from each run\'s own start: set it beside'
         if any(self.values("dynamics.weight_decay")):
             raise ConfigError(f"theory from A = 0 has a closed form without weight decay, and none with it. {beside}")
+        if any(self.values("dynamics.label_noise")) or any(self.values("dynamics.batch_size")):
+            raise ConfigError(
+                "theory from A = 0 is of training without noise in its steps, and there is none with label noise or "
+                'batches: in expectation they are a ridge (docs/theory.md, "Noisy steps"). Leave these out of the grid'
+            )
         for values in itertools.product(*axes.values()):
             if not cast(TaskConfig, self._section_at("task", dict(zip(axes, values, strict=True)))).white:
                 raise ConfigError(

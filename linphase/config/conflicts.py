@@ -111,7 +111,8 @@ def _trait_conflict(known: Known, members: Members) -> tuple[str, str] | None:
         for key, default in keys:
             for kind in known.get("dynamics.kind", ()):
                 dynamics: Any = members["dynamics"][kind]
-                if any(value != default for value in known.get(key, ())) and not getattr(dynamics, trait):
+                refuses = not (getattr(dynamics, trait) or getattr(dynamics, "predicts", False))
+                if refuses and any(value != default for value in known.get(key, ())):
                     can = [name for name, each in members["dynamics"].items() if getattr(each, trait)]
                     what = "[data]" if key == "task.data" else key
                     return (
@@ -236,7 +237,9 @@ def _start_conflict(known: Known, members: Members) -> tuple[str, str] | None:
                 one = init(**dict(zip(keys, values, strict=True)))
                 start = one.at(math.sqrt(math.prod(shape)), rate_ratio=ratio, **{sigma2: variance, width: neurons})
             except LinphaseError as error:
-                return f"init.{keys[0]}" if keys else "init.kind", f"must give a start with the other keys: {error}"
+                given = [key for key in keys if ends[f"init.{key}"] != {init.model_fields[key].default}]
+                told = str(error).removeprefix(f"{init.__name__}: ")
+                return f"init.{given[-1]}" if given else "init.kind", f"must give a start with the other keys: {told}"
             try:
                 if predicted:
                     start.require_closed_form(shape)
