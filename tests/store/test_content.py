@@ -89,7 +89,7 @@ LIMITS = {
     """,
     "memory": """
     pages = int(open("/proc/self/statm").read().split()[0])
-    room = pages * resource.getpagesize() + 2**22
+    room = pages * resource.getpagesize() + 2**24  # with 2**22 pyarrow's own threads may end the process (bad_alloc)
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     """,
 }
