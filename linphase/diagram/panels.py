@@ -160,7 +160,7 @@ panel("benefit", "benefit", "what is left of lazy training's\nexcess over optima
 panel("learning-order", "learning_order", "learning order:\nthe bulk's time over the signal's", levels=(2.0,),
       formula=r"$t_{95}^{bulk}/t_{95}^{signal}$", colors="magma")  # fmt: skip
 panel("blind-test-error", "blind_test_error", "test error of a stop that\ndoes not see the signal",
-      formula=r"$\|A-A^*\|_F^2/d^2$ at $\|A-Y\|_F^2/d^2=\nu^2(1-k/d)^2$")  # fmt: skip
+      formula=r"at $\|A-Y\|_F^2/d^2=\nu^2(1-k/d)^2$")  # fmt: skip
 panel("iterations", "iterations_at_min", "smallest test error: iterations\nat the paper's learning rate", unit="steps",
       **_MAGMA)  # fmt: skip
 panel("distance", "distance_to_self_consistent", "ln of the largest distance to the\nself-consistent dynamics",

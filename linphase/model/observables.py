@@ -230,7 +230,7 @@ def sharpness(moment: Moment) -> float:
     "test error less train error, both without what is irreducible,",
     at=("end", "minimum", "largest"),
     panel="generalization-gap",
-    title="generalization gap:\ntest error less train error",
+    title="gap, test error\nless train error",
 )
 def generalization_gap(moment: Moment) -> float | None:
     """Test error - train error (Golikov 2024); below 0 where the target's noise is not fitted. None without the one.
