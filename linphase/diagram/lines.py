@@ -31,7 +31,6 @@ from linphase.theory.boundaries import (
 )
 
 _POINTS = 400  # of a line
-_DEAD = 1e-6  # of S: a mode whose decay is above S ends there, as it were
 _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
 
 
@@ -170,14 +169,16 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
 
 
 def _with_decay(beyond: Array, runs: pd.DataFrame) -> Array:
-    """How far c lies beyond S - l, where modes of S end, from how far it lies beyond S, in logarithms."""
+    """How far c lies beyond S - l, where modes of S end, from how far it lies beyond S, in logarithms.
+
+    nan where they die, S <= l: there is no c below which they are active.
+    """
     decay = decays(runs)
     if not decay.any():
         return beyond
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = decay / runs["threshold"].to_numpy(dtype=np.float64)
-    left = np.maximum(np.exp(-beyond) - relative, _DEAD * np.exp(-beyond))  # (S - l)/c
-    return np.where(relative > 0, -np.log(left), beyond)
+        left = np.exp(-beyond) - decay / runs["threshold"].to_numpy(dtype=np.float64)  # (S - l)/c
+        return np.where(decay == 0, beyond, np.where(left > 0, -np.log(left), np.nan))
 
 
 def _of_cells(

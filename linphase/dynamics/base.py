@@ -44,7 +44,7 @@ LEARNING_RATE_RATIO: Any = Field(
     default=1.0,
     ge=1e-12,
     le=1e12,
-    title="p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; a change of the start (`[init]`) by the same ratio",
+    title="ratio p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; the start's variance ratio times it is what counts",
     description="a number from 1e-12 to 1e12",
 )
 
@@ -53,7 +53,7 @@ WEIGHT_DECAY: Any = Field(
     default=0.0,
     ge=0,
     le=1e9,
-    title="l of the regularizer l (||W1||^2 + ||W2||^2)/2: singular values end at S - l, and those below l die",
+    title="decay l of the regularizer l (||W1||^2 + ||W2||^2)/2: singular values end at S - l, and those below l die",
     description="a number from 0 to 1e9",
 )
 

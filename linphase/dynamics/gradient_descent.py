@@ -96,14 +96,14 @@ class GradientDescent(Dynamics, kind="gd"):
         default=0.0,
         ge=0,
         le=1e9,
-        title="epsilon: standard deviation of the noise on every entry of Y, fresh each step",
+        title="standard deviation epsilon of the noise on every entry of Y, fresh each step",
         description="a number from 0 to 1e9",
     )
     batch_size: Annotated[int | None, Younger] = Field(
         default=None,
         ge=1,
         le=10**6,
-        title="B: every step is by so many fresh samples, y = A* x + noise; where it is not given by the loss itself",
+        title="size B of the batch of fresh samples, y = A* x + noise, of every step; else steps are by the loss itself",
         description="an integer from 1 to 10^6",
     )
 

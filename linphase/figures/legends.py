@@ -55,13 +55,15 @@ def draw_legends(
         figure.suptitle(title, fontsize=points(8))
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
+    timed = any(plot.runs["status"].eq("finished").any() for plot in plots)
+    told = "theory at convergence" if timed else "theory"
     for asymptotic, style in LINE_STYLES.items():
         alike = [line for line in drawn if line.asymptotic == asymptotic]
         if alike:
             shapes = {line.shape for line in alike}
             shape = shapes.pop() if len(shapes) == 1 else None
             finite = "finite $d$" if shape is None else _size(*shape)
-            label = r"$d \to \infty$" if asymptotic else f"theory, {finite}"
+            label = r"$d \to \infty$" if asymptotic else f"{told}, {finite}"
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
     for spread in dict.fromkeys(line.banded for line in drawn if line.banded):
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label=spread))

@@ -29,14 +29,14 @@ class TaskConfig(Section):
         default=64,
         ge=2,
         le=20_000,
-        title="d_in: the columns of the signal A* and the noise E",
+        title="columns of the signal A* and the noise E, d_in",
         description="an integer from 2 to 20000",
     )
     rank: int = Field(
         default=4,
         ge=0,  # of a target of one's own, where none is given
         le=20_000,
-        title="k: the rank of A*",
+        title="rank k of A*",
         description="an integer of at least 1 (and at most the smaller dimension)",
     )
     noise: Annotated[float, Field(ge=0, le=1e9), AfterValidator(abs)] = Field(  # abs: -0.0 must hash like 0.0
@@ -55,21 +55,21 @@ class TaskConfig(Section):
         default=None,
         ge=1,
         le=20_000,
-        title="d_out: the rows of A* and E; where it is not given as many as columns, d",
+        title="rows of A* and E, d_out; where it is not given as many as columns, d",
         description="an integer from 1 to 20000",
     )
     signal_decay: Annotated[float | None, Younger] = Field(
         default=None,
         ge=-10,
         le=10,
-        title="a: the singular values of A* are i^-a, i = 1 .. k, rescaled; else A* is a Gaussian draw",
+        title="exponent a: the singular values of A* are i^-a, i = 1 .. k, rescaled; else A* is a Gaussian draw",
         description="a number from -10 to 10",
     )
     input_decay: Annotated[float, Younger] = Field(
         default=0.0,
         ge=-10,
         le=10,
-        title="b: the eigenvalues of the inputs' covariance are j^-b, j = 1 .. d_in, rescaled to the trace d_in",
+        title="exponent b: the inputs' covariance has the eigenvalues j^-b, j = 1 .. d_in, rescaled to the trace d_in",
         description="a number from -10 to 10",
     )
     input_alignment: Annotated[Literal["random", "aligned"], Younger] = Field(
@@ -82,22 +82,22 @@ class TaskConfig(Section):
         default=None,
         ge=1,
         le=10**7,
-        title="n: the data are so many samples, y = A* x + noise; else the population",
+        title="number n of samples that the data are, y = A* x + noise; else the population",
         description="an integer from 1 to 10^7",
     )
     capacity_exponent: Annotated[float | None, Younger] = Field(
         default=None,
         ge=0,
         le=10,
-        title="alpha, with output_dimension = 1 and source_exponent: the covariance has the eigenvalues lambda_j = "
-        "j^-alpha, and their vectors those of A*",
+        title="exponent alpha, with output_dimension = 1 and source_exponent: the covariance has the eigenvalues "
+        "lambda_j = j^-alpha, and their vectors those of A*",
         description="a number from 0 to 10",
     )
     source_exponent: Annotated[float | None, Younger] = Field(
         default=None,
         gt=0,
         le=10,
-        title="beta: the entries w_j of A* in these vectors are given by w_j^2 lambda_j = j^(-alpha beta - 1)",
+        title="exponent beta: the entries w_j of A* in these vectors are given by w_j^2 lambda_j = j^(-alpha beta - 1)",
         description="a number above 0 and at most 10",
     )
     target: Annotated[str | None, Younger, Content] = Field(

@@ -3,7 +3,7 @@
 Source: docs/theory.md, "Weight decay".
 """
 
-from math import sqrt
+from math import expm1, sqrt
 from typing import Protocol
 
 import numpy as np
@@ -28,8 +28,8 @@ class Objective(Protocol):
         """The train error there; None where it is not known."""
         ...
 
-    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
-        """Its value at a state; train_error is that of the residual."""
+    def of(self, residual: Array, weights: Weights, train_error: float, time: float) -> float:
+        """Its value at a state; train_error is that of the residual, time that at equal rates and scale 1."""
         ...
 
 
@@ -47,7 +47,7 @@ class PlainLoss:
         self.floor = self.train_error_floor = task.train_error_floor(rank)
         self.values = task.solution_svd[1][:rank]
 
-    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
+    def of(self, residual: Array, weights: Weights, train_error: float, time: float) -> float:
         return train_error
 
 
@@ -65,7 +65,7 @@ class Ridge:
         self.train_error_floor = task.train_error_floor(rank) + float(np.sum(np.minimum(S, decay) ** 2)) / task.size
         self.floor = self.train_error_floor + 2 * decay * float(np.sum(self.values)) / task.size
 
-    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
+    def of(self, residual: Array, weights: Weights, train_error: float, time: float) -> float:
         return (_square(residual) + regularizer(weights, self.decays)) / self.size
 
 
@@ -89,7 +89,7 @@ class CertifiedRidge:
         self.gram = np.empty((smaller, smaller))
         (self.syev,) = get_lapack_funcs(["syev"], [self.gram])
 
-    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
+    def of(self, residual: Array, weights: Weights, train_error: float, time: float) -> float:
         U, G = self.residual, self.gradient
         np.copyto(U, residual)
         np.matmul(U, self.R, out=G)
@@ -124,22 +124,24 @@ class OfPopulation:
         self.floor, self.values = self.inner.floor, self.inner.values
         self.test_error, self.deviation_of = task.test_error, task.deviations(np.float64)
 
-    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
+    def of(self, residual: Array, weights: Weights, train_error: float, time: float) -> float:
         assert self.deviation_of is not None  # the signal of a population is known
         deviation = self.deviation_of(residual, weights)
-        return self.inner.of(deviation, weights, self.test_error(deviation))
+        return self.inner.of(deviation, weights, self.test_error(deviation), time)
 
 
 class AboveNoise:
     """Another objective less what noise on the labels keeps it from, which descent cannot lower.
 
-    Labels with the noise epsilon Xi, fresh at each step of length eta, make A fluctuate: the train error stays above
-    eta epsilon^2 (tr C2/d_out + tr C1/d_in)/2, to first order in eta (docs/theory.md, "Noisy steps").
+    Labels with the noise epsilon Xi, fresh at each step of length eta, make A fluctuate. To first order in eta this
+    adds eta epsilon^2 L/2 (1 - e^(-2 L t)) to the train error, with the mean mode rate L = tr C2/d_out + tr C1/d_in: 0
+    at the start, where there has been no noise yet (docs/theory.md, "Noisy steps").
     """
 
     def __init__(self, objective: Objective, learning_rate: float, epsilon: float) -> None:
         self.objective, self.level = objective, learning_rate * epsilon**2 / 2
         self.floor, self.values, self.train_error_floor = objective.floor, objective.values, objective.train_error_floor
 
-    def of(self, residual: Array, weights: Weights, train_error: float) -> float:
-        return self.objective.of(residual, weights, train_error) - self.level * average_mode_rate(weights)
+    def of(self, residual: Array, weights: Weights, train_error: float, time: float) -> float:
+        rate = average_mode_rate(weights)
+        return self.objective.of(residual, weights, train_error, time) + self.level * rate * expm1(-2 * rate * time)

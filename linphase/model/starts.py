@@ -32,7 +32,7 @@ class Init(Choice):
         default=1.0,
         ge=1e-9,
         le=1e9,
-        title="gamma: the network's output is A = W2 W1/gamma; large is rich, small is lazy",
+        title="richness gamma: the network's output is A = W2 W1/gamma; large is rich, small is lazy",
         description="a number from 1e-9 to 1e9",
     )
 
@@ -53,8 +53,8 @@ class Init(Choice):
         """The weights at time 0, (d_out, d_in) = shape, reduced to width at most d_in + d_out."""
         raise LinphaseError(f"init {self.kind!r}: a method `draw` is required, found none")
 
-    def told(self, scale: float) -> dict[str, Any]:
-        """The values of its keys as columns hold them."""
+    def told(self, start: Initialization, scale: float) -> dict[str, Any]:
+        """The values of its keys at a start as columns hold them: those that follow from others too."""
         return {key: getattr(self, key) for key in type(self).model_fields}
 
 
@@ -68,7 +68,7 @@ class Gaussian(Init, kind="gaussian"):
         default=1.0,
         ge=1e-12,
         le=1e12,
-        title="r = sigma2^2/sigma1^2, the variance of the entries of W2 over that of W1's, at equal sigma1 sigma2",
+        title="ratio r = sigma2^2/sigma1^2, the variance of W2's entries over that of W1's, at equal sigma1 sigma2",
         description="a number from 1e-12 to 1e12",
     )
     gamma_variance_ratio: Annotated[float | None, Younger] = Field(
@@ -100,10 +100,9 @@ class Gaussian(Init, kind="gaussian"):
     def draw(self, initialization: Initialization, shape: tuple[int, int], *, seed: int, replicate: int) -> Weights:
         return gaussian_start(initialization, shape, seed=seed, replicate=replicate)
 
-    def told(self, scale: float) -> dict[str, Any]:
-        ratio, exponent = self.ratio(scale), self.gamma_variance_ratio
-        return {
-            "richness": self.richness,
+    def told(self, start: Initialization, scale: float) -> dict[str, Any]:
+        ratio, exponent = start.variance_ratio, self.gamma_variance_ratio
+        return super().told(start, scale) | {
             "variance_ratio": ratio,
             "gamma_variance_ratio": math.log(ratio) / math.log(scale) if exponent is None else exponent,
         }
@@ -122,7 +121,7 @@ class LambdaBalanced(Init, kind="lambda_balanced"):
         Annotated[float, Field(ge=-1e18, le=1e18), AfterValidator(lambda value: value + 0.0)] | None, Younger
     ] = Field(  # + 0.0: -0.0 must hash like 0.0
         default=None,
-        title="lambda; where it is not given 2 sigma2 width, so that c is what it is for the Gaussian start",
+        title="balance lambda; where it is not given 2 sigma2 width, so that c is what it is for the Gaussian start",
         description="a number from -1e18 to 1e18",
     )
 
@@ -133,3 +132,6 @@ class LambdaBalanced(Init, kind="lambda_balanced"):
 
     def draw(self, initialization: Initialization, shape: tuple[int, int], *, seed: int, replicate: int) -> Weights:
         return balanced_start(initialization, shape, seed=seed, replicate=replicate)
+
+    def told(self, start: Initialization, scale: float) -> dict[str, Any]:
+        return super().told(start, scale) | {"lambda_balance": start.balance}

@@ -34,7 +34,7 @@ _SIGNAL, _BULK = 8, 5  # most modes kept of either
 _SCAN = 200  # moments among which theory's smallest test error is sought
 _TOLD = (
     *("run_id", *TASK_COLUMNS, "seed", "independent_dimensions", "replicate", "width", "threshold"),
-    *("lambda_balance", "richness", "weight_decay"),
+    *("lambda_balance", "richness", "weight_decay", "label_noise", "batch_size"),
 )
 _LISTS = ("time", "train_error", "test_error", "singular_values", "mode_balance", "target_singular_values")
 

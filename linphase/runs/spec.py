@@ -127,7 +127,7 @@ class RunSpec:
             if isinstance(model, Choice):
                 values[f"{section}.{model.selector}"] = model.name
             values |= {f"{section}.{key}": _plain(getattr(model, key)) for key in type(model).model_fields}
-        values |= {f"init.{key}": value for key, value in self.init.told(self.task.scale).items()}
+        values |= {f"init.{key}": value for key, value in self.init.told(start, self.task.scale).items()}
         return values
 
     def plain(self) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
         return task.train_error(state.residual)
 
     def lowered(state: State) -> float:
-        return objective.of(state.residual, state.weights, plain(state))
+        return objective.of(state.residual, state.weights, plain(state), state.time)
 
     for state in _states(setting):
         train_error, test_error, deviation = errors(state)
@@ -257,7 +257,7 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             )
             measurements.blind_test_error = errors(there)[1]
             train_error, test_error, deviation = errors(state)
-        value = objective.of(state.residual, state.weights, train_error)
+        value = objective.of(state.residual, state.weights, train_error, state.time)
         status, wanted = rule.status(Measured(state.time * clock, train_error, test_error, value)), rule.ends_at
         if status is not None and state.earlier and (wanted is not None or rule.ends_at_time is not None):
             last = _last_moment(state, measurements.time, rule.ends_at_time, clock)
@@ -266,7 +266,7 @@ def _follow(setting: _Setting, measurements: _Measurements, deadline: float) -> 
             if last is not None:
                 state = last
                 train_error, test_error, deviation = errors(state)
-                value = objective.of(state.residual, state.weights, train_error)
+                value = objective.of(state.residual, state.weights, train_error, state.time)
         measurements.time, measurements.updates = state.time, state.step
         measurements.train_error, measurements.test_error = train_error, test_error
         measurements.objective = value

@@ -137,6 +137,7 @@ def asked_table(specs: Mapping[str, RunSpec], further: Mapping[str, str] = {}) -
         "init_variance": [start.init_variance for start in starts],
         "width": [start.width for start in starts],
         "threshold": [start.threshold for start in starts],
+        "lambda_balance": [start.balance for start in starts],
         "replicate": [spec.replicate for spec in specs.values()],
     }
     return pd.DataFrame(told).iloc[places].reset_index(drop=True).assign(**of_runs)

@@ -146,10 +146,11 @@ def _shapes(runs: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def has_closed_form(row: Mapping[str, Any] | pd.Series[Any]) -> bool:
-    """Whether equation (1) from A = 0 is theory for a row: its inputs are white, and its start follows it."""
-    task, told = task_config_of(row), row.get("lambda_balance")
-    balance = np.nan if told is None or is_null(told) else told
-    return task.white and bool(is_self_consistent(balance, row["width"], task.shape))
+    """Whether theory from A = 0 is that of a row: inputs are white, its start follows it, its steps have no noise."""
+    task = task_config_of(row)
+    follows = is_self_consistent(_number(row, "lambda_balance", np.nan), row["width"], task.shape)
+    noisy = any(_number(row, name, 0.0) for name in ("label_noise", "batch_size"))
+    return task.white and bool(follows) and not noisy
 
 
 def self_consistent_starts(runs: pd.DataFrame) -> NDArray[np.bool_]:
@@ -184,8 +185,7 @@ def initialization_of(row: Mapping[str, Any] | pd.Series[Any]) -> Initialization
 
 def decay_of(row: Mapping[str, Any] | pd.Series[Any]) -> float:
     """The weight decay of a row's run; 0 where it is older than that key."""
-    decay: Any = row.get("weight_decay")
-    return 0.0 if is_null(decay) else float(decay)
+    return _number(row, "weight_decay", 0.0)
 
 
 def decays_of(row: Mapping[str, Any] | pd.Series[Any]) -> tuple[float, float]:
@@ -195,8 +195,13 @@ def decays_of(row: Mapping[str, Any] | pd.Series[Any]) -> tuple[float, float]:
 
 def clock_of(row: Mapping[str, Any] | pd.Series[Any]) -> float:
     """A row's time over that of the network at equal rates and scale 1: its richness."""
-    richness: Any = row.get("richness")
-    return 1.0 if is_null(richness) else float(richness)
+    return _number(row, "richness", 1.0)
+
+
+def _number(row: Mapping[str, Any] | pd.Series[Any], column: str, usual: float) -> float:
+    """The value of a row in a column that may be younger than it, or not that of its kind."""
+    value: Any = row.get(column)
+    return usual if is_null(value) else float(value)
 
 
 def task_of(row: Mapping[str, Any]) -> Task:

@@ -63,7 +63,9 @@ def predict_modes(target: TargetModes, c: float, excess: float, end: float | Non
     best, final = modes_from_zero(np.array([time, final_time]), S, c)
     fitted = S > 0  # a mode without target never moves
     levels = np.where(fitted, [np.full_like(S, c), S / 2, 0.95 * S], np.nan)
-    crossing, escape, converged = mode_time(levels, 0.0, S, c)
+    times = mode_time(levels, 0.0, S, c)
+    # What comes after the given end never comes; a run to convergence is not asked for what it leaves to come.
+    crossing, escape, converged = times if end is None else np.where(times <= end, times, np.nan)
     return Prediction(
         threshold=c,
         min_test_error=float(target.test_error(best)),

@@ -231,3 +231,10 @@ def test_the_march_from_a_run_in_hand():
     start = balanced_start(LambdaBalanced(lambda_balance=-8.0).at(np.sqrt(32), init_variance=0.01, width=4), (4, 8))
     solution = BalancedSolution(task.target, start, -8.0)
     np.testing.assert_allclose(balance_of(solution.weights(5.0)), balance_of(start), atol=1e-11 * 50)
+
+
+def test_a_balance_that_is_not_given_is_stored_as_what_it_is():
+    (spec,) = specs()
+    assert spec.init.lambda_balance is None
+    expected = 2 * spec.initialization.init_variance * spec.initialization.width
+    assert spec.values()["init.lambda_balance"] == expected == 2 * spec.initialization.threshold

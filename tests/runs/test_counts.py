@@ -68,7 +68,7 @@ def test_a_step_allocates_nothing_of_the_size_of_a_matrix(dynamics, precision):
             test_error = mean_square(deviation)
             watch.observe(state, deviation, test_error)
             train_error = mean_square(state.residual)
-            value = objective.of(state.residual, state.weights, train_error)
+            value = objective.of(state.residual, state.weights, train_error, state.time)
             ended = rule.status(Measured(state.time, train_error, test_error, value))
             # The search for the smallest test error works on copies; it happens once or twice a run.
             tracemalloc.reset_peak()

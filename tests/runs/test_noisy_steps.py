@@ -15,6 +15,7 @@ from linphase.model.observables import average_mode_rate, singular_values_and_ba
 from linphase.model.task import Task
 from linphase.runs.stopping import AtTime, Converged
 from linphase.runs.training import train, train_spec
+from linphase.store.rows import has_closed_form
 from tests import naive
 
 WIDE = 10**6
@@ -286,6 +287,27 @@ def test_a_noisy_run_converges_where_only_its_noise_is_left(key, noise, excess):
     above = 2e-3 * noise**2 * rate / 2
     assert above > 2 * excess  # so that without it, it would not have been met
     assert 0.5 * above < error <= above + excess * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("noise", [12.0, 50.0])
+def test_noise_above_the_start_is_no_reason_to_end_at_the_start(noise):
+    # The noise adds nothing before the first step; its stationary level is above the error of the start here.
+    (spec, _) = specs({"label_noise": noise, "learning_rate": 2e-3}, {"excess_error": 1e-3})
+    run = train_spec(spec)
+    assert run.updates > 0
+    objective = spec.dynamics.objective(draw_task(spec.task), 6, spec.initialization)
+    weights = gaussian_start(spec.initialization, (6, 6))
+    first = average_mode_rate(weights)
+    assert 2e-3 * noise**2 * first / 2 > run.trajectory.train_error[0]
+    assert objective.of(np.zeros((6, 6)), weights, 5.0, 0.0) == 5.0
+    assert objective.of(np.zeros((6, 6)), weights, 5.0, np.inf) == pytest.approx(5.0 - 2e-3 * noise**2 * first / 2)
+
+
+def test_no_theory_from_zero_stands_beside_noisy_steps():
+    row = {"dimension": 6, "rank": 1, "noise": 1.0, "width": 36}
+    assert has_closed_form(row)
+    assert not has_closed_form(row | {"label_noise": 0.1})
+    assert not has_closed_form(row | {"batch_size": 4})
 
 
 def test_without_noise_nothing_is_another_run():

@@ -202,6 +202,9 @@ def test_theory_ends_at_the_same_time():
     for spec, theory in zip(specs, predicted, strict=True):
         run, its = train_spec(spec), train_spec(theory)
         assert its.status == "finished"
+        times = its.trajectory.mode_times
+        for found in (times.crossing, times.escape, times.convergence):
+            assert not (found > its.time).any()  # nan: never
         modes = TargetModes.of(draw_task(spec.task))
         s = modes_from_zero(np.array(spec.stop.time), modes.values, theory.initialization.threshold)
         assert its.train_error == pytest.approx(float(modes.train_error(s)), rel=1e-12)

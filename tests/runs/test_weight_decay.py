@@ -173,7 +173,7 @@ def test_the_duality_gap_is_an_upper_bound_at_all_times_and_vanishes():
     gaps = []
     for time in (0, 0.1, 1, 3, 10, 30, 100, 200):
         w = path(time)
-        gaps.append(objective.of(task.residual(w.product()), w, np.nan))
+        gaps.append(objective.of(task.residual(w.product()), w, np.nan, 0.0))
         assert gaps[-1] >= loss(w) - end - 1e-10  # the reference's own error
     assert gaps[-1] < 1e-6 < gaps[0]
 
