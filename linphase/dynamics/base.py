@@ -44,7 +44,7 @@ LEARNING_RATE_RATIO: Any = Field(
     default=1.0,
     ge=1e-12,
     le=1e12,
-    title="ratio p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; the start's variance ratio times it is what counts",
+    title="ratio p = e1/e2, the rate of W1 over that of W2, at e1 e2 = 1; r p is what counts",
     description="a number from 1e-12 to 1e12",
 )
 

@@ -103,7 +103,7 @@ class GradientDescent(Dynamics, kind="gd"):
         default=None,
         ge=1,
         le=10**6,
-        title="size B of the batch of fresh samples, y = A* x + noise, of every step; else steps are by the loss itself",
+        title="size B of every step's batch of fresh samples, y = A* x + noise; else steps are by the loss itself",
         description="an integer from 1 to 10^6",
     )
 

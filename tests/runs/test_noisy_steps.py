@@ -289,7 +289,7 @@ def test_a_noisy_run_converges_where_only_its_noise_is_left(key, noise, excess):
     assert 0.5 * above < error <= above + excess * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("noise", [12.0, 50.0])
+@pytest.mark.parametrize("noise", [30.0, 50.0])
 def test_noise_above_the_start_is_no_reason_to_end_at_the_start(noise):
     # The noise adds nothing before the first step; its stationary level is above the error of the start here.
     (spec, _) = specs({"label_noise": noise, "learning_rate": 2e-3}, {"excess_error": 1e-3})
