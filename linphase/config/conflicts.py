@@ -32,7 +32,6 @@ def check_cells(known: Known, axes: Iterable[str], problems: Problems, members: 
         _rule_conflict(known, members),
         _noise_conflict(known),
         _compare_conflict(known, members),
-        _rates_conflict(known, members),
         _width_conflict(known),
         _variance_conflict(known),
     ]
@@ -199,16 +198,6 @@ def _compare_conflict(known: Known, members: Members) -> tuple[str, str] | None:
         if not COMPARISONS[compare].fits(dynamics):
             others = [name for name, each in COMPARISONS.items() if each.fits(dynamics)]
             return "record.compare", f"must be {_or(others)} with dynamics.kind = {show(kind)}, found {show(compare)}"
-    return None
-
-
-def _rates_conflict(known: Known, members: Members) -> tuple[str, str] | None:
-    """Unequal rates of the layers with a start that is none for them."""
-    ratios = [ratio for ratio in known.get("dynamics.learning_rate_ratio", ()) if ratio != 1]
-    for kind in known.get("init.kind", ()):
-        init: Any = members["init"][kind]
-        if ratios and not init.takes_rate_ratio:
-            return "dynamics.learning_rate_ratio", f"must be 1 with init.kind = {show(kind)}, found {show_some(ratios)}"
     return None
 
 

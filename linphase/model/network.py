@@ -60,7 +60,7 @@ class Initialization:
     def __post_init__(self) -> None:
         if self.balance is not None and self.rate_ratio != 1:
             raise LinphaseError(
-                "a lambda-balanced start: dynamics.learning_rate_ratio = 1 is required, as layers of unequal rates do "
+                "lambda-balanced layers: dynamics.learning_rate_ratio = 1 is required, as layers of unequal rates do "
                 f"not conserve W2^T W2 - W1 W1^T, found {self.rate_ratio:g}. Leave it out, or choose another init.kind"
             )
 

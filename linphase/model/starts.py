@@ -26,8 +26,6 @@ class Init(Choice):
     members: ClassVar[Registry[type["Init"]]] = Registry("init")
     kind: ClassVar[str]
 
-    takes_rate_ratio: ClassVar[bool] = True  # whether it is a start for layers of unequal rates too
-
     richness: Annotated[float, Younger] = Field(
         default=1.0,
         ge=1e-9,
@@ -114,8 +112,6 @@ class LambdaBalanced(Init, kind="lambda_balanced"):
     c = |lambda|/2, over the richness. W2 is the larger layer where lambda > 0, W1 where lambda < 0; 0 is perfectly
     balanced (Domine et al. 2024, arXiv:2409.14623; docs/theory.md, "Lambda-balanced starts").
     """
-
-    takes_rate_ratio: ClassVar[bool] = False
 
     lambda_balance: Annotated[
         Annotated[float, Field(ge=-1e18, le=1e18), AfterValidator(lambda value: value + 0.0)] | None, Younger

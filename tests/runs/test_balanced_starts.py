@@ -76,7 +76,9 @@ def problem(**given) -> str:
 
 def test_layers_of_unequal_rates_are_refused_as_they_conserve_another_difference():
     assert problem(dynamics={"learning_rate_ratio": 2.0}) == (
-        'config: dynamics.learning_rate_ratio: must be 1 with init.kind = "lambda_balanced", found 2.0'
+        "config: init.kind: must give a start with the other keys: lambda-balanced layers: "
+        "dynamics.learning_rate_ratio = 1 is required, as layers of unequal rates do not conserve W2^T W2 - W1 W1^T, "
+        "found 2. Leave it out, or choose another init.kind"
     )
     with pytest.raises(LinphaseError, match=r"learning_rate_ratio = 1 is required.* found 2"):
         LambdaBalanced().at(8, rate_ratio=2.0, **START)
