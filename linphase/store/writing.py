@@ -70,9 +70,11 @@ def write_failures(path: str | Path, rows: Sequence[Row], *, config: str | None 
 
 def refuse_without(root: Path, config: str) -> None:
     """Raise ResultsError where a configuration is not in a results directory any more: nothing more belongs there."""
+    if not root.exists():
+        raise ResultsError(f"{root}: has vanished. Put it back, or run again to make it anew")
     if not (root / "configs" / f"{config}.json").exists():
         raise ResultsError(
-            f"{root}: configs/{config}.json has gone: the directory was removed, or holds another sweep by now. "
+            f"{root}: configs/{config}.json has gone: the directory was emptied, or holds another sweep by now. "
             "Nothing more is written to it. Sweep again, into another directory"
         )
 

@@ -120,7 +120,7 @@ def test_a_sweep_that_was_stopped_while_its_directory_became_another_sweeps_writ
     os.killpg(process.pid, signal.SIGCONT)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 2, out
-    assert "has gone: the directory was removed, or holds another sweep by now" in out
+    assert "has gone: the directory was emptied, or holds another sweep by now" in out
     assert "Traceback" not in out
     same_science(noisier, tmp_path / "r")
     assert check(tmp_path / "r").sound
