@@ -3,7 +3,7 @@
 import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
     from linphase.config.config import SweepConfig
+    from linphase.runs.spec import RunSpec
     from linphase.store.results import Results
     from linphase.sweeps.plan import Shard
 
@@ -260,34 +261,41 @@ def _run(
     from linphase.store.results import load
     from linphase.store.writing import create
     from linphase.sweeps.plan import estimated_flops
-    from linphase.sweeps.sweeping import listed, train_missing
+    from linphase.sweeps.sweeping import levels_to_train, train_missing
 
-    tried = set()
+    tried: set[str] = set()
+    specs: dict[str, RunSpec] = {}
+    number = 0
     with _stop_signals() as received:
         create(out, config)  # before anything is read: another sweep may be half-way through making it
         gc.set_threshold(200_000)  # there may be a hundred thousand runs, and hardly any garbage among them
-        specs = {spec.run_id: spec for spec in listed(config, shard)}
-        finished = finished_ids(out)
-        costs = {run_id: estimated_flops(spec) for run_id, spec in specs.items() if run_id not in finished}
-        with _progress(costs, len(specs), out) as advance:
-            for row in train_missing(config, out, specs, time_left=received.time_left, **how):
-                advance(row)
-                tried.add(row["run_id"])
+        for level in levels_to_train(config, out, shard, retry_failed=how["retry_failed"], fill=how.get("fill", False)):
+            number, specs = level.number, specs | level.specs
+            finished = finished_ids(out)
+            costs = {run_id: estimated_flops(spec) for run_id, spec in level.specs.items() if run_id not in finished}
+            with _progress(costs, len(level.specs), out, _named(config, number)) as advance:
+                for row in train_missing(config, out, level.specs, time_left=received.time_left, **how):
+                    advance(row)
+                    tried.add(row["run_id"])
+            if received.signal is not None:
+                break
     left = len(specs.keys() - tried - finished_ids(out) - failed_ids(out))
-    stopped = received.signal if left else None
+    stopped = received.signal if left or (shard is None and number < config.refine_levels) else None
+    further = " of this level, and finer levels," if config.refine_levels > number else ""
     if stopped is not None and task is not None:
-        _requeue(task, stopped, tried, f"{left} runs left; all finished runs are kept in {out}")
+        _requeue(task, stopped, tried, f"{left} runs{further} left; all finished runs are kept in {out}")
     results = load(out)
     runs = results.runs if shard is None else results.runs[results.runs["run_id"].isin(specs)]
     if len(runs):
         console().print(count_table(runs, outcomes(runs)))
     if stopped is not None:
-        echo(f"Interrupted with {left} runs left; all finished runs are kept in {out}. To go on, run the same again.")
+        echo(
+            f"Interrupted with {left} runs{further} left; all finished runs are kept in {out}. To go on, run the same "
+            "again."
+        )
         raise SystemExit(130 if stopped == signal.SIGINT else 143)
-    others = 0 if shard is None else sum(spec.run_id not in specs for spec in results.missing())
-    if others:
-        echo(f"Shard {shard} is done; {others} runs of other shards are not in {out} yet")
-    elif not no_plot and len(results.runs):
+    complete = shard is None or not _tell_next(config, results, shard, number, specs)
+    if complete and not no_plot and len(results.runs):
         _draw_diagram(results)
     if left:
         echo(
@@ -302,6 +310,27 @@ def _run(
             err=True,
         )
         raise SystemExit(1)
+
+
+def _named(config: "SweepConfig", level: int) -> str:
+    """How a level is called; nothing where there is one."""
+    return f"level {level} of {config.refine_levels}" if config.refine_levels else ""
+
+
+def _tell_next(
+    config: "SweepConfig", results: "Results", shard: "Shard", level: int, specs: Mapping[str, "RunSpec"]
+) -> bool:
+    """Say what is left beside a shard that is done, and what comes next; whether anything is left."""
+    left = [spec.run_id for spec in results.missing() if spec.run_id not in specs]
+    here = results.asked.levels[level] if level < len(results.asked.levels) else []
+    others = len(set(left) & set(here)) if config.refine_levels else len(left)
+    done = ", ".join(filter(None, (f"Shard {shard}", _named(config, level))))
+    if others:
+        echo(f"{done} is done; {others} runs of other shards are not in {results.path} yet")
+    if level < config.refine_levels:
+        known = f", {len(left)} runs" if left and not others else " once they are there" if others else ""
+        echo(f"{'Then' if others else f'{done} is done; next'} comes level {level + 1}{known}: run all shards again")
+    return bool(others) or level < config.refine_levels
 
 
 def _requeue(task: str, number: int, tried: set[str], left: str) -> None:
@@ -344,24 +373,28 @@ def _draw_diagram(results: "Results") -> None:
 def _print_plan(config: "SweepConfig", out: Path, jobs: int, shard: "Shard | None") -> None:
     from linphase.store.reading import finished_ids
     from linphase.sweeps.plan import estimated_bytes, estimated_flops, flops_per_second
-    from linphase.sweeps.sweeping import listed
+    from linphase.sweeps.sweeping import planned
 
     finished = finished_ids(out) if (out / "runs").is_dir() else set()
-    runs = config.runs if shard is None else sum(1 for _ in listed(config, shard))
+    runs = config.runs if shard is None and not config.refine_levels else sum(1 for _ in planned(config, out, shard))
     # An estimate from at most a thousand runs, evenly spread, of a list that may be long.
     every = max(1, runs // 1000)
-    sample = [spec for index, spec in enumerate(listed(config, shard)) if index % every == 0]
+    sample = [spec for index, spec in enumerate(planned(config, out, shard)) if index % every == 0]
     missing = [spec for spec in sample if spec.run_id not in finished]
     scale = runs / max(1, len(sample))
     seconds = scale * sum(map(estimated_flops, missing)) / flops_per_second() / jobs
     size = scale * sum(map(estimated_bytes, missing))
     done = f", {round(scale * (len(sample) - len(missing))):,} of them done" if finished else ""
+    whole = f"{config.runs:,}" if not config.refine_levels else "those known by now"
+    shown = f"{runs:,}{done}" if shard is None else f"{runs:,} of {whole} in shard {shard}{done}"
+    split = f", split {config.refine_levels} times where the outcome changes" if config.refine_levels else ""
+    growth = "; every level has about twice the runs of the one before" if config.refine_levels else ""
     for name, value in (
-        ("cells", f"{config.cells:,}"),
-        ("runs", f"{runs:,}{done}" if shard is None else f"{runs:,} of {config.runs:,} in shard {shard}{done}"),
+        ("cells", f"{config.cells:,}{split}"),
+        ("runs", f"{shown}{growth}"),
         ("largest width", f"{config.largest_width:,}"),
         ("results", out),
-        ("time", f"about {duration(seconds)} on {jobs} workers"),
+        ("time", f"about {duration(seconds)} on {jobs} workers{' for these' if growth else ''}"),
         ("disk", f"about {size / 1e6:,.1f} MB" if size >= 1e5 else f"about {size / 1e3:,.0f} kB"),
     ):
         echo(f"{name + ':':<15}{value}")

@@ -14,6 +14,7 @@ from linphase.model.regime import REGIMES, Cuts
 
 if TYPE_CHECKING:
     from linphase.runs.spec import RunSpec
+    from linphase.store.results import Results
 
 
 @click.command()
@@ -78,6 +79,7 @@ def status(results: Path, as_json: bool) -> None:
     facts: dict[str, Any] = {
         "expected": len(specs),
         "done": len(specs) - len(missing),
+        "levels": _levels(loaded, missing),
         "by_older_numerics": {str(version): int((older == version).sum()) for version in sorted(set(older.tolist()))},
         "superseded": {str(version): count for version, count in loaded.superseded.items()},
         "strangers": loaded.strangers,
@@ -94,6 +96,9 @@ def status(results: Path, as_json: bool) -> None:
         echo(json.dumps(facts, indent=2))
         return
     echo(f"{loaded.path}: {facts['done']} of {facts['expected']} runs done, {facts['missing']} missing")
+    for level in facts["levels"]:
+        runs_of = "not known before" if level["runs"] is None else f"{level['done']} of {level['runs']} runs done"
+        echo(f"  level {level['level']} of {loaded.asked.deepest}: {runs_of}")
     for version, count in facts["by_older_numerics"].items():
         echo(
             f"of the missing, {count} are there by numerics version {version} and shown; linphase sweep trains them "
@@ -106,6 +111,16 @@ def status(results: Path, as_json: bool) -> None:
     echo(f"trained for {duration(spent)} of one core")
     if missing and left is not None:
         echo(f"about {duration(left / cores)} left on {cores} cores")
+
+
+def _levels(results: "Results", missing: "Sequence[RunSpec]") -> list[dict[str, int | None]]:
+    """How far each level of refinement is; runs and done are None where the levels before it do not tell yet."""
+    if not results.asked.deepest:
+        return []
+    ids, told = {spec.run_id for spec in missing}, results.asked.levels
+    counts = [(len(level), sum(run_id not in ids for run_id in level)) for level in told]
+    further: list[tuple[int | None, int | None]] = [(None, None)] * (results.asked.deepest + 1 - len(told))
+    return [{"level": level, "runs": runs, "done": done} for level, (runs, done) in enumerate([*counts, *further])]
 
 
 def _total_flops(specs: "Sequence[RunSpec]") -> float:

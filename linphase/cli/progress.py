@@ -55,19 +55,23 @@ def _stop_signals() -> Iterator[_Received]:
 
 
 @contextmanager
-def _progress(costs: Mapping[str, float], total: int, out: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _progress(
+    costs: Mapping[str, float], total: int, out: Path, named: str = ""
+) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar with an ETA on a terminal, else a line now and then; yields what to call with each row.
 
-    costs: the estimated cost of every run that is not done, by its id. total: how many there are, done or not.
+    costs: the estimated cost of every run that is not done, by its id. total: how many there are, done or not. named:
+    the level of refinement that they are of.
     """
+    of_level = f"{named}: " if named else ""
     if done := total - len(costs):
-        echo(f"{done} of {total} runs are in {out} already")
+        echo(f"{of_level}{done} of {total} runs are in {out} already")
     clock = _Clock(sum(costs.values()))
     if sys.stdout.isatty():
-        with _progress_bar(costs, done, clock) as advance:
+        with _progress_bar(costs, done, clock, of_level) as advance:
             yield advance
     else:
-        yield _progress_lines(costs, done, clock)
+        yield _progress_lines(costs, done, clock, of_level)
 
 
 class _Clock:
@@ -86,13 +90,15 @@ class _Clock:
 
 
 @contextmanager
-def _progress_bar(costs: Mapping[str, float], done: int, clock: _Clock) -> Iterator[Callable[[dict[str, Any]], None]]:
+def _progress_bar(
+    costs: Mapping[str, float], done: int, clock: _Clock, of_level: str
+) -> Iterator[Callable[[dict[str, Any]], None]]:
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
     text = Column(no_wrap=True)
     columns = [
-        TextColumn("{task.completed}/{task.total} runs", table_column=text),
+        TextColumn(of_level + "{task.completed}/{task.total} runs", table_column=text),
         TextColumn("ETA {task.fields[eta]}", table_column=text),
     ]
     if console().width >= 60:
@@ -107,7 +113,9 @@ def _progress_bar(costs: Mapping[str, float], done: int, clock: _Clock) -> Itera
         yield advance
 
 
-def _progress_lines(costs: Mapping[str, float], done: int, clock: _Clock) -> Callable[[dict[str, Any]], None]:
+def _progress_lines(
+    costs: Mapping[str, float], done: int, clock: _Clock, of_level: str
+) -> Callable[[dict[str, Any]], None]:
     count, printed, total = done, 0.0, done + len(costs)
 
     def advance(row: dict[str, Any]) -> None:
@@ -116,6 +124,6 @@ def _progress_lines(costs: Mapping[str, float], done: int, clock: _Clock) -> Cal
         clock.done += costs.get(row["run_id"], 0.0)
         if clock.elapsed() - printed >= LOG_SECONDS or count == total:
             printed = clock.elapsed()
-            echo(f"{count}/{total} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
+            echo(f"{of_level}{count}/{total} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
 
     return advance

@@ -7,13 +7,14 @@ field; `linphase.config.grid` reads the axes.
 The grid has one variance axis (gamma_sigma2 or init_variance), one width axis (gamma_w or width) and any number of
 facets: keys of other sections by dotted name, such as "task.rank". A facet decides its key; a value that the key's own
 section gives is then not used. An axis may choose the kind of dynamics: then each cell has the keys of its kind.
+With `[refine] levels` cells are split where the outcome changes (`linphase.config.lattice`), in every facet by itself.
 """
 
 import difflib
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -24,6 +25,7 @@ from pydantic.fields import FieldInfo
 from linphase.config.conflicts import check_cells, largest_scale
 from linphase.config.grid import Axis, read_axis, size, write_out
 from linphase.config.keys import (
+    LEVELS,
     NAME,
     REPLICATES,
     VARIANCE_KEYS,
@@ -39,6 +41,7 @@ from linphase.config.keys import (
     former_keys,
     show,
 )
+from linphase.config.lattice import Facet, Lattice, halved
 from linphase.config.own import RANK_AXIS, keys_of, own_task
 from linphase.config.plugins import Plugin, load, read_plugin
 from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_tables, renamed
@@ -82,6 +85,7 @@ class SweepConfig:
     keys: Mapping[str, Any]
     plugins: tuple[Plugin, ...] = ()
     members: Members = field(default_factory=declared, compare=False, repr=False)
+    refine_levels: int = 0
 
     @property
     def task(self) -> TaskConfig:
@@ -115,7 +119,7 @@ class SweepConfig:
 
     @property
     def runs(self) -> int:
-        """Cells times replicates."""
+        """Cells times replicates; without those of refinement."""
         return self.cells * self.grid.replicates
 
     @property
@@ -144,6 +148,7 @@ class SweepConfig:
             if key != "run.max_time":
                 sections[section][name] = _jsonable(value)
         resolved = {"name": self.name, "grid": grid | {"replicates": self.grid.replicates}, **sections}
+        resolved |= {"refine": {"levels": self.refine_levels}} if self.refine_levels else {}
         return resolved | ({"plugins": self._told_plugins()} if self.plugins else {})
 
     def _told_plugins(self) -> dict[str, Any]:
@@ -246,20 +251,59 @@ class SweepConfig:
             "stop": resolved["stop"] if foretold else {"excess_error": excess[0]} if excess else {},
             "record": {**resolved["record"], "compare": "none"},
             "run": {"seed": self.run.seed, "independent_dimensions": self.run.independent_dimensions},
+            **({"refine": resolved["refine"]} if "refine" in resolved else {}),
         }
         predicted = parse_config({"name": f"{self.name}-theory", "dynamics": {"kind": kind, **told}, **sections})
         return replace(predicted, plugins=self.plugins)
 
-    def expand(self) -> Iterator[RunSpec]:
-        """The runs, one after the other: facets vary slowest, then variance, then width, then replicate."""
-        (variance_key, variances), (width_key, widths), *facets = self.grid.axes.items()
-        for facet in itertools.product(*(values for _, values in facets)):
-            changes = {key: value for (key, _), value in zip(facets, facet, strict=True)}
-            sections: dict[str, Any] = {section: self._section_at(section, changes) for section in SECTIONS}
-            for variance, width in itertools.product(variances, widths):
-                first = RunSpec.at(((variance_key, variance), (width_key, width)), 0, sections)
-                for replicate in range(self.grid.replicates):
-                    yield replace(first, replicate=replicate) if replicate else first
+    def expand(self, starts: Collection[tuple[Any, Any]] | None = None) -> Iterator[RunSpec]:
+        """The runs, one after the other: facets vary slowest, then variance, then width, then replicate.
+
+        starts: in place of the grid's, without refinement, some values of variance and width.
+        """
+        variances, widths = list(self.grid.axes.values())[:2]
+        for facet in self._facets():
+            for start in itertools.product(variances, widths) if starts is None else starts:
+                yield from facet.cell(start)
+
+    def levels(self, label: Callable[[Sequence[RunSpec]], str | None]) -> Iterator[list[RunSpec]]:
+        """The runs of each level of refinement, from the grid on, that are on no level before it; ordered as `expand`.
+
+        label: what the replicates of a cell came to, None where that is not known. It is asked when the next level is.
+        """
+        if not self.refine_levels:
+            yield list(self.expand())
+            return
+
+        def of_cell(facet: Facet) -> Callable[[tuple[Any, Any]], str | None]:
+            return lambda start: label(facet.cell(start))
+
+        facets = list(self._facets())
+        splits = [self._lattice_of(facet).split(of_cell(facet)) for facet in facets]
+        for starts in zip(*splits, strict=True):
+            cells = zip(facets, starts, strict=True)
+            yield [run for facet, new in cells for start in new for run in facet.cell(start)]
+
+    def on_lattice(self) -> Iterator[RunSpec]:
+        """The runs that any level of refinement can have, whatever cells come to."""
+        for facet in self._facets():
+            lattice = self._lattice_of(facet)
+            for start in itertools.product(lattice.variances, lattice.widths):
+                yield from facet.cell(start)
+
+    def _facets(self) -> Iterator[Facet]:
+        keys, further = list(self.grid.axes), dict(list(self.grid.axes.items())[2:])
+        for values in itertools.product(*further.values()):
+            changes = dict(zip(further, values, strict=True))
+            sections = {section: self._section_at(section, changes) for section in SECTIONS}
+            yield Facet((keys[0], keys[1]), sections, self.grid.replicates)
+
+    def _lattice_of(self, facet: Facet) -> Lattice:
+        """What the grid of a facet is refined on."""
+        variances, widths = (halved(values, self.refine_levels) for values in list(self.grid.axes.values())[:2])
+        assert variances is not None
+        assert widths is not None
+        return Lattice(variances, widths, facet.told_apart(variances[0], widths), self.refine_levels)
 
     def _section_at(self, section: str, changes: Mapping[str, Any]) -> Section:
         """A section with a facet's values in place; of a family the class that is chosen there, with its keys."""
@@ -411,7 +455,7 @@ def _parse(
 
     strict: a key that no run uses is wrong.
     """
-    _report_unknown(mapping, ("name", "grid", "plugins", "data", *SECTIONS), (), problems, members)
+    _report_unknown(mapping, ("name", "grid", "plugins", "data", "refine", *SECTIONS), (), problems, members)
     if "name" in mapping:
         name = Key.of(NAME, str).check(mapping["name"], ("name",), problems)
     else:
@@ -419,6 +463,7 @@ def _parse(
     of_grid = Problems(problems.source, problems.overridden)  # told behind those of the sections, as in the file
     axes, replicates = _read_grid(mapping.get("grid", {}), of_grid, members)
     values = _section_values(mapping, axes, problems, members, strict=strict)
+    levels = _refine_levels(mapping.get("refine", {}), axes, replicates, of_grid, members)
     problems.lines += of_grid.lines
     facets = axis_keys(members).keys() - Start.model_fields.keys()
     for key in axes:
@@ -432,7 +477,7 @@ def _parse(
     assert replicates is not None
     keys = {key: known[key][0] for key in known if "." in key}
     grid = GridConfig({key: known[key] for key in axes}, replicates[0])
-    return SweepConfig(name[0], grid, keys, tuple(plugins), members)
+    return SweepConfig(name[0], grid, keys, tuple(plugins), members, levels)
 
 
 def _section_values(
@@ -529,6 +574,40 @@ def _read_grid(grid: Any, problems: Problems, members: Members) -> tuple[_Values
     return {
         key: None if too_many or key not in axes else write_out(axes[key], ("grid", key), problems) for key in keys
     }, replicates
+
+
+def _refine_levels(
+    table: Any, axes: _Values, replicates: tuple[int] | None, problems: Problems, members: Members
+) -> int:
+    """How often cells are split; 0, with the problems noted, where the grid cannot be refined so often."""
+    path = ("refine", "levels")
+    if not isinstance(table, Mapping):
+        problems.add(("refine",), f"must be a table, found {show(table)}. Example: levels = 3")
+        return 0
+    _report_unknown(table, ("levels",), ("refine",), problems, members)
+    read = Key.of(LEVELS, int).check(table.get("levels", 0), path, problems)
+    levels = 0 if read is None else read[0]
+    spanning = {key: axes[key] for key in axes if key in Start.model_fields}
+    if not levels or replicates is None or None in spanning.values():
+        return 0
+    if all(len(values or ()) == 1 for values in spanning.values()):
+        problems.add(path, f"needs two values of {' or '.join(spanning)}, between which cells lie, found one of each")
+        return 0
+    count = replicates[0] * math.prod(len(axes[key] or ()) for key in axes if key not in spanning)
+    count *= math.prod((len(values or ()) - 1) * 2**levels + 1 for values in spanning.values())
+    if count > MAX_RUNS:
+        problems.add(
+            path, f"must make at most 10^7 runs where every cell is split, found {levels}, which makes {count}"
+        )
+        return 0
+    for key, values in spanning.items():
+        if halved(values or (), levels) is None:
+            problems.add(
+                ("grid", key),
+                "must be evenly spaced, such as { start, stop, num }, where refine.levels halves its steps, found "
+                f"{show(list(values or ()))}",
+            )
+    return levels
 
 
 def _start_keys(

@@ -126,6 +126,12 @@ WIDTH_KEYS = ("gamma_w", "width")
 REPLICATES: FieldInfo = Field(
     ge=1, title="independent draws of task and start in every cell", description="an integer of at least 1"
 )
+LEVELS: FieldInfo = Field(
+    ge=0,
+    le=10,
+    title="how often cells of the grid over variance and width are split in four where the outcome changes",
+    description="an integer from 0 to 10",
+)
 NAME: FieldInfo = Field(
     title="the results go to results/NAME unless --out says otherwise",
     pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",

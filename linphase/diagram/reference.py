@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from linphase.config.config import parse_config
 from linphase.diagram.axes import Values, as_stored, axis_column
 from linphase.diagram.derived import START, shifts
 from linphase.diagram.looks import plainly
-from linphase.diagram.versus import predicted_runs
+from linphase.diagram.versus import predictions_of
 from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
 from linphase.files import printable
@@ -46,7 +45,7 @@ class Reference:
 
 def theory_for(results: Results) -> Reference:
     """Theory's prediction for the cells and the replicates that there are."""
-    predicted = predicted_runs(parse_config(config, stored=True) for config in results.configs)
+    predicted = predictions_of(results)
     predicted = predicted[predicted["replicate"].isin(_distinct(results.runs, "replicate"))]
     note = _on_the_start(results.runs, predicted, list(map(axis_column, _grid(results))))
     return Reference(predicted, dict(results.axes), ("measured", "predicted"), notes=tuple(note))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from linphase.config.config import SweepConfig, parse_config
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.axes import Window, as_stored, axis_column
 from linphase.diagram.cells import Cells
@@ -25,8 +26,8 @@ from linphase.store.columns import for_keys
 from linphase.store.rows import TASK_COLUMNS, summary_row
 
 if TYPE_CHECKING:
-    from linphase.config.config import SweepConfig
     from linphase.runs.spec import RunSpec
+    from linphase.store.results import Results
 
 
 def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str, str]) -> tuple[Panel, Cells, str]:
@@ -177,16 +178,27 @@ def differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
     return int((outcomes(pairs, cuts) != outcomes(predicted, cuts)).sum())
 
 
-def predicted_runs(configs: Iterable[SweepConfig], among: Among | None = None) -> pd.DataFrame:
+def predictions_of(results: Results, among: Among | None = None) -> pd.DataFrame:
+    """The runs table that theory predicts for the cells of some results, where they were refined, too."""
+    configs = [parse_config(config, stored=True) for config in results.configs]
+    # What was refined is predicted where it was run, whatever theory would have refined.
+    starts = {(spec.start[0][1], spec.start[1][1]) for spec in results.expected().values()}
+    refined = any(config.refine_levels for config in configs)
+    return predicted_runs(configs, among, sorted(starts) if refined else None)
+
+
+def predicted_runs(
+    configs: Iterable[SweepConfig], among: Among | None = None, starts: Collection[tuple[Any, Any]] | None = None
+) -> pd.DataFrame:
     """The runs table that theory predicts for the cells of some configurations, not stored anywhere.
 
-    among: those of them to predict; by default all.
+    among: those of them to predict; by default all. starts: of `SweepConfig.expand`.
     """
     draw = lru_cache(maxsize=None)(draw_task)
     specs = {
         spec.run_id: spec
         for config in configs
-        for spec in config.predicted().expand()
+        for spec in config.predicted().expand(starts)
         if among is None or among.holds(spec)
     }
     with one_blas_thread():

@@ -133,6 +133,11 @@ class Dynamics(Choice):
         return False
 
     @property
+    def sees_gamma_w(self) -> bool:
+        """Whether runs of the same width int(d^gamma_w) differ where gamma_w does."""
+        return False
+
+    @property
     def rate_ratio(self) -> float:
         """p = e1/e2, of the rates of the two layers; 1 where the dynamics does not have the key."""
         return float(getattr(self, "learning_rate_ratio", 1.0))

@@ -120,6 +120,10 @@ class GradientDescent(Dynamics, kind="gd"):
     def stochastic(self) -> bool:
         return self.label_noise > 0 or self.batch_size is not None
 
+    @property
+    def sees_gamma_w(self) -> bool:
+        return self.learning_rate == "paper" or isinstance(self.learning_rate, PaperRate)
+
     def check(self, task: Task) -> None:
         if self.label_noise and not task.white:
             raise LinphaseError(

@@ -79,7 +79,8 @@ def _configurations(results: Results) -> Iterator[Block]:
         axes = " x ".join(f"{len(values)} {key}" for key, values in config.grid.axes.items())
         yield Text(
             f"{config.name}, digest {config.digest}: {axes} = {config.cells} cells, "
-            f"{config.grid.replicates} replicate{'s' if config.grid.replicates > 1 else ''} each."
+            f"{config.grid.replicates} replicate{'s' if config.grid.replicates > 1 else ''} each"
+            f"{f', split {config.refine_levels} times where the outcome changes' if config.refine_levels else ''}."
         )
         yield Code("toml", config_toml(resolved))
         if number == 0 and len(results.configs) > 1:

@@ -15,13 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from linphase import __version__
-from linphase.config.config import parse_config
 from linphase.diagram.axes import Facet, select, split_facets
 from linphase.diagram.derived import shifts
 from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
-from linphase.diagram.versus import Among, deviations, differing, paired, predicted_runs
+from linphase.diagram.versus import Among, deviations, differing, paired, predictions_of
 from linphase.errors import ConfigError, LinphaseError
 from linphase.figures.diagrams import against
 from linphase.figures.drawing import FIGURES, draw
@@ -141,7 +140,7 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
         return
     runs, axes, among = _held_against_theory(results)
     try:
-        predicted = predicted_runs((parse_config(config, stored=True) for config in results.configs), among)
+        predicted = predictions_of(results, among)
     except ConfigError as error:
         yield Text(f"None: {error}.")
         return

@@ -5,7 +5,7 @@ that of a run asked for, at some numerics version; every other row is a stranger
 numerics version are shown.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from linphase.config.config import parse_config
+from linphase.config.config import SweepConfig, parse_config
 from linphase.runs.spec import NUMERICS_VERSION, SECTIONS, RunSpec
 from linphase.store.directory import configs
 from linphase.store.reading import Unreadable, row_groups, scan
+from linphase.store.refining import Labels
 from linphase.store.rows import asked_for
 from linphase.store.tables import RUNS, Table
 
@@ -28,6 +29,10 @@ _AHEAD = 20  # numerics versions of a newer linphase that are looked for; a stra
 class Asked:
     """The runs that some resolved configurations ask for, each once, in the order of their expansion.
 
+    specs has them by their ids. A sweep that refines its grid asks for the next level once all of the one before are
+    settled; `levels` has the ids of each as far as they are asked for. Rows of runs that are on no level asked for, but
+    that one can have, belong to the directory all the same: rows before them may be damaged, or not be there yet.
+
     Parameters
     ----------
     resolved
@@ -36,25 +41,50 @@ class Asked:
         Numerics versions at which runs may be there, beside this linphase's and all earlier ones.
     source
         Where the configurations stand, for messages.
+    labels
+        What the cells of sweeps that refine came to; by default nothing is known.
     """
 
     def __init__(
-        self, resolved: Iterable[Mapping[str, Any]], versions: Iterable[int] = (), source: str = "config"
+        self,
+        resolved: Iterable[Mapping[str, Any]],
+        versions: Iterable[int] = (),
+        source: str = "config",
+        labels: Labels | None = None,
     ) -> None:
-        self.specs: dict[str, RunSpec] = {
-            spec.run_id: spec
-            for config in resolved
-            for spec in parse_config(config, source=source, stored=True).expand()
-        }
+        configs = [parse_config(config, source=source, stored=True) for config in resolved]
+        self._refining = [config for config in configs if config.refine_levels]
+        self.deepest = max((config.refine_levels for config in configs), default=0)
+        self.levels: list[list[str]] = []
+        self.specs: dict[str, RunSpec] = {}
+        for config in configs:
+            for level, specs in enumerate(levels_asked(config, labels)):
+                new = {run_id: spec for spec in specs if (run_id := spec.run_id) not in self.specs}
+                self.specs |= new
+                self.levels += [[]] if level == len(self.levels) else []
+                self.levels[level] += new
+        self._known = self.specs  # and what else belongs here, behind them: found where rows have it
         newer = {version for version in versions if NUMERICS_VERSION < version <= NUMERICS_VERSION + _AHEAD}
         self._versions = (NUMERICS_VERSION, *sorted(newer | set(range(1, NUMERICS_VERSION)), reverse=True))
-        self._ids: dict[int, pd.Index[str]] = {NUMERICS_VERSION: pd.Index(list(self.specs), dtype=object)}
+        self._ids: dict[int, pd.Index[str]] = {}
+        self._table: pd.DataFrame | None = None
+
+    @property
+    def known(self) -> Mapping[str, RunSpec]:
+        """The runs asked for, and behind them those of refinement that belong here because rows were looked for."""
+        return self._known
 
     def places(self, ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where among the runs each of some ids (n,) stands, and the numerics version at which the run has this id.
+        """Where among `known` each of some ids (n,) stands, and the numerics version at which the run has this id.
 
         An id that no run has at any version gets -1 and 0.
         """
+        place, version = self._found(ids)
+        if self._refining and (place < 0).any() and self._look_on_lattices(np.asarray(ids)[place < 0].tolist()):
+            place, version = self._found(ids)
+        return place, version
+
+    def _found(self, ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         place, version = np.full(len(ids), -1), np.zeros(len(ids), dtype=np.intp)
         given = np.asarray(ids, dtype=object)
         for number in self._versions:
@@ -72,7 +102,7 @@ class Asked:
     def shown(self, ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """The numerics version of each of some rows (n,), 0 for a stranger's, and whether it is its run's highest."""
         place, version = self.places(ids)
-        highest = np.zeros(len(self.specs) + 1, dtype=np.intp)  # the last for strangers, whose place is -1
+        highest = np.zeros(len(self._known) + 1, dtype=np.intp)  # the last for strangers, whose place is -1
         np.maximum.at(highest, place, version)
         return version, (version > 0) & (version == highest[place])
 
@@ -90,14 +120,45 @@ class Asked:
                 return name
         return None
 
-    @cached_property
+    @property
     def _told(self) -> pd.DataFrame:
-        return asked_table(self.specs)
+        if self._table is None or len(self._table) < len(self._known):
+            self._table = asked_table(self._known)
+        return self._table
 
     def _ids_at(self, version: int) -> "pd.Index[str]":
-        if version not in self._ids:  # hashed only where this version is looked for
-            self._ids[version] = pd.Index([spec.id_at(version) for spec in self.specs.values()], dtype=object)
+        if version not in self._ids or len(self._ids[version]) < len(self._known):  # hashed only where looked for
+            ids = self._known if version == NUMERICS_VERSION else [s.id_at(version) for s in self._known.values()]
+            self._ids[version] = pd.Index(list(ids), dtype=object)
         return self._ids[version]
+
+    def _look_on_lattices(self, ids: Iterable[str]) -> bool:
+        """Take in the runs that have some ids on a level of refinement which is not asked for; whether there are any.
+
+        A lattice may have millions of runs, so it is hashed only where rows are there that nothing else asks for.
+        """
+        found = {spec.run_id: spec for run_id in ids if (spec := self._on_lattices.get(run_id)) is not None}
+        self._known = self._known | found
+        return bool(found)
+
+    @cached_property
+    def _on_lattices(self) -> dict[str, RunSpec]:
+        """The runs of all levels of refinement, by their ids at every numerics version."""
+        return {
+            spec.id_at(version): spec
+            for config in self._refining
+            for spec in config.on_lattice()
+            for version in self._versions
+        }
+
+
+def levels_asked(config: SweepConfig, labels: Labels | None = None) -> Iterator[list[RunSpec]]:
+    """The runs of each level of a sweep that its results ask for: those after a level once all of it are settled."""
+    labels = labels or Labels()
+    for specs in config.levels(labels.of):
+        yield specs
+        if config.refine_levels and not all(map(labels.settled, specs)):
+            return
 
 
 def repeated(table: Table) -> list[str]:
@@ -146,7 +207,7 @@ def asked_table(specs: Mapping[str, RunSpec], further: Mapping[str, str] = {}) -
 def asked_in(root: Path) -> Asked:
     """The runs that the configurations of a results directory ask for."""
     versions = set().union(*scan(root, RUNS, _versions).values())
-    return Asked(configs(root), versions, str(root / "configs"))
+    return Asked(configs(root), versions, str(root / "configs"))  # what refinement can have belongs there, too
 
 
 def _versions(file: Path) -> set[int]:

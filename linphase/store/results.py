@@ -25,6 +25,7 @@ from linphase.store.asked import Asked
 from linphase.store.columns import Column
 from linphase.store.directory import configs, existing
 from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
+from linphase.store.refining import COLUMNS, Labels
 from linphase.store.rows import find_trajectories, read_trajectory
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, column_of, conform
 
@@ -115,8 +116,9 @@ class Results:
 
     @cached_property
     def _expected(self) -> dict[str, RunSpec]:
-        ids, specs = list(self.asked.specs), list(self.asked.specs.values())
-        for run_id, place in zip(self.runs["run_id"], self._standing[0], strict=True):
+        places = self._standing[0]  # first: rows may tell of runs that nothing else does
+        ids, specs = list(self.asked.known), list(self.asked.known.values())
+        for run_id, place in zip(self.runs["run_id"], places, strict=True):
             ids[place] = run_id
         return dict(zip(ids, specs, strict=True))
 
@@ -150,7 +152,7 @@ class Results:
 
     def _ids_here(self, rows: "pd.Series[bool]") -> set[str]:
         place, version = self._standing
-        ids = np.array(list(self.asked.specs), dtype=object)
+        ids = np.array(list(self.asked.known), dtype=object)
         return set(ids[place[rows.to_numpy(dtype=bool) & (version >= NUMERICS_VERSION)]])
 
 
@@ -168,11 +170,17 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     resolved = configs(root)
     arrays.look_in(root)
     axes = _axes(resolved)
+    refined = any("refine" in config for config in resolved)
     failures = read_table(root, FAILURES, FAILURES.names)
-    names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *columns)))
+    names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *(COLUMNS if refined else ()), *columns)))
     finished = read_table(root, RUNS, names)
     versions = finished.column("numerics_version").unique().to_pylist()
-    asked = Asked(resolved, versions, str(root / "configs"))
+    asked = Asked(
+        resolved,
+        versions,
+        str(root / "configs"),
+        Labels(finished, failures.column("run_id").to_pylist()) if refined else None,
+    )
     runs = _to_pandas(_with_failed(_fullest_first(finished), failures)).drop_duplicates("run_id", ignore_index=True)
     tried = _to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True)
     version, shown = asked.shown(runs["run_id"].tolist())

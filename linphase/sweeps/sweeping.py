@@ -5,12 +5,14 @@ the disk. Any number of sweeps may fill one directory at once, and all of them a
 """
 
 import difflib
+import itertools
 import os
 import random
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -24,9 +26,13 @@ from linphase.errors import ConfigError, LinphaseError, ResultsError
 from linphase.model.moment import OBSERVABLES
 from linphase.model.task import Task
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
+from linphase.store.asked import levels_asked
 from linphase.store.columns import runs_columns
+from linphase.store.directory import is_results
 from linphase.store.folding import compact
 from linphase.store.provenance import versions
+from linphase.store.reading import failed_ids, finished_ids
+from linphase.store.refining import labels_in
 from linphase.store.results import Results, load
 from linphase.store.rows import Row
 from linphase.store.writing import create
@@ -84,12 +90,15 @@ def iter_sweep(
     fill: bool = False,
     time_left: Callable[[], float] = lambda: inf,
 ) -> Iterator[Row]:
-    """Train the missing runs of a sweep, or of a shard of it (default: all); see `train_missing`."""
-    specs = {spec.run_id: spec for spec in listed(config, shard)}
-    yield from train_missing(
-        config, Path(out or default_directory(config)), specs, jobs=jobs, scheduler=scheduler,
-        retry_failed=retry_failed, fill=fill, time_left=time_left,
-    )  # fmt: skip
+    """Train the missing runs of a sweep, level by level, or of a shard of its next level; see `train_missing`."""
+    directory = Path(out or default_directory(config))
+    for level in levels_to_train(config, directory, shard, retry_failed=retry_failed, fill=fill):
+        if level.number and time_left() < inf:
+            return
+        yield from train_missing(
+            config, directory, level.specs, jobs=jobs, scheduler=scheduler, retry_failed=retry_failed, fill=fill,
+            time_left=time_left,
+        )  # fmt: skip
 
 
 def train_missing(
@@ -155,9 +164,58 @@ def train_missing(
         compact(directory)  # tasks of an array may end, and fold, at the same moment
 
 
-def listed(config: SweepConfig, shard: Shard | None = None) -> Iterator[RunSpec]:
-    """The runs of a sweep, or of one shard of it, whether they are done or not."""
-    return config.expand() if shard is None else shard_of(config.expand(), shard, estimated_flops)
+@dataclass(frozen=True)
+class Level:
+    """The runs of one level of refinement that are to be there in the end, by id, done or not."""
+
+    number: int  # from 0, the grid
+    specs: dict[str, RunSpec]
+
+
+def levels_to_train(
+    config: SweepConfig,
+    directory: Path,
+    shard: Shard | None = None,
+    *,
+    retry_failed: bool = False,
+    fill: bool = False,
+) -> Iterator[Level]:
+    """The levels of a sweep one after the other; each is known once the one before is trained.
+
+    Of a shard it is its part of one level: of the first of which runs are left, whichever shard has them. Parts are
+    cut of all runs of a level, done or not, so that they are the same for every shard.
+    """
+    for number in range(config.refine_levels + 1):
+        reached = levels_asked(config, labels_in(directory) if number else None)
+        specs = next(itertools.islice(reached, number, None), None)
+        if specs is None:  # an earlier level is not settled: somebody else does it
+            return
+        if shard is not None and number < config.refine_levels and _is_settled(specs, directory, retry_failed, fill):
+            continue
+        part = specs if shard is None else shard_of(specs, shard, estimated_flops)
+        if specs or not number:
+            yield Level(number, {spec.run_id: spec for spec in part})
+        if shard is not None:
+            return
+
+
+def _is_settled(specs: Iterable[RunSpec], directory: Path, retry_failed: bool, fill: bool) -> bool:
+    if fill or not is_results(directory):
+        return False
+    settled = finished_ids(directory) | (set() if retry_failed else failed_ids(directory))
+    return all(spec.run_id in settled for spec in specs)
+
+
+def planned(config: SweepConfig, directory: Path, shard: Shard | None = None) -> Iterator[RunSpec]:
+    """The runs that a sweep is known to ask for by now, or those of a shard of its next level, done or not."""
+    if shard is not None:
+        for level in levels_to_train(config, directory, shard):
+            yield from level.specs.values()
+    elif not config.refine_levels:
+        yield from config.expand()  # there may be millions
+    else:
+        labels = labels_in(directory) if is_results(directory) else None
+        yield from itertools.chain.from_iterable(levels_asked(config, labels))
 
 
 def _run_all(

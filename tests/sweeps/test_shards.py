@@ -1,6 +1,7 @@
 """Shards: fixed, disjoint, complete and balanced parts of a sweep; and what a task reads of its SLURM job array."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +14,7 @@ from linphase.errors import ConfigError
 from linphase.store.results import load
 from linphase.sweeps.plan import Shard, estimated_flops, parse_shard, shard_of
 from linphase.sweeps.slurm import array_shard, own_task
-from linphase.sweeps.sweeping import iter_sweep, listed
+from linphase.sweeps.sweeping import iter_sweep, planned
 from tests.processes import TINY as CONFIG
 from tests.processes import same_science
 
@@ -31,6 +32,7 @@ MIXED = parse_config(
     }
 )
 SPECS = list(MIXED.expand())
+NOWHERE = Path("nowhere")
 
 
 def linphase(*arguments):
@@ -43,7 +45,7 @@ def ids(specs):
 
 @pytest.mark.parametrize("count", [1, 2, 7, 16, 120, 130])
 def test_every_run_is_in_exactly_one_shard_in_the_order_of_the_list(count):
-    parts = [ids(listed(MIXED, Shard(index, count))) for index in range(1, count + 1)]
+    parts = [ids(planned(MIXED, NOWHERE, Shard(index, count))) for index in range(1, count + 1)]
     assert sorted(run_id for part in parts for run_id in part) == sorted(ids(SPECS))
     place = {run_id: index for index, run_id in enumerate(ids(SPECS))}
     assert all(part == sorted(part, key=place.__getitem__) for part in parts)
@@ -54,7 +56,7 @@ def test_every_run_is_in_exactly_one_shard_in_the_order_of_the_list(count):
 def test_a_shard_does_not_depend_on_the_order_of_the_list(order, index):
     shuffled = [SPECS[place] for place in order]
     shard = Shard(index, 16)
-    assert set(ids(shard_of(shuffled, shard, estimated_flops))) == set(ids(listed(MIXED, shard)))
+    assert set(ids(shard_of(shuffled, shard, estimated_flops))) == set(ids(planned(MIXED, NOWHERE, shard)))
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=len(SPECS), max_size=len(SPECS)), st.integers(1, 40))
@@ -72,13 +74,13 @@ def test_the_fullest_shard_is_within_grahams_bound(costs, count):
 
 
 def test_shards_of_a_real_grid_are_balanced():
-    loads = [sum(map(estimated_flops, listed(MIXED, Shard(index, 8)))) for index in range(1, 9)]
+    loads = [sum(map(estimated_flops, planned(MIXED, NOWHERE, Shard(index, 8)))) for index in range(1, 9)]
     assert max(loads) < 1.05 * min(loads)
 
 
 @pytest.mark.slow
 def test_shards_together_are_the_sweep_bit_for_bit_whatever_was_done_before(tiny, tmp_path):
-    second = set(ids(listed(TINY, Shard(2, 3))))
+    second = set(ids(planned(TINY, NOWHERE, Shard(2, 3))))
     trained = [row["run_id"] for row in iter_sweep(TINY, tmp_path / "r", shard=Shard(2, 3))]
     assert set(trained) == second
     assert list(iter_sweep(TINY, tmp_path / "r", shard=Shard(2, 3))) == []  # resumed: nothing is left
@@ -99,7 +101,7 @@ def test_the_command_runs_its_shard_and_the_last_one_draws(tmp_path, monkeypatch
     assert "runs of other shards are not in results/tiny yet" in first.output
     assert not (tmp_path / "results/tiny/phase_diagram.png").exists()
     plan = linphase("sweep", "--config", "tiny.toml", "--shard", "1/2", "--dry-run")
-    done = len(list(listed(TINY, Shard(1, 2))))
+    done = len(list(planned(TINY, NOWHERE, Shard(1, 2))))
     assert f"{done} of 9 in shard 1/2, {done} of them done" in plan.output
     last = linphase("sweep", "--config", "tiny.toml", "--shard", "2/2")
     assert last.exit_code == 0, last.output
