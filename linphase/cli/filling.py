@@ -269,7 +269,7 @@ def _run(
     with _stop_signals() as received:
         create(out, config)  # before anything is read: another sweep may be half-way through making it
         gc.set_threshold(200_000)  # there may be a hundred thousand runs, and hardly any garbage among them
-        for level in levels_to_train(config, out, shard, retry_failed=how["retry_failed"], fill=how.get("fill", False)):
+        for level in levels_to_train(config, out, shard, again=how["retry_failed"] or how.get("fill", False)):
             number, specs = level.number, specs | level.specs
             finished = finished_ids(out)
             costs = {run_id: estimated_flops(spec) for run_id, spec in level.specs.items() if run_id not in finished}

@@ -46,6 +46,8 @@ def submit(
 ) -> None:
     """Submit a sweep to SLURM as a job array, one shard a task. docs/clusters.md tells more.
 
+    A sweep with refine.levels is one array a level, each of which waits until the one before has ended.
+
     \b
     Example:
       linphase submit --config configs/quickstart.toml --array 16 --time 01:00:00 --dry-run
@@ -55,8 +57,8 @@ def submit(
     from linphase.store.reading import failed_ids, finished_ids
     from linphase.store.writing import create
     from linphase.sweeps import slurm
-    from linphase.sweeps.plan import MAX_COUNT
-    from linphase.sweeps.sweeping import default_directory
+    from linphase.sweeps.plan import MAX_COUNT, Shard
+    from linphase.sweeps.sweeping import default_directory, levels_to_train, planned
 
     config = load_config(config_file, overrides)
     out = out or default_directory(config)
@@ -73,19 +75,27 @@ def submit(
     text = slurm.script(job, largest)
     create(out, config)  # a directory of another configuration is refused now, not by every task
     settled = finished_ids(out) | (set() if retry_failed else failed_ids(out))
-    left = sum(spec.run_id not in settled for spec in config.expand())
-    if not left:
-        echo(f"All {config.runs} runs are in {out} already, or failed there; nothing is submitted.")
+    left = [spec.run_id not in settled for spec in planned(config, out)]
+    if not any(left):
+        echo(f"All {len(left)} runs are in {out} already, or failed there; nothing is submitted.")
         return
     _write(job.file, text)
-    logs = shlex.quote(str(job.file.parent))
+    first = next(level.number for level in levels_to_train(config, out, Shard(1, 1)))
+    logs, before = shlex.quote(str(job.file.parent)), list[str]()
     with unheard():  # a closed pipe must not end the submission half-way
         echo(f"Script: {job.file}")
-        for array in slurm.submit(job.file, slurm.arrays(tasks, largest)):
-            echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}")
-            echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")
-            echo(f"  cancel it: scancel {array.job_id}")
-        echo(f"{left} of {config.runs} runs are to do; how far they are: linphase status {shlex.quote(str(out))}")
+        for level in range(first, config.refine_levels + 1):
+            named = f" of level {level}, after {', '.join(before)}" if before else ""
+            submitted = list[str]()
+            for array in slurm.submit(job.file, slurm.arrays(tasks, largest), before):
+                echo(f"Submitted batch job {array.job_id}: shards {array.first} to {array.last} of {tasks}{named}")
+                echo(f"  watch it:  squeue --jobs={array.job_id}; tail -F {logs}/{array.job_id}_1.log")
+                echo(f"  cancel it: scancel {array.job_id}")
+                submitted.append(array.job_id)
+            before = submitted
+        known = f"{sum(left)} of {len(left)} runs are to do"
+        further = " by what is known now, and those of finer levels" if first < config.refine_levels else ""
+        echo(f"{known}{further}; how far they are: linphase status {shlex.quote(str(out))}")
 
 
 def _program() -> str:

@@ -85,8 +85,8 @@ class Lattice:
         """Where vertices are that are run, level by level, in lattice order; on each level those of no earlier one.
 
         Level 0 is the grid as it is. Further on, vertices that share variance and width are one run: that of an
-        earlier level, or of the first of them. A cell between two widths that are neighbours, or the same, is halved
-        along the variance alone.
+        earlier level, or of the first of them. A cell whose two widths are the same is halved along the variance alone;
+        between two that are neighbours the halves say where one ends, and cost no run.
         """
         side = 2**self.levels
         grid = (range(0, len(self.variances), side), range(0, len(self.widths), side))
@@ -117,8 +117,7 @@ class Lattice:
         """A cell's halves along each axis on which it can be halved: four cells, or two, or none."""
         across, up = cell
         low, high = (self.runs_by_width[j] for j in up)
-        between = abs(high - low) > 1 if isinstance(low, int) else high != low
-        halves = (_halves(across), _halves(up) if between else [up])
+        halves = (_halves(across), [up] if low == high else _halves(up))
         if any(len(each) > 1 for each in halves):
             yield from product(*halves)
 

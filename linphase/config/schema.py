@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from linphase.config.keys import (
+    LEVELS,
     NAME,
     REPLICATES,
     VARIANCE_KEYS,
@@ -52,6 +53,7 @@ def config_schema() -> Schema:
         "name": _key_schema("name", NAME, str),
         "plugins": _PLUGINS,
         "grid": _grid_schema(),
+        "refine": _table({"levels": _key_schema("levels", LEVELS, int) | {"default": 0}}),
         **sections,
     }
     return {
@@ -181,6 +183,10 @@ gamma_w = { start = 0.0, stop = 2.8, num = 12 }        # the width is int(d^gamm
 #"task.noise" = [0.5, 1.0]
 # How many independent draws of task and start every cell gets:
 #replicates = 1
+
+[refine]
+# How often cells are split in four where the outcome changes; both axes above must then be evenly spaced. From 0 to 10:
+#levels = 0
 """
 _CHOSEN = {"task.dimension": 32, "task.rank": 2}  # what the starter sets: a task that is quickly trained
 _COMMENT = TextWrapper(width=120, initial_indent="# ", subsequent_indent="# ")

@@ -282,13 +282,19 @@ def arrays(tasks: int, largest: int) -> list[tuple[int, int]]:
     return [(start, end - start) for start, end in pairwise(ends)]
 
 
-def command(file: Path, offset: int, count: int) -> str:
+def command(file: Path, offset: int, count: int, after: Sequence[str] = ()) -> str:
     """What submits the shards from offset + 1 to offset + count, as a line for a shell."""
-    return f"sbatch --array=1-{count} {_quoted(str(file))} {offset}"
+    return " ".join(["sbatch", f"--array=1-{count}", *_dependency(after), _quoted(str(file)), str(offset)])
 
 
-def submit(file: Path, parts: Sequence[tuple[int, int]]) -> Iterator[Submitted]:
+def _dependency(after: Sequence[str]) -> list[str]:
+    return [f"--dependency=afterany:{':'.join(after)}"] if after else []
+
+
+def submit(file: Path, parts: Sequence[tuple[int, int]], after: Sequence[str] = ()) -> Iterator[Submitted]:
     """Submit a script as one array a part, yielding each as SLURM takes it.
+
+    after: ids of jobs all of which are to have ended before, however they did.
 
     Raises
     ------
@@ -297,17 +303,18 @@ def submit(file: Path, parts: Sequence[tuple[int, int]]) -> Iterator[Submitted]:
     """
     for place, (offset, count) in enumerate(parts):
         try:
-            reply = _ask("sbatch", "--parsable", f"--array=1-{count}", str(file.absolute()), str(offset))
+            options = [f"--array=1-{count}", *_dependency(after)]
+            reply = _ask("sbatch", "--parsable", *options, str(file.absolute()), str(offset))
         except SlurmError as error:
-            raise SlurmError(_refused(file, parts, place, str(error))) from error
+            raise SlurmError(_refused(file, parts, place, str(error), after)) from error
         yield Submitted(reply.strip().split(";")[0], offset + 1, offset + count)
 
 
-def _refused(file: Path, parts: Sequence[tuple[int, int]], place: int, said: str) -> str:
+def _refused(file: Path, parts: Sequence[tuple[int, int]], place: int, said: str, after: Sequence[str]) -> str:
     """What is submitted and what is left where SLURM refuses one part, and how to submit that."""
     offset, last = parts[place][0], sum(parts[-1])
     taken = f"Shards 1 to {offset} of {last} are submitted" if offset else f"None of {last} shards is submitted"
-    left = "\n".join(f"  {command(file, *part)}" for part in parts[place:])
+    left = "\n".join(f"  {command(file, *part, after)}" for part in parts[place:])
     return (
         f"{said}\n{taken}, {offset + 1} to {last} are left. Mend what SLURM names, or wait until it takes more jobs; "
         f"then submit these, in this directory, by\n{left}"

@@ -92,7 +92,7 @@ def iter_sweep(
 ) -> Iterator[Row]:
     """Train the missing runs of a sweep, level by level, or of a shard of its next level; see `train_missing`."""
     directory = Path(out or default_directory(config))
-    for level in levels_to_train(config, directory, shard, retry_failed=retry_failed, fill=fill):
+    for level in levels_to_train(config, directory, shard, again=retry_failed or fill):
         if level.number and time_left() < inf:
             return
         yield from train_missing(
@@ -173,36 +173,33 @@ class Level:
 
 
 def levels_to_train(
-    config: SweepConfig,
-    directory: Path,
-    shard: Shard | None = None,
-    *,
-    retry_failed: bool = False,
-    fill: bool = False,
+    config: SweepConfig, directory: Path, shard: Shard | None = None, *, again: bool = False
 ) -> Iterator[Level]:
     """The levels of a sweep one after the other; each is known once the one before is trained.
 
     Of a shard it is its part of one level: of the first of which runs are left, whichever shard has them. Parts are
     cut of all runs of a level, done or not, so that they are the same for every shard.
+    again: whether runs that are settled may have to be trained again; then a shard has its part of earlier levels, too.
     """
+    below: list[RunSpec] = []
     for number in range(config.refine_levels + 1):
         reached = levels_asked(config, labels_in(directory) if number else None)
         specs = next(itertools.islice(reached, number, None), None)
         if specs is None:  # an earlier level is not settled: somebody else does it
             return
-        if shard is not None and number < config.refine_levels and _is_settled(specs, directory, retry_failed, fill):
+        if shard is not None and number < config.refine_levels and _are_settled(specs, directory):
+            below += specs if again else []
             continue
-        part = specs if shard is None else shard_of(specs, shard, estimated_flops)
+        part = specs if shard is None else shard_of([*below, *specs], shard, estimated_flops)
         if specs or not number:
             yield Level(number, {spec.run_id: spec for spec in part})
         if shard is not None:
             return
 
 
-def _is_settled(specs: Iterable[RunSpec], directory: Path, retry_failed: bool, fill: bool) -> bool:
-    if fill or not is_results(directory):
-        return False
-    settled = finished_ids(directory) | (set() if retry_failed else failed_ids(directory))
+def _are_settled(specs: Iterable[RunSpec], directory: Path) -> bool:
+    """Whether all of some runs are finished or have failed."""
+    settled = finished_ids(directory) | failed_ids(directory) if is_results(directory) else set()
     return all(spec.run_id in settled for spec in specs)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -18,14 +19,23 @@ import pytest
 from click.testing import CliRunner
 
 from linphase.cli import filling, main
+from linphase.config.config import parse_config
 from linphase.errors import ConfigError
 from linphase.store.checking import check, repair
 from linphase.store.results import load
 from linphase.sweeps.slurm import Job, arrays, script, time_limit
+from linphase.sweeps.sweeping import sweep
 from tests.attack.invariant import age_drafts
 from tests.processes import SLOWER, finish, same_science, start_sweep
 from tests.processes import TINY as CONFIG
 
+REFINED = (
+    CONFIG.replace("tiny", "refined").replace("[0.0, 1.5, 2.5]", "[0.0, 1.25, 2.5]")
+    + """
+[refine]
+levels = 2
+"""
+)
 ROOT = Path(__file__).parents[2]
 NASTY = """it's a "path"; $HOME `id` $(id) {x} %j # \\ é*?"""
 
@@ -392,6 +402,24 @@ def test_an_array_trains_every_run_once(on_cluster):
     assert not load(out).missing()
     assert (out / "phase_diagram.png").exists()
     assert "runs by regime and status" in logs(out, number)
+
+
+@pytest.mark.slow
+def test_a_sweep_that_refines_is_one_array_a_level_each_after_the_one_before(on_cluster):
+    here, _ = on_cluster
+    (here / "refined.toml").write_text(REFINED)
+    numbers = submit(on_cluster, "--config", "refined.toml", "--array", 3, "--time", 10, "--mem", "100M")
+    assert len(numbers) == 3
+    for number in numbers:
+        ended = wait_for(number)
+        assert {facts["JobState"] for facts in ended.values()} == {"COMPLETED"}, logs(here / "results/refined", number)
+    results = load(here / "results/refined")
+    assert not results.missing()
+    assert len(results.asked.levels) == 3
+    sweep(parse_config(tomllib.loads(REFINED)), here / "alone")
+    same_science(here / "results/refined", here / "alone")
+    done = linphase("submit", "--config", "refined.toml", "--array", 3)
+    assert f"All {len(results.runs)} runs are in results/refined already" in done.output
 
 
 @pytest.mark.slow
