@@ -284,6 +284,14 @@ class SweepConfig:
             cells = zip(facets, starts, strict=True)
             yield [run for facet, new in cells for start in new for run in facet.cell(start)]
 
+    def grids(self) -> list[dict[str, tuple[Any, ...]]]:
+        """The values of variance and width by their keys, on each level of refinement."""
+        spanning = list(self.grid.axes.items())[:2]
+        if not self.refine_levels:
+            return [dict(spanning)]
+        levels = range(self.refine_levels + 1)
+        return [{key: halved(values, level) or values for key, values in spanning} for level in levels]
+
     def on_lattice(self) -> Iterator[RunSpec]:
         """The runs that any level of refinement can have, whatever cells come to."""
         for facet in self._facets():

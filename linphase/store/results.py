@@ -169,7 +169,6 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     root = existing(path)
     resolved = configs(root)
     arrays.look_in(root)
-    axes = _axes(resolved)
     refined = any("refine" in config for config in resolved)
     failures = read_table(root, FAILURES, FAILURES.names)
     names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *(COLUMNS if refined else ()), *columns)))
@@ -187,6 +186,7 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     known = asked.places(tried["run_id"].tolist())[0] >= 0
     strangers = int(((version == 0) & (runs["status"] != "failed")).sum() + (~known).sum())
     _warn_of_strangers(root, strangers)
+    axes = _axes(resolved, asked)
     numbers, counts = np.unique(version[(version > 0) & ~shown], return_counts=True)
     return Results(
         path=root,
@@ -227,13 +227,16 @@ def _fullest_first(rows: pa.Table) -> pa.Table:
     return rows.take(np.argsort([-count for count in counts], kind="stable"))
 
 
-def _axes(resolved: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The union of the values of every axis: numbers in ascending order, then the rest."""
+def _axes(resolved: Sequence[dict[str, Any]], asked: Asked) -> dict[str, list[Any]]:
+    """The union of the values of every axis, refined ones among them: numbers in ascending order, then the rest."""
     axes: dict[str, dict[str, Any]] = {}
     for config in resolved:
         for key, values in config["grid"].items():
             if key != "replicates":
                 axes.setdefault(key, {}).update({_text(value): value for value in values})
+    for spec in asked.known.values() if asked.deepest else ():
+        for key, value in spec.start:
+            axes[key][_text(value)] = value
     return spanning_first({key: sorted(values.values(), key=_axis_order) for key, values in axes.items()})
 
 
