@@ -229,6 +229,7 @@ def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Resul
 
 def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     """In colours only where there is a terminal that shows them and nobody objects (no-color.org)."""
+    from linphase.diagram.mesh import mesh_of
     from linphase.diagram.panels import known_panels
     from linphase.figures.terminal import terminal_diagram
 
@@ -238,9 +239,8 @@ def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
         if panel in FIGURES:
             raise ConfigError(f"--panel {panel}: is a figure of several diagrams; --terminal prints a single panel")
     width = shutil.get_terminal_size().columns
-    text = terminal_diagram(
-        results.runs, results.axes, panel, cuts=cuts, columns=results.columns, width=width, color=None
-    )
+    told: dict[str, Any] = {"cuts": cuts, "columns": results.columns, "mesh": mesh_of(results)}
+    text = terminal_diagram(results.runs, results.axes, panel, **told, width=width, color=None)
     echo_diagram(text)
 
 

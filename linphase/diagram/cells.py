@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Window, cell_edges
 from linphase.diagram.looks import LOOKS, Array
+from linphase.diagram.mesh import Reach
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, Panel
 from linphase.model.regime import AGREED, REGIMES, Cuts, majority
@@ -19,6 +20,7 @@ from linphase.runs.records import AS_ASKED
 
 Place: TypeAlias = tuple[int, int]  # row and column of a cell
 Places: TypeAlias = NDArray[np.intp]
+Rectangle: TypeAlias = tuple[Place, Place]  # its first and its last place
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,13 @@ class Cells:
         """The outcomes of the cells that have runs, or lack them; not of those whose place another one takes in."""
         return {cell: shown for cell, shown in self.outcomes.items() if cell not in self.stand_ins}
 
-    def reached(self, cells: Collection[Place]) -> list[tuple[Place, Place]]:
-        """The first and the last (row, column) that each of some cells covers: with the empty ones that it takes in."""
+    def reached(self, cells: Collection[Place]) -> list[list[Rectangle]]:
+        """What each of some cells covers, with the places that it takes in: rectangles beside each other."""
         covered = {cell: [cell] for cell in cells}
         for empty, owner in self.stand_ins.items():
             if owner in covered:
                 covered[owner].append(empty)
-        return [(min(places), max(places)) for places in covered.values()]
+        return [_rectangles(places) for places in covered.values()]
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Plot:
     cells: Cells
 
 
-def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Cells:
+def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts, reach: Reach | None = None) -> Cells:
     """Average the replicates of every cell, or find what most of them came to.
 
     Parameters
@@ -73,20 +75,28 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
         What is shown: of `find_panel`, so that its column is that of the criterion.
     cuts
         What turns shares into regimes.
+    reach
+        Of `linphase.diagram.mesh.reach_of`: which places are cells, and what the others belong to. None: every place is
+        a cell, and missing without a run.
     """
     shape = (len(window.y.kept), len(window.x.kept))
     members = _members(window.y.index(runs), window.x.index(runs), shape)
-    covers = stand_ins([divmod(i, shape[1]) for i in np.flatnonzero(members[:, 0] >= 0).tolist()], window)
-    drawn, nothing = members.copy(), () if window.derived else ("missing",)
-    for empty, cell in covers.items():
-        drawn[np.ravel_multi_index(empty, shape)] = members[np.ravel_multi_index(cell, shape)]
+    if reach is not None:
+        members[~reach.asked.ravel()] = -1
+    covers = stand_ins([divmod(i, shape[1]) for i in np.flatnonzero(members[:, 0] >= 0).tolist()], window, reach)
+    drawn = _spread(members, covers, shape[1])
+    of_a_cell = np.full(len(members), not window.derived) if reach is None else reach.owners.ravel() >= 0
     unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
     words = (outcomes(runs, cuts) if panel.shows_regime else runs["status"]).to_numpy(dtype=object)
     numbers = np.full(shape, np.nan)
     shown: dict[Place, tuple[str, ...]] = {}
+
+    def nothing(i: int) -> tuple[str, ...]:
+        return ("missing",) if of_a_cell[i] else ()
+
     if panel.column is None or panel.scale == "outcome":
         for i, found in enumerate(_majorities(words, drawn)):
-            shown[divmod(i, shape[1])] = tuple(sorted(found, key=list(LOOKS).index)) or nothing
+            shown[divmod(i, shape[1])] = tuple(sorted(found, key=list(LOOKS).index)) or nothing(i)
     else:
         values = runs[panel.column].to_numpy(dtype=np.float64, na_value=np.nan)
         numbers = _means(np.where(unfinished, np.nan, values), drawn).reshape(shape)
@@ -97,7 +107,7 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
             if numbers[cell] == 0:  # a time that no mode needs
                 numbers[cell], shown[cell] = np.nan, ("start",)
             else:
-                shown[cell] = ("undefined",) if ended[i] else found or nothing
+                shown[cell] = ("undefined",) if ended[i] else found or nothing(i)
     if panel.scale == "ln":
         with np.errstate(divide="ignore", invalid="ignore"):
             numbers = np.where(numbers > 0, np.log(numbers), np.nan)
@@ -114,15 +124,15 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts) -> Ce
     return Cells(shown, numbers, unconverged, False, disputed, covers)
 
 
-def stand_ins(there: Collection[Place], window: Window) -> dict[Place, Place]:
-    """By empty cell the one with runs whose place it takes in, where an axis follows from the grid.
+def stand_ins(there: Collection[Place], window: Window, reach: Reach | None = None) -> dict[Place, Place]:
+    """By empty place the cell that takes it in: over the axes of a grid that of `reach`, where it is given.
 
-    Every width has values of c of its own, so the cells with runs do not fill the rectangle. Along the direction in
-    which more of them are neighbours every cell reaches half way to the next one, and the outermost as far outwards;
-    what lies beyond stays empty. (row, column) of each.
+    Where an axis follows from the grid it is one with runs. Every width has values of c of its own, so the cells with
+    runs do not fill the rectangle. Along the direction in which more of them are neighbours every cell reaches half way
+    to the next one, and the outermost as far outwards; what lies beyond stays empty. (row, column) of each.
     """
     if not window.derived:
-        return {}
+        return {} if reach is None else reach.stand_ins()
     if len(window.y.kept) > len(window.x.kept):
         turned = stand_ins([(column, row) for row, column in there], Window(window.y, window.x))
         return {empty[::-1]: cell[::-1] for empty, cell in turned.items()}
@@ -137,6 +147,25 @@ def stand_ins(there: Collection[Place], window: Window) -> dict[Place, Place]:
     return found
 
 
+def _rectangles(places: Collection[Place]) -> list[Rectangle]:
+    """Places as rectangles: neighbours in a row, joined with those of the row before where these end alike."""
+    found: list[Rectangle] = []
+    along: list[Rectangle] = []
+    for row, column in sorted(places):
+        if along and along[-1][1] == (row, column - 1):
+            along[-1] = along[-1][0], (row, column)
+        else:
+            along.append(((row, column), (row, column)))
+    for first, last in along:
+        above = ((i, each) for i, each in enumerate(found) if each[0][1] == first[1])
+        joined = next((i for i, each in above if each[1] == (first[0] - 1, last[1])), None)
+        if joined is None:
+            found.append((first, last))
+        else:
+            found[joined] = found[joined][0], last
+    return found
+
+
 def _members(rows: Places, columns: Places, shape: Place) -> Places:
     """Which runs are in each cell, (cells, most runs of a cell): their places in the table, -1 behind the last."""
     on_it = np.flatnonzero((rows >= 0) & (columns >= 0))
@@ -146,6 +175,14 @@ def _members(rows: Places, columns: Places, shape: Place) -> Places:
     members = np.full((count.size, count.max(initial=1)), -1, dtype=np.intp)
     members[cell[order], np.arange(on_it.size) - np.repeat(np.cumsum(count) - count, count)] = on_it[order]
     return members
+
+
+def _spread(members: Places, covers: Mapping[Place, Place], columns: int) -> Places:
+    """The runs that each place shows: its own, or those of the cell that takes it in."""
+    empty, owner = (np.array([*places], dtype=np.intp).reshape(-1, 2) for places in (covers, covers.values()))
+    drawn = members.copy()
+    drawn[empty @ [columns, 1]] = members[owner @ [columns, 1]]
+    return drawn
 
 
 def _any(flags: NDArray[np.bool_], members: Places) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from linphase.diagram.axes import Values, as_stored, axis_column
 from linphase.diagram.derived import START, shifts
 from linphase.diagram.looks import plainly
+from linphase.diagram.mesh import Mesh, mesh_of
 from linphase.diagram.versus import predictions_of
 from linphase.dynamics.base import Dynamics
 from linphase.errors import LinphaseError
@@ -41,6 +42,7 @@ class Reference:
     names: tuple[str, str]  # what the sweep and the reference are called
     facts: Mapping[str, str] = field(default_factory=dict)  # by key, in what else the reference differs: its values
     notes: tuple[str, ...] = ()  # sentences: in what they differ, what either lacks, and where theory starts
+    mesh: Mesh | None = None  # what the reference asks for; None: the same as the sweep
 
 
 def theory_for(results: Results) -> Reference:
@@ -64,7 +66,8 @@ def sweep_beside(results: Results, other: Results) -> Reference:
         If no cell is in both, or the other sweep has several values of a key where the results have one of their own.
     """
     names = _names(results.path, other.path)
-    mine, its = results.runs, _without(other.runs, _left_out(results))
+    mesh, left_out = mesh_of(other), _left_out(results)
+    mine, its, asked = results.runs, _without(other.runs, left_out), _without(mesh.asked, left_out)
     for name, runs in zip(names, (results.runs, other.runs), strict=True):
         if runs.empty:
             raise LinphaseError(f"{name}: at least one run is required, found none yet. Finish its sweep first")
@@ -81,8 +84,8 @@ def sweep_beside(results: Results, other: Results) -> Reference:
     )
     for column in shared:  # what the results have a single value of, they have as no axis
         if len(values := _distinct(mine, column)) == 1:
-            its = its[_stored(its, column).isin(values)]
-    return Reference(its, _joined(results.axes, its, shared), names, facts, notes)
+            its, asked = (each[_stored(each, column).isin(values)] for each in (its, asked))
+    return Reference(its, _joined(results.axes, its, shared), names, facts, notes, replace(mesh, asked=asked))
 
 
 def start_of(runs: pd.DataFrame, beside: pd.DataFrame) -> str:

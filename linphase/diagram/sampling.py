@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from math import dist
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from linphase.diagram.axes import Window, axis_column, only_facet
+from linphase.diagram.axes import Window, axis_column, only_facet, split_facets
 from linphase.diagram.looks import plainly
+from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.outcomes import outcomes
 from linphase.errors import LinphaseError
 
@@ -68,16 +70,19 @@ def nearest_run(
     return dict(finished.iloc[0]), len(finished)
 
 
-def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[tuple[int, int], str]:
+def sampled_runs(
+    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], mesh: Mesh | None = None
+) -> dict[tuple[int, int], str]:
     """The run of each of about 6 x 6 cells, evenly over the diagram: its id by (row, column).
 
     Of the ways to spread them one that meets every regime, however narrow, twice if it can. Of replicates the first
-    that finished; a cell without any is left out.
+    that finished; a cell without any is left out. A place that another cell covers has this cell's run; of several
+    places of one cell the nearest to it has it.
 
     Parameters
     ----------
-    runs, axes
-        Of `Results`.
+    runs, axes, mesh
+        As in `phase_diagram`.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[
         If there are facets: a run over time has no place in several diagrams. If an axis is derived.
     """
     only_facet(runs, axes)
-    window = Window.of(axes)
+    window, (facet,) = Window.of(axes), split_facets(runs, axes)
     if window.derived:
         raise LinphaseError(
             f"trajectories: are laid over axes of the sweep, found {window.x.column} and {window.y.column}. Choose "
@@ -97,8 +102,19 @@ def sampled_runs(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> dict[
     for place, run_id, outcome in zip(places, finished["run_id"], outcomes(finished), strict=True):
         if min(place) >= 0:
             first.setdefault(place, (run_id, outcome))
+    reach = reach_of(mesh, window, facet)
+    covers = {} if reach is None else reach.stand_ins()
+    first |= {place: first[cell] for place, cell in covers.items() if cell in first}
     best = _best_spread({place: outcome for place, (_, outcome) in first.items()}, window)
-    return {place: first[place][0] for place in product(*best) if place in first}
+    nearest: dict[str, tuple[int, int]] = {}
+
+    def away(place: tuple[int, int]) -> float:
+        return dist(place, covers.get(place, place))
+
+    for place in sorted(product(*best), key=away):
+        if place in first:
+            nearest.setdefault(first[place][0], place)
+    return {place: run_id for run_id, place in nearest.items()}
 
 
 def _best_spread(found: Mapping[tuple[int, int], str], window: Window) -> tuple[Sequence[int], Sequence[int]]:

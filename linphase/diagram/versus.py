@@ -69,13 +69,14 @@ def difference(panel: Panel, measured: Cells, predicted: Cells, names: tuple[str
                 continue  # beyond the cells
             absent = ("missing",) in (one, other)
             shown[cell] = ("missing",) if absent else one if one == other and one is not None else ("apart",)
+    own = np.array([numbers[cell] for cell in np.ndindex(*shape) if cell not in measured.stand_ins])
     logarithmic = ratio or panel.scale == "ln"
     gap = " " if len("".join(names)) < 30 else "\n"  # a third of a page
     title = f"ln({names[0]} /{gap}{names[1]})" if logarithmic else f"{names[0]} \N{MINUS SIGN}{gap}{names[1]}"
     return (
         replace(panel, name="difference", title=title, scale="difference", colors="RdBu_r", unit="", levels=()),
         Cells(shown, numbers, [], False, stand_ins=measured.stand_ins),
-        f"{title}\n{_summary(numbers)}",
+        f"{title}\n{_summary(own)}",
     )
 
 

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from linphase.diagram.axes import MAX_FACETS, Facet, Window, facet_title, off_axes, over_axes, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array
+from linphase.diagram.mesh import Mesh, Reach, reach_of
 from linphase.diagram.panels import Panel, find_panel, holds, overview, refuse_without_regimes, remedy_for, unusual_cuts
 from linphase.diagram.reference import differences, start_of
 from linphase.diagram.versus import difference, in_both
@@ -43,6 +44,7 @@ def phase_diagram(
     cuts: Cuts = Cuts(),
     columns: Mapping[str, Column] | None = None,
     measured: Sequence[MeasuredBoundary] = (),
+    mesh: Mesh | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """One panel over the first two axes of a grid, the further axes as small multiples.
@@ -64,6 +66,9 @@ def phase_diagram(
         Of `Results`: they tell of panels that are not declared here.
     measured
         Boundaries to be drawn as points.
+    mesh
+        Of `linphase.diagram.mesh.mesh_of`: which places of the diagram are asked for. Cells reach over those that are
+        not. None: all are, and missing without a run.
     style
         paper or talk.
 
@@ -77,7 +82,10 @@ def phase_diagram(
     shown = find_panel(panel, cuts, runs, columns)
     if shown.shows_regime:
         refuse_without_regimes(runs)
-    plots = [Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, cuts)) for facet in facets]
+    plots = [
+        Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, cuts, reach_of(mesh, window, facet)))
+        for facet in facets
+    ]
     across = facet_columns(axes, len(plots))
     if across == 1:
         sheet = Sheet(plots, window, 1, COLUMN_WIDTH, shape=0.86, room=0)
@@ -104,6 +112,7 @@ def all_panels(
     panels: Sequence[str] = (),
     cuts: Cuts = Cuts(),
     columns: Mapping[str, Column] | None = None,
+    mesh: Mesh | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """Several panels of one grid in one figure; a row of panels for each facet where there are further axes.
@@ -113,8 +122,8 @@ def all_panels(
     window, facets = Window.of(axes), split_facets(runs, axes)
     chosen = [find_panel(panel, cuts, runs, columns) for panel in panels or overview(runs)]
     plots = [
-        Plot(shown, _titled(shown.title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, cuts))
-        for facet in facets
+        Plot(shown, _titled(shown.title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, cuts, reach))
+        for facet, reach in ((facet, reach_of(mesh, window, facet)) for facet in facets)
         for shown in chosen
     ]
     across = len(chosen) if len(facets) > 1 else min(3, len(chosen))
@@ -133,7 +142,9 @@ _DOT: dict[str, Any] = {
 
 
 @styled
-def evidence(runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), style: StyleName = "paper") -> Figure:
+def evidence(
+    runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), mesh: Mesh | None = None, style: StyleName = "paper"
+) -> Figure:
     """The regime diagram by each criterion of active, and the share of modes on which all agree.
 
     Cells whose regimes differ between the criteria have a dot in the last diagram. Further axes: a row for each facet.
@@ -145,8 +156,8 @@ def evidence(runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), style: Styl
     refuse_without_regimes(runs)
     regimes = [(find_panel("regime", by, runs), by, title) for by, title in each]
     plots = [
-        Plot(shown, _titled(title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, by))
-        for facet in facets
+        Plot(shown, _titled(title, facet, facets), facet.runs, cells_of(facet.runs, window, shown, by, reach))
+        for facet, reach in ((facet, reach_of(mesh, window, facet)) for facet in facets)
         for shown, by, title in (*regimes, (agreement, cuts, "modes on which all agree"))
     ]
     a_row = len(regimes) + 1
@@ -194,6 +205,7 @@ def against(
     columns: Mapping[str, Column] | None = None,
     names: tuple[str, str] = ("measured", "predicted"),
     facts: Mapping[str, str] = MappingProxyType({}),
+    meshes: tuple[Mesh, Mesh] | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """One panel of some runs, of what they are set against, and their difference; a row for each facet.
@@ -211,6 +223,8 @@ def against(
         What the two tables are called.
     facts
         By key, in what else the second one differs; see `linphase.diagram.reference.Reference`.
+    meshes
+        What is asked for in one and the other, as in `phase_diagram`; the difference is of the cells of both.
 
     Raises
     ------
@@ -234,14 +248,14 @@ def against(
         )
     first, second = called = [_short(name) for name in names]
     off = {axis.column for axis in off_axes(predicted, axes)}
+    of_each = (None, None) if meshes is None else (meshes[0], meshes[1].over(axes))
     plots: list[Plot] = []
     for facet, other in zip(facets, split_facets(over_axes(predicted, axes), axes), strict=True):
         known = {name: value for name, value in other.values.items() if name not in off}  # noqa: PD011, of a Facet
-        plots += _three(facet, replace(other, title=facet_title(known)), window, shown, cuts, (first, second))
+        reaches = [reach_of(mesh, window, each) for mesh, each in zip(of_each, (facet, other), strict=True)]
+        plots += _three(facet, replace(other, title=facet_title(known)), window, shown, cuts, (first, second), reaches)
     compared = [plot.cells for plot in plots[2::3]]
-    if not any(
-        np.isfinite(cells.numbers).any() or set(cells.outcomes.values()) != {("missing",)} for cells in compared
-    ):
+    if not any(np.isfinite(cells.numbers).any() or set(cells.outcomes.values()) - {("missing",)} for cells in compared):
         raise LinphaseError("no cell is both in the results and in those they are set against: their grids differ")
     sheet = Sheet(plots, window, 3, PAGE_WIDTH, shape=0.9, room=0.65)
     sheet.draw_bars()
@@ -265,15 +279,26 @@ def against(
 
 
 def _three(
-    facet: Facet, other: Facet, window: Window, shown: Panel, cuts: Cuts, names: tuple[str, str]
+    facet: Facet,
+    other: Facet,
+    window: Window,
+    shown: Panel,
+    cuts: Cuts,
+    names: tuple[str, str],
+    reaches: Sequence[Reach | None],
 ) -> Iterator[Plot]:
     """A panel of two facets, and the difference of the cells that are in both."""
-    pair = [cells_of(each.runs, window, shown, cuts) for each in (facet, other)]
-    for each, cells, name in zip((facet, other), pair, names, strict=True):
+    sides = (facet, other)
+    pair = [cells_of(each.runs, window, shown, cuts, reach) for each, reach in zip(sides, reaches, strict=True)]
+    for each, cells, name in zip(sides, pair, names, strict=True):
         gap = ", " if len(each.title + name) < 30 else ",\n"
         yield Plot(shown, f"{shown.title}\n{gap.join(filter(None, (each.title, name)))}", each.runs, cells)
     if window.derived:
         pair = [cells_of(runs, window, shown, cuts) for runs in in_both(facet.runs, other.runs, window)]
+    mine, its = reaches
+    if mine is not None and its is not None and (mine.asked != its.asked).any():
+        both = mine.common(its)
+        pair = [cells_of(each.runs, window, shown, cuts, both) for each in sides]
     apart, cells, summary = difference(shown, pair[0], pair[1], names)
     yield Plot(apart, summary, facet.runs, cells)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
+from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels
 from linphase.diagram.reference import Reference, sweep_beside, theory_for
@@ -88,6 +89,7 @@ def draw(
     if at is not None and name != "trajectories":
         raise LinphaseError(f"at: is for trajectories, found {name}")
     if against is not None:
+        mesh = mesh_of(results)
         other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)
         return diagrams.against(
             results.runs,
@@ -98,13 +100,21 @@ def draw(
             columns=results.columns,
             names=other.names,
             facts=other.facts,
+            meshes=(mesh, mesh if other.mesh is None else other.mesh),
             style=style,
         )
     if name in FIGURES:
         return FIGURES[name](results, cuts, style=style, **({} if at is None else {"at": at}))
     measured = boundaries_of_path(results, panels[name].column)
     return diagrams.phase_diagram(
-        results.runs, results.axes, name, cuts=cuts, columns=results.columns, measured=measured, style=style
+        results.runs,
+        results.axes,
+        name,
+        cuts=cuts,
+        columns=results.columns,
+        measured=measured,
+        mesh=mesh_of(results),
+        style=style,
     )
 
 
@@ -150,13 +160,15 @@ def boundaries(
     """
     found = boundaries_of(results, cuts) if found is None else found
     measured = [one for one in found if one.name not in PATHS.values()]
-    return diagrams.phase_diagram(results.runs, results.axes, "regime", cuts=cuts, measured=measured, style=style)
+    return diagrams.phase_diagram(
+        results.runs, results.axes, "regime", cuts=cuts, measured=measured, mesh=mesh_of(results), style=style
+    )
 
 
 @figure("evidence")
 def evidence(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
     """The regimes by each criterion of active, and where they part."""
-    return diagrams.evidence(results.runs, results.axes, cuts=cuts, style=style)
+    return diagrams.evidence(results.runs, results.axes, cuts=cuts, mesh=mesh_of(results), style=style)
 
 
 @figure("collapse")
@@ -172,15 +184,16 @@ def trajectories(
     """Singular values over time in some of the cells, laid over the diagram; or of the run nearest to a place."""
     if at is not None:
         return _one_run(results, cuts, at, style)
-    chosen = sampled_runs(results.runs, results.axes)
+    mesh = mesh_of(results)
+    chosen = sampled_runs(results.runs, results.axes, mesh)
     kept = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-    return trajectory_map(results.runs, results.axes, kept, cuts=cuts, style=style)
+    return trajectory_map(results.runs, results.axes, kept, cuts=cuts, mesh=mesh, style=style)
 
 
 @figure("all")
 def overview(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
     """The six panels that tell most."""
-    return diagrams.all_panels(results.runs, results.axes, cuts=cuts, style=style)
+    return diagrams.all_panels(results.runs, results.axes, cuts=cuts, mesh=mesh_of(results), style=style)
 
 
 def baselines_in(run: Mapping[str, Any]) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from itertools import chain
+from math import log, prod
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Window
-from linphase.diagram.cells import Cells, Place
+from linphase.diagram.cells import Cells, Rectangle
 from linphase.diagram.looks import DISPUTED, LOOKS, UNCONVERGED, Array, Look
 from linphase.figures.scales import Scale
 from linphase.figures.style import inches, stroke
@@ -44,9 +45,13 @@ def draw_cells(ax: Axes, cells: Cells, window: Window, scale: Scale | None) -> N
     for name, look in LOOKS.items():
         if look.strokes:
             marked = [cell for cell, shown in cells.own_outcomes().items() if shown == (name,)]
-            _draw_strokes(ax, cells.reached(marked), window, look, gid=name)
-    _draw_strokes(ax, cells.reached(cells.unconverged), window, UNCONVERGED, gid="unconverged", spacing=6)
-    _draw_strokes(ax, cells.reached(cells.disputed), window, DISPUTED, gid="disputed", spacing=2.5)
+            largest = [max(parts, key=lambda part: _area(part, window)) for parts in cells.reached(marked)]
+            _draw_strokes(ax, largest, window, look, gid=name)
+    for gid, hatched, look, spacing in (
+        ("unconverged", cells.unconverged, UNCONVERGED, 6),
+        ("disputed", cells.disputed, DISPUTED, 2.5),
+    ):
+        _draw_strokes(ax, [*chain(*cells.reached(hatched))], window, look, gid=gid, spacing=spacing)
     ax.set_xlim(*edges[0][[0, -1]])
     ax.set_ylim(*edges[1][[0, -1]])
     ax.autoscale(False)
@@ -56,8 +61,9 @@ def _draw_ties(ax: Axes, cells: Cells, window: Window) -> None:
     """A tie fills its cell with diagonal stripes of equal area, one for each outcome."""
     ties = {cell: shown for cell, shown in cells.own_outcomes().items() if len(shown) > 1}
     polygons, colors = [], []
-    for (first, last), shown in zip(cells.reached(ties), ties.values(), strict=True):
-        x, y = _sides(first, last, window)
+    parts = [(part, shown) for each, shown in zip(cells.reached(ties), ties.values(), strict=True) for part in each]
+    for part, shown in parts:
+        x, y = _sides(part, window)
         for i, name in enumerate(shown):
             polygons.append([(_along(window.x, x, u), _along(window.y, y, v)) for u, v in stripe(i, len(shown))])
             colors.append(LOOKS[name].color)
@@ -80,22 +86,22 @@ def stripe(i: int, count: int) -> list[tuple[float, float]]:
 
 def _draw_strokes(
     ax: Axes,
-    cells: Sequence[tuple[Place, Place]],
+    parts: Sequence[Rectangle],
     window: Window,
     look: Look,
     *,
     gid: str,
     spacing: float | None = None,
 ) -> None:
-    """The strokes of a look in every given cell, from its first place to its last; a hatching repeats them.
+    """The strokes of a look in every given part of a cell; a hatching repeats them.
 
     spacing: of a hatching, in points.
     """
-    if not cells:
+    if not parts:
         return
     segments = []
-    for first, last in cells:
-        x, y = _sides(first, last, window)
+    for part in parts:
+        x, y = _sides(part, window)
         across, up = _times(window.x, x, spacing), _times(window.y, y, spacing)
         segments += [
             [(_along(window.x, x, (i + u) / across), _along(window.y, y, (j + v) / up)) for u, v in line]
@@ -112,10 +118,16 @@ def _draw_strokes(
     ax.add_collection(strokes)
 
 
-def _sides(first: Place, last: Place, window: Window) -> tuple[tuple[float, float], tuple[float, float]]:
-    """From where to where the cells from one place to another lie along x and along y, in data coordinates."""
-    x, y = window.x.edges, window.y.edges
+def _sides(part: Rectangle, window: Window) -> tuple[tuple[float, float], tuple[float, float]]:
+    """From where to where a part of a cell lies along x and along y, in data coordinates."""
+    (first, last), x, y = part, window.x.edges, window.y.edges
     return (float(x[first[1]]), float(x[last[1] + 1])), (float(y[first[0]]), float(y[last[0] + 1]))
+
+
+def _area(part: Rectangle, window: Window) -> float:
+    """How large a part of a cell is drawn, in any unit."""
+    axes = zip((window.x, window.y), _sides(part, window), strict=True)
+    return prod(log(high / low) if axis.logarithmic else high - low for axis, (low, high) in axes)
 
 
 def _times(axis: Axis, side: tuple[float, float], spacing: float | None) -> int:

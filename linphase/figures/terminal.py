@@ -17,6 +17,7 @@ from rich.text import Text
 from linphase.diagram.axes import Window, split_facets
 from linphase.diagram.cells import Cells, cells_of
 from linphase.diagram.looks import DISPUTED, LOOKS, plainly
+from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.panels import Panel, Span, find_panel, span_of
 from linphase.model.regime import REGIMES, Cuts
 
@@ -48,6 +49,7 @@ def terminal_diagram(
     *,
     cuts: Cuts = Cuts(),
     columns: Mapping[str, Column] | None = None,
+    mesh: Mesh | None = None,
     width: int = 80,
     color: bool | None = False,
 ) -> str:
@@ -57,7 +59,7 @@ def terminal_diagram(
 
     Parameters
     ----------
-    runs, axes, panel, cuts, columns
+    runs, axes, panel, cuts, columns, mesh
         As in `phase_diagram`.
     width
         The longest line, in characters.
@@ -74,7 +76,7 @@ def terminal_diagram(
     console = _console(width, color)
     window, facets = Window.of(axes), split_facets(runs, axes)
     shown = find_panel(panel, cuts, runs, columns)
-    every = [cells_of(facet.runs, window, shown, cuts) for facet in facets]
+    every = [cells_of(facet.runs, window, shown, cuts, reach_of(mesh, window, facet)) for facet in facets]
     span = span_of(np.concatenate([cells.numbers.ravel() for cells in every]), shown)
     canvas = _Canvas.of(window, width, console.color_system is not None and not console.no_color)
     blocks = []

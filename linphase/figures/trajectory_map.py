@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from linphase.diagram.axes import Axis, Window, only_facet
+from linphase.diagram.axes import Axis, Window, only_facet, split_facets
 from linphase.diagram.cells import Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array, written
+from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.panels import find_panel
 from linphase.diagram.sampling import FILL
 from linphase.figures.evolution import BULK, SIGNAL, finite, tint
@@ -38,6 +39,7 @@ def trajectory_map(
     trajectories: Mapping[tuple[int, int], Trajectory],
     *,
     cuts: Cuts = Cuts(),
+    mesh: Mesh | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """The regime diagram with the singular values over time at some of its cells.
@@ -47,7 +49,7 @@ def trajectory_map(
 
     Parameters
     ----------
-    runs, axes, cuts, style
+    runs, axes, cuts, mesh, style
         As in `phase_diagram`.
     trajectories
         Those of `linphase.diagram.sampling.sampled_runs`, by the (row, column) of their cell.
@@ -58,9 +60,9 @@ def trajectory_map(
         If there are facets, or as `phase_diagram` does.
     """
     title = only_facet(runs, axes)
-    window = Window.of(axes)
+    window, (facet,) = Window.of(axes), split_facets(runs, axes)
     shown = find_panel("regime", cuts, runs)
-    plot = Plot(shown, title, runs, cells_of(runs, window, shown, cuts))
+    plot = Plot(shown, title, runs, cells_of(runs, window, shown, cuts, reach_of(mesh, window, facet)))
     sheet = Sheet([plot], window, 1, PAGE_WIDTH, shape=0.82, room=0)
     figure, (ax,), (lines,) = sheet.figure, sheet.grid, sheet.lines
     told = [title, "" if shown.title == shown.name else shown.title.replace("\n", " ")]
@@ -77,7 +79,8 @@ def trajectory_map(
         bottom = float(np.clip(up[row] - height / 2, 0, 1 - height))
         box = (left, bottom, width, height)
         small = ax.inset_axes(box, zorder=5, gid=f"cell {row} {column}")
-        _draw_small(small, trajectory, thresholds[row, column], int(ranks[row, column]))
+        cell = plot.cells.stand_ins.get((row, column), (row, column))
+        _draw_small(small, trajectory, thresholds[cell], int(ranks[cell]))
         color = LOOKS[outcome[0]].color
         small.set_facecolor(tint(tint(color)))
         small.spines[:].set(color=color, linewidth=stroke(1.2))

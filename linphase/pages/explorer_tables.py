@@ -6,8 +6,9 @@ Numbers of cells and their scales are those of `linphase.figures`, so a panel lo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import product
 from math import isfinite
 from typing import Any
 
@@ -17,10 +18,11 @@ import pandas as pd
 from matplotlib.colors import LogNorm, to_hex
 from numpy.typing import NDArray
 
-from linphase.diagram.axes import Axis, Window
+from linphase.diagram.axes import Axis, Facet, Window
 from linphase.diagram.cells import Cells, cells_of, stand_ins
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import LOOKS
+from linphase.diagram.mesh import Reach, mesh_of, reach_of
 from linphase.diagram.outcomes import OUTCOMES
 from linphase.diagram.panels import UNFINISHED, Panel, find_panel, known_panels
 from linphase.errors import LinphaseError
@@ -60,7 +62,10 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
     further = [Axis.of(key, values) for key, values in list(results.axes.items())[2:]]
     runs = results.runs
     facet = _facet_of(runs, further)
-    facets = [runs[facet == i] for i in range(int(np.prod([len(axis.kept) for axis in further], dtype=int)))]
+    facets = list(_facets(runs, further, facet))
+    mesh = mesh_of(results)
+    reaches = [reach_of(mesh, window, each) for each in facets]
+    covered = [_covered(each.runs, window, reach) for each, reach in zip(facets, reaches, strict=True)]
     return {
         "name": printable(results.path.resolve().name),
         "x": _axis(window.x),
@@ -78,10 +83,10 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
             for name, criterion in CRITERIA.items()
         ],
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
-        "panels": _panels(results, facets, window),
-        "lines": [_lines(each, window) for each in facets],
-        "gaps": window.derived,  # whether cells may be empty without being missing
-        "stand_ins": [_stand_ins(each, window) for each in facets],
+        "panels": _panels(results, facets, window, reaches),
+        "lines": [_lines(each.runs, window) for each in facets],
+        "stand_ins": [stood_for for stood_for, _ in covered],
+        "beyond": [beyond for _, beyond in covered],  # places that are empty without being missing
         "columns": {
             column.name: {"unit": column.unit, "meaning": column.meaning}
             for column in (*results.columns.values(), *trajectories_columns())
@@ -120,12 +125,23 @@ def _facet_of(runs: pd.DataFrame, further: Sequence[Axis]) -> NDArray[np.intp]:
     return facet
 
 
-def _stand_ins(runs: pd.DataFrame, window: Window) -> dict[str, int]:
-    """By empty cell the one whose place it takes in, both as numbers row by row."""
-    there = set(zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True))
-    columns = len(window.x.kept)
-    covers = stand_ins({cell for cell in there if min(cell) >= 0}, window)
-    return {str(row * columns + column): at[0] * columns + at[1] for (row, column), at in covers.items()}
+def _facets(runs: pd.DataFrame, further: Sequence[Axis], facet: NDArray[np.intp]) -> Iterator[Facet]:
+    """Every combination of the further axes, in the order of `_facet_of`."""
+    for i, values in enumerate(product(*(axis.kept for axis in further))):
+        yield Facet("", runs[facet == i], {axis.column: value for axis, value in zip(further, values, strict=True)})
+
+
+def _covered(runs: pd.DataFrame, window: Window, reach: Reach | None) -> tuple[dict[str, int], list[int]]:
+    """By empty place the cell that takes it in, and the places that none does; all as numbers row by row."""
+    shape = _, columns = len(window.y.kept), len(window.x.kept)
+    places = set(zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True))
+    there = {place for place in places if min(place) >= 0}
+    covers = stand_ins(there, window, reach)
+    beyond = np.full(shape, window.derived) if reach is None else reach.owners < 0
+    for place in (there | covers.keys()) if window.derived else ():
+        beyond[place] = False
+    numbers = {str(row * columns + column): at[0] * columns + at[1] for (row, column), at in covers.items()}
+    return numbers, np.flatnonzero(beyond).tolist()
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
@@ -158,7 +174,9 @@ def _written(value: Any) -> str:
 # ------------------------------------------------------------------------------------------------------------ panels
 
 
-def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) -> list[dict[str, Any]]:
+def _panels(
+    results: Results, facets: Sequence[Facet], window: Window, reaches: Sequence[Reach | None]
+) -> list[dict[str, Any]]:
     """The panels these results hold something of; an outcome is left to the page, for it hangs on the cuts."""
     found = []
     for name, panel in known_panels(results.columns).items():
@@ -169,7 +187,8 @@ def _panels(results: Results, facets: Sequence[pd.DataFrame], window: Window) ->
             except LinphaseError:
                 continue  # nothing to draw
             if panel.column is not None:
-                drawn[by] = _drawn(shown, [cells_of(each, window, shown, Cuts(by)) for each in facets])
+                each = zip(facets, reaches, strict=True)
+                drawn[by] = _drawn(shown, [cells_of(one.runs, window, shown, Cuts(by), reach) for one, reach in each])
         if drawn or panel.column is None:
             found.append({"name": name, "title": panel.title.replace("\n", " "), "column": panel.column,
                           "unit": "" if "$" in panel.unit else panel.unit, "symbol": markup(panel.unit),

@@ -18,6 +18,7 @@ from linphase import __version__
 from linphase.diagram.axes import Facet, select, split_facets
 from linphase.diagram.derived import shifts
 from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
+from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, known_panels, made_by_theory
 from linphase.diagram.versus import Among, deviations, differing, paired, predictions_of
@@ -144,7 +145,7 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
     except ConfigError as error:
         yield Text(f"None: {error}.")
         return
-    pairs = paired(runs, predicted)
+    pairs, mesh = paired(runs, predicted), mesh_of(results)
     covered = pairs[(pairs["gamma_w"] > 1) & (2 * pairs["gamma_sigma2"] + pairs["gamma_w"] < 0)]
     yield Text(
         "Every run beside its prediction, the self-consistent dynamics from A = 0: shares as differences, all else "
@@ -168,7 +169,7 @@ def theory(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block
             yield _picture(
                 f"{name}-against-theory",
                 f"{name}: measured, predicted and their difference",
-                partial(against, runs, predicted, axes, name, cuts=cuts, columns=results.columns),
+                partial(against, runs, predicted, axes, name, cuts=cuts, columns=results.columns, meshes=(mesh, mesh)),
             )
 
 

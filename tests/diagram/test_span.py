@@ -157,5 +157,5 @@ def test_a_cell_that_reaches_over_its_neighbours_is_counted_once_and_hatched_as_
     outcomes = {(0, 0): ("lazy",), (0, 1): ("lazy",), (0, 2): ("mixed",)}
     cells = Cells(outcomes, np.full((1, 3), np.nan), [(0, 0)], False, stand_ins={(0, 1): (0, 0)})
     assert cells.counts() == {("lazy",): 1, ("mixed",): 1}
-    assert cells.reached(cells.unconverged) == [((0, 0), (0, 1))]
-    assert cells.reached([(0, 2)]) == [((0, 2), (0, 2))]
+    assert cells.reached(cells.unconverged) == [[((0, 0), (0, 1))]]
+    assert cells.reached([(0, 2)]) == [[((0, 2), (0, 2))]]
