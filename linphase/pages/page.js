@@ -33,9 +33,23 @@
     if (x >= 0 && y >= 0 && facet >= 0) members[facet][y * columns + x].push(run);
   }
 
-  // The cell whose runs a cell shows: itself, or its neighbour where axes that follow from the grid leave gaps.
+  // The cell whose runs a place shows: itself, or its neighbour where nobody asked for a run at the place.
   const owner = (cell, facet = state.facet) => data.stand_ins[facet][cell] ?? cell;
-  const empty = data.gaps ? null : ["missing"];
+  const beyond = data.beyond.map((places) => new Set(places));
+  const isCell = (place, facet = state.facet) => owner(place, facet) === place && !beyond[facet].has(place);
+
+  // The places of each cell that covers several.
+  const reaches = data.stand_ins.map((covers) => {
+    const found = new Map();
+    for (const [place, cell] of Object.entries(covers)) {
+      if (!found.has(cell)) found.set(cell, [cell]);
+      found.get(cell).push(Number(place));
+    }
+    return found;
+  });
+  const reach = (cell) => reaches[state.facet].get(cell) ?? [cell];
+
+  const nothingAt = (place) => (beyond[state.facet].has(place) ? "no run here" : "not run");
 
   const unfinished = (run) => data.unfinished.includes(value("status", run));
   const unconverged = (run) => !unfinished(run) && !data.as_asked.includes(value("status", run));
@@ -54,8 +68,10 @@
   const majority = (words) => majorityOf(words, looks);
 
   const regimes = (facet) =>
-    members[facet].map((runs) => (runs.length ? majority(runs.map((run) => outcome(run))) : empty))
-      .map((words, cell, every) => every[owner(cell, facet)]);
+    members[facet].map((runs, place) => {
+      if (runs.length) return majority(runs.map((run) => outcome(run)));
+      return beyond[facet].has(place) ? null : ["missing"];
+    }).map((words, place, every) => every[owner(place, facet)]);
 
   // -------------------------------------------------------------------------------------------------- writing
 
@@ -145,11 +161,10 @@
     return [data.x.positions[cell % columns], data.y.positions[Math.floor(cell / columns)]];
   }
 
-  function hoverText(place, shown) {
-    const cell = owner(place);
+  function hoverText(cell, shown) {
     const runs = members[state.facet][cell];
     const lines = [`<b>${typeset(escaped(coordinates(cell)))}</b>`];
-    if (!runs.length) return [...lines, data.gaps ? "no run here" : "not run"].join("<br>");
+    if (!runs.length) return [...lines, nothingAt(cell)].join("<br>");
     const first = runs[0];
     lines.push(`width ${whole(value("width", first))}, c = ${written(value("threshold", first))}`);
     lines.push(`regime: ${majority(runs.map((run) => outcome(run))).map(label).join(" = ")}`);
@@ -183,11 +198,12 @@
     const traces = [outcomeTrace(shown), ...numberTraces(shown), ...tieTraces(shown), ...markTraces(shown)];
     traces.push(...lineTraces());
     const cells = Array.from({ length: rows * columns }, (_, cell) => cell);
+    const texts = cells.map((cell) => (owner(cell) === cell ? hoverText(cell, shown) : null));
     traces.push({
       // On top of everything, invisible: what the mouse finds.
       type: "heatmap", x: data.x.edges, y: data.y.edges, z: grid(cells), zsmooth: false, name: "cells",
       colorscale: [[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale: false,
-      text: grid(cells.map((cell) => hoverText(cell, shown))), hovertemplate: "%{text}<extra></extra>",
+      text: grid(cells.map((cell) => texts[owner(cell)])), hovertemplate: "%{text}<extra></extra>",
     });
     const layout = {
       margin: { l: 58, r: 8, t: 8, b: 48 }, font, showlegend: false, dragmode: false, hovermode: "closest",
@@ -267,9 +283,14 @@
     return Array.from({ length: count }, (_, i) => Number(((first + i) * step).toPrecision(12)));
   }
 
-  const cellSize = () => {
+  // The shorter side of a place or, of a cell that covers several, of what it covers along its row and its column.
+  const cellSize = (cell) => {
     const box = element("diagram");
-    return Math.min((box.clientWidth - 100) / columns, (box.clientHeight - 60) / rows);
+    const [row, column] = [Math.floor(cell / columns), cell % columns];
+    const places = reach(cell);
+    const across = places.filter((place) => Math.floor(place / columns) === row).length;
+    const up = places.filter((place) => place % columns === column).length;
+    return Math.min((across * (box.clientWidth - 100)) / columns, (up * (box.clientHeight - 60)) / rows);
   };
 
   const markers = (cells, marker, name) => ({
@@ -279,10 +300,11 @@
 
   // A tie has the colour of the second outcome as a triangle on that of the first.
   function tieTraces({ outcomes }) {
-    const cells = outcomes.flatMap((words, cell) => (words && words.length > 1 ? [cell] : []));
+    const cells = outcomes.flatMap((words, cell) => (words && words.length > 1 && isCell(cell) ? [cell] : []));
     if (!cells.length) return [];
+    const size = cells.map((cell) => Math.max(4, 0.7 * cellSize(cell)));
     const color = cells.map((cell) => data.looks[outcomes[cell][1]].color);
-    return [markers(cells, { symbol: "triangle-ne", size: Math.max(4, 0.7 * cellSize()), color }, "ties")];
+    return [markers(cells, { symbol: "triangle-ne", size, color }, "ties")];
   }
 
   function hatched({ numbers }) {
@@ -294,17 +316,18 @@
   }
 
   function markTraces(shown) {
-    const size = Math.min(10, Math.max(3, 0.5 * cellSize()));
+    const sizes = (cells, more = 0) => cells.map((cell) => Math.min(10, Math.max(3, 0.5 * cellSize(cell))) + more);
     const found = [];
     const marks = { diverged: ["x-thin", "#fff"], failed: ["cross-thin", "#fff"], missing: ["x-thin", "#8a8a8a"] };
     for (const [name, [symbol, color]] of Object.entries(marks)) {
-      const cells = shown.outcomes.flatMap((words, cell) => (words?.length === 1 && words[0] === name ? [cell] : []));
-      if (cells.length) found.push(markers(cells, { symbol, size, line: { color, width: 1 } }, name));
+      const cells = shown.outcomes.flatMap(
+        (words, cell) => (words?.length === 1 && words[0] === name && isCell(cell) ? [cell] : []));
+      if (cells.length) found.push(markers(cells, { symbol, size: sizes(cells), line: { color, width: 1 } }, name));
     }
     const { strayed } = hatched(shown);
     if (strayed.length) {
       for (const [color, width] of [["#fff", 3], ["#000", 1.2]]) {
-        found.push(markers(strayed, { symbol: "line-ne", size: size + 1, line: { color, width } }, "unconverged"));
+        found.push(markers(strayed, { symbol: "line-ne", size: sizes(strayed, 1), line: { color, width } }, "unconverged"));
       }
     }
     return found;
@@ -325,15 +348,32 @@
   // The chosen cell has a solid frame, the one of the keyboard a dashed one while it is used.
   function frames() {
     const frame = (cell, color, width, dash, name) => {
+      const drawn = { line: { color, width, dash }, visible: cell !== null, name };
+      const places = reach(cell);
+      if (places.length > 1) return { type: "path", path: outline(places), ...drawn };
       const [column, row] = [cell % columns, Math.floor(cell / columns)];
       const [[x0, x1], [y0, y1]] = [data.x.edges.slice(column, column + 2), data.y.edges.slice(row, row + 2)];
-      return { type: "rect", x0, x1, y0, y1, line: { color, width, dash }, visible: cell !== null, name };
+      return { type: "rect", x0, x1, y0, y1, ...drawn };
     };
-    const focused = state.keyboard ? state.cell : null;
+    const focused = state.keyboard ? owner(state.cell) : null;
     return [
       frame(state.chosen, "#fff", 5, "solid", "chosen halo"), frame(state.chosen, "#000", 2.5, "solid", "chosen"),
       frame(focused, "#fff", 5, "solid", "focus halo"), frame(focused, "#000", 3, "3px,3px", "focus"),
     ];
+  }
+
+  // The sides of places on which no other one of them lies.
+  function outline(places) {
+    const among = new Set(places);
+    return places.flatMap((place) => {
+      const [column, row] = [place % columns, Math.floor(place / columns)];
+      const [[x0, x1], [y0, y1]] = [data.x.edges.slice(column, column + 2), data.y.edges.slice(row, row + 2)];
+      const sides = [
+        [column > 0 ? place - 1 : -1, [x0, y0, x0, y1]], [column < columns - 1 ? place + 1 : -1, [x1, y0, x1, y1]],
+        [place - columns, [x0, y0, x1, y0]], [place + columns, [x0, y1, x1, y1]],
+      ];
+      return sides.filter(([other]) => !among.has(other)).map(([, [a, b, c, d]]) => `M${a},${b}L${c},${d}`);
+    }).join("");
   }
 
   const moveFrames = () => Plotly.relayout("diagram", { shapes: frames() });
@@ -425,7 +465,7 @@
   function drawCounts() {
     const cells = new Map();
     for (const [cell, words] of regimes(state.facet).entries()) {
-      if (!words || owner(cell) !== cell) continue;
+      if (!words || !isCell(cell)) continue;
       const name = words.length > 1 ? "tie" : words[0];
       cells.set(name, (cells.get(name) ?? 0) + 1);
     }
@@ -520,6 +560,7 @@
   }
 
   function whyNothing(run) {
+    if (run === null && beyond[state.facet].has(state.chosen)) return "No run lies here.";
     if (run === null) return "This cell has not been run.";
     if (value("status", run) === "failed") return `This run failed: ${data.errors[run] || "no reason is stored"}`;
     return "Of this replicate the page keeps no trajectory, for lack of space.";
@@ -651,7 +692,7 @@
   function tellCell() {
     const cell = owner(state.cell);
     const runs = members[state.facet][cell];
-    const words = runs.length ? majority(runs.map((run) => outcome(run))).map(label).join(" = ") : "not run";
+    const words = runs.length ? majority(runs.map((run) => outcome(run))).map(label).join(" = ") : nothingAt(cell);
     const shown = shownCells();
     const number = shown.numbers ? shown.numbers[cell] : null;
     const said = number === null ? nameOf(shown.outcomes[cell]) : written(number);
@@ -751,15 +792,23 @@
       state.keyboard = false;
       choose(point.z);
     });
+    // To the next place of another cell; at the edge it stays.
+    const moved = ([column, row], [right, up]) => {
+      const from = owner(row * columns + column);
+      const inside = ([x, y]) => x >= 0 && x < columns && y >= 0 && y < rows;
+      for (let to = [column + right, row + up]; inside(to); to = [to[0] + right, to[1] + up]) {
+        if (owner(to[1] * columns + to[0]) !== from) return to;
+      }
+      return [column, row];
+    };
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    const limit = (place, count) => Math.min(Math.max(place, 0), count - 1);
     frame.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       let [column, row] = [state.cell % columns, Math.floor(state.cell / columns)];
       if (event.key in moves) {
-        const stride = event.shiftKey ? 5 : 1;
-        column = limit(column + stride * moves[event.key][0], columns);
-        row = limit(row + stride * moves[event.key][1], rows);
+        for (let step = 0; step < (event.shiftKey ? 5 : 1); step += 1) {
+          [column, row] = moved([column, row], moves[event.key]);
+        }
       } else if (event.key === "Home") column = 0;
       else if (event.key === "End") column = columns - 1;
       else if (event.key === "Enter" || event.key === " ") {
@@ -783,7 +832,7 @@
   }
 
   const runsWord = (count) => `${count} run${count === 1 ? "" : "s"}`;
-  const cells = data.gaps ? members.flat().filter((runs) => runs.length).length : rows * columns * members.length;
+  const cells = members.flatMap((places, facet) => places.filter((_, place) => isCell(place, facet))).length;
   const size = `${cells} cells, ${runsWord(data.count)}`;
   element("summary").textContent = `linphase explorer: ${size}`
     + (data.left_out ? `; of ${runsWord(data.left_out)} the page keeps no trajectory, for lack of space` : "");
