@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Facet, Values, Window, as_stored, axis_column, over_axes
 from linphase.diagram.looks import Array
-from linphase.model.network import MAX_WIDTH, power
+from linphase.model.network import power
 from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
 from linphase.store.results import Results
@@ -122,7 +122,7 @@ class Reach:
         ):
             if axis.column != "gamma_w" or self.base is None:
                 continue
-            widths = np.array([max(1, int(min(power(self.base, value), MAX_WIDTH))) for value in axis.kept])
+            widths = np.floor([max(1.0, power(self.base, value)) for value in axis.kept])
             for same in _groups(widths):
                 apart = np.abs(axis.positions[same][:, None] - axis.positions[same])[:, :, None]
                 apart = np.where(asked[same], apart, np.inf)  # (places, candidates, lines)
@@ -203,7 +203,7 @@ def _is(column: pd.Series[Any], value: Any) -> Flags:
     return np.array([as_stored(each) == value for each in (*distinct, None)])[codes]
 
 
-def _groups(widths: Indices) -> Iterator[Indices]:
+def _groups(widths: Array) -> Iterator[Indices]:
     """The indices that share a width with others."""
     for width in np.unique(widths):
         if len(same := np.flatnonzero(widths == width)) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from math import dist
+from math import ceil, dist
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FILL = 0.84  # of the distance between sampled cells: how large a diagram in one of them is
 _ALONG = (5, 6, 7)  # cells sampled of either axis, where it has more
+_MOST = 600  # ways to spread them that are looked at
 
 
 def nearest_run(
@@ -138,7 +139,7 @@ def _best_spread(found: Mapping[tuple[int, int], str], window: Window) -> tuple[
 
 
 def _spreads(count: int) -> list[Sequence[int]]:
-    """All ways to take about six places of an axis at equal distances, over most of it; or all of few."""
+    """Ways to take about six places of an axis at equal distances, over most of it; or all of few."""
     if count <= max(_ALONG):
         return [range(count)]
     found: list[Sequence[int]] = []
@@ -147,7 +148,7 @@ def _spreads(count: int) -> list[Sequence[int]]:
             length = (number - 1) * step
             if length >= 0.6 * (count - 1):
                 found += [range(first, first + length + 1, step) for first in range(count - length)]
-    return found
+    return found[:: ceil(len(found) / _MOST)]
 
 
 def _badness(along: Sequence[int], count: int) -> tuple[float, float]:
