@@ -1,0 +1,128 @@
+"""A results directory that was extended by values on its axes: cells of unequal size, and none of them missing."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from linphase.cli import main
+from linphase.config.config import parse_config
+from linphase.diagram.mesh import mesh_of
+from linphase.figures.drawing import draw
+from linphase.figures.trajectory_map import trajectory_map
+from tests.figures.made import artists, filled, legend_labels, unfinished
+
+COARSE = {"gamma_sigma2": [-2.0, -1.0, 0.0, 1.0], "gamma_w": [0.5, 1.5, 2.5]}
+DENSE = {"gamma_sigma2": [-1.0, -0.6, -0.2], "gamma_w": [1.5, 1.9, 2.3]}
+CELLS = 12 + 9 - 1  # (-1, 1.5) is in both
+
+
+def config(**grid):
+    return parse_config({"name": "extended", "task": {"dimension": 8, "rank": 2}, "grid": grid}).predicted()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    path = tmp_path_factory.mktemp("extended") / "r"
+    filled(path, config(**COARSE))
+    return filled(path, config(**DENSE))
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory):
+    """Without the cell (0, 0.5), whose runs were never finished."""
+    path = tmp_path_factory.mktemp("extended") / "r"
+    filled(path, config(**COARSE), lambda spec: dict(spec.start) != {"gamma_sigma2": 0.0, "gamma_w": 0.5})
+    return filled(path, config(**DENSE))
+
+
+def linphase(*arguments):
+    done = CliRunner().invoke(main, list(map(str, arguments)))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def counts(labels):
+    found = [re.fullmatch(r"(.*) \((\d+)\)", label) for label in labels]
+    return {each[1]: int(each[2]) for each in found if each and "criteria" not in each[1]}
+
+
+def page(results, file):
+    linphase("explore", results.path, "-o", file)
+    (text,) = re.findall(r'id="data">(.*?)</script>', file.read_text(), re.DOTALL)
+    return json.loads(text)
+
+
+def test_no_figure_has_a_missing_cell_and_the_legend_counts_those_asked_for(results):
+    assert "0 missing" in linphase("status", results.path)
+    with unfinished():
+        for name in ("regime", "test-error", "all", "evidence", "boundaries"):
+            figure = draw(results, name)
+            assert not [artist for ax in figure.axes for artist in artists(ax, "missing")]
+            assert "missing" not in " ".join(legend_labels(figure))
+        compared = draw(results, "regime", against="theory")
+        assert f"difference\n0 of {CELLS} cells" in [ax.get_title() for ax in compared.axes]
+        assert sum(counts(legend_labels(draw(results, "regime"))).values()) == CELLS
+
+
+def test_a_part_of_it_is_drawn_so_too(results):
+    part = linphase("plot", results.path, "--terminal", "--where", "gamma_w=1.5")
+    assert "missing" not in part
+    assert sum(map(int, re.findall(r"[LMB?] [a-z ]+\((\d+)\)", part))) == 6
+    assert "missing" not in linphase("plot", results.path, "--terminal", "--x", "c")
+
+
+def test_a_run_that_is_missing_is_drawn_as_far_as_its_cell_reaches_and_counted_once(lacking):
+    with unfinished():
+        figure = draw(lacking, "regime")
+    assert counts(legend_labels(figure))["missing"] == 1
+    assert sum(counts(legend_labels(figure)).values()) == CELLS
+    assert len(artists(figure.axes[0], "missing")[0].get_segments()) == 2  # one cross
+    lines = linphase("plot", lacking.path, "--terminal").splitlines()
+    assert "missing (1)" in "".join(lines)
+    drawn = [line.partition("|")[2].count(".") for line in lines if "|" in line]
+    assert drawn == [0] * (len(drawn) - 1) + [2 * 4]  # at 0 and beside it at -0.2, four characters each
+
+
+def test_the_explorer_tells_of_every_place_the_cell_that_covers_it(results, lacking, tmp_path):
+    data = page(results, tmp_path / "e.html")
+    asked = {(y, x) for x, y in zip(data["place"]["x"], data["place"]["y"], strict=True)}
+    columns = len(data["x"]["values"])
+    covers = {divmod(int(place), columns): divmod(cell, columns) for place, cell in data["stand_ins"][0].items()}
+    assert data["beyond"] == [[]]
+    assert set(covers.values()) <= asked
+    assert not asked & set(covers)
+    assert len(asked) == CELLS == columns * len(data["y"]["values"]) - len(covers)
+    status = next(panel for panel in data["panels"] if panel["name"] == "status")["by"]["threshold"]["cells"][0]
+    assert {word for words in status["outcomes"].values() for word in words} == {"converged"}
+    data = page(lacking, tmp_path / "l.html")
+    status = next(panel for panel in data["panels"] if panel["name"] == "status")["by"]["threshold"]["cells"][0]
+    absent = {int(place) for place, words in status["outcomes"].items() if words == ["missing"]}
+    (cell,) = absent - {int(place) for place in data["stand_ins"][0]}
+    assert {data["stand_ins"][0][str(place)] for place in absent - {cell}} == {cell}
+
+
+def test_the_report_has_no_missing_cell(results, tmp_path):
+    linphase("report", results.path, "--panel", "regime", "-o", tmp_path / "r.md")
+    assert "missing" not in (tmp_path / "r.md").read_text().replace("0 are missing", "")
+
+
+def test_trajectories_lie_in_the_cells_that_cover_their_places(results):
+    kept = {(1, 2): results.trajectory(results.runs["run_id"].iloc[0])}  # (-0.6, 1.5)
+    with unfinished():
+        figure = trajectory_map(results.runs, results.axes, kept, mesh=mesh_of(results))
+        beside = trajectory_map(results.runs, results.axes, {(0, 2): kept[1, 2]}, mesh=mesh_of(results))  # beside -1
+    assert artists(figure.axes[0], "cell 1 2")
+    assert artists(beside.axes[0], "cell 0 2")
+
+
+def test_a_sweep_of_one_grid_is_drawn_as_without_a_mesh(tmp_path):
+    one = filled(tmp_path / "r", config(**COARSE))
+    found = mesh_of(one)
+    assert len(found.grids) == 1
+    assert len(found.asked) == 12
+    again = replace(one, runs=one.runs.iloc[1:])
+    with unfinished():
+        assert counts(legend_labels(draw(again, "regime")))["missing"] == 1
