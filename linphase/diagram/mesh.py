@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from linphase.config.config import parse_config
 from linphase.diagram.axes import Axis, Facet, Values, Window, as_stored, axis_column, over_axes
 from linphase.diagram.looks import Array
 from linphase.model.network import power
@@ -144,12 +145,13 @@ def mesh_of(results: Results) -> Mesh:
 
 
 def lattices(results: Results) -> tuple[Values, ...]:
-    """The grids that were swept, {axis: values} of each configuration, each once."""
-    found = []
+    """The grids that were swept, {axis: values} of each configuration and each level of refinement, each once."""
+    found: list[Values] = []
     for config in results.configs:
-        grid = {key: values for key, values in config["grid"].items() if key != "replicates"}
-        if grid not in found:
-            found.append(grid)
+        whole = {key: values for key, values in config["grid"].items() if key != "replicates"}
+        for grid in parse_config(config, stored=True).grids():
+            if (level := whole | {key: list(values) for key, values in grid.items()}) not in found:
+                found.append(level)
     return tuple(found)
 
 
