@@ -16,7 +16,7 @@ that is in log c at fixed width. Its coverage: results/boundary_coverage.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import exp, floor, inf, isfinite, isinf, isnan, log, nan, sqrt
 from typing import TYPE_CHECKING, Any
@@ -180,13 +180,21 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
         finished=status.eq("finished"),
     )
     return [
-        _measured(name, facet, row, column)
+        _told_beyond(_measured(name, facet, row, column), row, part)
         for facet, part in _groups(runs[(runs["width"] >= runs["rank"]) & (runs["rank"] > 0)], list(facets))
         for column, name in LOG_RATIOS.items()
         if column in runs and (column in _ENDS or runs[column].notna().any())
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
         if name == ACTIVE_LAZY or _has_bulk(row)
     ]
+
+
+def _told_beyond(found: MeasuredBoundary, row: pd.DataFrame, facet: pd.DataFrame) -> MeasuredBoundary:
+    """Of a width that was refined in a part of the grid alone it is not known what lies beyond the grid."""
+    end = {-inf: "min", inf: "max"}.get(found.gamma_sigma2)
+    if end is None or row["gamma_sigma2"].agg(end) == facet["gamma_sigma2"].agg(end):
+        return found
+    return replace(found, gamma_sigma2=nan, note="its refined cells do not reach the end of the grid")
 
 
 def _has_bulk(row: pd.DataFrame) -> bool:

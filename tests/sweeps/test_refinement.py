@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from math import isfinite
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
+from linphase.diagram.measured import ACTIVE_LAZY, MIXED_BALANCED, boundaries_of
 from linphase.store.checking import check, repair
 from linphase.store.refining import Labels, labels_in
 from linphase.store.results import load
@@ -212,3 +214,15 @@ def _nearest(run, xs, ys, width, i, j):
         if None not in corners:
             return min(set(corners)) if len(set(corners)) == 1 else "undecided"
     return None
+
+
+def test_boundaries_between_refined_cells_lie_on_theorys_and_nothing_is_said_beyond_them(whole):
+    found = [each for each in boundaries_of(load(whole)) if each.name in (ACTIVE_LAZY, MIXED_BALANCED)]
+    finest = 3.0 / 4 / 8
+    between = [each for each in found if isfinite(each.gamma_sigma2)]
+    assert len(between) > 40
+    assert all(each.grid_step == pytest.approx(finest) for each in between)  # cells were refined where they cross
+    # Rank 3 at d = 40: where a draw's modes lie about the typical value.
+    assert max(abs(each.gamma_sigma2 - each.finite_d) for each in between) < 0.1
+    silent = [each for each in found if "do not reach" in each.note]
+    assert all(each.gamma_sigma2 != each.gamma_sigma2 for each in silent)
