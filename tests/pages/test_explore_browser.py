@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from linphase.config.config import parse_config
 from linphase.diagram.axes import Window, span
 from linphase.diagram.cells import cells_of, stand_ins
 from linphase.diagram.outcomes import outcomes
@@ -17,6 +18,7 @@ from linphase.diagram.panels import known_panels
 from linphase.files import printable
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.pages.explorer import build
+from tests.figures.made import filled
 from tests.pages.test_explore import GRID, small
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -366,3 +368,34 @@ def test_every_control_has_a_name(explorer):
     )
     assert unnamed == []
     assert re.search("[Aa]rrow keys", explorer.script("return document.getElementById('frame').ariaLabel"))
+
+
+def test_cells_of_unequal_size_are_met_hovered_and_framed_as_a_whole(browser, tmp_path):
+    from selenium.webdriver import ActionChains, Keys
+
+    def config(**grid):
+        return parse_config({"name": "extended", "task": {"dimension": 8, "rank": 2}, "grid": grid}).predicted()
+
+    filled(tmp_path / "r", config(gamma_sigma2=[-3.0, -1.0, 1.0], gamma_w=[0.5, 1.5, 2.5]))
+    grown = filled(tmp_path / "r", config(gamma_sigma2=[-1.0, -0.6, -0.2], gamma_w=[1.5, 1.7, 1.9]))
+    (tmp_path / "e.html").write_text(build(grown), encoding="utf-8")
+    opened = Explorer(browser, tmp_path / "e.html")
+    assert opened.text("summary") == "linphase explorer: 17 cells, 17 runs"
+    assert sum(opened.counts()[0].values()) == 17
+    frame = "return document.getElementById('diagram').layout.shapes.find((each) => each.name === arguments[0])"
+    # The axes are -3, -1, -0.6, -0.2, 1 and 0.5, 1.5, 1.7, 1.9, 2.5; below 1.5 the places at -0.6 and -0.2 belong to -1.
+    hovered = "return [...document.querySelectorAll('.hoverlayer text')].map((each) => each.textContent).join(' ')"
+    opened.hover(3, 0)
+    opened.wait(lambda: "= −1, γw = 0.5" in opened.script(hovered))
+    opened.hover(3, 0, click=True)
+    opened.wait(lambda: "= −1, γw = 0.5" in opened.text("cell-title"))
+    window = Window.of(grown.axes)
+    path = opened.script(frame, "chosen")["path"]
+    across, up = np.array(re.findall(r"[ML](-?[\d.]+),(-?[\d.]+)", path), dtype=float).T
+    assert (across.min(), across.max()) == pytest.approx(window.x.edges[[1, 4]])
+    assert (up.min(), up.max()) == pytest.approx(window.y.edges[[0, 1]])
+    assert path.count("M") == 3 + 3 + 2  # no side within the cell
+    opened.script("document.getElementById('reset').focus()")
+    ActionChains(browser).send_keys(Keys.TAB, Keys.HOME, *[Keys.ARROW_RIGHT] * 2).perform()
+    assert "γ_σ² = 1, γ_w = 0.5" in opened.text("here")  # two steps from -3
+    assert opened.complaints() == []
