@@ -8,7 +8,8 @@ the smallest whole one, by the sum of its sides as they are drawn, the nearest c
 two the one of the lower index. A place around which no cell is whole lies beyond the cells.
 
 Where gamma_w is an axis its values of one integer width are one network: a place with the width of one that is asked
-for, all else equal, belongs to that one, and counts as asked for where it is a corner.
+for, all else equal, belongs to that one, and counts as asked for where it is a corner. One beyond the cells belongs to
+the owner of a place of its width.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Reach:
         itself = np.arange(self.asked.size).reshape(self.asked.shape)
         if self.asked.all():
             return itself
-        of_cells = np.where(self.asked, itself, self._of_one_width())
+        of_cells = np.where(self.asked, itself, self._of_one_width(self.asked))
         owners, smallest = of_cells.copy(), np.where(of_cells >= 0, -1.0, np.inf)
         for rows, columns in self.grids:
             across, up = _Between.of(self.window.x, columns), _Between.of(self.window.y, rows)
@@ -104,7 +105,8 @@ class Reach:
             taken = whole & (side < smallest * (1 - _SAME))
             owners[taken] = of_cells[np.ix_(up.nearest, across.nearest)][taken]
             smallest[taken] = side[taken]
-        return owners
+        alike = self._of_one_width(owners >= 0)
+        return np.where((owners < 0) & (alike >= 0), owners.ravel()[alike], owners)
 
     def stand_ins(self) -> dict[tuple[int, int], tuple[int, int]]:
         """By place that is no cell of its own the one that covers it, (row, column) of each."""
@@ -113,20 +115,20 @@ class Reach:
         places = zip(rows.tolist(), columns.tolist(), strict=True)
         return dict(zip(places, zip(of_rows.tolist(), of_columns.tolist(), strict=True), strict=True))
 
-    def _of_one_width(self) -> Indices:
-        """By place the nearest one that is asked for in the same line, of the same integer width; -1 without any."""
-        found = np.full(self.asked.shape, -1)
-        itself = np.arange(self.asked.size).reshape(self.asked.shape)
-        for axis, asked, numbers, into in (
-            (self.window.y, self.asked, itself, found),
-            (self.window.x, self.asked.T, itself.T, found.T),
+    def _of_one_width(self, there: Flags) -> Indices:
+        """By place the nearest of some places in the same line, of the same integer width; -1 without any."""
+        found = np.full(there.shape, -1)
+        itself = np.arange(there.size).reshape(there.shape)
+        for axis, chosen, numbers, into in (
+            (self.window.y, there, itself, found),
+            (self.window.x, there.T, itself.T, found.T),
         ):
             if axis.column != "gamma_w" or self.base is None:
                 continue
             widths = np.floor([max(1.0, power(self.base, value)) for value in axis.kept])
             for same in _groups(widths):
                 apart = np.abs(axis.positions[same][:, None] - axis.positions[same])[:, :, None]
-                apart = np.where(asked[same], apart, np.inf)  # (places, candidates, lines)
+                apart = np.where(chosen[same], apart, np.inf)  # (places, candidates, lines)
                 nearest = apart.argmin(axis=1)  # the first of several: the lower index
                 here = np.isfinite(apart.min(axis=1))
                 into[same] = np.where(here, np.take_along_axis(numbers[same], nearest, axis=0), into[same])
@@ -135,23 +137,25 @@ class Reach:
 
 def mesh_of(results: Results) -> Mesh:
     """What the configurations of some results ask for."""
-    keys = [key for key in results.axes if key in lattices(results)[0]]
+    grids = lattices(results)
+    keys = [key for key in results.axes if key in grids[0]]
     further = {axis_column(key): key for key in keys if "." in key}
     cells = {run_id: spec for run_id, spec in results.expected().items() if spec.replicate == 0}
     asked = asked_table(cells, further)
     undeclared = [column for column in further if column not in for_keys()]  # a plugin's, that is not here
     asked[undeclared] = asked[undeclared].map(as_stored)
-    return Mesh(asked, lattices(results))
+    return Mesh(asked, grids)
 
 
 def lattices(results: Results) -> tuple[Values, ...]:
-    """The grids that were swept, {axis: values} of each configuration and each level of refinement, each once."""
+    """The grids that were swept, {axis: values} of each configuration and each level of its refinement, each once."""
     found: list[Values] = []
     for config in results.configs:
-        whole = {key: values for key, values in config["grid"].items() if key != "replicates"}
-        for grid in parse_config(config, stored=True).grids():
-            if (level := whole | {key: list(values) for key, values in grid.items()}) not in found:
-                found.append(level)
+        further = {key: values for key, values in config["grid"].items() if key != "replicates"}
+        for level in parse_config(config, source=str(results.path), stored=True).grids():
+            grid = further | {key: list(values) for key, values in level.items()}
+            if grid not in found:
+                found.append(grid)
     return tuple(found)
 
 

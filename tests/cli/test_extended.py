@@ -9,9 +9,12 @@ from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
+from linphase.diagram.axes import Window, split_facets
 from linphase.diagram.mesh import mesh_of
 from linphase.figures.drawing import draw
 from linphase.figures.trajectory_map import trajectory_map
+from linphase.store.results import load
+from linphase.sweeps.sweeping import sweep
 from tests.figures.made import artists, filled, legend_labels, unfinished
 
 COARSE = {"gamma_sigma2": [-2.0, -1.0, 0.0, 1.0], "gamma_w": [0.5, 1.5, 2.5]}
@@ -126,3 +129,20 @@ def test_a_sweep_of_one_grid_is_drawn_as_without_a_mesh(tmp_path):
     again = replace(one, runs=one.runs.iloc[1:])
     with unfinished():
         assert counts(legend_labels(draw(again, "regime")))["missing"] == 1
+
+
+def test_a_refined_sweep_is_drawn_without_gaps_and_counts_its_vertices(tmp_path):
+    wide = {"gamma_sigma2": {"start": -3.0, "stop": 0.0, "num": 5}, "gamma_w": {"start": 0.0, "stop": 2.8, "num": 5}}
+    told = {"name": "refined", "task": {"dimension": 20, "rank": 3}, "grid": wide, "refine": {"levels": 3}}
+    sweep(parse_config(told | {"dynamics": {"kind": "modes"}}), tmp_path / "r")
+    refined = load(tmp_path / "r")
+    found = mesh_of(refined)
+    assert [len(grid["gamma_sigma2"]) for grid in found.grids] == [5, 9, 17, 33]
+    (facet,) = split_facets(refined.runs, refined.axes)
+    reach = found.reach(Window.of(refined.axes), facet)
+    assert reach.asked.sum() == len(refined.runs) < reach.asked.size / 2
+    assert (reach.owners >= 0).all()
+    with unfinished():
+        drawn = draw(refined, "regime")
+    assert not artists(drawn.axes[0], "missing")
+    assert sum(counts(legend_labels(drawn)).values()) == len(refined.runs)

@@ -137,6 +137,9 @@ def test_values_of_gamma_w_of_one_integer_width_are_one_network():
     found = reach(one, {"gamma_sigma2": [-2, -1.5, -1, 0], "gamma_w": lines})
     assert found.owners.tolist() == [[0, 0, 2, 3], [0, 0, 2, 3], [8, 8, 10, 11]]  # as corners, too
     assert replace(found, base=None).owners.tolist()[1] == [8, 8, 8, 11]
+    # 64^0.24 = 2.7 has the width of 0.2; 64^0.3 = 3.5 has one of its own.
+    above = reach(one, {"gamma_sigma2": [-2, -1.5, -1, 0], "gamma_w": [*lines, 0.24, 0.3]})
+    assert above.owners.tolist()[2:] == [[8, 8, 10, 11], [8, 8, 10, 11], [-1] * 4]
 
 
 def test_rectangles_cover_every_place_once():

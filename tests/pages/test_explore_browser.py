@@ -383,10 +383,10 @@ def test_cells_of_unequal_size_are_met_hovered_and_framed_as_a_whole(browser, tm
     assert opened.text("summary") == "linphase explorer: 17 cells, 17 runs"
     assert sum(opened.counts()[0].values()) == 17
     frame = "return document.getElementById('diagram').layout.shapes.find((each) => each.name === arguments[0])"
-    # The axes are -3, -1, -0.6, -0.2, 1 and 0.5, 1.5, 1.7, 1.9, 2.5; below 1.5 the places at -0.6 and -0.2 belong to -1.
+    # Below gamma_w = 1.5 the places -0.6 and -0.2 belong to -1, where c = 8^-1 2.
     hovered = "return [...document.querySelectorAll('.hoverlayer text')].map((each) => each.textContent).join(' ')"
     opened.hover(3, 0)
-    opened.wait(lambda: "= −1, γw = 0.5" in opened.script(hovered))
+    opened.wait(lambda: "width 2, c = 0.25" in opened.script(hovered))
     opened.hover(3, 0, click=True)
     opened.wait(lambda: "= −1, γw = 0.5" in opened.text("cell-title"))
     window = Window.of(grown.axes)
