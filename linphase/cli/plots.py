@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from linphase.cli.laws import check_along, draw_along, fit_boundaries
 from linphase.cli.options import axes_options, cuts_options, results_argument, spanned, style_option
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
 from linphase.errors import ConfigError, LinphaseError
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
     help="Draw the panel beside theory (from A = 0) or another results directory, and the difference of the two.",
 )
 @click.option(
+    "--along",
+    metavar="KEY",
+    help="Draw the panel's numbers against this axis, such as task.dimension or width/d, with the power of it by which "
+    "they go. A line for each value of --y, by default for all further axes.",
+)
+@click.option(
     "--at",
     metavar="GAMMA_SIGMA2,GAMMA_W",
     help="--panel trajectories: the run of the nearest cell over time.  [default: small diagrams of 6 x 6 cells]",
@@ -64,6 +71,7 @@ def plot(
     panel: str | None,
     look: str | None,
     against: str | None,
+    along: str | None,
     at: str | None,
     where: Sequence[str],
     x: str | None,
@@ -88,6 +96,7 @@ def plot(
       linphase plot results/quickstart --panel trajectories
       linphase plot results/quickstart --panel trajectories --at -1.5,1.8
       linphase plot results/quickstart --x c --y width/d
+      linphase plot results/scaling_training --along task.dimension --panel test-error
       linphase plot results/quickstart --terminal
       linphase plot results/paper_figure2_gd --look figure2
     """
@@ -98,8 +107,18 @@ def plot(
     conditions = _conditions(where)
     if look is not None:
         _check_look(look, {"--against": against, "--at": at, "--terminal": terminal or None}, cuts)
+    if along is not None:
+        meaningless = {"--look": look, "--against": against, "--at": at, "--x": x, "--terminal": terminal}
+        check_along(panel, meaningless)
     _check_together(panel or "regime", against, at, terminal, output, style)
     loaded = load(results)
+    if along is not None:
+        named = {"along": along, "where": ",".join(where), "y": y, "style": style}
+        file = output or results / f"{_default_name(str(panel), named, cuts)}.png"
+        if missing := len(loaded.missing()):
+            echo(f"warning: {missing} runs are missing or failed; linphase status counts them", err=True)
+        draw_along(_part(loaded, conditions), str(panel), along, y, cuts, output=file, style=style)
+        return
     other = None if against in (None, "theory") else _other(loaded, Path(str(against)))
     if other is not None:
         conditions, of_other = _shared_out(conditions, loaded, other)
@@ -266,6 +285,12 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
 @click.command()
 @results_argument
 @cuts_options
+@click.option(
+    "--fit",
+    metavar="KEY",
+    help="The power of this axis by which the threshold c of every boundary goes, such as task.dimension, width or "
+    "width/d, and by which it strays from theory's.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "-o",
@@ -274,7 +299,9 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
     help="FILE.csv, .json, or .png, .pdf, .svg: those of the end on the diagram.",
 )
 @style_option
-def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts) -> None:
+def boundary(
+    results: Path, fit: str | None, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts
+) -> None:
     """Where the measured boundaries lie: gamma_sigma2 at which runs change their end or their path, for every width.
 
     Of the end: there the median over the signal modes (active | lazy) or over the bulk (mixed | balanced) of
@@ -290,12 +317,17 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
     then test theory and the numerics, and tell nothing of the path that training took. Those of the path are no
     functions of the end.
 
+    With --fit the boundaries at several values of an axis are points of a law: a weighted line in logarithms, its slope
+    with a 95 % interval, chi2 of the points about it, the slope over theory's values, and theory's own along the same
+    points and at the largest alone.
+
     \b
     Example:
       linphase boundary results/quickstart
       linphase boundary results/quickstart --criterion speedup --json
       linphase boundary results/quickstart -o boundaries.csv
       linphase boundary results/quickstart -o boundaries.pdf
+      linphase boundary results/scaling_boundaries --criterion balance --fit task.dimension -o law.pdf
     """
     from linphase.diagram.measured import boundaries_of, untold
     from linphase.store.results import load
@@ -308,6 +340,9 @@ def boundary(results: Path, as_json: bool, output: Path | None, style: "StyleNam
             )
         check_directory(output)
     loaded = load(results)
+    if fit is not None:
+        fit_boundaries(loaded, fit, cuts, as_json=as_json, output=output, style=style)
+        return
     found = boundaries_of(loaded, cuts)
     if as_data and output is not None:  # before anything is printed: whoever reads the pipe may have left
         write_whole(output, _as_json(found) + "\n" if output.suffix.lower() == ".json" else _as_csv(found))
@@ -351,7 +386,8 @@ def _facts(crossing: "MeasuredBoundary") -> dict[str, Any]:
     from dataclasses import asdict
 
     beyond = {inf: "above grid", -inf: "below grid"}.get(crossing.gamma_sigma2)
-    facts = {**asdict(crossing), "facet": dict(crossing.facet), "note": crossing.note or beyond or ""}
+    note = crossing.note or beyond or ""
+    facts = asdict(crossing) | {"facet": dict(crossing.facet), "note": note, "places": list(crossing.places)}
     return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in facts.items()}
 
 
@@ -367,6 +403,7 @@ def _as_csv(found: Sequence["MeasuredBoundary"]) -> str:
     for crossing in found:
         facts = _facts(crossing)
         facet: dict[str, Any] = facts.pop("facet")
+        del facts["places"]
         lines.append({"boundary": facts.pop("name"), **facet, **facts})
     text: str = pd.DataFrame(lines).to_csv(index=False)
     return text

@@ -64,6 +64,11 @@ class Axis:
         return np.array(found, dtype=np.intp)[codes]
 
     @property
+    def name(self) -> str:
+        """The name of a derived axis, the column of any other."""
+        return self.derived.name if self.derived else self.column
+
+    @property
     def few(self) -> bool:
         """Whether every value gets a tick of its own."""
         several = len(self.kept) > 1
@@ -253,7 +258,9 @@ def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = 
     --------
     >>> results = dataclasses.replace(results, axes=span(results.runs, results.axes, x="c", y="task.noise"))
     """
-    across, upwards = (_named(option, asked, axes) for option, asked in (("x", x), ("y", y)))
+    across, upwards = (
+        None if asked is None else named_axis(option, asked, axes) for option, asked in (("x", x), ("y", y))
+    )
     if across is not None and across == upwards:
         raise LinphaseError(f"y: must be another axis than x, found {y!r} for both")
     usual = spanning_first(axes)
@@ -286,9 +293,9 @@ def _warn_of_mixtures(runs: pd.DataFrame, axes: Values, replaced: Sequence[str])
         )
 
 
-def _named(option: str, asked: str | None, axes: Mapping[str, Sequence[Any]]) -> str | None:
-    """The axis that x or y names."""
-    if asked is None or asked in DERIVED:
+def named_axis(option: str, asked: str, axes: Mapping[str, Sequence[Any]]) -> str:
+    """The key of the axis that an option names, or the name of a derived one; LinphaseError where there is none."""
+    if asked in DERIVED:
         return asked
     key = axis_called(asked, axes)
     if key is None:

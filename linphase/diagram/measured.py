@@ -87,6 +87,18 @@ class MeasuredBoundary:
     finite_d: float
     asymptotic: float
     note: str  # why there is no gamma_sigma2, or fewer replicates than configured
+    scale: float  # to whose powers the exponents are: sqrt(d_out d_in)
+    log_offset: float  # ln c at gamma_sigma2 = 0; nan where c does not follow sigma2
+    places: tuple[float, ...]  # the gamma_sigma2 of every replicate; none unless all of them cross on the grid
+
+    def log_threshold(self, gamma_sigma2: float) -> float:
+        """The ln c of a place."""
+        return self.log_offset + gamma_sigma2 * log(self.scale)
+
+    @property
+    def log_step(self) -> float:
+        """The step of the grid at the crossing, in ln c."""
+        return self.grid_step * log(self.scale)
 
 
 def boundaries_of(results: Results, cuts: Cuts = Cuts()) -> list[MeasuredBoundary]:
@@ -235,6 +247,8 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
     used = there & counted[:, None]
     converged, finished = (float(each[used].mean()) if used.any() else nan for each in ended)
     finite_d, asymptotic = _theory(row, name)
+    (shift, _), scale = shifts(row), task_config_of(row.iloc[0]).scale
+    all_cross = r == len(heights) and bool(np.isfinite(crossings[:, 0]).all())
     return MeasuredBoundary(
         name=name,
         facet=facet,
@@ -255,6 +269,9 @@ def _measured(name: str, facet: Facet, row: pd.DataFrame, column: str) -> Measur
         finite_d=finite_d,
         asymptotic=asymptotic,
         note=note,
+        scale=float(scale),
+        log_offset=log(row["width"].iloc[0]) + float(shift[0]) if np.ptp(shift) <= SAME else nan,
+        places=tuple(crossings[:, 0].tolist()) if all_cross else (),
     )
 
 

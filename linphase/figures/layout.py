@@ -16,6 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Plot
+from linphase.diagram.derived import DERIVED
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
 from linphase.diagram.panels import Panel
@@ -206,12 +207,11 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     set_ticks(ax)
     ax.tick_params(labelbottom=bottom, labelleft=left)
     if bottom:
-        ax.set_xlabel(_label(window.x))
+        ax.set_xlabel(axis_label(window.x.name))
     if left:
-        ax.set_ylabel(_label(window.y))
+        ax.set_ylabel(axis_label(window.y.name))
 
 
-def _label(axis: Axis) -> str:
-    if axis.derived is not None:
-        return axis.derived.label
-    return _AXIS_LABELS.get(axis.column, axis.column.replace("_", " "))
+def axis_label(name: str) -> str:
+    """What stands at an axis, with mathematics: by its column, or the name of a derived one."""
+    return DERIVED[name].label if name in DERIVED else _AXIS_LABELS.get(name, name.replace("_", " "))

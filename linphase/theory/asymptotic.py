@@ -181,12 +181,21 @@ def asymptotic_cell(task: TypicalTask, gamma_sum: float) -> AsymptoticCell:
     )
 
 
-def local_slope(task: TypicalTask, gamma_sum: float) -> float:
-    """d log(smallest test error)/d log d at the task's d, c = d^gamma_sum moving with it; a central difference."""
+def local_slope(
+    task: TypicalTask, gamma_sum: float, number: Callable[[AsymptoticCell], float | None] | None = None
+) -> float:
+    """d log(number)/d log d at the task's d, c = d^gamma_sum moving with it; a central difference.
+
+    number: what of a cell; by default its smallest test error. nan where that is not there or not above 0.
+    """
     d, step = task.dimension, 1.02
     low, high = max(d / step, task.rank, 2.0), min(d * step, 1e15)
-    before, after = (_predict(replace(task, dimension=each), each**gamma_sum).min_test_error for each in (low, high))
-    return log(after / before) / log(high / low)
+    tasks = [replace(task, dimension=each) for each in (low, high)]
+    if number is None:
+        before, after = (_predict(each, each.dimension**gamma_sum).min_test_error for each in tasks)
+    else:
+        before, after = (number(asymptotic_cell(each, gamma_sum)) or 0.0 for each in tasks)
+    return log(after / before) / log(high / low) if before > 0 and after > 0 else float("nan")
 
 
 def _predict(task: TypicalTask, c: float) -> Prediction:
