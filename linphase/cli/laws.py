@@ -64,8 +64,8 @@ def draw_along(
 
     laws = laws_of_panel(results, panel, axis, by, cuts)
     shown = find_panel(panel, cuts, results.runs, results.columns)
-    label = shown.unit if "$" in shown.unit else panel.replace("-", " ")
-    figure = along(laws, label=label, title=shown.title, style=style)
+    unit, title = shown.unit.replace(r"\ln\,", ""), shown.title.removeprefix("ln of the ")  # the axis is logarithmic
+    figure = along(laws, label=unit if "$" in unit else panel.replace("-", " "), title=title, style=style)
     save_figure(figure, output, results, f"{panel} along {axis}", cuts)
     _print([replace(law, quantity=panel) for law in laws])
     _warn(results, laws)

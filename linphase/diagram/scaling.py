@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import chdtrc, digamma, stdtrit
+from scipy.special import chdtrc, digamma, polygamma, stdtrit
 
 from linphase.config.keys import WIDTH_KEYS
 from linphase.diagram.axes import Axis, axis_column, named_axis, span
@@ -85,7 +85,7 @@ class Line:
     low: float
     high: float
     intercept: float
-    freedom: int  # degrees of freedom of the interval
+    freedom: float  # degrees of freedom of the interval
     chi2: float  # nan where the points share their draws, or have no standard errors
     chi2_freedom: int
 
@@ -123,15 +123,23 @@ def weighted_line(
     """
     places, heights = np.asarray(x, np.float64), np.asarray(means, np.float64)
     count = np.asarray(replicates, np.float64)
-    freedom = int(np.sum(count - 1))
-    if freedom == 0:
+    if not np.any(count > 1):
         return _by_scatter(places, heights)
+    freedom = _freedom(count)
     errors = _smoothed_errors(places, np.asarray(errors, np.float64), count, floor)
     slope_of, intercept_of, error = _weights(places, errors)
     slope, intercept = float(slope_of @ heights), float(intercept_of @ heights)
     half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
     chi2 = float(np.sum(((heights - intercept - slope * places) / errors) ** 2))
     return Line(slope, slope - half, slope + half, intercept, freedom, chi2, len(places) - 2)
+
+
+def _freedom(count: Array) -> float:
+    """How many degrees of freedom the smoothed variances have together.
+
+    The logarithm of a variance with f degrees of freedom has the variance trigamma(f/2), the best estimate of it 2/f.
+    """
+    return float(np.sum(2 / polygamma(1, (count[count > 1] - 1) / 2)))
 
 
 def _weights(x: Array, errors: Array) -> tuple[Array, Array, float]:
@@ -386,7 +394,8 @@ def _of_column(panel: Panel, along: Axis, held: Facet, runs: pd.DataFrame) -> La
         if part["log"].isna().any():
             without += 1
             continue
-        logs = part.groupby("replicate")["log"].mean().to_dict()
+        means = part.groupby("replicate")["log"].mean()
+        logs = {int(replicate): float(each) for replicate, each in zip(means.index, means, strict=True)}
         theory = _typical(part.iloc[0], column)
         log_theory = log(theory) if theory is not None and theory > 0 else nan
         points.append(Point(float(along.positions[place]), logs, log_theory))

@@ -160,11 +160,13 @@ def _frame(panes: Sequence[Axes], laws: Sequence[Law]) -> None:
         _ticks(ax.yaxis, *ax.get_ylim())
         set_ticks(ax)
     bottom = panes[-1]
-    if len(places) <= 7 and all(b > 1.3 * a for a, b in pairwise(places)):
+    if len(places) <= 7 and places[-1] < 1e4 and all(b > 1.3 * a for a, b in pairwise(places)):
         bottom.xaxis.set_major_locator(FixedLocator(places))
         bottom.xaxis.set_minor_locator(NullLocator())
     else:
-        bottom.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if places[-1] < 100 * places[0] else (1.0,)))
+        bottom.xaxis.set_major_locator(
+            LogLocator(subs=(1.0, 2.0, 5.0) if places[-1] < 100 * places[0] else (1.0,), numticks=8)
+        )
     bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     bottom.xaxis.set_minor_formatter(NullFormatter())
     bottom.set_xlabel(axis_label(laws[0].axis))
