@@ -53,7 +53,7 @@ def test_the_boundaries_of_trained_networks_go_as_d_and_its_root(linphase):
     assert found.loc["active | lazy", "points"] == "3: 8 to 16"
     for name, exponent in (("active | lazy", 1.0), ("mixed | balanced", 0.5)):
         low, high = (float(each) for each in found.loc[name, "95 %"].split(" to "))
-        assert low < exponent < high < low + 0.8
+        assert low < exponent < high < low + 1
     assert done.stderr == ""
 
 
