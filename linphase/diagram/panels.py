@@ -163,6 +163,7 @@ panel("blind-test-error", "blind_test_error", "test error of a stop that\ndoes n
       formula=r"at $\|A-Y\|_F^2/d^2=\nu^2(1-k/d)^2$")  # fmt: skip
 panel("iterations", "iterations_at_min", "smallest test error: iterations\nat the paper's learning rate", unit="steps",
       **_MAGMA)  # fmt: skip
+panel("time-at-min", "time_at_min", "time of the smallest test error", **_TIME)
 panel("distance", "distance_to_self_consistent", "ln of the largest distance to the\nself-consistent dynamics",
       scale="ln", unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$",
       levels=(-7.0, -4.0, 0.0),  # of the published contours, Tu et al. 2024, Figure 2
