@@ -3,10 +3,10 @@
     python -m benchmarks.scaling
 
 Trains what is missing into results/scaling_* (resumable: call it again), then writes results/scaling/README.md, its
-tables and its figures. Ten minutes on two cores; with --large d = 1600 too, half an hour more.
+tables and its figures. A quarter of an hour on two cores; with --large d = 1600 too, half an hour more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, isnan, log, nan
 from pathlib import Path
@@ -25,7 +25,7 @@ from benchmarks.scaling_figures import narrow_figure
 from benchmarks.scaling_sweeps import NARROW_DIMENSIONS, NARROW_RATIOS, ROOT, fill, typical
 from linphase import Cuts, Results
 from linphase.diagram.measured import LEARNING_ORDER
-from linphase.diagram.scaling import Law, Line, Point, laws_of_boundaries, laws_of_panel
+from linphase.diagram.scaling import Law, Line, Point, fit, laws_of_boundaries, laws_of_panel
 from linphase.figures.along import along
 from linphase.figures.style import save
 from linphase.model.regime import CRITERIA
@@ -42,7 +42,9 @@ OF_TRAINING = {
     "final-time": "convergence time",
     "learning-order": "learning order",
 }
-OF_WIDTH = {"distance": ("largest $\\|A-A_{sc}\\|_F^2/d^2$", -1.0), "residual": ("residual of equation (1)", -0.5)}
+OF_WIDTH = {"distance": "largest squared distance to equation (1), over d^2", "residual": "residual of equation (1)"}
+LIMITS = {"distance": -1.0, "residual": -0.5}
+LABELS = {"distance": r"$\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$", "residual": "residual of equation (1)"}
 BANDS = {0.25: "balanced", 0.5: "mixed", 0.75: "mixed", 1.1: "lazy", 1.3: "lazy"}
 
 
@@ -124,12 +126,12 @@ def of_training(laws: dict[str, list[Law]]) -> list[dict[str, str]]:
 def of_width(laws: dict[str, list[Law]]) -> list[dict[str, str]]:
     return [
         {
-            "of": OF_WIDTH[panel][0],
+            "of": OF_WIDTH[panel],
             "c": f"{dict(law.held)['c']:g}",
             "widths": f"{law.points[0].x:,.0f} to {law.points[-1].x:,.0f}",
             "slope": told(law.line),
-            "limit": f"{OF_WIDTH[panel][1]:g}",
-            "": holds(law.line, OF_WIDTH[panel][1], MARGIN),
+            "limit": f"{LIMITS[panel]:g}",
+            "": holds(law.line, LIMITS[panel], MARGIN),
         }
         for panel, found in laws.items()
         for law in found
@@ -158,13 +160,22 @@ class Curve:
         means, weights = np.array([p.mean for p in points]), np.array([max(p.error, 0.0015) ** -2 for p in points])
         return float(np.sum(weights * (means - np.average(means, weights=weights)) ** 2)), len(points) - 1
 
-    def excess(self, d: int, least: float = 2.0) -> Estimate:
+    def excess(self, d: int, least: float = 2.0) -> str:
         """a in c*/c = 1 + a d/width over the widths from `least` d on; the interval that of replicates."""
         points = [point.over_theory() for point in self.laws[d].points if point.x >= least]
+        if len(points) < 3:
+            return "-"
         x = np.array([1 / point.x for point in points])
         y = np.array([[exp(point.logs[i]) - 1 for point in points] for i in points[0].logs])
         # A part that is the same at all widths is the draw's own distance from theory's c.
-        return mean((y @ (x - x.mean())) / np.sum((x - x.mean()) ** 2))
+        found = mean((y @ (x - x.mean())) / np.sum((x - x.mean()) ** 2))
+        return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+    def power(self, d: int, most: float = 1.0) -> str:
+        """The power of width/d by which c* over theory's goes up to the width `most` d, every replicate's own line."""
+        points = [point.over_theory() for point in self.laws[d].points if point.x <= most]
+        line = fit(points, shared=True) if len(points) > 2 else None
+        return "-" if line is None else f"{line.slope:.2f} [{line.low:.2f}, {line.high:.2f}]"
 
 
 def curves(results: Results) -> list[Curve]:
@@ -227,19 +238,26 @@ def apart(curve: Curve) -> str:
     return f"{len(compared)} compared, " + (f"apart at {', '.join(differing)}" if differing else "none apart")
 
 
-def of_curves(every: Sequence[Curve]) -> list[dict[str, str]]:
-    rows = []
-    for curve in every:
-        estimates = {d: curve.excess(d) for d in curve.laws}
-        rows.append(
-            {
-                "boundary": curve.boundary,
-                "by": CRITERIA[curve.criterion].title if curve.criterion else "path",
-                **{f"d = {d}": f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for d, e in estimates.items()},
-                "one curve over width/d?": apart(curve),
-            }
-        )
-    return rows
+def of_curves(every: Sequence[Curve], number: Callable[[Curve, int], str]) -> list[dict[str, str]]:
+    """A row a curve: a number for each d, and whether these are on one curve."""
+    return [
+        {
+            "boundary": curve.boundary,
+            "by": CRITERIA[curve.criterion].title if curve.criterion else "path",
+            **{f"d = {d}": number(curve, d) for d in curve.laws},
+            "the d at one width/d": apart(curve),
+        }
+        for curve in every
+    ]
+
+
+def factors(curve: Curve) -> str:
+    """c* over theory's and over (width/2d)^(1/2), at every width up to d."""
+    told = []
+    for ratio in (each for each in NARROW_RATIOS if each <= 1):
+        points = [point.over_theory().mean for d in curve.laws if (point := curve.at(d, ratio)) is not None]
+        told.append(f"{exp(float(np.mean(points))) / (ratio / 2) ** 0.5:.2f} at width {ratio:g} d")
+    return ", ".join(told)
 
 
 def of_orders(found: dict[int, dict[float, Estimate]]) -> list[dict[str, str]]:
@@ -366,16 +384,30 @@ every width, all entries would be 1; the dimensions lie on one curve over width/
 
 ![c at the boundaries over theory's, and the learning order, over width/d](narrow.png)
 
-From 2 d on c*/theory is 1 + a d/width; a, from every replicate's own line, and at how many width/d the three d differ by more than their errors (5 %,
-all of a row together):
+**From 2 d on** c*/theory goes as 1 + a d/width, and c is the threshold up to that. a, and at how many width/d the three d differ by more than their errors (chi2,
+5 % for all of a row together; the errors rest on 6 to 12 draws):
 
-{sections["curves"]}
+{sections["excess"]}
+
+**Up to d** the power of width/d by which c*/theory goes, from d/8 to d; 0 would be c. What every training conserves is D = W1 W1^T - W2^T W2. The mean of its squared
+eigenvalues is sigma2^2 times 2 d (width + 1) for width < 2 d, and c^2 from there on, where all 2 d of them are near c or -c: so up to 2 d
+sigma2 sqrt(2 d width) is the size that c has above, and if it took the place of c as it is, c*/theory would be (width/2d)^(1/2), a power of 1/2.
+
+{sections["power"]}
+
+The boundary mixed, balanced by mode balance goes by a power near 1/2, with a factor of its own: c*/theory over (width/2d)^(1/2) is
+{sections["factor"]} (means over the d). Where the interval leaves 1/2 out, the power is near it and no more is known. By speed-up, whose unit is
+the mean rate at the start and so c itself, and for the one signal mode it is another: no single number takes the place of c for all criteria. Over
+width/d the three d lie on one curve where the last column says that none is apart. Refuted, for this boundary, by an interval further than 0.1 from 1/2.
 
 {sections["narrow"]}
 
 ### Learning order at c = 3 S
 
-Where c is three times the signal's singular value S a wide network is lazy: its learning order is near 1.
+Where c is three times the signal's singular value S a network of width d^2 and more is lazy: its learning order is 1. Up to width d the bulk comes tens of
+times later than the signal, the more so the larger d: this is no function of width/d alone. A start of c above S lies beyond infinite noise
+(sigma2^2 width > 1) wherever width < S^2, so part of it is the time to unlearn the start. The learning order falls to 2 at no c up to 3 S there, and the
+table of its boundary above is empty up to width d. Refuted by a learning order below 2 at width d.
 
 {sections["orders"]}
 
@@ -395,7 +427,7 @@ def pictures(
     }
     found |= {name: along(laws, label=OF_TRAINING[name], name=band_name) for name, laws in training.items()}
     found["time-at-min"] = along(training["time-at-min"], label="time of the smallest test error", name=band_name)
-    return found | {name: along(laws, label=OF_WIDTH[name][0]) for name, laws in width.items()}
+    return found | {name: along(laws, label=LABELS[name]) for name, laws in width.items()}
 
 
 @click.command()
@@ -419,7 +451,9 @@ def main(scratch: Path, out: Path, jobs: int, large: bool) -> None:
         "boundaries": markdown(of_boundaries(boundaries)),
         "training": markdown(of_training(training)),
         "width": markdown(of_width(width)),
-        "curves": markdown(of_curves(every)),
+        "excess": markdown(of_curves(every, Curve.excess)),
+        "power": markdown(of_curves(every, Curve.power)),
+        "factor": factors(every[1]),
         "narrow": "\n\n".join(f"### {t}\n\n{markdown(of_narrow(c))}" for t, c in zip(titles, every, strict=True)),
         "orders": markdown(of_orders(at_large_c)),
     }
