@@ -45,7 +45,7 @@ def run(gamma_sigma2, gamma_w, **changes):
         "rank_at_min": 3, "iterations_at_min": 10 / c, "final_time": 1 / c,
         "benefit": c / (c + 5), "learning_order": 1 + 11 / c, "blind_test_error": 0.15 + c,
         "gradient_evaluations": 100 + width, "run_id": f"{gamma_sigma2:.3f} {gamma_w:.3f}",
-        "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2.1 * gamma_sigma2 - 0.1),
+        "time_at_min": 0.5 / c, "compare": "self_consistent_euler", "distance_to_self_consistent": np.exp(2.1 * gamma_sigma2 - 0.1),
         "kernel_change": 1 / c, "kernel_distance": 1 / (1 + c), "target_alignment": 0.03, "imbalance": c / (1 + c),
         "imbalance_drift": 1e-4, "forgetting": 1.0, "sharpness": 2 * np.hypot(36, c),
         "largest_sharpness": 3 * np.hypot(36, c), "generalization_gap": 0.2 + c,
