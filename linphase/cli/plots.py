@@ -131,6 +131,7 @@ def plot(
     if terminal:
         _print_diagram(loaded, chosen, cuts)
         return
+    from linphase.diagram.mesh import mesh_of
     from linphase.figures.drawing import draw, reference_for  # after that: a terminal needs no matplotlib
     from linphase.figures.paper import FIGURE_2, figure2
 
@@ -145,7 +146,7 @@ def plot(
         figure = draw(loaded, chosen, cuts, against=reference, at=place, style=style)
     else:
         panels = tuple(FIGURE_2) if panel is None else (panel,)
-        figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, style=style)
+        figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, mesh=mesh_of(loaded), style=style)
     if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
         echo(
             "Theory is left out: no time passed in the run, its task cannot be drawn again, or there is no closed form "

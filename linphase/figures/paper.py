@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from linphase.diagram.axes import Axis, Window, split_facets
+from linphase.diagram.axes import Axis, Facet, Window, split_facets
 from linphase.diagram.cells import cells_of
 from linphase.diagram.looks import Array, plainly, written
+from linphase.diagram.mesh import Mesh
 from linphase.diagram.panels import Panel, find_panel
 from linphase.errors import LinphaseError
 from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
@@ -150,6 +151,7 @@ def figure2(
     panels: Sequence[str] = tuple(FIGURE_2),
     *,
     columns: Mapping[str, Column] | None = None,
+    mesh: Mesh | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """Figure 2 of the paper, or some of its panels: filled contours on linear scales, contour lines, asymptotic lines.
@@ -163,7 +165,7 @@ def figure2(
 
     Parameters
     ----------
-    runs, axes, columns, style
+    runs, axes, columns, mesh, style
         As in `linphase.figures.diagrams.phase_diagram`.
     panels
         Names of FIGURE_2; two beside each other.
@@ -172,13 +174,18 @@ def figure2(
     ------
     LinphaseError
         If a panel is not one of Figure 2's or the runs hold nothing of it, or the axes are not a variance and a width
-        of two values or more, or further axes have several values.
+        of two values or more, or further axes have several values, or not every cell of the two axes was asked for.
     """
     for name in panels:
         if name not in FIGURE_2:
             *names, last = FIGURE_2
             raise LinphaseError(f"Figure 2: panel must be {', '.join(names)} or {last}, found {name!r}")
     window = _window(runs, axes)
+    if mesh is not None and not mesh.reach(window, Facet("", runs, {})).asked.all():
+        raise LinphaseError(
+            "Figure 2: a sweep of every combination of the two axes is required, through which contours run, found one "
+            "that was refined or extended in a part. Choose values with --where, or draw its panels without --look"
+        )
     shown = [find_panel(name, Cuts(), runs, columns) for name in panels]
     task = task_config_of(runs.iloc[0])
     x, y = (_exponents(axis, task.scale) for axis in (window.x, window.y))

@@ -146,3 +146,9 @@ def test_a_refined_sweep_is_drawn_without_gaps_and_counts_its_vertices(tmp_path)
         drawn = draw(refined, "regime")
     assert not artists(drawn.axes[0], "missing")
     assert sum(counts(legend_labels(drawn)).values()) == len(refined.runs)
+
+
+def test_contours_are_not_drawn_through_cells_that_nobody_asked_for(results):
+    done = CliRunner().invoke(main, ["plot", str(results.path), "--look", "figure2"], catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "a sweep of every combination of the two axes is required" in done.output
