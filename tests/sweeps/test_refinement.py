@@ -87,16 +87,16 @@ def test_levels_raised_in_a_directory_add_runs_and_give_the_same_set(tmp_path, w
 
 @pytest.mark.slow
 def test_eight_shards_give_the_same_set_as_one_level_by_level(tmp_path, whole):
-    config, reached = refined(3), []
-    for _ in range(4):
+    config, reached = refined(2), []
+    for _ in range(3):
         levels = set()
         for index in random.Random(len(reached)).sample(range(1, 9), 8):
             shard = Shard(index, 8)
             levels |= {level.number for level in levels_to_train(config, tmp_path / "r", shard)}
             list(iter_sweep(config, tmp_path / "r", shard=shard))
         reached.append(levels)
-    assert [max(levels) for levels in reached] == [0, 1, 2, 3]
-    assert ids(tmp_path / "r") == ids(whole)
+    assert [max(levels) for levels in reached] == [0, 1, 2]
+    assert ids(tmp_path / "r") == set().union(*load(whole).asked.levels[:3])
 
 
 def test_a_shard_says_what_comes_next(tmp_path):
@@ -154,7 +154,7 @@ def test_a_refinement_killed_at_random_moments_gives_the_same_runs(tmp_path):
     finish(start_sweep(tmp_path / "a", "--jobs", "2", text=TRAINED))
     (tmp_path / "b").mkdir()
     rng, killed = random.Random(3), 0
-    for _ in range(6):
+    for _ in range(4):
         process = start_sweep(tmp_path / "b", "--jobs", "2", text=TRAINED)
         time.sleep(rng.uniform(1.5, 4.5))
         if process.poll() is None:
