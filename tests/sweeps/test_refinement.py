@@ -178,9 +178,10 @@ def test_no_vertex_of_the_full_grid_is_labelled_otherwise_where_training_refines
     full_grid = {key: {**axis, "num": 25} if key != "replicates" else axis for key, axis in grid.items()}
     config = parse_config({**base, "grid": grid, "refine": {"levels": 2}})
     full = parse_config({**base, "grid": full_grid})
-    sweep(config, tmp_path / "refined")
-    sweep(full, tmp_path / "full")
-    truth, runs = labels_in(tmp_path / "full"), labels_in(tmp_path / "refined")
+    sweep(config, tmp_path / "r")
+    runs = labels_in(tmp_path / "r")
+    sweep(full, tmp_path / "r")  # what refinement left out
+    truth = labels_in(tmp_path / "r")
     cells = {}
     for spec in full.expand():
         cells.setdefault(spec.start, []).append(spec)
