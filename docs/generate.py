@@ -68,7 +68,8 @@ outcome, level by level; every combination of the further axes by itself. Both a
 of a corner is the regime by the means of the order parameters over its replicates, or diverged, step_limit or
 underparameterized where any of them is; failed runs split nothing. Levels are nested and no part of what identifies a
 run: raise them in an existing directory, and only what is new is run. On finer levels corners that share variance and
-width are one run, of the smallest gamma_w, but for the paper's learning rate, which sees gamma_w itself.
+width are one run, of the smallest gamma_w, but for the paper's learning rate, which sees gamma_w itself. Where
+replicates are added later, cells that the fewer ones alone had split keep those.
 
 An island smaller than a cell of the grid is missed, so begin with 8 cells an axis or more. Stop at the level where a
 cell is smaller than the band in which one draw lies (0.06 in gamma_sigma2 at d = 200), or add replicates first. By

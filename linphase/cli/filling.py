@@ -281,18 +281,18 @@ def _run(
                 break
     left = len(specs.keys() - tried - finished_ids(out) - failed_ids(out))
     stopped = received.signal if left or (shard is None and number < config.refine_levels) else None
-    further = " of this level, and finer levels," if config.refine_levels > number else ""
+    rest = f"with {left} runs left"
+    if number < config.refine_levels:
+        rest = f"with {left} runs of {_named(config, number)} left" if left else f"after {_named(config, number)}"
+    kept = f"{rest}; all finished runs are kept in {out}"
     if stopped is not None and task is not None:
-        _requeue(task, stopped, tried, f"{left} runs{further} left; all finished runs are kept in {out}")
+        _requeue(task, stopped, tried, f"Stopped {kept}")
     results = load(out)
     runs = results.runs if shard is None else results.runs[results.runs["run_id"].isin(specs)]
     if len(runs):
         console().print(count_table(runs, outcomes(runs)))
     if stopped is not None:
-        echo(
-            f"Interrupted with {left} runs{further} left; all finished runs are kept in {out}. To go on, run the same "
-            "again."
-        )
+        echo(f"Interrupted {kept}. To go on, run the same again.")
         raise SystemExit(130 if stopped == signal.SIGINT else 143)
     complete = shard is None or not _tell_next(config, results, shard, number, specs)
     if complete and not no_plot and len(results.runs):
@@ -385,8 +385,8 @@ def _print_plan(config: "SweepConfig", out: Path, jobs: int, shard: "Shard | Non
     seconds = scale * sum(map(estimated_flops, missing)) / flops_per_second() / jobs
     size = scale * sum(map(estimated_bytes, missing))
     done = f", {round(scale * (len(sample) - len(missing))):,} of them done" if finished else ""
-    whole = f"{config.runs:,}" if not config.refine_levels else "those known by now"
-    shown = f"{runs:,}{done}" if shard is None else f"{runs:,} of {whole} in shard {shard}{done}"
+    of_all = "" if config.refine_levels else f" of {config.runs:,}"
+    shown = f"{runs:,}{done}" if shard is None else f"{runs:,}{of_all} in shard {shard}{done}"
     split = f", split {config.refine_levels} times where the outcome changes" if config.refine_levels else ""
     growth = "; every level has about twice the runs of the one before" if config.refine_levels else ""
     for name, value in (

@@ -119,7 +119,7 @@ def _row(law: "Law") -> tuple[str, ...]:
     return (
         law.quantity,
         facet_text(law.held),
-        f"{len(places)}: {places[0]} to {places[-1]}" if len(places) > 1 else ", ".join(places) or "none",
+        f"{len(places)}: {places[0]} to {places[-1]}" if len(places) > 1 else f"1: {places[0]}" if places else "none",
         "-" if line is None else _number(line.slope),
         _interval(line),
         "" if line is None or isnan(line.chi2) else f"{line.chi2:.1f} of {line.chi2_freedom}",
@@ -127,7 +127,7 @@ def _row(law: "Law") -> tuple[str, ...]:
         _interval(over),
         _number(law.theory),
         _number(law.local),
-        law.note,
+        law.note or ("" if line else "a slope needs two points"),
     )
 
 

@@ -57,6 +57,7 @@ from linphase.runs.spec import FAMILIES, SECTIONS, RunConfig, RunSpec
 from linphase.runs.stopping import Stop
 
 MAX_RUNS = 10**7
+MAX_REFINED = 10**6  # on all levels: a lattice is hashed whole where rows lack what led to them, 20 s for so many
 _Scalar = bool | int | float | str | dict[str, Any] | None  # what a key can hold in JSON; a list is an axis
 _Values = dict[str, tuple[Any, ...] | None]  # what each key is in the sweep; None where it is not as required
 
@@ -603,9 +604,9 @@ def _refine_levels(
         return 0
     count = replicates[0] * math.prod(len(axes[key] or ()) for key in axes if key not in spanning)
     count *= math.prod((len(values or ()) - 1) * 2**levels + 1 for values in spanning.values())
-    if count > MAX_RUNS:
+    if count > MAX_REFINED:
         problems.add(
-            path, f"must make at most 10^7 runs where every cell is split, found {levels}, which makes {count}"
+            path, f"must make at most 10^6 runs where every cell is split, found {levels}, which makes {count}"
         )
         return 0
     for key, values in spanning.items():

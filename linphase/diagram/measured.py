@@ -203,8 +203,11 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
 
 def _told_beyond(found: MeasuredBoundary, row: pd.DataFrame, facet: pd.DataFrame) -> MeasuredBoundary:
     """Of a width that was refined in a part of the grid alone it is not known what lies beyond the grid."""
-    end = {-inf: "min", inf: "max"}.get(found.gamma_sigma2)
-    if end is None or row["gamma_sigma2"].agg(end) == facet["gamma_sigma2"].agg(end):
+    ends = [each["gamma_sigma2"].agg(["min", "max"]).tolist() for each in (row, facet)]
+    if ends[0] == ends[1] or isfinite(found.gamma_sigma2) or found.replicates < found.configured_replicates:
+        return found
+    low, high = (one == other for one, other in zip(*ends, strict=True))
+    if (found.gamma_sigma2 == -inf and low) or (found.gamma_sigma2 == inf and high):
         return found
     return replace(found, gamma_sigma2=nan, note="its refined cells do not reach the end of the grid")
 

@@ -226,7 +226,7 @@ def _axis(option: str, asked: str, results: Results) -> str:
         return key
     column = axis_column(key)
     if column.startswith("gamma"):
-        other = "width or width/d" if column in WIDTH_KEYS else "c"
+        other = "width/d" if column in WIDTH_KEYS else "c"
         raise LinphaseError(
             f"{option}: an axis of positive numbers is required, found {asked}, which is an exponent. Use {other}"
         )
@@ -269,7 +269,7 @@ def laws_of_boundaries(results: Results, axis: str, cuts: Cuts = Cuts()) -> list
     Parameters
     ----------
     axis
-        One of the sweep's with several values, by its key or column, a width too; or width/d.
+        One of the sweep's with several values, by its key or column, or width/d.
 
     Raises
     ------

@@ -84,7 +84,7 @@ def along(
     if not 1 <= len(laws) <= MOST:
         raise LinphaseError(
             f"a figure of laws draws 1 to {MOST} of them, found {len(laws)}. Draw some with --where, or name with --y "
-            "the one axis that is to tell them apart"
+            f"an axis of at most {MOST} values that is to tell them apart"
         )
     compared = any(isfinite(point.log_theory) for law in laws for point in law.points)
     both = compared and not ratios_alone

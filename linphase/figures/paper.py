@@ -184,7 +184,7 @@ def figure2(
     if mesh is not None and not mesh.reach(window, Facet("", runs, {})).asked.all():
         raise LinphaseError(
             "Figure 2: a sweep of every combination of the two axes is required, through which contours run, found one "
-            "that was refined or extended in a part. Choose values with --where, or draw its panels without --look"
+            "that was refined or extended in a part. Draw its panels without --look, or sweep a whole grid"
         )
     shown = [find_panel(name, Cuts(), runs, columns) for name in panels]
     task = task_config_of(runs.iloc[0])

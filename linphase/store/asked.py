@@ -19,7 +19,7 @@ from linphase.config.config import SweepConfig, parse_config
 from linphase.runs.spec import NUMERICS_VERSION, SECTIONS, RunSpec
 from linphase.store.directory import configs
 from linphase.store.reading import Unreadable, row_groups, scan
-from linphase.store.refining import Labels
+from linphase.store.refining import Labels, labels_in
 from linphase.store.rows import asked_for
 from linphase.store.tables import RUNS, Table
 
@@ -68,6 +68,7 @@ class Asked:
         self._versions = (NUMERICS_VERSION, *sorted(newer | set(range(1, NUMERICS_VERSION)), reverse=True))
         self._ids: dict[int, pd.Index[str]] = {}
         self._table: pd.DataFrame | None = None
+        self._by_id: dict[int, dict[str, RunSpec]] = {}
 
     @property
     def known(self) -> Mapping[str, RunSpec]:
@@ -135,21 +136,28 @@ class Asked:
     def _look_on_lattices(self, ids: Iterable[str]) -> bool:
         """Take in the runs that have some ids on a level of refinement which is not asked for; whether there are any.
 
-        A lattice may have millions of runs, so it is hashed only where rows are there that nothing else asks for.
+        A lattice may have a million runs, so it is hashed only where rows are there that nothing else asks for.
         """
-        found = {spec.run_id: spec for run_id in ids if (spec := self._on_lattices.get(run_id)) is not None}
+        left, found = set(ids), dict[str, RunSpec]()
+        for version in self._versions:
+            specs = self._on_lattices(version)
+            here = left & specs.keys()
+            found |= {specs[run_id].run_id: specs[run_id] for run_id in here}
+            left -= here
+            if not left:
+                break
         self._known = self._known | found
         return bool(found)
 
     @cached_property
-    def _on_lattices(self) -> dict[str, RunSpec]:
-        """The runs of all levels of refinement, by their ids at every numerics version."""
-        return {
-            spec.id_at(version): spec
-            for config in self._refining
-            for spec in config.on_lattice()
-            for version in self._versions
-        }
+    def _lattices(self) -> list[RunSpec]:
+        """The runs of all levels of refinement."""
+        return [spec for config in self._refining for spec in config.on_lattice()]
+
+    def _on_lattices(self, version: int) -> dict[str, RunSpec]:
+        if version not in self._by_id:
+            self._by_id[version] = {spec.id_at(version): spec for spec in self._lattices}
+        return self._by_id[version]
 
 
 def levels_asked(config: SweepConfig, labels: Labels | None = None) -> Iterator[list[RunSpec]]:
@@ -207,7 +215,9 @@ def asked_table(specs: Mapping[str, RunSpec], further: Mapping[str, str] = {}) -
 def asked_in(root: Path) -> Asked:
     """The runs that the configurations of a results directory ask for."""
     versions = set().union(*scan(root, RUNS, _versions).values())
-    return Asked(configs(root), versions, str(root / "configs"))  # what refinement can have belongs there, too
+    resolved = configs(root)
+    labels = labels_in(root) if any("refine" in config for config in resolved) else None
+    return Asked(resolved, versions, str(root / "configs"), labels)
 
 
 def _versions(file: Path) -> set[int]:

@@ -124,7 +124,7 @@ def test_what_cannot_be_drawn_is_one_message_and_no_file(linphase, sweeps, argum
 
 
 @pytest.mark.parametrize(("axis", "message"), [
-    ("gamma_w", "which is an exponent. Use width or width/d"),
+    ("gamma_w", "which is an exponent. Use width/d"),
     ("task.rank", "fit: must be an axis of the sweep"),
     ("c", "a boundary lies at one c"),
 ])  # fmt: skip

@@ -173,7 +173,7 @@ def test_levels_leave_ids_and_the_configuration_without_them_as_they_were():
             {"refine": {"levels": 1}, "grid": {"gamma_sigma2": -1.0, "gamma_w": 2.0}},
             "refine.levels: needs two values of gamma_sigma2 or gamma_w",
         ),
-        ({"refine": {"levels": 10}}, "refine.levels: must make at most 10^7 runs where every cell is split, found 10"),
+        ({"refine": {"levels": 10}}, "refine.levels: must make at most 10^6 runs where every cell is split, found 10"),
     ],
 )
 def test_a_grid_that_cannot_be_refined_is_refused(changes, said):
