@@ -19,7 +19,7 @@ from linphase.diagram.measured import Facet
 from linphase.diagram.scaling import Law, Line
 from linphase.errors import LinphaseError
 from linphase.figures.layout import axis_label
-from linphase.figures.style import COLUMN_WIDTH, StyleName, inches, set_ticks, stroke, styled
+from linphase.figures.style import COLUMN_WIDTH, NotebookFigure, StyleName, inches, set_ticks, stroke, styled
 
 MOST = 10  # laws in a figure, told apart by lightness and by their marks
 _MARKS = "os^Dv"
@@ -90,7 +90,7 @@ def along(
     both = compared and not ratios_alone
     rows = len(laws) * 0.155 + 0.2
     height = (2.2 if not both else 2.9) + rows
-    figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(height)), layout="constrained")
+    figure = NotebookFigure(figsize=(inches(COLUMN_WIDTH), inches(height)), layout="constrained")
     panes = list(figure.subplots(2 if both else 1, 1, sharex=True, squeeze=False,
                                  height_ratios=(2.2, 1) if both else None)[:, 0])  # fmt: skip
     colors = colormaps["viridis"](np.linspace(0, 0.85, len(laws)))  # its end is too light on white

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from linphase.diagram.looks import Array, written
 from linphase.errors import LinphaseError
-from linphase.figures.style import COLUMN_WIDTH, StyleName, inches, set_ticks, stroke, styled
+from linphase.figures.style import COLUMN_WIDTH, NotebookFigure, StyleName, inches, set_ticks, stroke, styled
 from linphase.store.rows import scales
 
 _TOLERANCE = 0.05
@@ -61,7 +61,7 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName = "pap
         If no converged run has modes.
     """
     cloud = _points(runs, modes)
-    figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(1.1 * COLUMN_WIDTH)), layout="constrained")
+    figure = NotebookFigure(figsize=(inches(COLUMN_WIDTH), inches(1.1 * COLUMN_WIDTH)), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
     order = np.random.default_rng(0).permutation(len(cloud.x))  # no width hides another one
     order = order[(cloud.x > 0)[order]]

@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from linphase.diagram.axes import MAX_FACETS, Facet, Window, facet_title, off_axes, over_axes, split_facets
+from linphase.diagram.axes import MAX_FACETS, Axis, Facet, Window, facet_title, off_axes, over_axes, split_facets
 from linphase.diagram.cells import Cells, Plot, cells_of
-from linphase.diagram.looks import LOOKS, Array
+from linphase.diagram.looks import LOOKS, Array, plainly
 from linphase.diagram.mesh import Mesh, Reach, reach_of
 from linphase.diagram.panels import Panel, find_panel, holds, overview, refuse_without_regimes, remedy_for, unusual_cuts
 from linphase.diagram.reference import differences, start_of
@@ -28,6 +28,7 @@ from linphase.model.regime import CRITERIA, Cuts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes as MatplotlibAxes
 
     from linphase.diagram.measured import MeasuredBoundary
     from linphase.store.columns import Column
@@ -45,6 +46,7 @@ def phase_diagram(
     columns: Mapping[str, Column] | None = None,
     measured: Sequence[MeasuredBoundary] = (),
     mesh: Mesh | None = None,
+    ax: MatplotlibAxes | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """One panel over the first two axes of a grid, the further axes as small multiples.
@@ -69,6 +71,8 @@ def phase_diagram(
     mesh
         Of `linphase.diagram.mesh.mesh_of`: which places of the diagram are asked for. Cells reach over those that are
         not. None: all are, and missing without a run.
+    ax
+        Of a figure of one's own: one facet is drawn there, with a legend over it, and the names of the lines left out.
     style
         paper or talk.
 
@@ -76,9 +80,11 @@ def phase_diagram(
     ------
     LinphaseError
         If the panel is unknown or the runs hold nothing of it, or there are fewer than two axes, or more than
-        MAX_FACETS facets.
+        MAX_FACETS facets, with `ax` more than one.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
+    if ax is not None and len(facets) > 1:
+        raise LinphaseError(_too_many_for(axes, len(facets)))
     shown = find_panel(panel, cuts, runs, columns)
     if shown.shows_regime:
         refuse_without_regimes(runs)
@@ -88,20 +94,37 @@ def phase_diagram(
     ]
     across = facet_columns(axes, len(plots))
     if across == 1:
-        sheet = Sheet(plots, window, 1, COLUMN_WIDTH, shape=0.86, room=0)
+        sheet = Sheet(plots, window, 1, COLUMN_WIDTH, shape=0.86, room=0, ax=ax)
     else:
         sheet = Sheet(plots, window, across, max(PAGE_WIDTH, 1.8 * across), room=0.7)
     covered = [
-        draw_measured(ax, facet.runs, window, facet.values, measured)
-        for ax, facet in zip(sheet.grid, facets, strict=True)
+        draw_measured(pane, facet.runs, window, facet.values, measured)
+        for pane, facet in zip(sheet.grid, facets, strict=True)
     ]
     sheet.draw_bars()
     title = None if shown.scale == "outcome" and shown.title == panel else shown.title
-    if title is not None and len(plots) == 1:
+    if ax is not None:
+        title = "\n".join(filter(None, (title, facets[0].title))) or None
+    elif title is not None and len(plots) == 1:
         sheet.grid[0].set_title("\n".join(filter(None, (title, facets[0].title))))
         title = None
     below = measured_handles(measured) if window.of_starts else ()
     return sheet.finish(title=title, below=below, covered=covered, named=len(plots))
+
+
+def _written_in_code(value: object) -> str:
+    return repr(value) if isinstance(value, str) else plainly(value)
+
+
+def _too_many_for(axes: Axes, count: int) -> str:
+    """What to do about several facets where there is one matplotlib Axes."""
+    further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
+    several = [axis for axis in further if len(axis.kept) > 1]
+    choice = ", ".join(f'"{axis.column}": {_written_in_code(axis.kept[0])}' for axis in several)
+    return (
+        f"ax: holds one facet, found {count}, of {' and '.join(axis.column for axis in several)}. "
+        f"Choose one, such as where={{{choice}}}, or leave ax out"
+    )
 
 
 @styled

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from numbers import Real
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from linphase.diagram.axes import select, span
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels
+from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels, usual_panel
 from linphase.diagram.reference import Reference, sweep_beside, theory_for
 from linphase.diagram.sampling import nearest_run, sampled_runs
 from linphase.errors import LinphaseError
 from linphase.figures import diagrams
 from linphase.figures.collapse import collapse
 from linphase.figures.evolution import title_of, trajectory_figure
-from linphase.figures.style import StyleName
+from linphase.figures.style import StyleName, check_axes
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.regime import Cuts
 from linphase.model.registry import Registry, place_of
@@ -55,6 +61,7 @@ def draw(
     *,
     against: Literal["theory"] | Results | Reference | None = None,
     at: tuple[float, float] | None = None,
+    ax: Axes | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """Draw a panel of some results, or one of the figures that are more than a panel.
@@ -73,13 +80,16 @@ def draw(
         `reference_for` made of either, which says what they lack.
     at
         trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
+    ax
+        Of a figure of one's own, where one facet of a panel, or of boundaries, is drawn.
     style
         paper or talk.
 
     Raises
     ------
     LinphaseError
-        If there is no such name, or the results do not hold what it needs, or it cannot be set against theory.
+        If there is no such name, or the results do not hold what it needs, or it cannot be set against theory, or
+        needs more than the one Axes that is given.
 
     Examples
     --------
@@ -88,6 +98,8 @@ def draw(
     panels = _check_name(results, name)
     if at is not None and name != "trajectories":
         raise LinphaseError(f"at: is for trajectories, found {name}")
+    if ax is not None:
+        _check_one_axes(ax, name, panels, against)
     if against is not None:
         mesh = mesh_of(results)
         other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)
@@ -104,7 +116,10 @@ def draw(
             style=style,
         )
     if name in FIGURES:
-        return FIGURES[name](results, cuts, style=style, **({} if at is None else {"at": at}))
+        given = {"at": at, "ax": ax}
+        return FIGURES[name](
+            results, cuts, style=style, **{key: each for key, each in given.items() if each is not None}
+        )
     measured = boundaries_of_path(results, panels[name].column)
     return diagrams.phase_diagram(
         results.runs,
@@ -114,8 +129,62 @@ def draw(
         columns=results.columns,
         measured=measured,
         mesh=mesh_of(results),
+        ax=ax,
         style=style,
     )
+
+
+def plot(
+    results: Results,
+    name: str | None = None,
+    cuts: Cuts = Cuts(),
+    *,
+    ax: Axes | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    where: Mapping[str, Any] = MappingProxyType({}),
+    against: Literal["theory"] | Results | None = None,
+    at: tuple[float, float] | None = None,
+    style: StyleName = "paper",
+) -> Figure:
+    """`draw` over the axes and of the part of the results that are asked for; see `Results.plot`, which calls it."""
+    _check_part(where, against, at)
+    if name is not None:
+        _check_name(results, name)
+    wanted = {key: value if isinstance(value, list | tuple) else [value] for key, value in where.items()}
+    runs, axes = select(results.runs, results.axes, wanted) if wanted else (results.runs, results.axes)
+    part = replace(results, runs=runs, axes=span(runs, axes, x, y))
+    return draw(part, name or usual_panel(runs), cuts, against=against, at=at, ax=ax, style=style)
+
+
+IN_ONE_AXES = ("boundaries",)  # of FIGURES
+
+
+def _check_one_axes(ax: Any, name: str, panels: Mapping[str, Panel], against: object) -> None:
+    """Refuse what is no Axes of two dimensions, and figures that need more than one."""
+    check_axes(ax)
+    told = "a comparison" if against is not None else name
+    if against is not None or (name in FIGURES and name not in IN_ONE_AXES):
+        raise LinphaseError(
+            f"ax: {told} is a figure of several Axes, and cannot be drawn into one. Leave ax out, or choose a panel, "
+            f"such as regime, or {' or '.join(IN_ONE_AXES)}"
+        )
+
+
+def _check_part(where: Any, against: Any, at: Any) -> None:
+    """Refuse arguments of another shape than they must have."""
+    if not isinstance(where, Mapping):
+        raise LinphaseError(
+            f'where: values by the key of an axis are required, such as {{"rank": 4}}, found {where!r:.60}'
+        )
+    if not (against is None or isinstance(against, Results) or (isinstance(against, str) and against == "theory")):
+        raise LinphaseError(f'against: "theory" or other Results are required, found {against!r:.60}')
+    if at is not None and not (
+        isinstance(at, list | tuple)
+        and len(at) == 2
+        and all(isinstance(place, Real) and isfinite(place) for place in at)
+    ):
+        raise LinphaseError(f"at: two numbers (gamma_sigma2, gamma_w) are required, found {at!r:.60}")
 
 
 def _check_name(results: Results, name: str) -> dict[str, Panel]:
@@ -152,7 +221,12 @@ def reference_for(results: Results, name: str, against: Literal["theory"] | Resu
 
 @figure("boundaries")
 def boundaries(
-    results: Results, cuts: Cuts, *, found: Sequence[MeasuredBoundary] | None = None, style: StyleName = "paper"
+    results: Results,
+    cuts: Cuts,
+    *,
+    found: Sequence[MeasuredBoundary] | None = None,
+    ax: Axes | None = None,
+    style: StyleName = "paper",
 ) -> Figure:
     """The regimes, and where the order parameters cross their cuts; boundaries of the path have panels of their own.
 
@@ -161,7 +235,7 @@ def boundaries(
     found = boundaries_of(results, cuts) if found is None else found
     measured = [one for one in found if one.name not in PATHS.values()]
     return diagrams.phase_diagram(
-        results.runs, results.axes, "regime", cuts=cuts, measured=measured, mesh=mesh_of(results), style=style
+        results.runs, results.axes, "regime", cuts=cuts, measured=measured, mesh=mesh_of(results), ax=ax, style=style
     )
 
 

@@ -13,7 +13,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,9 +21,22 @@ from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 
 from linphase.diagram.looks import LOOKS, Array, written
-from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
+from linphase.errors import LinphaseError
+from linphase.figures.style import (
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    NotebookFigure,
+    StyleName,
+    check_axes,
+    figure_of,
+    inches,
+    points,
+    set_ticks,
+    stroke,
+    styled,
+)
 from linphase.model.mode_times import escaped_modes
-from linphase.runs.records import AS_ASKED, Trajectory
+from linphase.runs.records import AS_ASKED, TrainedRun, Trajectory
 
 SIGNAL, BULK, CONTRAST = LOOKS["balanced"].color, "0.6", "#C8553D"
 _ERRORS = {"train": SIGNAL, "test": CONTRAST}
@@ -101,6 +113,7 @@ def run_figure(
     theory: OverTime | None = None,
     names: tuple[str, str] = ("gradient descent", "self-consistent"),
     baselines: Mapping[str, float] = MappingProxyType({}),
+    places: Mapping[str, Axes] | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
@@ -124,54 +137,138 @@ def run_figure(
         Of the run and of theory.
     baselines
         Test errors by their names: lines across the errors.
+    places
+        The axes, by their names in PARTS, to draw some of the parts into; by default a figure of all.
     style
         paper or talk.
     """
-    figure = Figure(figsize=(inches(PAGE_WIDTH), inches(2.9 if theory is None else 3.1)), layout="constrained")
-    places = figure.subplot_mosaic([["errors", "modes"], ["errors", "escaped"]], height_ratios=(3.5, 1))
-    errors, modes, escaped = (places[name] for name in ("errors", "modes", "escaped"))
+    if places is None:
+        size = inches(PAGE_WIDTH), inches(2.9 if theory is None else 3.1)
+        figure: Figure = NotebookFigure(figsize=size, layout="constrained")
+        drawn_in = figure.subplot_mosaic([["errors", "modes"], ["errors", "escaped"]], height_ratios=(3.5, 1))
+        places = {str(part): ax for part, ax in drawn_in.items()}
     steps = time_label == "step"
     moments = finite(trajectory.step if steps else trajectory.time)
     logarithmic = not steps and bool((moments > 0).any())
     run = _Curves.of(trajectory, moments, moments > 0 if logarithmic else slice(None))
     drawn = [(run, _PLAIN, "")]
     line = {"color": CONTRAST, "linestyle": (0, (4, 2))}
+    handles: list[Line2D] = []
     if theory is not None:
         theirs = steps_of(theory, trajectory) if steps else finite(theory.time)
         predicted = _Curves.of(theory, theirs, _within(theirs, run.moments))
         drawn, line = [(predicted, _BROAD, ", theory"), (run, _DASHED, "")], _DOTTED
-    for curves, pen, suffix in drawn:
-        _draw_errors(errors, curves, pen, suffix, dashed=() if theory is not None else ("test",))
-        _draw_modes(modes, curves, pen, rank, range(curves.modes.shape[1]), suffix)
-        _draw_escaped(escaped, curves, pen, trajectory.final_modes.target, suffix)
-    _draw_threshold(modes, threshold, line)
+        handles = [Line2D([], [], label=name, **pen.style("black", pen.errors))
+                   for name, pen in zip(names, (_DASHED, _BROAD), strict=True)]  # fmt: skip
+    alone = len(places) == 1
+    told = handles if alone else []  # else they stand below the figure
     every = [curves for curves, _, _ in drawn]
-    baselines = _in_reach(baselines, run, 1e-8)
-    shown = [run.train, run.test, np.array(list(baselines.values()))]
-    fit_values(errors, [each for curves in every for each in (curves.train, curves.test)], 1e-8, shown)
-    draw_baselines(errors, baselines)
-    fit_values(modes, [curves.modes for curves in every], 1e-6, [np.array([threshold])])
-    errors.set_ylabel("mean square error")
-    modes.set_ylabel(r"singular values of $A$")
-    _count_modes(escaped, rank, run.modes.shape[1])
-    errors.legend(handles=None if theory is None else [Line2D([], [], color=color, label=name)
-                                                       for name, color in _measured(run)], frameon=False)  # fmt: skip
-    modes.legend(handles=_mode_handles(run, rank, _PLAIN, line, f"threshold $c$ = {written(threshold)}"),
-                 frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1)  # fmt: skip
-    for ax in (errors, modes, escaped):
+    if "errors" in places:
+        ax = places["errors"]
+        for curves, pen, suffix in drawn:
+            _draw_errors(ax, curves, pen, suffix, dashed=() if theory is not None else ("test",))
+        baselines = _in_reach(baselines, run, 1e-8)
+        shown = [run.train, run.test, np.array(list(baselines.values()))]
+        fit_values(ax, [each for curves in every for each in (curves.train, curves.test)], 1e-8, shown)
+        draw_baselines(ax, baselines)
+        ax.set_ylabel("mean square error", fontsize=points(8))
+        samples = [Line2D([], [], color=color, label=name) for name, color in _measured(run)]
+        _legend(ax, handles=None if theory is None else [*samples, *told])
+    if "modes" in places:
+        ax = places["modes"]
+        for curves, pen, suffix in drawn:
+            _draw_modes(ax, curves, pen, rank, range(curves.modes.shape[1]), suffix)
+        _draw_threshold(ax, threshold, line)
+        fit_values(ax, [curves.modes for curves in every], 1e-6, [np.array([threshold])])
+        ax.set_ylabel(r"singular values of $A$", fontsize=points(8))
+        samples = _mode_handles(run, rank, _PLAIN, line, f"threshold $c$ = {written(threshold)}")
+        heading = {"title": title, "title_fontsize": points(8)} if alone and title else {}
+        _legend(ax, handles=[*samples, *told], ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), borderpad=0.1,
+                **heading)  # fmt: skip
+    if "escaped" in places:
+        ax = places["escaped"]
+        for curves, pen, suffix in drawn:
+            _draw_escaped(ax, curves, pen, trajectory.final_modes.target, suffix)
+        _count_modes(ax, rank, run.modes.shape[1])
+        if told:
+            _legend(ax, handles=told)
+    for part, ax in places.items():
         _frame(ax, run.moments, logarithmic)
         if theory is not None and len(run.moments) > 1:
             ax.set_xlim(run.moments[0], run.moments[-1])
-    modes.tick_params(labelbottom=False)
-    for ax in (errors, escaped):
-        ax.set_xlabel(time_label)
-    if title:
+        if part == "modes" and not alone:
+            ax.tick_params(labelbottom=False)
+        else:
+            ax.set_xlabel(time_label, fontsize=points(8))
+        if title and alone and part != "modes":
+            ax.set_title(title)
+    figure = figure_of(next(iter(places.values())))
+    if title and not alone:
         figure.suptitle(title, fontsize=points(8))
-    if theory is not None:
-        handles = [Line2D([], [], label=name, **pen.style("black", pen.errors))
-                   for name, pen in zip(names, (_DASHED, _BROAD), strict=True)]  # fmt: skip
+    if handles and not alone:
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, borderpad=0.1)
     return figure
+
+
+def _legend(ax: Axes, **given: Any) -> None:
+    ax.legend(frameon=False, fontsize=points(7), **given)
+
+
+PARTS = ("errors", "modes", "escaped")  # of the figure of a run
+
+
+def plot_run(
+    run: TrainedRun,
+    part: str | None = None,
+    *,
+    ax: Axes | None = None,
+    theory: OverTime | None = None,
+    title: str | None = None,
+    style: StyleName = "paper",
+) -> Figure:
+    """`run_figure` of a run, or one part of it; see `TrainedRun.plot`, which calls it."""
+    if part is not None and part not in PARTS:
+        raise LinphaseError(f"part: must be one of {', '.join(PARTS)}, found {part!r}")
+    if ax is not None:
+        check_axes(ax)
+        if part is None:
+            raise LinphaseError(
+                f"ax: holds one part of a run's figure, found none chosen. Choose {', '.join(PARTS[:-1])} or "
+                f'{PARTS[-1]}, such as run.plot("errors", ax=ax), or leave ax out'
+            )
+    if theory is not None and not all(hasattr(theory, name) for name in ("time", "step", "singular_values")):
+        raise LinphaseError(f"theory: a Trajectory is required, as run.trajectory is, found {theory!r:.60}")
+    return _plotted(run, part, ax=ax, theory=theory, title=title, style=style)
+
+
+@styled
+def _plotted(
+    run: TrainedRun,
+    part: str | None,
+    *,
+    ax: Axes | None,
+    theory: OverTime | None,
+    title: str | None,
+    style: StyleName,
+) -> Figure:
+    """What `plot_run` has checked; styled, for the size of a part alone."""
+    places = None
+    if part is not None:
+        size = inches(COLUMN_WIDTH), inches(2.4)
+        places = {part: NotebookFigure(figsize=size, layout="constrained").subplots() if ax is None else ax}
+    held = run.baselines
+    return run_figure(
+        run.trajectory,
+        threshold=run.initialization.threshold,
+        rank=run.rank,
+        time_label="step" if run.learning_rate is not None else "time",
+        title=title,
+        theory=theory,
+        names=("this run", "the other"),
+        baselines={} if held is None else {"optimal": held.optimal, "lazy": held.lazy},
+        places=places,
+        style=style,
+    )
 
 
 _RUN = _Pen(signal=1.8, bulk=0.7, errors=1.8, gray="0.56", light=True)
@@ -210,8 +307,7 @@ def trajectory_figure(
     style
         paper or talk.
     """
-    figure = Figure(figsize=(inches(COLUMN_WIDTH), inches(1.6 * COLUMN_WIDTH)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = NotebookFigure(figsize=(inches(COLUMN_WIDTH), inches(1.6 * COLUMN_WIDTH)), layout="constrained")
     above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=(1.15, 1, 1))
     moments = finite(trajectory.time)
     logarithmic = bool((moments > 0).any())
@@ -317,7 +413,7 @@ def _count_modes(ax: Axes, rank: int, modes: int) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
     ax.grid(axis="y", color="0.85", linewidth=stroke(0.4))
     ax.set_ylim(-0.3, 1.4 * modes + 0.3)
-    ax.set_ylabel("modes\nescaped")
+    ax.set_ylabel("modes\nescaped", fontsize=points(8))
 
 
 def _draw_errors(ax: Axes, curves: _Curves, pen: _Pen, suffix: str = "", dashed: Sequence[str] = ()) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
@@ -21,11 +20,11 @@ from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
 from linphase.diagram.panels import Panel
 from linphase.figures.labels import label_levels, label_lines, line_in
-from linphase.figures.legends import draw_legends
+from linphase.figures.legends import draw_legends, draw_over
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells, draw_levels
 from linphase.figures.scales import draw_colorbar, scale_of
-from linphase.figures.style import inches, set_ticks
+from linphase.figures.style import NotebookFigure, figure_of, inches, points, set_ticks
 from linphase.store.rows import by_task
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class Sheet:
         *,
         shape: float = 0.8,
         room: float = 0.5,
+        ax: Axes | None = None,
     ) -> None:
         """Paint cells, levels, frames and theory's lines.
 
@@ -60,31 +60,37 @@ class Sheet:
             Inches of the style paper: of the figure, and of height for legends and titles.
         shape
             Height over width of a diagram with its surroundings; one of a single row needs less of it.
+        ax
+            Of the caller: the one diagram is painted there, and its figure is not laid out.
         """
-        rows = ceil(len(plots) / columns)
-        shape *= 1.0 if len(window.y.kept) > 1 else 0.6
-        size = inches(width), inches(shape * width / columns * rows + room)
-        layout = ConstrainedLayoutEngine(hspace=0.05 if rows > 1 else 0.02)  # titles keep off the row above
-        self.figure = Figure(figsize=size, layout=layout)
-        FigureCanvasAgg(self.figure)
-        grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        for ax in grid[len(plots) :]:
-            ax.set_axis_off()
-        self.plots = plots
-        self.grid: list[Axes] = list(grid[: len(plots)])
+        self.plots, self.ax = plots, ax
+        self.figure: Figure
+        self.grid: list[Axes]
+        if ax is None:
+            rows = ceil(len(plots) / columns)
+            shape *= 1.0 if len(window.y.kept) > 1 else 0.6
+            size = inches(width), inches(shape * width / columns * rows + room)
+            layout = ConstrainedLayoutEngine(hspace=0.05 if rows > 1 else 0.02)  # titles keep off the row above
+            self.figure = NotebookFigure(figsize=size, layout=layout)
+            grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+            for unused in grid[len(plots) :]:
+                unused.set_axis_off()
+            self.grid = list(grid[: len(plots)])
+        else:
+            self.figure, self.grid = figure_of(ax), [ax]
         self.lines = [theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") for plot in plots]
         self.scales = {}
         for panel in dict.fromkeys(plot.panel for plot in plots):
             numbers = np.concatenate([plot.cells.numbers.ravel() for plot in plots if plot.panel == panel])
             marks = list(self._marks(panel).values()) if np.isfinite(numbers).any() else []
             self.scales[panel] = scale_of(np.append(numbers, marks), panel)
-        for i, (ax, plot, lines) in enumerate(zip(self.grid, plots, self.lines, strict=True)):
-            draw_cells(ax, plot.cells, window, self.scales[plot.panel])
-            draw_levels(ax, plot.cells.numbers, window, plot.panel.levels)
-            draw_frame(ax, window, left=i % columns == 0, bottom=i + columns >= len(plots))
-            draw_lines(ax, lines)
-            if plot.title:
-                ax.set_title(plot.title)
+        for i, (pane, plot, lines) in enumerate(zip(self.grid, plots, self.lines, strict=True)):
+            draw_cells(pane, plot.cells, window, self.scales[plot.panel])
+            draw_levels(pane, plot.cells.numbers, window, plot.panel.levels)
+            draw_frame(pane, window, left=i % columns == 0, bottom=i + columns >= len(plots))
+            draw_lines(pane, lines)
+            if plot.title and ax is None:
+                pane.set_title(plot.title)
 
     def draw_bars(self, *, shared: bool = True) -> None:
         """One colour bar beside all diagrams of a panel, or one beside each."""
@@ -133,6 +139,9 @@ class Sheet:
         named
             In how many diagrams, from the first, lines are named.
         """
+        if self.ax is not None:  # where names fit is known once a figure is laid out, which is its owner's to do
+            draw_over(self.ax, told or self.plots, self.lines, above=above, below=below, title=title, whose=whose)
+            return self.figure
         draw_legends(self.figure, told or self.plots, self.lines, above=above, below=below, title=title, whose=whose)
         settle(self.figure)
         occupied = []
@@ -207,9 +216,9 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     set_ticks(ax)
     ax.tick_params(labelbottom=bottom, labelleft=left)
     if bottom:
-        ax.set_xlabel(axis_label(window.x.name))
+        ax.set_xlabel(axis_label(window.x.name), fontsize=points(8))
     if left:
-        ax.set_ylabel(axis_label(window.y.name))
+        ax.set_ylabel(axis_label(window.y.name), fontsize=points(8))
 
 
 def axis_label(name: str) -> str:

@@ -1,13 +1,17 @@
-"""Legends of phase diagrams: outcomes above, theory lines and cells on which the criteria part below."""
+"""Legends of phase diagrams: outcomes above, theory lines and cells on which the criteria part below.
+
+In the axes of a caller, whose figure is not ours to lay out, all of it stands over them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerBase
@@ -53,6 +57,40 @@ def draw_legends(
         draw_row(figure, swatches, "outside upper center", title)
     elif title:
         figure.suptitle(title, fontsize=points(8))
+    handles = [*_lines(plots, lines), *below]
+    if handles:
+        draw_row(figure, handles, "outside lower center")
+
+
+def draw_over(
+    ax: Axes,
+    plots: Sequence[Plot],
+    lines: Sequence[Sequence[Line]],
+    above: Sequence[Artist] = (),
+    below: Sequence[Artist] = (),
+    title: str | None = None,
+    whose: str = "",
+) -> None:
+    """One legend over the axes of a caller, about as wide as they are, under the title; arguments of `draw_legends`."""
+    handles = [*_swatches(plots, whose), *above, *_lines(plots, lines), *below]
+    if not handles:
+        ax.set_title(title or "")
+    for columns in range(len(handles), 0, -1):
+        legend = ax.legend(
+            handles=_along_rows(handles, columns),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=columns,
+            title=title,
+            **_compact(points(7)),
+        )
+        legend.get_title().set_multialignment("center")
+        if legend.get_window_extent().width <= 1.2 * ax.get_window_extent().width:
+            return
+
+
+def _lines(plots: Sequence[Plot], lines: Sequence[Sequence[Line]]) -> list[Artist]:
+    """Samples of theory's lines, and of the cells on which the criteria part."""
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
     timed = any(plot.runs["status"].eq("finished").any() for plot in plots)
@@ -69,9 +107,7 @@ def draw_legends(
         handles.append(Patch(color="black", alpha=0.2, linewidth=0, label=spread))
     if number := sum(len(plot.cells.disputed) for plot in plots):  # a long label, for which there is room below
         handles.append(Swatch([FINELY_HATCHED], _counted(FINELY_HATCHED.label, number, _is_counted(plots))))
-    handles += below
-    if handles:
-        draw_row(figure, handles, "outside lower center")
+    return handles
 
 
 def _size(d_out: int, d_in: int) -> str:
@@ -124,28 +160,38 @@ def draw_row(figure: Figure, handles: Sequence[Artist], where: Outside, title: s
     for columns, size in ((ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in sizes):
         if size == sizes[1] and width * sizes[1] / sizes[0] > figure.bbox.width:
             continue  # nothing in a legend shrinks more than its type
-        # A legend fills its columns first; this order makes it read along its rows.
-        along_rows = [handle for first in range(columns) for handle in handles[first::columns]]
         legend = figure.legend(
-            handles=along_rows,
+            handles=_along_rows(handles, columns),
             loc=where,
             ncols=columns,
-            frameon=False,
-            handler_map={Swatch: _SwatchHandler()},
-            fontsize=size,
             title=title,
-            title_fontsize=points(8),
-            handlelength=1.5 if where == "outside lower center" else 1.2,
-            handletextpad=0.4,
-            columnspacing=0.8,
-            borderaxespad=0.2,
-            borderpad=0.1,
+            **_compact(size, 1.5 if where == "outside lower center" else 1.2),
         )
         legend.get_title().set_multialignment("center")
         width = legend.get_window_extent(renderer(figure)).width
         if columns == 1 or width <= figure.bbox.width:
             return
         legend.remove()
+
+
+def _along_rows(handles: Sequence[Artist], columns: int) -> list[Artist]:
+    """A legend fills its columns first; this order makes it read along its rows."""
+    return [handle for first in range(columns) for handle in handles[first::columns]]
+
+
+def _compact(size: float, length: float = 1.2) -> dict[str, Any]:
+    """A legend without a frame, whose samples stand close to their names; size: of its type, length: of its samples."""
+    return {
+        "frameon": False,
+        "handler_map": {Swatch: _SwatchHandler()},
+        "fontsize": size,
+        "title_fontsize": points(8),
+        "handlelength": length,
+        "handletextpad": 0.4,
+        "columnspacing": 0.8,
+        "borderaxespad": 0.2,
+        "borderpad": 0.1,
+    }
 
 
 class Swatch(Patch):

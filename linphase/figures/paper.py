@@ -12,7 +12,6 @@ from math import ceil, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -27,7 +26,17 @@ from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
 from linphase.figures.labels import label_contours, line_name
 from linphase.figures.layout import settle
 from linphase.figures.legends import draw_row
-from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, inches, points, set_ticks, stroke, styled
+from linphase.figures.style import (
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    NotebookFigure,
+    StyleName,
+    inches,
+    points,
+    set_ticks,
+    stroke,
+    styled,
+)
 from linphase.model.draws import TaskConfig
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
@@ -76,8 +85,7 @@ def figure1(
     style
         paper or talk.
     """
-    figure = Figure(figsize=(inches(PAGE_WIDTH), inches(2.9)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = NotebookFigure(figsize=(inches(PAGE_WIDTH), inches(2.9)), layout="constrained")
     errors, modes = figure.subplots(1, 2)
     dashed = {"linestyle": _DASHES, "linewidth": stroke(1.4), "zorder": 3}
     lines: list[dict[str, Any]] = [dashed, {"linestyle": "-", "linewidth": stroke(0.8), "zorder": 3.1}]
@@ -191,8 +199,7 @@ def figure2(
     x, y = (_exponents(axis, task.scale) for axis in (window.x, window.y))
     across, down = min(len(panels), 2), ceil(len(panels) / 2)
     width = PAGE_WIDTH if across == 2 else COLUMN_WIDTH
-    figure = Figure(figsize=(inches(width), inches(0.84 * width / across * down + 0.2)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = NotebookFigure(figsize=(inches(width), inches(0.84 * width / across * down + 0.2)), layout="constrained")
     drawn = list(zip(figure.subplots(down, across, squeeze=False).flat, shown, strict=False))
     numbers = [cells_of(runs, window, panel, Cuts()).numbers for panel in shown]
     for (ax, panel), values in zip(drawn, numbers, strict=True):

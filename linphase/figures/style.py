@@ -10,18 +10,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.style import context
 
 from linphase.errors import LinphaseError
 from linphase.files import whole
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.backend_bases import RendererBase
 
 StyleName = Literal["paper", "talk"]
@@ -29,6 +31,24 @@ P = ParamSpec("P")
 
 COLUMN_WIDTH = 3.4  # inches: one column of a paper
 PAGE_WIDTH = 7.0
+
+
+NOTEBOOK_DPI = 150  # pixels an inch of what a notebook shows
+
+
+class NotebookFigure(Figure):
+    """A Figure that a notebook shows without `%matplotlib inline`; of one made without pyplot it prints the size."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        FigureCanvasAgg(self)
+
+    def _repr_png_(self) -> bytes:
+        """The picture that a notebook shows, as `save` would write it."""
+        picture = BytesIO()
+        with context("default"):
+            self.savefig(picture, format="png", dpi=NOTEBOOK_DPI)
+        return picture.getvalue()
 
 
 @dataclass(frozen=True)
@@ -104,6 +124,20 @@ def set_ticks(ax: Axes) -> None:
     """Short thin ticks with small labels."""
     ax.tick_params(labelsize=points(7), width=stroke(0.6), length=stroke(2.5), pad=points(2))
     ax.tick_params(which="minor", width=stroke(0.4), length=stroke(1.5))
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that some axes are in, where these are of a part of it, too."""
+    figure = ax.figure
+    return figure.figure if isinstance(figure, SubFigure) else figure
+
+
+def check_axes(ax: object) -> None:
+    """Refuse what is no Axes of two dimensions."""
+    if not isinstance(ax, Axes) or ax.name != "rectilinear":
+        raise LinphaseError(
+            f"ax: a matplotlib Axes of two dimensions is required, as plt.subplots gives, found {ax!r:.60}"
+        )
 
 
 def renderer(figure: Figure) -> RendererBase:

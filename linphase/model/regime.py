@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
+
+from linphase.errors import LinphaseError
 
 if TYPE_CHECKING:  # the command line reads the criteria's names, and must not wait for numpy
     import numpy as np
@@ -82,7 +85,7 @@ CRITERIA = {criterion.name: criterion for criterion in (THRESHOLD, BALANCE, SPEE
 class Cuts:
     """What turns order parameters into a regime: the criterion of active, and where the two shares are cut.
 
-    Raises ValueError for an unknown criterion.
+    Raises LinphaseError for an unknown criterion, and for a share that is none.
     """
 
     criterion: str = THRESHOLD.name
@@ -91,7 +94,10 @@ class Cuts:
 
     def __post_init__(self) -> None:
         if self.criterion not in CRITERIA:
-            raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, found {self.criterion!r}")
+            raise LinphaseError(f"criterion: must be one of {', '.join(CRITERIA)}, found {self.criterion!r}")
+        for name, share in (("signal", self.signal), ("bulk", self.bulk)):
+            if isinstance(share, bool) or not (isinstance(share, Real) and 0 <= float(share) <= 1):
+                raise LinphaseError(f"{name}_cut: must be a share from 0 to 1, found {share!r}")
 
     def column(self, name: str) -> str:
         """The runs column of a regime or order parameter by the criterion."""

@@ -87,6 +87,7 @@ def predict(task: Task, initialization: Initialization, *, stop: Stop, record: R
         A=end.A,
         C1=end.kernel.C1,
         C2=end.kernel.C2,
+        rank=task.rank,
     ).on_its_own_clock()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from linphase.model.network import Initialization
 from linphase.model.observables import Modes
 from linphase.model.regime import CRITERIA, Classification, OrderParameters
 from linphase.theory.baselines import Baselines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.floating]
 Value: TypeAlias = float | int | None
@@ -98,6 +102,7 @@ class TrainedRun:
     C1: Array  # W1^T W1, (d_in, d_in)
     C2: Array  # W2 W2^T, (d_out, d_out)
     mean_errors: tuple[float | None, float | None] = (None, None)  # train and test, over the last half of a given time
+    rank: int = 0  # of the signal: so many leading modes are the signal's; 0 where nothing tells
 
     @property
     def converged(self) -> bool:
@@ -207,6 +212,49 @@ class TrainedRun:
             row[criterion.column("bulk_active")] = None if share is None else share.bulk_active
             row[criterion.column("active_modes")] = self.classification.active.get(name)
         return row
+
+    def plot(
+        self,
+        part: str | None = None,
+        *,
+        ax: "Axes | None" = None,
+        theory: Trajectory | None = None,
+        title: str | None = None,
+        style: Literal["paper", "talk"] = "paper",
+    ) -> "Figure":
+        """Draw the run over time: its errors, its singular values against the threshold c, how many have escaped.
+
+        Parameters
+        ----------
+        part
+            One of these alone: "errors", "modes" or "escaped". By default all three.
+        ax
+            Of a figure of your own, where one part is drawn. Your figure is laid out by you.
+        theory
+            The trajectory of another run of the same task, such as one with `dynamics=SelfConsistent()`: it is drawn
+            solid and light below this one, which is dashed then.
+        title
+            Above the figure, or the part.
+        style
+            paper or talk.
+
+        Returns
+        -------
+        Figure
+            The figure, or that of `ax`.
+
+        Raises
+        ------
+        LinphaseError
+            If an argument is not as it must be, or several parts are to be drawn into one Axes.
+
+        Examples
+        --------
+        >>> run.plot("modes", ax=ax)
+        """
+        from linphase.figures.evolution import plot_run
+
+        return plot_run(self, part, ax=ax, theory=theory, title=title, style=style)
 
     def _repr_html_(self) -> str:
         """For notebooks: the run in a line, and what was measured at its end."""

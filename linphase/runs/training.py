@@ -388,6 +388,7 @@ def _finished(setting: _Setting, measurements: _Measurements, status: str, state
         C1=C1,
         C2=C2,
         mean_errors=mean_errors,
+        rank=task.rank,
     ).on_its_own_clock()
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from linphase.config.keys import WIDTH_KEYS
 from linphase.errors import ResultsError
 from linphase.model import arrays
+from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
 from linphase.store.asked import Asked
@@ -28,6 +30,10 @@ from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
 from linphase.store.refining import COLUMNS, Labels
 from linphase.store.rows import find_trajectories, read_trajectory
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, column_of, conform
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _FINAL_MODES = {
     "singular_value": "final_singular_values",
@@ -91,6 +97,62 @@ class Results:
             with suppress(Gone):  # folded since: look where it is now
                 return read_trajectory(self.path / TRAJECTORIES.name / name, row_group, run_id)
         raise ResultsError(f"{self.path}: the trajectory of run {run_id!r} cannot be opened. Try again")
+
+    def plot(
+        self,
+        panel: str | None = None,
+        *,
+        ax: "Axes | None" = None,
+        criterion: str = "threshold",
+        signal_cut: float = 0.5,
+        bulk_cut: float = 0.5,
+        x: str | None = None,
+        y: str | None = None,
+        where: Mapping[str, Any] = MappingProxyType({}),
+        against: "Literal['theory'] | Results | None" = None,
+        at: tuple[float, float] | None = None,
+        style: Literal["paper", "talk"] = "paper",
+    ) -> "Figure":
+        """Draw a panel, or one of the figures that are more than a panel, as `linphase plot` does.
+
+        Parameters
+        ----------
+        panel
+            Such as "regime" (the default), "test-error", "evidence", "trajectories"; an unknown name lists all.
+        ax
+            Of a figure of your own, where one facet of a panel, or of "boundaries", is drawn: with a colour bar beside
+            it and a legend over it, and without the names of theory's lines. Your figure is laid out by you.
+        criterion, signal_cut, bulk_cut
+            Which modes are active (threshold, balance or speedup), and the shares of active modes that make a regime.
+        x, y
+            The axes across and upwards, in place of the first two.
+        where
+            The values of axes that are drawn, such as {"rank": 4} or {"rank": [1, 4]}; or {"replicate": 0}.
+        against
+            "theory", or other results: the panel of both, and their difference.
+        at
+            trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
+        style
+            paper or talk.
+
+        Returns
+        -------
+        Figure
+            The figure, or that of `ax`. `linphase.figures.style.save` writes it, as does its own savefig.
+
+        Raises
+        ------
+        LinphaseError
+            If an argument is not as it must be, the results do not hold what the panel needs, or it needs several Axes.
+
+        Examples
+        --------
+        >>> results.plot("test-error", criterion="speedup", ax=ax)
+        """
+        from linphase.figures.drawing import plot
+
+        cuts = Cuts(criterion, signal_cut, bulk_cut)
+        return plot(self, panel, cuts, ax=ax, x=x, y=y, where=where, against=against, at=at, style=style)
 
     def final_modes(self) -> pd.DataFrame:
         """Every mode of every finished run at its end, in the order of `runs`, read from disk in one pass.
