@@ -9,6 +9,17 @@ class LinphaseError(Exception):
     exit_code = 2  # a mistake of the user's
 
 
+def check_argument(name: str, value: object, kind: type | tuple[type, ...], required: str) -> None:
+    """Refuse an argument of another type than it must have, by its name; a truth value is no number.
+
+    required: what it must be, in words, such as "a linphase.Task".
+    """
+    if not isinstance(value, kind) or (
+        isinstance(value, bool) and bool not in (kind if isinstance(kind, tuple) else (kind,))
+    ):
+        raise LinphaseError(f"{name}: {required} is required, found {value!r:.60}")
+
+
 class ConfigError(LinphaseError):
     """A configuration, an override or an option that cannot be run."""
 

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import itertools
 import math
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ from linphase.config.own import RANK_AXIS, keys_of, own_task
 from linphase.config.plugins import Plugin, load, read_plugin
 from linphase.config.toml import check_depth, flat_grid, override_with, plain, read_tables, renamed
 from linphase.dynamics.base import Dynamics
-from linphase.errors import ConfigError
+from linphase.errors import ConfigError, check_argument
 from linphase.model import arrays
 from linphase.model.draws import TaskConfig
 from linphase.model.network import Start, power
@@ -337,7 +338,26 @@ def _jsonable(value: Any) -> Any:
     return value.model_dump() if isinstance(value, BaseModel) else value
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
+def as_config(config: "SweepConfig | Mapping[str, Any] | str | os.PathLike[str]") -> SweepConfig:
+    """A sweep as Python's functions take it: a configuration, a mapping with its keys, or the path of a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config` and `parse_config` do, and if it is none of these.
+    """
+    if isinstance(config, SweepConfig):
+        return config
+    if isinstance(config, Mapping):
+        return parse_config(config)
+    if isinstance(config, str | os.PathLike):
+        return load_config(config)
+    raise ConfigError(
+        f"config: a SweepConfig, a mapping of keys or the path of a TOML file is required, found {config!r:.60}"
+    )
+
+
+def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> SweepConfig:
     """Read and validate a TOML file, with overrides such as "task.rank=8" put in place of its values.
 
     Instead of a TOML file, RESULTS/configs/DIGEST.json may be given, the configuration that results keep: its task is
@@ -352,6 +372,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> SweepConfig:
     ConfigError
         With one line for every problem: the file (or --set), the key, what is required and what was found.
     """
+    check_argument("path", path, (str, os.PathLike), "the path of a TOML file")
     file = Path(path)
     config = read_tables(file)
     if file.suffix == ".json":

@@ -9,13 +9,14 @@ X0 = [W1 | W2^T], (width, d_in + d_out). With the thin QR X0 = Q R, the network 
 import math
 import sys
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pydantic import Field
 
-from linphase.errors import ConfigError, LinphaseError
+from linphase.errors import ConfigError, LinphaseError, check_argument
 from linphase.model.section import Section
 from linphase.model.streams import stream
 
@@ -135,6 +136,16 @@ class Initialization:
 
         knobs: the further fields, by name.
         """
+        given = {
+            "dimension": dimension,
+            "gamma_sigma2": gamma_sigma2,
+            "init_variance": init_variance,
+            "gamma_w": gamma_w,
+            "width": width,
+        }
+        for name, value in given.items():
+            if value is not None or name == "dimension":
+                check_argument(name, value, Real, "a number")
         if (gamma_sigma2 is None) == (init_variance is None):
             raise ConfigError("exactly one of gamma_sigma2 and init_variance is required")
         if (gamma_w is None) == (width is None):
@@ -212,6 +223,8 @@ class Weights:
     initialization: Initialization | None = None  # its width is that before any reduction
 
     def __post_init__(self) -> None:
+        for name in ("W1", "W2"):
+            check_argument(name, getattr(self, name), np.ndarray, "a numpy array")
         if self.W1.ndim != 2 or self.W2.ndim != 2 or self.W1.shape[0] != self.W2.shape[1]:
             raise LinphaseError(
                 "weights: W1 must be (width, d_in) and W2 (d_out, width) with the same width, "
@@ -249,6 +262,7 @@ class Weights:
 
 def reduce_width(weights: Weights) -> Weights:
     """The network of width at most d_in + d_out with the same A, C1 and C2 at all times."""
+    check_argument("weights", weights, Weights, "a linphase.Weights")
     d_in, d_out = weights.W1.shape[1], weights.W2.shape[0]
     if weights.width <= d_in + d_out:
         return weights
@@ -267,6 +281,9 @@ def gaussian_start(
     R_ii = sigma sqrt(chi2 with width - i degrees of freedom), R_ij = sigma N(0, 1) for i < j. So a width of 10^12
     costs what 2 d costs. shape is (d_out, d_in).
     """
+    check_argument("initialization", initialization, Initialization, "a linphase.Initialization")
+    if not (isinstance(shape, tuple | list) and len(shape) == 2 and all(isinstance(d, Integral) for d in shape)):
+        raise LinphaseError(f"shape: (d_out, d_in) is required, as task.shape is, found {shape!r:.60}")
     d_out, d_in = shape
     width, (first_variance, second_variance) = initialization.width, initialization.layer_variances
     m = min(width, d_in + d_out)

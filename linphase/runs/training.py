@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, log, sqrt
+from numbers import Real
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from linphase.dynamics.base import Dynamics, State
 from linphase.dynamics.gradient_descent import paper_learning_rate
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, check_argument
 from linphase.model.draws import draw_task
 from linphase.model.mode_times import extrapolated_convergence_times, learning_order, median_time
 from linphase.model.moment import Moment, columns_at, measured
@@ -50,6 +51,9 @@ _TINY = 1e-300
 
 def train_spec(spec: RunSpec, task: Task | None = None) -> TrainedRun:
     """The result of the run that a specification describes; `task` saves drawing it again (it is the replicate's)."""
+    check_argument("spec", spec, RunSpec, "a linphase.RunSpec, one of those that config.expand() gives,")
+    if task is not None:
+        check_argument("task", task, Task, "a linphase.Task")
     with one_blas_thread():
         seed, replicate, start = spec.seed, spec.replicate, spec.initialization
         task = task or draw_task(spec.task, seed=seed, replicate=replicate)
@@ -99,11 +103,13 @@ def train(
     Raises
     ------
     LinphaseError
-        If shapes do not fit, the start is not finite, or the stop rule or the comparison does not fit the dynamics.
+        If an argument is of another type, shapes do not fit, the start is not finite, or the stop rule or the
+        comparison does not fit the dynamics.
     """
     began = perf_counter()
     dynamics = dynamics or Dynamics.members[Dynamics.default]()
     stop, record = stop or Stop.members[Stop.default](), record or RecordConfig()
+    _check_types(task, weights, dynamics, stop, record, initialization, max_time)
     _check_shapes(task, weights)
     initialization = initialization or weights.initialization
     _check_fit(dynamics, stop, record, task, initialization)
@@ -425,9 +431,27 @@ def _check_fit(
         raise LinphaseError(f'record.compare: {fitting} is required with {kind.__name__}, found "{record.compare}"')
 
 
+def _check_types(
+    task: Task,
+    weights: Weights,
+    dynamics: Dynamics,
+    stop: Stop,
+    record: RecordConfig,
+    initialization: Initialization | None,
+    max_time: float | None,
+) -> None:
+    check_argument("task", task, Task, "a linphase.Task")
+    check_argument("weights", weights, Weights, "a linphase.Weights, as linphase.gaussian_start draws,")
+    check_argument("dynamics", dynamics, Dynamics, "a dynamics such as linphase.GradientFlow()")
+    check_argument("stop", stop, Stop, "a stop rule such as linphase.runs.stopping.Converged()")
+    check_argument("record", record, RecordConfig, "a linphase.runs.recorder.RecordConfig")
+    if initialization is not None:
+        check_argument("initialization", initialization, Initialization, "a linphase.Initialization")
+    if max_time is not None:
+        check_argument("max_time", max_time, Real, "a number of seconds")
+
+
 def _check_shapes(task: Task, weights: Weights) -> None:
-    if not isinstance(task, Task):
-        raise LinphaseError(f"task: a linphase.Task is required, found {task!r:.60}")
     if not (task.target if task.signal is None else task.signal).any():
         what = "target" if task.signal is None else "signal"
         raise LinphaseError(f"task: a {what} other than 0 is required to train for, found 0")

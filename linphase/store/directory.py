@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from linphase.config.config import difference, parse_config, under_todays_names
-from linphase.errors import ConfigError, ResultsError, Unavailable
+from linphase.errors import ConfigError, ResultsError, Unavailable, check_argument
 from linphase.files import printable
 from linphase.model import arrays
 
@@ -52,6 +52,7 @@ def is_results(root: Path) -> bool:
 
 def existing(path: str | Path) -> Path:
     """The path, if it is a results directory."""
+    check_argument("path", path, (str, os.PathLike), "the path of a results directory")
     root = Path(path)
     try:
         os.stat(root)

@@ -15,14 +15,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from linphase.config.config import SweepConfig
+from linphase.config.config import SweepConfig, as_config
 from linphase.config.plugins import activate, homeless
 from linphase.diagram.panels import PANELS, known_panels
-from linphase.errors import ConfigError, LinphaseError, ResultsError
+from linphase.errors import ConfigError, LinphaseError, ResultsError, check_argument
 from linphase.model.moment import OBSERVABLES
 from linphase.model.task import Task
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
@@ -60,8 +62,11 @@ def default_jobs() -> int:
     return cpus_per_task(os.environ) or available_cores()
 
 
+Config = SweepConfig | Mapping[str, Any] | str | os.PathLike[str]
+
+
 def sweep(
-    config: SweepConfig,
+    config: Config,
     out: str | Path | None = None,
     *,
     task: Task | None = None,
@@ -71,18 +76,37 @@ def sweep(
 ) -> Results:
     """Train every run of the grid that is missing in `out` (default: results/NAME) and load the results.
 
-    task: one of your own, in place of what the configuration says of its task. It is the same in every replicate.
+    Parameters
+    ----------
+    config
+        The path of a TOML file, a mapping with its keys, or a `SweepConfig`.
+    out
+        The results directory.
+    task
+        One of your own, in place of what the configuration says of its task. It is the same in every replicate.
+    jobs, scheduler, fill
+        As in `train_missing`.
+
+    Raises
+    ------
+    LinphaseError
+        If the configuration or another argument is not as it must be, or the directory cannot be used.
+
+    Examples
+    --------
+    >>> results = linphase.sweep("configs/quickstart.toml")
     """
-    config = config if task is None else config.of_task(task)
+    config = _of(config, task)
     for _ in iter_sweep(config, out, jobs=jobs, scheduler=scheduler, fill=fill):
         pass
     return load(out or default_directory(config))
 
 
 def iter_sweep(
-    config: SweepConfig,
+    config: Config,
     out: str | Path | None = None,
     *,
+    task: Task | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
     shard: Shard | None = None,
@@ -90,8 +114,51 @@ def iter_sweep(
     fill: bool = False,
     time_left: Callable[[], float] = lambda: inf,
 ) -> Iterator[Row]:
-    """Train the missing runs of a sweep, level by level, or of a shard of its next level; see `train_missing`."""
+    """Train the missing runs of a sweep, level by level, or of a shard of its next level, yielding each as a row.
+
+    config, out and task are those of `sweep`, the rest those of `train_missing`. Arguments are checked at once, and
+    nothing is trained before the first row is asked for.
+
+    Examples
+    --------
+    >>> for row in linphase.iter_sweep("configs/quickstart.toml"):
+    ...     print(row["run_id"], row["status"])
+    """
+    config = _of(config, task)
+    if out is not None:
+        check_argument("out", out, (str, os.PathLike), "the path of a results directory")
+    if jobs is not None:
+        check_argument("jobs", jobs, Integral, "a number of worker processes")
+        if jobs < 1:
+            raise LinphaseError(f"jobs: a number of worker processes from 1 on is required, found {jobs}")
+    if scheduler is not None:
+        check_argument("scheduler", scheduler, str, "the address of a Dask scheduler")
+    if shard is not None:
+        check_argument("shard", shard, Shard, "a linphase.sweeps.plan.Shard")
     directory = Path(out or default_directory(config))
+    return _rows(
+        config, directory, jobs=jobs, scheduler=scheduler, shard=shard, retry_failed=retry_failed, fill=fill,
+        time_left=time_left,
+    )  # fmt: skip
+
+
+def _of(config: Config, task: Task | None) -> SweepConfig:
+    read = as_config(config)
+    return read if task is None else read.of_task(task)
+
+
+def _rows(
+    config: SweepConfig,
+    directory: Path,
+    *,
+    jobs: int | None,
+    scheduler: str | None,
+    shard: Shard | None,
+    retry_failed: bool,
+    fill: bool,
+    time_left: Callable[[], float],
+) -> Iterator[Row]:
+    """The rows of the levels one after the other."""
     for level in levels_to_train(config, directory, shard, again=retry_failed or fill):
         if level.number and time_left() < inf:
             return
