@@ -33,6 +33,8 @@ def room(name: str) -> str:
 METHODS = {
     "linphase.store.results": {
         "Results.plot": "linphase.figures.drawing",
+        "Results.boundaries": "linphase.diagram.measured",
+        "Results.to_xarray": "linphase.diagram.dataset",
     },
     "linphase.runs.records": {"TrainedRun.plot": "linphase.figures.evolution"},
 }
@@ -97,6 +99,7 @@ INSIDE_FUNCTIONS = {
     "linphase.sweeps.sweeping": {"linphase.sweeps.dask"},  # only where there is a scheduler
     "linphase.sweeps.dask": {"distributed"},  # an extra
     "linphase.pages.explorer": {"plotly.offline"},  # an extra
+    "linphase.diagram.dataset": {"xarray"},  # an extra
 }
 
 

@@ -16,7 +16,7 @@ that is in log c at fixed width. Its coverage: results/boundary_coverage.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from math import exp, floor, inf, isfinite, isinf, isnan, log, nan, sqrt
 from typing import TYPE_CHECKING, Any
@@ -363,6 +363,30 @@ def _path_threshold(name: str, dimension: float, rank: float, noise: float, sign
 
 # --- As tables -------------------------------------------------------------------------------------------------------
 
+_TEXTS = {inf: "above grid", -inf: "below grid"}
+
+
+def boundaries_table(results: Results, cuts: Cuts = Cuts()) -> pd.DataFrame:
+    """`boundaries_of` as a table, a row a boundary and width, with the columns that `linphase boundary -o` writes.
+
+    Of a boundary beyond the grid gamma_sigma2 is nan, and `note` tells on which side.
+    """
+    found = boundaries_of(results, cuts)
+    facets = dict.fromkeys(column for one in found for column, _ in one.facet)
+    names = ["boundary", *facets, *(each.name for each in fields(MeasuredBoundary) if each.name not in _UNTABLED)]
+    rows = []
+    for one in found:
+        row = {
+            "boundary": one.name,
+            **dict(one.facet),
+            **vars(one),
+            "note": one.note or _TEXTS.get(one.gamma_sigma2, ""),
+        }
+        rows.append([nan if isinstance(row[name], float) and isinf(row[name]) else row[name] for name in names])
+    return pd.DataFrame(rows, columns=names)
+
+
+_UNTABLED = ("name", "facet", "places")
 INTERVAL = f"{LEVEL:.0%}".replace("%", " %")
 COLUMNS = ("gamma_w", "width", "gamma_sigma2", INTERVAL, "step", "converged", "theory", "d to infinity", "note")
 

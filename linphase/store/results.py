@@ -32,6 +32,7 @@ from linphase.store.rows import find_trajectories, read_trajectory
 from linphase.store.tables import FAILURES, RUNS, TRAJECTORIES, column_of, conform
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -153,6 +154,65 @@ class Results:
 
         cuts = Cuts(criterion, signal_cut, bulk_cut)
         return plot(self, panel, cuts, ax=ax, x=x, y=y, where=where, against=against, at=at, style=style)
+
+    def boundaries(
+        self, *, criterion: str = "threshold", signal_cut: float = 0.5, bulk_cut: float = 0.5
+    ) -> pd.DataFrame:
+        """Where the measured boundaries lie, as `linphase boundary` writes them: a row a boundary and width.
+
+        Parameters
+        ----------
+        criterion, signal_cut, bulk_cut
+            As in `plot`; boundaries of the path are the same by every criterion.
+
+        Returns
+        -------
+        pd.DataFrame
+            boundary, a column a facet, gamma_w, width, gamma_sigma2 with its 95 % interval low and high, the grid's
+            step, theory's values finite_d and asymptotic, and what they rest on. Beyond the grid gamma_sigma2 is nan,
+            and `note` tells on which side.
+
+        Raises
+        ------
+        LinphaseError
+            If an argument is not as it must be, or the grid has one variance alone.
+
+        Examples
+        --------
+        >>> results.boundaries(criterion="balance")[["boundary", "width", "gamma_sigma2", "finite_d"]]
+        """
+        from linphase.diagram.measured import boundaries_table
+
+        return boundaries_table(self, Cuts(criterion, signal_cut, bulk_cut))
+
+    def to_xarray(
+        self, *, criterion: str = "threshold", signal_cut: float = 0.5, bulk_cut: float = 0.5
+    ) -> "xarray.Dataset":
+        """All numeric columns of `runs`, and the outcome, over the axes and the replicates; needs xarray, an extra.
+
+        Parameters
+        ----------
+        criterion, signal_cut, bulk_cut
+            What the outcomes go by, as in `plot`.
+
+        Returns
+        -------
+        xarray.Dataset
+            A dimension each axis, by its column, in the order of `axes`, then replicate. Numbers are float64, nan where
+            there is no run or no value; outcome is a word, "missing" where there is no run.
+
+        Raises
+        ------
+        LinphaseError
+            If xarray is not installed or an argument is not as it must be.
+
+        Examples
+        --------
+        >>> results.to_xarray()["min_test_error"].mean("replicate").sel(gamma_w=2.0, method="nearest")
+        """
+        from linphase.diagram.dataset import dataset
+
+        return dataset(self, Cuts(criterion, signal_cut, bulk_cut))
 
     def final_modes(self) -> pd.DataFrame:
         """Every mode of every finished run at its end, in the order of `runs`, read from disk in one pass.
