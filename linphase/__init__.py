@@ -2,8 +2,9 @@
 
 >>> import linphase
 >>> run = linphase.train(task, weights)               # one network, from any start
->>> results = linphase.sweep(linphase.load_config("configs/quickstart.toml"))
+>>> results = linphase.sweep("configs/quickstart.toml")
 >>> results.runs                                      # a pandas DataFrame, one row a run
+>>> results.plot("test-error")                        # a matplotlib Figure; docs/python.md has more
 
 `observable`, `Dynamics` and `panel` declare what is your own: docs/extending.md.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from linphase.model.task import Task
     from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
-    from linphase.runs.stopping import Stop
+    from linphase.runs.stopping import Stop, StopRule
     from linphase.runs.training import train, train_spec
     from linphase.store.results import Results, load
     from linphase.sweeps.sweeping import iter_sweep, sweep
