@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from linphase.diagram.outcomes import OUTCOMES, outcomes
+from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
 
 
@@ -45,11 +46,12 @@ def test_another_measure_and_other_cuts_change_the_outcome():
     assert outcomes(runs).item() == "balanced"
     assert outcomes(runs, cuts=Cuts(criterion="balance")).item() == "mixed"
     assert outcomes(runs, cuts=Cuts(criterion="speedup", bulk=0.7)).item() == "mixed"
-    assert outcomes(runs, cuts=Cuts(signal=1.1)).item() == "lazy"
+    fewer = table({"signal_active": 0.75, "bulk_active": 0.6})
+    assert outcomes(fewer, cuts=Cuts(signal=0.8)).item() == "lazy"
 
 
 def test_an_unknown_measure_is_refused_and_an_empty_table_stays_empty():
     runs = table({"signal_active": 1.0, "bulk_active": 0.6})
-    with pytest.raises(ValueError, match="threshold, balance, speedup"):
+    with pytest.raises(LinphaseError, match="criterion: must be one of threshold, balance, speedup"):
         outcomes(runs, cuts=Cuts(criterion="kernel"))
     assert outcomes(runs.iloc[:0]).empty
