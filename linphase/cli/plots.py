@@ -397,16 +397,9 @@ def _as_json(found: Sequence["MeasuredBoundary"]) -> str:
 
 
 def _as_csv(found: Sequence["MeasuredBoundary"]) -> str:
-    """A line a boundary; the facet as one column each."""
-    import pandas as pd
+    from linphase.diagram.measured import as_table
 
-    lines: list[dict[str, Any]] = []
-    for crossing in found:
-        facts = _facts(crossing)
-        facet: dict[str, Any] = facts.pop("facet")
-        del facts["places"]
-        lines.append({"boundary": facts.pop("name"), **facet, **facts})
-    text: str = pd.DataFrame(lines).to_csv(index=False)
+    text: str = as_table(found).to_csv(index=False)
     return text
 
 

@@ -366,12 +366,11 @@ def _path_threshold(name: str, dimension: float, rank: float, noise: float, sign
 _TEXTS = {inf: "above grid", -inf: "below grid"}
 
 
-def boundaries_table(results: Results, cuts: Cuts = Cuts()) -> pd.DataFrame:
-    """`boundaries_of` as a table, a row a boundary and width, with the columns that `linphase boundary -o` writes.
+def as_table(found: Sequence[MeasuredBoundary]) -> pd.DataFrame:
+    """Boundaries as a table, a row each and a column a facet.
 
     Of a boundary beyond the grid gamma_sigma2 is nan, and `note` tells on which side.
     """
-    found = boundaries_of(results, cuts)
     facets = dict.fromkeys(column for one in found for column, _ in one.facet)
     names = ["boundary", *facets, *(each.name for each in fields(MeasuredBoundary) if each.name not in _UNTABLED)]
     rows = []

@@ -181,9 +181,9 @@ class Results:
         --------
         >>> results.boundaries(criterion="balance")[["boundary", "width", "gamma_sigma2", "finite_d"]]
         """
-        from linphase.diagram.measured import boundaries_table
+        from linphase.diagram.measured import as_table, boundaries_of
 
-        return boundaries_table(self, Cuts(criterion, signal_cut, bulk_cut))
+        return as_table(boundaries_of(self, Cuts(criterion, signal_cut, bulk_cut)))
 
     def to_xarray(
         self, *, criterion: str = "threshold", signal_cut: float = 0.5, bulk_cut: float = 0.5
