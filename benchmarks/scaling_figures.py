@@ -45,7 +45,7 @@ def narrow_figure(curves: Sequence["Curve"], orders: Mapping[int, Mapping[float,
     for shift, (d, by_ratio) in zip((0.94, 1.0, 1.06), orders.items(), strict=False):
         ends = [[getattr(e, end) for e in by_ratio.values()] for end in ("low", "value", "high")]
         _draw(last, [shift * ratio for ratio in by_ratio], ends, COLORS[""], marks[d])
-    last.set_title("learning order at $c = 3S$: 1 when lazy")
+    last.set_title("learning order at $c = 3S$")
     last.set_ylabel(r"$t_{95}^{bulk}/t_{95}^{signal}$")
     last.axhline(1, color="0.5", linewidth=stroke(0.6), zorder=0)
     last.set(xscale="log", yscale="log", xlabel=axis_label("width/d"))
