@@ -494,12 +494,12 @@ other boundaries go otherwise, so no single number takes the place of c for all 
 ### Learning order at c = 3 S
 
 Where c is three times the signal's singular value S, the bulk takes 21 to 327 times as long as the signal up to width d (means), the more the
-larger d: this is no function of width/d alone. The table of the boundary above therefore ends at width d. Refuted by a learning order below 2 at
+larger d: this is no function of width/d alone. The boundary above therefore has no entry up to width d. Refuted by a learning order below 2 at
 width d. At widths 16 d and 64 d the learning order is 0.67 to 1.04, and not simply the 1 of lazy training from A = 0: in the whole table the start
 lies beyond infinite noise (sigma2^2 width > 1, as width < 9 S^2). Lazy training from such a start at constant rates,
 A = e A(0) + (1 - e) Y with e = exp(-2 c t), has at width 64 d the learning order {sections["lazy"]}
 (6 draws each), and so explains the 0.67 at d = 128: a start of that size lets the bulk come down to its values, which is quicker. This
-was computed after the 0.67 was seen. Narrower ones are not explained so.
+was computed after the 0.67 was seen. Widths below 64 d were not compared so.
 
 {sections["orders"]}
 
