@@ -6,8 +6,9 @@ declares here are read from what the files tell of them.
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor, log
 from types import MappingProxyType
@@ -294,6 +295,21 @@ def looks() -> dict[str, dict[str, str]]:
     }
 
 
+def unknown_panel(name: str, known: Iterable[str]) -> LinphaseError:
+    """The error of a name that no panel or figure has, with the one that may have been meant before all that are."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return LinphaseError(f"panel {name!r}: did you mean {close[0]}? It must be one of {one_of(names)}")
+    return LinphaseError(f"panel must be one of {one_of(names)}, found {name!r}")
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Names as a sentence lists them."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, Column] | None = None) -> Panel:
     """The panel of a name, with its column by the criterion and its title for these runs and cuts.
 
@@ -313,7 +329,7 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     """
     known = known_panels(columns)
     if name not in known:
-        raise LinphaseError(f"panel must be one of {', '.join(known)}, found {name!r}")
+        raise unknown_panel(name, known)
     panel, criterion = known[name], CRITERIA[cuts.criterion]
     if panel.formula and not (panel.column in _MEASURED_ON_DATA and _of_other_inputs(runs)):
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")

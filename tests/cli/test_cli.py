@@ -260,10 +260,22 @@ MISTAKES = {
     "no workers": (["sweep", "--config", "tiny.toml", "--jobs", "0"], "--jobs"),
     "no results": (["status", "nowhere"], "nowhere"),
     "results are a file": (["plot", "tiny.toml"], "tiny.toml"),
-    "plot: unknown panel": (["plot", "RESULTS", "--panel", "regimes"], "panel must be one of regime, "),
+    "plot: unknown panel": (["plot", "RESULTS", "--panel", "loss"], "panel must be one of regime, status, "),
+    "plot: almost a panel": (
+        ["plot", "RESULTS", "--panel", "test_eror"],
+        "Error: panel 'test_eror': did you mean test-error? It must be one of regime, status, ",
+    ),
+    "plot: almost a figure": (
+        ["plot", "RESULTS", "--panel", "trajectory"],
+        "Error: panel 'trajectory': did you mean trajectories? It must be one of regime, status, ",
+    ),
+    "report: almost a panel": (
+        ["report", "RESULTS", "--panel", "stable_rank"],
+        "Error: panel 'stable_rank': did you mean stable-rank? It must be one of regime, status, ",
+    ),
     "plot: unknown against theory": (
         ["plot", "RESULTS", "--panel", "regimes", "--against", "theory"],
-        "evidence, collapse, trajectories or all, found 'regimes'",
+        "panel 'regimes': did you mean regime? It must be one of regime, ",
     ),
     "plot: collapse against theory": (
         ["plot", "RESULTS", "--panel", "collapse", "--against", "theory"],
