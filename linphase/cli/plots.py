@@ -14,6 +14,7 @@ import click
 from linphase.cli.laws import check_along, draw_along, fit_boundaries
 from linphase.cli.options import axes_options, cuts_options, results_argument, spanned, style_option
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
+from linphase.cli.panel_list import PanelsCommand
 from linphase.errors import ConfigError, LinphaseError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from linphase.store.results import Results
 
 
-@click.command()
+@click.command(cls=PanelsCommand)
 @results_argument
 @click.option(
     "--panel",
-    help="regime, test-error, stable-rank, iterations, distance, ..., evidence, collapse, trajectories or all; the "
-    "README and an unknown name list them.  [default: regime; with --look figure2 its four panels]",
+    metavar="NAME",
+    help="What to draw, of the panels below.  [default: regime; with --look figure2 its four panels]",
 )
 @click.option(
     "--look",
