@@ -72,7 +72,7 @@ def sweep(
     part: str | None,
     requeue: bool,
 ) -> None:
-    """Train every run of a grid that is not in the results yet, and draw the phase diagram.
+    """Train what is missing of a grid, and draw the phase diagram.
 
     \b
     Example:
@@ -150,14 +150,15 @@ def theory(
     noise: float,
     output: Path | None,
 ) -> None:
-    """Predict every run of a grid by theory, in seconds: the self-consistent dynamics from A = 0, one curve a mode.
+    """Predict every run of a grid by theory, in seconds.
 
-    The predictions are results like any other: linphase plot, status, boundary and export read them. With --boundaries
-    or --asymptotic nothing is swept: the one prints the lines between the regimes, gamma_sigma2 for every gamma_w, the
-    other what to expect of typical tasks at infinite width and c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15:
-    the smallest test error, its slope in log d since the row before, its benefit (0: optimal shrinkage, 1: lazy
-    training), stable rank and time, the learning order, and the shares of active modes. Where the output is no terminal
-    there are more columns, separated by tabs; files have them too.
+    Theory is the self-consistent dynamics from A = 0, one curve a mode. The predictions are results like any other:
+    linphase plot, status, boundary and export read them. With --boundaries or --asymptotic nothing is swept: the one
+    prints the lines between the regimes, gamma_sigma2 for every gamma_w, the other what to expect of typical tasks at
+    infinite width and c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15: the smallest test error, its slope in log d
+    since the row before, its benefit (0: optimal shrinkage, 1: lazy training), stable rank and time, the learning
+    order, and the shares of active modes. Where the output is no terminal there are more columns, separated by tabs;
+    files have them too.
 
     \b
     Example:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @cuts_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.csv with the regime of every run.")
 def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
-    """Classify stored runs again by another measure or other cuts; nothing is trained.
+    """Classify stored runs again by another criterion or other cuts.
+
+    Nothing is trained.
 
     \b
     Example:
@@ -48,7 +50,9 @@ def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
 @results_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(results: Path, as_json: bool) -> None:
-    """How far a sweep is: done, missing, failed and diverged runs, regimes, time spent and left.
+    """Print how far a sweep is, and the time that is left.
+
+    It counts the runs that are done, missing, failed and diverged, the regimes, and the time spent.
 
     \b
     Example:
@@ -151,7 +155,7 @@ def export(results: Path, output: Path) -> None:
 
 @click.command()
 def columns() -> None:
-    """Every stored column with its unit and meaning.
+    """List every stored column with its unit and meaning.
 
     \b
     Example:

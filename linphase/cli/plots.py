@@ -82,10 +82,11 @@ def plot(
     output: Path | None,
     cuts: Cuts,
 ) -> None:
-    """Draw the phase diagram of a results directory, with the boundaries that theory predicts.
+    """Draw the phase diagram of a results directory.
 
-    Across and upwards lie the first two axes with several values: a variance, a width (upwards), then as in the file;
-    or those that --x and --y name. Further ones make a diagram for each combination of their values.
+    With it are drawn the boundaries that theory predicts. Across and upwards lie the first two axes with several
+    values: a variance, a width (upwards), then as in the file; or those that --x and --y name. Further ones make a
+    diagram for each combination of their values.
 
     \b
     Example:
@@ -304,16 +305,17 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
 def boundary(
     results: Path, fit: str | None, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts
 ) -> None:
-    """Where the measured boundaries lie: gamma_sigma2 at which runs change their end or their path, for every width.
+    """Print where the measured boundaries lie, for every width.
 
-    Of the end: there the median over the signal modes (active | lazy) or over the bulk (mixed | balanced) of
-    log(s_i/c), or of what stands for it by the criterion, passes 0 between two cells. Of the path, by every criterion
-    the same: there the learning order falls below 2, or the benefit rises above 1/2, for the first time; results of
-    before these were measured have none. Given are the mean over replicates and, from three on, its 95 % interval by
-    Student's t. "below grid" and "above grid" are beyond the first and the last cell. Without the
-    runs on both sides, or where only some replicates cross on the grid, there is no value, and the note says why.
-    Beside stand the grid's step, the share of converged runs, and theory's values at the results' d, rank and noise,
-    and in the limit of large d. Where the output is no terminal its columns are separated by tabs.
+    A boundary is the gamma_sigma2 at which runs change their end or their path. Of the end: there the median over the
+    signal modes (active | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what stands for it by the
+    criterion, passes 0 between two cells. Of the path, by every criterion the same: there the learning order falls
+    below 2, or the benefit rises above 1/2, for the first time; results of before these were measured have none. Given
+    are the mean over replicates and, from three on, its 95 % interval by Student's t. "below grid" and "above grid" are
+    beyond the first and the last cell. Without the runs on both sides, or where only some replicates cross on the grid,
+    there is no value, and the note says why. Beside stand the grid's step, the share of converged runs, and theory's
+    values at the results' d, rank and noise, and in the limit of large d. Where the output is no terminal its columns
+    are separated by tabs.
 
     At the end of a run of width far above d all criteria are functions of the target and c: the boundaries of the end
     then test theory and the numerics, and tell nothing of the path that training took. Those of the path are no

@@ -12,9 +12,10 @@ from linphase.errors import ConfigError
 @click.command()
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Write a commented configuration to begin with, sweep.toml, and the JSON Schema that editors read beside it.
+    """Write a commented configuration to begin with.
 
-    Nothing is ever overwritten. DIR is made where it is not there; without it the files go where you are.
+    It is called sweep.toml; beside it comes the JSON Schema that editors read. Nothing is ever overwritten. DIR is made
+    where it is not there; without it the files go where you are.
 
     \b
     Example:
@@ -46,10 +47,10 @@ def init(directory: Path) -> None:
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of the configuration, for completion and checks in an editor.
+    """Print the JSON Schema of the configuration, for editors.
 
-    Taplo and its extensions (Even Better TOML) read it where the first line of a TOML file is
-    "#:schema ./linphase.schema.json".
+    Editors complete and check keys by it. Taplo and its extensions (Even Better TOML) read it where the first line of a
+    TOML file is "#:schema ./linphase.schema.json".
 
     \b
     Example:
@@ -62,7 +63,9 @@ def schema() -> None:
 
 @click.command()
 def cite() -> None:
-    """Print what to cite as BibTeX: linphase, the paper, and the methods used, each with what it is cited for.
+    """Print what to cite as BibTeX.
+
+    That is linphase, the paper, and the methods used, each with what it is cited for.
 
     \b
     Example:

@@ -44,9 +44,10 @@ def submit(
     retry_failed: bool,
     dry_run: bool,
 ) -> None:
-    """Submit a sweep to SLURM as a job array, one shard a task. docs/clusters.md tells more.
+    """Submit a sweep to SLURM as a job array, one shard a task.
 
-    A sweep with refine.levels is one array a level, each of which waits until the one before has ended.
+    docs/clusters.md tells more. A sweep with refine.levels is one array a level, each of which waits until the one
+    before has ended.
 
     \b
     Example:

@@ -1,10 +1,13 @@
 """What the command line says of itself."""
 
+import os
 import re
+import subprocess
+import sys
 
 from click.testing import CliRunner
 
-from linphase.cli import main
+from linphase.cli import GROUPS, main
 from linphase.cli.panel_list import FIGURE_WORDS, panel_groups
 from linphase.diagram.panels import Panel, known_panels, panel
 from linphase.figures.drawing import FIGURES
@@ -35,3 +38,27 @@ def test_every_panel_of_linphase_has_a_group_and_one_of_a_plugin_stands_under_ot
         forget(__name__)
     assert others == ("others", [("drift", "drift of the imbalance")])
     assert own[0] == "figures of their own"
+
+
+def test_linphase_lists_its_commands_in_groups_each_with_a_whole_sentence_within_80_columns():
+    _, *groups = re.split(r"^(Begin|Run|Look|Ask theory|Keep):\n", shown(), flags=re.MULTILINE)
+    rows = [row for block in groups[1::2] for row in block.strip("\n").splitlines()]
+    assert groups[::2] == ["Begin", "Run", "Look", "Ask theory", "Keep"] == list(GROUPS)
+    found = dict(re.fullmatch(r"  (\w+) +(.*)", row).groups() for row in rows)
+    assert sorted(found) == sorted(main.commands)
+    for name, sentence in found.items():
+        assert re.fullmatch(r"[A-Z][^.]*[^ .]\.", sentence), sentence
+        assert sentence == main.commands[name].callback.__doc__.split("\n")[0]
+    assert max(map(len, rows)) <= 80
+
+
+def test_the_help_of_linphase_takes_less_than_a_tenth_of_a_second_of_one_core_beyond_pythons_own():
+    def seconds(*arguments: str) -> float:
+        before = os.times()
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    # The least of several: others use the machine too.
+    least = [min(seconds(*each) for _ in range(5)) for each in (("-c", "pass"), ("-m", "linphase", "--help"))]
+    assert least[1] - least[0] < 0.1
