@@ -86,7 +86,7 @@ def main() -> None:
 
     \b
     Example:
-      linphase sweep --config configs/quickstart.toml
+      linphase sweep configs/quickstart.toml
       linphase plot results/quickstart --panel all -o diagram.pdf
     """
 

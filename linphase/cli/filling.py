@@ -12,10 +12,11 @@ from click.core import ParameterSource
 
 from linphase.cli.any_dimension import any_dimension
 from linphase.cli.options import (
-    config_option,
+    config_options,
     jobs_option,
     max_time_option,
     out_option,
+    read_config,
     retry_option,
     scheduler_option,
     set_option,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@config_option
+@config_options
 @out_option("[default: results/NAME]")
 @jobs_option
 @scheduler_option
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 @click.option("--requeue", is_flag=True,
               help="In a SLURM job: asked to stop by USR1 or TERM, put this task back into the queue.")  # fmt: skip
 def sweep(
-    config_file: Path,
+    config_file: Path | None,
     out: Path | None,
     jobs: int | None,
     scheduler: str | None,
@@ -74,15 +75,16 @@ def sweep(
 ) -> None:
     """Train what is missing of a grid, and draw the phase diagram.
 
+    CONFIG is a TOML file, or - for standard input; paths in that are relative to the working directory.
+
     \b
     Example:
-      linphase sweep --config configs/quickstart.toml
+      linphase sweep configs/quickstart.toml
       linphase sweep --config configs/quickstart.toml --set grid.replicates=3 --jobs 4
-      linphase sweep --config configs/quickstart.toml --shard 3/16
+      linphase sweep configs/quickstart.toml --shard 3/16
 
     Exit codes: 0 all done, 1 some runs failed, 2 a mistake in the input, 130 or 143 interrupted.
     """
-    from linphase.config.config import load_config
     from linphase.sweeps.plan import parse_shard
     from linphase.sweeps.slurm import array_shard, own_task
     from linphase.sweeps.sweeping import default_directory, default_jobs
@@ -91,7 +93,7 @@ def sweep(
         raise ConfigError("--jobs: has no effect with --scheduler, whose workers are used. Give one of them")
     if max_time is not None:
         overrides = [*overrides, f"run.max_time={max_time}"]
-    config = load_config(config_file, overrides)
+    config = read_config(config_file, overrides)
     out = out or default_directory(config)
     shard = array_shard(os.environ) if part is None else parse_shard(part)
     task = own_task(os.environ) if requeue else None
@@ -114,7 +116,7 @@ def sweep(
 
 
 @click.command()
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of the sweep.")
+@config_options
 @out_option("[default: results/NAME-theory]")
 @jobs_option
 @retry_option
@@ -152,22 +154,22 @@ def theory(
 ) -> None:
     """Predict every run of a grid by theory, in seconds.
 
-    Theory is the self-consistent dynamics from A = 0, one curve a mode. The predictions are results like any other:
-    linphase plot, status, boundary and export read them. With --boundaries or --asymptotic nothing is swept: the one
-    prints the lines between the regimes, gamma_sigma2 for every gamma_w, the other what to expect of typical tasks at
-    infinite width and c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15: the smallest test error, its slope in log d
-    since the row before, its benefit (0: optimal shrinkage, 1: lazy training), stable rank and time, the learning
-    order, and the shares of active modes. Where the output is no terminal there are more columns, separated by tabs;
-    files have them too.
+    CONFIG is a TOML file, or - for standard input; paths in that are relative to the working directory. Theory is the
+    self-consistent dynamics from A = 0, one curve a mode. The predictions are results like any other: linphase plot,
+    status, boundary and export read them. With --boundaries or --asymptotic nothing is swept: the one prints the lines
+    between the regimes, gamma_sigma2 for every gamma_w, the other what to expect of typical tasks at infinite width and
+    c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15: the smallest test error, its slope in log d since the row
+    before, its benefit (0: optimal shrinkage, 1: lazy training), stable rank and time, the learning order, and the
+    shares of active modes. Where the output is no terminal there are more columns, separated by tabs; files have them
+    too.
 
     \b
     Example:
-      linphase theory --config configs/quickstart.toml
+      linphase theory configs/quickstart.toml
       linphase plot results/quickstart-theory --panel all -o predicted.png
       linphase theory --boundaries -d 200 -k 5 --noise 1
       linphase theory --asymptotic --dimensions 1e2,1e4,1e6,1e12 -k 5 --noise 1
     """
-    from linphase.config.config import load_config
     from linphase.sweeps.sweeping import default_directory
 
     _check_given_together()
@@ -182,8 +184,8 @@ def theory(
         _print_lines(dimension, rank, noise)
         return
     if config_file is None:
-        raise ConfigError("--config: a TOML file is required, or --boundaries or --asymptotic, found none")
-    config = load_config(config_file, overrides).predicted()
+        raise ConfigError("CONFIG: a TOML file is required, or --boundaries or --asymptotic, found none")
+    config = read_config(config_file, overrides).predicted()
     out = out or default_directory(config)
     _run(config, out, no_plot, jobs=jobs, retry_failed=retry_failed)
 
@@ -192,7 +194,7 @@ def _check_given_together() -> None:
     """Refuse an option of `linphase theory` that does nothing beside the others."""
     context = click.get_current_context()
     given = {
-        parameter.name: max(parameter.opts, key=len)
+        parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else "CONFIG"
         for parameter in context.command.params
         if parameter.name and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
     }

@@ -20,7 +20,7 @@ def init(directory: Path) -> None:
     \b
     Example:
       linphase init my_question
-      linphase sweep --config my_question/sweep.toml
+      linphase sweep my_question/sweep.toml
     """
     from linphase.config.schema import SCHEMA_FILE, STARTER_FILE, config_schema_text, starter
 
@@ -42,7 +42,7 @@ def init(directory: Path) -> None:
         ) from error
     starter_file = directory / STARTER_FILE
     echo(f"Configuration: {starter_file}")
-    echo(f"Next: linphase sweep --config {starter_file} --dry-run")
+    echo(f"Next: linphase sweep {starter_file} --dry-run")
 
 
 @click.command()

@@ -307,7 +307,20 @@ MISTAKES = {
         ["run", "--gamma-w", "1"],
         "one of --gamma-sigma2 and --init-variance is required, found neither",
     ),
-    "theory: nothing": (["theory"], "--config: a TOML file is required, or --boundaries or --asymptotic, found"),
+    "theory: nothing": (["theory"], "CONFIG: a TOML file is required, or --boundaries or --asymptotic, found"),
+    "sweep: no config": (["sweep"], "Error: CONFIG: a TOML file is required, found none. linphase init writes one to"),
+    "sweep: two configs": (
+        ["sweep", "tiny.toml", "--config", "other.toml"],
+        "Error: --config: one configuration is required, found 'tiny.toml' and 'other.toml'. Leave one of them out",
+    ),
+    "submit: standard input": (
+        ["submit", "-", "--array", "2"],
+        "Error: CONFIG: a file is required, which the tasks can read, found standard input. Write it to a file first",
+    ),
+    "theory: a file beside a flag": (
+        ["theory", "x.toml", "--boundaries"],
+        "--boundaries: is for the task of -d, -k and --noise, found CONFIG too. Leave one out",
+    ),
     "theory: both": (["theory", "--boundaries", "--config", "x.toml"], "found --config too"),
     "theory: a flag's options alone": (["theory", "--sums", "1"], "--sums: is for --asymptotic, found without"),
     "theory: both flags": (["theory", "--asymptotic", "--boundaries"], "found --asymptotic too"),

@@ -1,6 +1,5 @@
 """What the command line says of itself."""
 
-import os
 import re
 import subprocess
 import sys
@@ -52,13 +51,9 @@ def test_linphase_lists_its_commands_in_groups_each_with_a_whole_sentence_within
     assert max(map(len, rows)) <= 80
 
 
-def test_the_help_of_linphase_takes_less_than_a_tenth_of_a_second_of_one_core_beyond_pythons_own():
-    def seconds(*arguments: str) -> float:
-        before = os.times()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-        after = os.times()
-        return after.children_user + after.children_system - before.children_user - before.children_system
-
-    # The least of several: others use the machine too.
-    least = [min(seconds(*each) for _ in range(5)) for each in (("-c", "pass"), ("-m", "linphase", "--help"))]
-    assert least[1] - least[0] < 0.1
+def test_the_help_of_linphase_imports_nothing_that_takes_long():
+    code = 'import sys\nfrom linphase.cli import main\nmain(["--help"], standalone_mode=False)\nprint(*sys.modules)'
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Ask theory:" in done.stdout
+    heavy = {"numpy", "scipy", "pandas", "pyarrow", "matplotlib", "pydantic", "rich", "joblib"}
+    assert not heavy & set(done.stdout.split())

@@ -1,0 +1,58 @@
+"""Configurations and tables by the standard streams, and configurations without --config."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from linphase.cli import main
+from linphase.store.results import load
+from tests.processes import TINY
+
+
+@pytest.fixture
+def linphase(tmp_path, monkeypatch):
+    """Run a command beside tiny.toml."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY)
+
+    def run(*arguments, code=0, stdin=None):
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin, catch_exceptions=False)
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [
+        (["sweep", "--dry-run"], None),
+        (["theory"], "results/tiny-theory"),
+        (["submit", "--array", "2", "--dry-run"], None),
+    ],
+)
+def test_a_configuration_may_be_named_with_and_without_its_option(linphase, tmp_path, command, out):
+    printed = {linphase(*command, *named).stdout for named in (["tiny.toml"], ["--config", "tiny.toml"])}
+    if out is None:
+        assert len(printed) == 1
+    else:
+        assert len(load(tmp_path / out).runs) == 9
+
+
+def test_standard_input_is_a_configuration_whose_paths_begin_at_the_working_directory(linphase, tmp_path):
+    np.save(tmp_path / "Y.npy", np.eye(6))
+    text = 'name = "own"\n[task]\ntarget = "Y.npy"\n[grid]\ngamma_sigma2 = [-1, 0]\ngamma_w = 1\n'
+    for named in (["-"], ["--config", "-"]):
+        done = linphase("sweep", *named, "--dry-run", stdin=text)
+        assert "runs:          2\n" in done.stdout
+    linphase("sweep", "-", "--no-plot", stdin=text)
+    assert len(load(tmp_path / "results/own").finished()) == 2
+
+
+def test_standard_input_that_is_no_configuration_is_one_message(linphase, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    done = linphase("sweep", "-", stdin="name = ", code=2)
+    assert done.output.startswith("Error: standard input: is not valid TOML: Invalid value (at end of document)")
+    done = linphase("sweep", "-", stdin=TINY.replace("rank", "rnk"), code=2)
+    assert "standard input: task.rnk: is not a key, found 2; did you mean task.rank?" in done.output
+    assert sorted(tmp_path.rglob("*")) == before
