@@ -263,8 +263,8 @@ def _run(
     from linphase.store.reading import failed_ids, finished_ids
     from linphase.store.results import load
     from linphase.store.writing import create
-    from linphase.sweeps.plan import estimated_flops
-    from linphase.sweeps.sweeping import levels_to_train, train_missing
+    from linphase.sweeps.forecast import Forecast
+    from linphase.sweeps.sweeping import default_jobs, levels_to_train, train_missing
 
     tried: set[str] = set()
     specs: dict[str, RunSpec] = {}
@@ -275,9 +275,12 @@ def _run(
         for level in levels_to_train(config, out, shard, again=how["retry_failed"] or how.get("fill", False)):
             number, specs = level.number, specs | level.specs
             finished = finished_ids(out)
-            costs = {run_id: estimated_flops(spec) for run_id, spec in level.specs.items() if run_id not in finished}
-            with _progress(costs, len(level.specs), out, _named(config, number)) as advance:
-                for row in train_missing(config, out, level.specs, time_left=received.time_left, **how):
+            to_do = {run_id: spec for run_id, spec in level.specs.items() if run_id not in finished}
+            total, forecast = len(level.specs), Forecast(to_do, how["jobs"] or default_jobs())
+            with _progress(forecast, total - len(to_do), total, out, _named(config, number)) as advance:
+                for row in train_missing(
+                    config, out, level.specs, time_left=received.time_left, forecast=forecast, **how
+                ):
                     advance(row)
                     tried.add(row["run_id"])
             if received.signal is not None:
