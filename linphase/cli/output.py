@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from linphase.store.columns import Column
     from linphase.store.results import Results
 
 
@@ -281,3 +282,13 @@ def write_csv(table: "pd.DataFrame", file: Path) -> None:
     check_csv(file)
     with whole(file) as draft:
         table.to_csv(draft, index=False)
+
+
+def write_parquet(table: "pd.DataFrame", columns: "Mapping[str, Column]", file: Path) -> None:
+    """Write a table whole or not at all, with the types of its columns, and what each means as metadata."""
+    import pyarrow.parquet as pq
+
+    from linphase.store.tables import arrow_of
+
+    with whole(file) as draft:
+        pq.write_table(arrow_of(table, columns), draft)

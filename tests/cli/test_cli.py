@@ -301,8 +301,11 @@ MISTAKES = {
     "plot: look by a cut": (["plot", "RESULTS", "--look", "figure2", "--bulk-cut", "0.2"], "--bulk-cut: has no mean"),
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
-    "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),
-    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "cannot be written"),
+    "export: not csv": (
+        ["export", "RESULTS", "-o", "x.xlsx"],
+        "-o: a file name ending in .csv or .parquet is required, or - f",
+    ),
+    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "an existing directory is required"),
     "run: no variance": (
         ["run", "--gamma-w", "1"],
         "one of --gamma-sigma2 and --init-variance is required, found neither",

@@ -1,6 +1,8 @@
 """Configurations and tables by the standard streams, and configurations without --config."""
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -56,3 +58,20 @@ def test_standard_input_that_is_no_configuration_is_one_message(linphase, tmp_pa
     done = linphase("sweep", "-", stdin=TINY.replace("rank", "rnk"), code=2)
     assert "standard input: task.rnk: is not a key, found 2; did you mean task.rank?" in done.output
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_exported_parquet_has_the_types_units_and_meanings_of_the_columns(linphase, tiny, tmp_path):
+    assert linphase("export", tiny, "-o", "runs.parquet").stdout == "9 runs: runs.parquet\n"
+    loaded, table = load(tiny), pq.read_table(tmp_path / "runs.parquet")
+    pd.testing.assert_frame_equal(table.to_pandas(), loaded.runs, check_dtype=False, check_categorical=False)
+    for name, column in loaded.columns.items():
+        assert table.schema.field(name).metadata[b"meaning"].decode() == column.meaning
+        assert table.schema.field(name).metadata.get(b"unit", b"").decode() == column.unit
+    assert str(table.schema.field("width").type) == "int64"
+
+
+def test_export_prints_csv_and_nothing_else(linphase, tiny, tmp_path):
+    done = linphase("export", tiny, "-o", "-")
+    assert linphase("export", tiny, "-o", "runs.csv").exit_code == 0
+    assert done.stdout == (tmp_path / "runs.csv").read_text()
+    assert done.stderr == ""
