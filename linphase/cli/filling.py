@@ -16,6 +16,7 @@ from linphase.cli.options import (
     jobs_option,
     max_time_option,
     out_option,
+    quiet_option,
     read_config,
     retry_option,
     scheduler_option,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @scheduler_option
 @max_time_option
 @retry_option
+@quiet_option
 @click.option("--fill", is_flag=True, help="Train the runs again that lack an observable which is declared now.")
 @set_option
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and what it would take.")
@@ -66,6 +68,7 @@ def sweep(
     scheduler: str | None,
     max_time: float | None,
     retry_failed: bool,
+    quiet: bool,
     fill: bool,
     overrides: Sequence[str],
     dry_run: bool,
@@ -91,6 +94,8 @@ def sweep(
 
     if scheduler is not None and jobs is not None:
         raise ConfigError("--jobs: has no effect with --scheduler, whose workers are used. Give one of them")
+    if quiet and dry_run:
+        raise ConfigError("--quiet: has no meaning with --dry-run, which only prints. Leave one of them out")
     if max_time is not None:
         overrides = [*overrides, f"run.max_time={max_time}"]
     config = read_config(config_file, overrides)
@@ -120,6 +125,7 @@ def sweep(
 @out_option("[default: results/NAME-theory]")
 @jobs_option
 @retry_option
+@quiet_option
 @set_option
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
 @click.option("--boundaries", is_flag=True, help="Print theory's lines for the task of -d, -k and --noise instead.")
@@ -141,6 +147,7 @@ def theory(
     out: Path | None,
     jobs: int | None,
     retry_failed: bool,
+    quiet: bool,
     overrides: Sequence[str],
     no_plot: bool,
     boundaries: bool,

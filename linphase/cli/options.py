@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.output import echo
+from linphase.cli.output import be_quiet, echo
 from linphase.errors import ConfigError
 from linphase.model.regime import CRITERIA, Cuts
 
@@ -157,6 +157,15 @@ jobs_option = click.option(
 scheduler_option = click.option(
     "--scheduler", metavar="ADDRESS", help="Train on the workers of this Dask scheduler, such as tls://HOST:8786."
 )
+
+
+def _be_quiet(context: click.Context, _: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        be_quiet(context)
+    return quiet
+
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, callback=_be_quiet, help="Print warnings and errors only.")
 
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier sweep.")
 

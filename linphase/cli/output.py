@@ -47,8 +47,23 @@ def remember_names(context: click.Context) -> None:
     context.meta[_BROKEN_NAMES] = [word for word in words if len(word.splitlines()) > 1 or word.endswith("\n")]
 
 
+_QUIET = f"{__name__}.quiet"
+
+
+def be_quiet(context: click.Context) -> None:
+    """Print nothing more on standard output but what `echo_exactly` prints."""
+    context.meta[_QUIET] = True
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and _QUIET in context.meta
+
+
 def echo(text: object = "", *, err: bool = False) -> None:
     """Print a message or a table as text, visibly: every command's only way to do so; `console` is the other one."""
+    if _is_quiet() and not err:
+        return
     try:
         click.echo(visibly(str(text)), err=err)
     except OSError:
@@ -176,7 +191,9 @@ def console() -> Any:
         def render_str(self, text: str, **options: Any) -> "Text":
             return super().render_str(visibly(text), **options)
 
-    return Visible(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+    return Visible(
+        highlight=False, markup=False, emoji=False, quiet=_is_quiet(), width=None if sys.stdout.isatty() else 160
+    )
 
 
 def open_streams() -> None:

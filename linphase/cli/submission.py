@@ -8,7 +8,15 @@ from pathlib import Path
 
 import click
 
-from linphase.cli.options import STANDARD_INPUT, config_options, out_option, read_config, retry_option, set_option
+from linphase.cli.options import (
+    STANDARD_INPUT,
+    config_options,
+    out_option,
+    quiet_option,
+    read_config,
+    retry_option,
+    set_option,
+)
 from linphase.cli.output import echo, echo_exactly, unheard
 from linphase.errors import ConfigError, SlurmError
 
@@ -29,6 +37,7 @@ from linphase.errors import ConfigError, SlurmError
 @click.option("--requeue/--no-requeue", default=True, show_default=True,
               help="Put a task that is preempted or out of time back into the queue, to do the rest.")  # fmt: skip
 @retry_option
+@quiet_option
 @click.option("--dry-run", is_flag=True, help="Print the script, and write and submit nothing.")
 def submit(
     config_file: Path | None,
@@ -42,6 +51,7 @@ def submit(
     options: Sequence[str],
     requeue: bool,
     retry_failed: bool,
+    quiet: bool,
     dry_run: bool,
 ) -> None:
     """Submit a sweep to SLURM as a job array, one shard a task.
@@ -64,6 +74,8 @@ def submit(
         raise ConfigError(
             "CONFIG: a file is required, which the tasks can read, found standard input. Write it to a file first"
         )
+    if quiet and dry_run:
+        raise ConfigError("--quiet: has no meaning with --dry-run, which only prints. Leave one of them out")
     config = read_config(config_file, overrides)
     assert config_file is not None  # or it was refused
     out = out or default_directory(config)

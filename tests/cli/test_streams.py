@@ -75,3 +75,25 @@ def test_export_prints_csv_and_nothing_else(linphase, tiny, tmp_path):
     assert linphase("export", tiny, "-o", "runs.csv").exit_code == 0
     assert done.stdout == (tmp_path / "runs.csv").read_text()
     assert done.stderr == ""
+
+
+def test_quiet_prints_warnings_and_errors_only_and_changes_no_exit_code(linphase, tmp_path):
+    done = linphase("sweep", "tiny.toml", "--quiet")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert len(load(tmp_path / "results/tiny").finished()) == 9
+    assert (tmp_path / "results/tiny/phase_diagram.png").exists()
+    done = linphase("theory", "tiny.toml", "-q")
+    assert (done.stdout, done.stderr) == ("", "")
+    done = linphase("sweep", "tiny.toml", "--quiet", "--set", "task.rank=99", code=2)
+    assert (done.stdout, done.stderr.count("task.rank: must be")) == ("", 1)
+    done = linphase("sweep", "tiny.toml", "--quiet", "--dry-run", code=2)
+    assert done.stderr == ("Error: --quiet: has no meaning with --dry-run, which only prints. Leave one of them out\n")
+    done = linphase("theory", "--boundaries", "--quiet", code=2)
+    assert done.stderr.startswith("Error: --boundaries: is for the task of -d, -k and --noise, found --quiet too.")
+
+
+def test_failed_runs_are_told_and_exit_with_1_however_quiet(linphase, monkeypatch):
+    monkeypatch.setattr("linphase.sweeps.batch.train_spec", lambda *_: 1 / 0)
+    done = linphase("sweep", "tiny.toml", "--quiet", code=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("9 runs failed, the last with: ZeroDivisionError: ")
