@@ -278,11 +278,21 @@ def _nearest(results: "Results", place: tuple[float, float], cuts: Cuts) -> str:
 
 
 def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> str:
-    """A file name that says what is not the default, so that no figure replaces another one."""
+    """A file name that says what is not the default, so that no figure replaces another one.
+
+    -1.5,1.8 is written m1.5_1.8: shells and programs take what begins with a minus sign for an option.
+    """
     told = [f"{name if name == 'criterion' else f'{name}-cut'}-{value}" for name, value in cuts.unusual().items()]
-    words = [f"{name}-{value}" for name, value in named.items() if value and value != "paper"]
+    words = [
+        f"{name}-{_MINUS.sub('m', value).replace(',', '_')}"
+        for name, value in named.items()
+        if value and value != "paper"
+    ]
     name = "-".join(["phase_diagram" if panel == "regime" else panel, *words, *told])
-    return re.sub(r"[^\w.,=-]", "_", name)
+    return re.sub(r"[^\w.=-]", "_", name)
+
+
+_MINUS = re.compile(r"(?:^|(?<=[=,]))-(?=[\d.])|(?<=\d[eE])-(?=\d)")  # of a number, not between words
 
 
 @click.command()

@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 
+import pytest
 from click.testing import CliRunner
 
 from linphase.cli import GROUPS, main
 from linphase.cli.panel_list import FIGURE_WORDS, panel_groups
+from linphase.cli.plots import _default_name
 from linphase.diagram.panels import Panel, known_panels, panel
 from linphase.figures.drawing import FIGURES
+from linphase.model.regime import Cuts
 from linphase.model.registry import forget
 
 
@@ -57,3 +60,16 @@ def test_the_help_of_linphase_imports_nothing_that_takes_long():
     assert "Ask theory:" in done.stdout
     heavy = {"numpy", "scipy", "pandas", "pyarrow", "matplotlib", "pydantic", "rich", "joblib"}
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("panel", "named", "cuts", "name"),
+    [
+        ("trajectories", {"at": "-1.5,1.8"}, Cuts(), "trajectories-at-m1.5_1.8"),
+        ("regime", {"where": "gamma_sigma2=-1,noise=1e-05"}, Cuts(), "phase_diagram-where-gamma_sigma2=m1_noise=1em05"),
+        ("rank", {"against": "swept-2026-11-29", "x": "c/s_1"}, Cuts(), "rank-against-swept-2026-11-29-x-c_s_1"),
+        ("regime", {"style": "paper"}, Cuts("speedup", bulk=0.3), "phase_diagram-criterion-speedup-bulk-cut-0.3"),
+    ],
+)
+def test_the_names_that_figures_get_hold_no_minus_signs_and_no_commas(panel, named, cuts, name):
+    assert _default_name(panel, named, cuts) == name
