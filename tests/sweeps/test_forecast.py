@@ -5,6 +5,7 @@ from math import nan
 import pytest
 
 from linphase.config.config import parse_config
+from linphase.runs.training import train_spec
 from linphase.sweeps.forecast import Forecast
 from linphase.sweeps.plan import estimated_flops
 
@@ -88,3 +89,13 @@ def test_what_is_unknown_is_no_error():
     for run_id in SPECS:
         failed.done(run_id, nan)
     assert failed.seconds() == 0
+
+
+@pytest.mark.parametrize(
+    ("gamma_sigma2", "width"), [(-2.5, 3), (-1.0, 13), (-1.0, 100), (0.5, 8), (0.5, 13), (0.5, 100)]
+)
+def test_the_evaluations_of_a_flow_are_estimated_within_a_factor_of_six(gamma_sigma2, width):
+    grid = {"gamma_sigma2": gamma_sigma2, "width": width}
+    (spec,) = parse_config({"name": "one", "task": {"dimension": 16, "rank": 2}, "grid": grid}).expand()
+    ratio = spec.dynamics.evaluations(spec) / train_spec(spec).gradient_evaluations
+    assert 1 / 6 < ratio < 6
