@@ -30,6 +30,17 @@ class _Commands(click.Group):
             echo(f"Error: {error}", err=True)
             sys.exit(error.exit_code)
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for, each with the first sentence of its help, whole."""
+        longest = max(map(len, self.commands))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                rows = [(str(command.name).ljust(longest), command.get_short_help_str(200)) for command in commands]
+                formatter.write_dl(rows)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self.commands)
+
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         with _visible_mistakes():
             return super().parse_args(context, args)
@@ -75,28 +86,18 @@ def main() -> None:
 
     \b
     Example:
-      linphase sweep --config configs/quickstart.toml
+      linphase sweep configs/quickstart.toml
       linphase plot results/quickstart --panel all -o diagram.pdf
     """
 
 
-for _command in (
-    filling.sweep,
-    filling.theory,
-    submission.submit,
-    plots.plot,
-    plots.boundary,
-    documents.explore,
-    single.run,
-    listing.classify,
-    listing.status,
-    listing.export,
-    listing.columns,
-    documents.report,
-    start.init,
-    start.schema,
-    start.cite,
-    upkeep.check,
-    upkeep.compact,
-):
+# As `linphase --help` lists them.
+GROUPS = {
+    "Begin": (start.init, start.schema),
+    "Run": (filling.sweep, submission.submit, listing.status, single.run),
+    "Look": (plots.plot, plots.boundary, listing.classify, documents.explore, documents.report),
+    "Ask theory": (filling.theory,),
+    "Keep": (listing.export, listing.columns, upkeep.check, upkeep.compact, start.cite),
+}
+for _command in (command for commands in GROUPS.values() for command in commands):
     main.add_command(_command)

@@ -26,9 +26,10 @@ _SUFFIXES = (".md", ".html")
 @axes_options
 @cuts_options
 def report(results: Path, output: Path | None, panels: Sequence[str], x: str | None, y: str | None, cuts: Cuts) -> None:
-    """Report on a sweep: its configuration, provenance, regimes, boundaries, deviations from theory, failures, panels.
+    """Write all that is known of a sweep as one document.
 
-    The HTML is one file with the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained.
+    It tells configuration, provenance, regimes, boundaries, deviations from theory, failures and panels. The HTML is
+    one file with the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained.
 
     \b
     Example:
@@ -88,11 +89,11 @@ LIMIT = 25_000_000  # bytes; larger files are slow to open and refused by mail
 @axes_options
 @cuts_options
 def explore(results: Path, output: Path | None, x: str | None, y: str | None, cuts: Cuts) -> None:
-    """Write one HTML file to explore a results directory in a browser, without a network.
+    """Write one HTML file to explore results in a browser.
 
-    Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the arrow keys and press
-    Enter) and see its singular values, mode balance and errors over time, with theory's. --criterion and the cuts are
-    what the page shows at first. Needs plotly: pip install 'linphase[explore]'.
+    It needs no network. Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the
+    arrow keys and press Enter) and see its singular values, mode balance and errors over time, with theory's.
+    --criterion and the cuts are what the page shows at first. Needs plotly: pip install 'linphase[explore]'.
 
     \b
     Example:

@@ -12,10 +12,12 @@ from click.core import ParameterSource
 
 from linphase.cli.any_dimension import any_dimension
 from linphase.cli.options import (
-    config_option,
+    config_options,
     jobs_option,
     max_time_option,
     out_option,
+    quiet_option,
+    read_config,
     retry_option,
     scheduler_option,
     set_option,
@@ -43,12 +45,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@config_option
+@config_options
 @out_option("[default: results/NAME]")
 @jobs_option
 @scheduler_option
 @max_time_option
 @retry_option
+@quiet_option
 @click.option("--fill", is_flag=True, help="Train the runs again that lack an observable which is declared now.")
 @set_option
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and what it would take.")
@@ -59,12 +62,13 @@ if TYPE_CHECKING:
 @click.option("--requeue", is_flag=True,
               help="In a SLURM job: asked to stop by USR1 or TERM, put this task back into the queue.")  # fmt: skip
 def sweep(
-    config_file: Path,
+    config_file: Path | None,
     out: Path | None,
     jobs: int | None,
     scheduler: str | None,
     max_time: float | None,
     retry_failed: bool,
+    quiet: bool,
     fill: bool,
     overrides: Sequence[str],
     dry_run: bool,
@@ -72,26 +76,29 @@ def sweep(
     part: str | None,
     requeue: bool,
 ) -> None:
-    """Train every run of a grid that is not in the results yet, and draw the phase diagram.
+    """Train what is missing of a grid, and draw the phase diagram.
+
+    CONFIG is a TOML file, or - for standard input; paths in that are relative to the working directory.
 
     \b
     Example:
-      linphase sweep --config configs/quickstart.toml
+      linphase sweep configs/quickstart.toml
       linphase sweep --config configs/quickstart.toml --set grid.replicates=3 --jobs 4
-      linphase sweep --config configs/quickstart.toml --shard 3/16
+      linphase sweep configs/quickstart.toml --shard 3/16
 
     Exit codes: 0 all done, 1 some runs failed, 2 a mistake in the input, 130 or 143 interrupted.
     """
-    from linphase.config.config import load_config
     from linphase.sweeps.plan import parse_shard
     from linphase.sweeps.slurm import array_shard, own_task
     from linphase.sweeps.sweeping import default_directory, default_jobs
 
     if scheduler is not None and jobs is not None:
         raise ConfigError("--jobs: has no effect with --scheduler, whose workers are used. Give one of them")
+    if quiet and dry_run:
+        raise ConfigError("--quiet: has no meaning with --dry-run, which only prints. Leave one of them out")
     if max_time is not None:
         overrides = [*overrides, f"run.max_time={max_time}"]
-    config = load_config(config_file, overrides)
+    config = read_config(config_file, overrides)
     out = out or default_directory(config)
     shard = array_shard(os.environ) if part is None else parse_shard(part)
     task = own_task(os.environ) if requeue else None
@@ -114,10 +121,11 @@ def sweep(
 
 
 @click.command()
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of the sweep.")
+@config_options
 @out_option("[default: results/NAME-theory]")
 @jobs_option
 @retry_option
+@quiet_option
 @set_option
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
 @click.option("--boundaries", is_flag=True, help="Print theory's lines for the task of -d, -k and --noise instead.")
@@ -139,6 +147,7 @@ def theory(
     out: Path | None,
     jobs: int | None,
     retry_failed: bool,
+    quiet: bool,
     overrides: Sequence[str],
     no_plot: bool,
     boundaries: bool,
@@ -150,23 +159,24 @@ def theory(
     noise: float,
     output: Path | None,
 ) -> None:
-    """Predict every run of a grid by theory, in seconds: the self-consistent dynamics from A = 0, one curve a mode.
+    """Predict every run of a grid by theory, in seconds.
 
-    The predictions are results like any other: linphase plot, status, boundary and export read them. With --boundaries
-    or --asymptotic nothing is swept: the one prints the lines between the regimes, gamma_sigma2 for every gamma_w, the
-    other what to expect of typical tasks at infinite width and c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15:
-    the smallest test error, its slope in log d since the row before, its benefit (0: optimal shrinkage, 1: lazy
-    training), stable rank and time, the learning order, and the shares of active modes. Where the output is no terminal
-    there are more columns, separated by tabs; files have them too.
+    CONFIG is a TOML file, or - for standard input; paths in that are relative to the working directory. Theory is the
+    self-consistent dynamics from A = 0, one curve a mode. The predictions are results like any other: linphase plot,
+    status, boundary and export read them. With --boundaries or --asymptotic nothing is swept: the one prints the lines
+    between the regimes, gamma_sigma2 for every gamma_w, the other what to expect of typical tasks at infinite width and
+    c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15: the smallest test error, its slope in log d since the row
+    before, its benefit (0: optimal shrinkage, 1: lazy training), stable rank and time, the learning order, and the
+    shares of active modes. Where the output is no terminal there are more columns, separated by tabs; files have them
+    too.
 
     \b
     Example:
-      linphase theory --config configs/quickstart.toml
+      linphase theory configs/quickstart.toml
       linphase plot results/quickstart-theory --panel all -o predicted.png
       linphase theory --boundaries -d 200 -k 5 --noise 1
       linphase theory --asymptotic --dimensions 1e2,1e4,1e6,1e12 -k 5 --noise 1
     """
-    from linphase.config.config import load_config
     from linphase.sweeps.sweeping import default_directory
 
     _check_given_together()
@@ -181,8 +191,8 @@ def theory(
         _print_lines(dimension, rank, noise)
         return
     if config_file is None:
-        raise ConfigError("--config: a TOML file is required, or --boundaries or --asymptotic, found none")
-    config = load_config(config_file, overrides).predicted()
+        raise ConfigError("CONFIG: a TOML file is required, or --boundaries or --asymptotic, found none")
+    config = read_config(config_file, overrides).predicted()
     out = out or default_directory(config)
     _run(config, out, no_plot, jobs=jobs, retry_failed=retry_failed)
 
@@ -191,7 +201,7 @@ def _check_given_together() -> None:
     """Refuse an option of `linphase theory` that does nothing beside the others."""
     context = click.get_current_context()
     given = {
-        parameter.name: max(parameter.opts, key=len)
+        parameter.name: max(parameter.opts, key=len) if parameter.param_type_name == "option" else "CONFIG"
         for parameter in context.command.params
         if parameter.name and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
     }
@@ -260,8 +270,8 @@ def _run(
     from linphase.store.reading import failed_ids, finished_ids
     from linphase.store.results import load
     from linphase.store.writing import create
-    from linphase.sweeps.plan import estimated_flops
-    from linphase.sweeps.sweeping import levels_to_train, train_missing
+    from linphase.sweeps.forecast import Forecast
+    from linphase.sweeps.sweeping import default_jobs, levels_to_train, train_missing
 
     tried: set[str] = set()
     specs: dict[str, RunSpec] = {}
@@ -272,9 +282,12 @@ def _run(
         for level in levels_to_train(config, out, shard, again=how["retry_failed"] or how.get("fill", False)):
             number, specs = level.number, specs | level.specs
             finished = finished_ids(out)
-            costs = {run_id: estimated_flops(spec) for run_id, spec in level.specs.items() if run_id not in finished}
-            with _progress(costs, len(level.specs), out, _named(config, number)) as advance:
-                for row in train_missing(config, out, level.specs, time_left=received.time_left, **how):
+            to_do = {run_id: spec for run_id, spec in level.specs.items() if run_id not in finished}
+            total, forecast = len(level.specs), Forecast(to_do, how["jobs"] or default_jobs())
+            with _progress(forecast, total - len(to_do), total, out, _named(config, number)) as advance:
+                for row in train_missing(
+                    config, out, level.specs, time_left=received.time_left, forecast=forecast, **how
+                ):
                     advance(row)
                     tried.add(row["run_id"])
             if received.signal is not None:

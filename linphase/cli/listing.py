@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linphase.cli.options import cuts_options, results_argument
-from linphase.cli.output import check_csv, console, count_table, duration, echo, write_csv
+from linphase.cli.output import (
+    check_csv,
+    check_directory,
+    console,
+    count_table,
+    duration,
+    echo,
+    echo_exactly,
+    write_csv,
+    write_parquet,
+)
+from linphase.errors import ConfigError
 from linphase.model.regime import REGIMES, Cuts
 
 if TYPE_CHECKING:
@@ -22,7 +33,9 @@ if TYPE_CHECKING:
 @cuts_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.csv with the regime of every run.")
 def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
-    """Classify stored runs again by another measure or other cuts; nothing is trained.
+    """Classify stored runs again by another criterion or other cuts.
+
+    Nothing is trained.
 
     \b
     Example:
@@ -48,7 +61,9 @@ def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
 @results_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(results: Path, as_json: bool) -> None:
-    """How far a sweep is: done, missing, failed and diverged runs, regimes, time spent and left.
+    """Print how far a sweep is, and the time that is left.
+
+    It counts the runs that are done, missing, failed and diverged, the regimes, and the time spent.
 
     \b
     Example:
@@ -133,25 +148,40 @@ def _total_flops(specs: "Sequence[RunSpec]") -> float:
 
 @click.command()
 @results_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="FILE.csv to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True), required=True,
+              help="FILE.csv or FILE.parquet to write; - prints CSV.")  # fmt: skip
 def export(results: Path, output: Path) -> None:
-    """Write the runs table, one row a run, as CSV.
+    """Write the runs table, one row a run, as CSV or Parquet.
+
+    Parquet keeps the types of the columns, and with each its unit and meaning.
 
     \b
     Example:
       linphase export results/quickstart -o runs.csv
+      linphase export results/quickstart -o runs.parquet
+      linphase export results/quickstart -o - | head
     """
     from linphase.store.results import load
 
-    check_csv(output)
-    runs = load(results).runs
-    write_csv(runs, output)
-    echo(f"{len(runs)} runs: {output}")
+    if str(output) == "-":
+        echo_exactly(load(results).runs.to_csv(index=False))
+        return
+    if output.suffix not in (".csv", ".parquet"):
+        raise ConfigError(
+            f"-o: a file name ending in .csv or .parquet is required, or - for standard output, found {str(output)!r}"
+        )
+    check_directory(output)
+    loaded = load(results)
+    if output.suffix == ".csv":
+        write_csv(loaded.runs, output)
+    else:
+        write_parquet(loaded.runs, loaded.columns, output)
+    echo(f"{len(loaded.runs)} runs: {output}")
 
 
 @click.command()
 def columns() -> None:
-    """Every stored column with its unit and meaning.
+    """List every stored column with its unit and meaning.
 
     \b
     Example:

@@ -1,19 +1,24 @@
 """Options and output that several commands share."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.output import echo
+from linphase.cli.output import be_quiet, echo
+from linphase.errors import ConfigError
 from linphase.model.regime import CRITERIA, Cuts
 
 if TYPE_CHECKING:
+    from linphase.config.config import SweepConfig
     from linphase.store.results import Results
 
 Command = Callable[..., None]
+
+STANDARD_INPUT = "-"
 
 
 def results_argument(command: Command) -> Command:
@@ -113,9 +118,37 @@ def out_option(default: str) -> Callable[[Callable[..., None]], Callable[..., No
     return click.option("--out", type=click.Path(path_type=Path), help=f"Results directory.  {default}")
 
 
-config_option = click.option(
-    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML file of the sweep."
-)
+def config_options(command: Command) -> Command:
+    """[CONFIG] and --config, which reach the command as one value, `config_file`; None where neither is given."""
+
+    @wraps(command)
+    def with_config(*args: Any, config: Path | None, config_file: Path | None, **others: Any) -> None:
+        if config is not None and config_file is not None:
+            raise ConfigError(
+                f"--config: one configuration is required, found {str(config)!r} and {str(config_file)!r}. Leave one "
+                "of them out"
+            )
+        command(*args, config_file=config or config_file, **others)
+
+    a_file = click.Path(path_type=Path, allow_dash=True)
+    option = click.option("--config", "config_file", type=a_file, help="The same as CONFIG.")
+    return click.argument("config", metavar="[CONFIG]", required=False, type=a_file)(option(with_config))
+
+
+def read_config(config_file: Path | None, overrides: Iterable[str]) -> "SweepConfig":
+    """The configuration of a file, or of standard input, from which paths are relative to the working directory.
+
+    Raises ConfigError where none is named, or it is none.
+    """
+    from linphase.config.config import load_config, parse_config
+    from linphase.config.toml import tables_of
+
+    if config_file is None:
+        raise ConfigError("CONFIG: a TOML file is required, found none. linphase init writes one to begin with")
+    if str(config_file) != STANDARD_INPUT:
+        return load_config(config_file, overrides)
+    return parse_config(tables_of(sys.stdin.buffer.read(), "standard input"), "standard input", overrides)
+
 
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), help="Worker processes.  [default: SLURM_CPUS_PER_TASK, else one a core]"
@@ -124,6 +157,15 @@ jobs_option = click.option(
 scheduler_option = click.option(
     "--scheduler", metavar="ADDRESS", help="Train on the workers of this Dask scheduler, such as tls://HOST:8786."
 )
+
+
+def _be_quiet(context: click.Context, _: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        be_quiet(context)
+    return quiet
+
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, callback=_be_quiet, help="Print warnings and errors only.")
 
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier sweep.")
 

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper, UnsupportedOperation
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from linphase.store.columns import Column
     from linphase.store.results import Results
 
 
@@ -46,8 +47,23 @@ def remember_names(context: click.Context) -> None:
     context.meta[_BROKEN_NAMES] = [word for word in words if len(word.splitlines()) > 1 or word.endswith("\n")]
 
 
+_QUIET = f"{__name__}.quiet"
+
+
+def be_quiet(context: click.Context) -> None:
+    """Print nothing more on standard output but what `echo_exactly` prints."""
+    context.meta[_QUIET] = True
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and _QUIET in context.meta
+
+
 def echo(text: object = "", *, err: bool = False) -> None:
     """Print a message or a table as text, visibly: every command's only way to do so; `console` is the other one."""
+    if _is_quiet() and not err:
+        return
     try:
         click.echo(visibly(str(text)), err=err)
     except OSError:
@@ -175,7 +191,9 @@ def console() -> Any:
         def render_str(self, text: str, **options: Any) -> "Text":
             return super().render_str(visibly(text), **options)
 
-    return Visible(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+    return Visible(
+        highlight=False, markup=False, emoji=False, quiet=_is_quiet(), width=None if sys.stdout.isatty() else 160
+    )
 
 
 def open_streams() -> None:
@@ -281,3 +299,13 @@ def write_csv(table: "pd.DataFrame", file: Path) -> None:
     check_csv(file)
     with whole(file) as draft:
         table.to_csv(draft, index=False)
+
+
+def write_parquet(table: "pd.DataFrame", columns: "Mapping[str, Column]", file: Path) -> None:
+    """Write a table whole or not at all, with the types of its columns, and what each means as metadata."""
+    import pyarrow.parquet as pq
+
+    from linphase.store.tables import arrow_of
+
+    with whole(file) as draft:
+        pq.write_table(arrow_of(table, columns), draft)

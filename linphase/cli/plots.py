@@ -14,6 +14,7 @@ import click
 from linphase.cli.laws import check_along, draw_along, fit_boundaries
 from linphase.cli.options import axes_options, cuts_options, results_argument, spanned, style_option
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
+from linphase.cli.panel_list import PanelsCommand
 from linphase.errors import ConfigError, LinphaseError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from linphase.store.results import Results
 
 
-@click.command()
+@click.command(cls=PanelsCommand)
 @results_argument
 @click.option(
     "--panel",
-    help="regime, test-error, stable-rank, iterations, distance, ..., evidence, collapse, trajectories or all; the "
-    "README and an unknown name list them.  [default: regime; with --look figure2 its four panels]",
+    metavar="NAME",
+    help="What to draw, of the panels below.  [default: regime; with --look figure2 its four panels]",
 )
 @click.option(
     "--look",
@@ -81,10 +82,11 @@ def plot(
     output: Path | None,
     cuts: Cuts,
 ) -> None:
-    """Draw the phase diagram of a results directory, with the boundaries that theory predicts.
+    """Draw the phase diagram of a results directory.
 
-    Across and upwards lie the first two axes with several values: a variance, a width (upwards), then as in the file;
-    or those that --x and --y name. Further ones make a diagram for each combination of their values.
+    With it are drawn the boundaries that theory predicts. Across and upwards lie the first two axes with several
+    values: a variance, a width (upwards), then as in the file; or those that --x and --y name. Further ones make a
+    diagram for each combination of their values.
 
     \b
     Example:
@@ -276,11 +278,21 @@ def _nearest(results: "Results", place: tuple[float, float], cuts: Cuts) -> str:
 
 
 def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> str:
-    """A file name that says what is not the default, so that no figure replaces another one."""
+    """A file name that says what is not the default, so that no figure replaces another one.
+
+    -1.5,1.8 is written m1.5_1.8: shells and programs take what begins with a minus sign for an option.
+    """
     told = [f"{name if name == 'criterion' else f'{name}-cut'}-{value}" for name, value in cuts.unusual().items()]
-    words = [f"{name}-{value}" for name, value in named.items() if value and value != "paper"]
+    words = [
+        f"{name}-{_MINUS.sub('m', value).replace(',', '_')}"
+        for name, value in named.items()
+        if value and value != "paper"
+    ]
     name = "-".join(["phase_diagram" if panel == "regime" else panel, *words, *told])
-    return re.sub(r"[^\w.,=-]", "_", name)
+    return re.sub(r"[^\w.=-]", "_", name)
+
+
+_MINUS = re.compile(r"(?:^|(?<=[=,]))-(?=[\d.])|(?<=\d[eE])-(?=\d)")  # of a number, not between words
 
 
 @click.command()
@@ -303,16 +315,17 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
 def boundary(
     results: Path, fit: str | None, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts
 ) -> None:
-    """Where the measured boundaries lie: gamma_sigma2 at which runs change their end or their path, for every width.
+    """Print where the measured boundaries lie, for every width.
 
-    Of the end: there the median over the signal modes (active | lazy) or over the bulk (mixed | balanced) of
-    log(s_i/c), or of what stands for it by the criterion, passes 0 between two cells. Of the path, by every criterion
-    the same: there the learning order falls below 2, or the benefit rises above 1/2, for the first time; results of
-    before these were measured have none. Given are the mean over replicates and, from three on, its 95 % interval by
-    Student's t. "below grid" and "above grid" are beyond the first and the last cell. Without the
-    runs on both sides, or where only some replicates cross on the grid, there is no value, and the note says why.
-    Beside stand the grid's step, the share of converged runs, and theory's values at the results' d, rank and noise,
-    and in the limit of large d. Where the output is no terminal its columns are separated by tabs.
+    A boundary is the gamma_sigma2 at which runs change their end or their path. Of the end: there the median over the
+    signal modes (active | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what stands for it by the
+    criterion, passes 0 between two cells. Of the path, by every criterion the same: there the learning order falls
+    below 2, or the benefit rises above 1/2, for the first time; results of before these were measured have none. Given
+    are the mean over replicates and, from three on, its 95 % interval by Student's t. "below grid" and "above grid" are
+    beyond the first and the last cell. Without the runs on both sides, or where only some replicates cross on the grid,
+    there is no value, and the note says why. Beside stand the grid's step, the share of converged runs, and theory's
+    values at the results' d, rank and noise, and in the limit of large d. Where the output is no terminal its columns
+    are separated by tabs.
 
     At the end of a run of width far above d all criteria are functions of the target and c: the boundaries of the end
     then test theory and the numerics, and tell nothing of the path that training took. Those of the path are no

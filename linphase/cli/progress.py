@@ -3,13 +3,16 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import inf
+from math import inf, nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from linphase.cli.output import console, duration, echo
+
+if TYPE_CHECKING:
+    from linphase.sweeps.forecast import Forecast
 
 LOG_SECONDS = 10.0  # between two progress lines where there is no terminal
 
@@ -56,74 +59,68 @@ def _stop_signals() -> Iterator[_Received]:
 
 @contextmanager
 def _progress(
-    costs: Mapping[str, float], total: int, out: Path, named: str = ""
+    forecast: "Forecast", done: int, total: int, out: Path, named: str = ""
 ) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A bar with an ETA on a terminal, else a line now and then; yields what to call with each row.
 
-    costs: the estimated cost of every run that is not done, by its id. total: how many there are, done or not. named:
-    the level of refinement that they are of.
+    total: how many runs there are, of which so many are done. named: the level of refinement that they are of.
     """
     of_level = f"{named}: " if named else ""
-    if done := total - len(costs):
+    if done:
         echo(f"{of_level}{done} of {total} runs are in {out} already")
-    clock = _Clock(sum(costs.values()))
     if sys.stdout.isatty():
-        with _progress_bar(costs, done, clock, of_level) as advance:
+        with _progress_bar(forecast, done, total, of_level) as advance:
             yield advance
     else:
-        yield _progress_lines(costs, done, clock, of_level)
-
-
-class _Clock:
-    """The time left, from the estimated cost of the runs done and of those to do."""
-
-    def __init__(self, flops: float) -> None:
-        self.began, self.flops, self.done = time.monotonic(), flops, 0.0
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    def eta(self) -> str:
-        if not self.done:
-            return "?"
-        return duration(max(0.0, self.elapsed() * (self.flops / self.done - 1)))
+        yield _progress_lines(forecast, done, total, of_level)
 
 
 @contextmanager
 def _progress_bar(
-    costs: Mapping[str, float], done: int, clock: _Clock, of_level: str
+    forecast: "Forecast", done: int, total: int, of_level: str
 ) -> Iterator[Callable[[dict[str, Any]], None]]:
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
     from rich.table import Column
+    from rich.text import Text
+
+    class TimeLeft(ProgressColumn):
+        max_refresh = 0.5  # seconds
+
+        def render(self, task: Task) -> Text:
+            return Text(f"ETA {duration(forecast.seconds())}")
 
     text = Column(no_wrap=True)
-    columns = [
+    columns: list[ProgressColumn] = [
         TextColumn(of_level + "{task.completed}/{task.total} runs", table_column=text),
-        TextColumn("ETA {task.fields[eta]}", table_column=text),
+        TimeLeft(table_column=text),
     ]
     if console().width >= 60:
-        columns.insert(1, BarColumn())  # type: ignore[arg-type]
+        columns.insert(1, BarColumn())
     with Progress(*columns, console=console()) as progress:
-        task = progress.add_task("training", total=done + len(costs), completed=done, eta="?")
+        task = progress.add_task("training", total=total, completed=done)
 
         def advance(row: dict[str, Any]) -> None:
-            clock.done += costs.get(row["run_id"], 0.0)
-            progress.update(task, advance=1, eta=clock.eta())
+            _note(forecast, row)
+            progress.update(task, advance=1)
 
         yield advance
 
 
-def _progress_lines(
-    costs: Mapping[str, float], done: int, clock: _Clock, of_level: str
-) -> Callable[[dict[str, Any]], None]:
-    count, printed, total = done, 0.0, done + len(costs)
+def _progress_lines(forecast: "Forecast", done: int, total: int, of_level: str) -> Callable[[dict[str, Any]], None]:
+    count, printed, began = done, 0.0, time.monotonic()
 
     def advance(row: dict[str, Any]) -> None:
         nonlocal count, printed
         count += 1
-        clock.done += costs.get(row["run_id"], 0.0)
-        if clock.elapsed() - printed >= LOG_SECONDS or count == total:
-            printed = clock.elapsed()
-            echo(f"{of_level}{count}/{total} runs, elapsed {duration(printed)}, ETA {clock.eta()}")
+        _note(forecast, row)
+        elapsed = time.monotonic() - began
+        if elapsed - printed >= LOG_SECONDS or count == total:
+            printed = elapsed
+            echo(f"{of_level}{count}/{total} runs, elapsed {duration(elapsed)}, ETA {duration(forecast.seconds())}")
 
     return advance
+
+
+def _note(forecast: "Forecast", row: dict[str, Any]) -> None:
+    seconds = row.get("elapsed_s")
+    forecast.done(row["run_id"], nan if seconds is None else float(seconds))

@@ -55,7 +55,9 @@ def run(
     look: str | None,
     **options: Any,
 ) -> None:
-    """Train one network and draw its errors and its singular values against the threshold.
+    """Train one network, and draw its errors and singular values.
+
+    The singular values are drawn against the threshold.
 
     \b
     Example:

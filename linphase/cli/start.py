@@ -12,14 +12,15 @@ from linphase.errors import ConfigError
 @click.command()
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Write a commented configuration to begin with, sweep.toml, and the JSON Schema that editors read beside it.
+    """Write a commented configuration to begin with.
 
-    Nothing is ever overwritten. DIR is made where it is not there; without it the files go where you are.
+    It is called sweep.toml; beside it comes the JSON Schema that editors read. Nothing is ever overwritten. DIR is made
+    where it is not there; without it the files go where you are.
 
     \b
     Example:
       linphase init my_question
-      linphase sweep --config my_question/sweep.toml
+      linphase sweep my_question/sweep.toml
     """
     from linphase.config.schema import SCHEMA_FILE, STARTER_FILE, config_schema_text, starter
 
@@ -41,15 +42,15 @@ def init(directory: Path) -> None:
         ) from error
     starter_file = directory / STARTER_FILE
     echo(f"Configuration: {starter_file}")
-    echo(f"Next: linphase sweep --config {starter_file} --dry-run")
+    echo(f"Next: linphase sweep {starter_file} --dry-run")
 
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of the configuration, for completion and checks in an editor.
+    """Print the JSON Schema of the configuration, for editors.
 
-    Taplo and its extensions (Even Better TOML) read it where the first line of a TOML file is
-    "#:schema ./linphase.schema.json".
+    Editors complete and check keys by it. Taplo and its extensions (Even Better TOML) read it where the first line of a
+    TOML file is "#:schema ./linphase.schema.json".
 
     \b
     Example:
@@ -62,7 +63,9 @@ def schema() -> None:
 
 @click.command()
 def cite() -> None:
-    """Print what to cite as BibTeX: linphase, the paper, and the methods used, each with what it is cited for.
+    """Print what to cite as BibTeX.
+
+    That is linphase, the paper, and the methods used, each with what it is cited for.
 
     \b
     Example:

@@ -8,13 +8,21 @@ from pathlib import Path
 
 import click
 
-from linphase.cli.options import config_option, out_option, retry_option, set_option
+from linphase.cli.options import (
+    STANDARD_INPUT,
+    config_options,
+    out_option,
+    quiet_option,
+    read_config,
+    retry_option,
+    set_option,
+)
 from linphase.cli.output import echo, echo_exactly, unheard
 from linphase.errors import ConfigError, SlurmError
 
 
 @click.command()
-@config_option
+@config_options
 @out_option("[default: results/NAME]")
 @set_option
 @click.option("--array", "tasks", type=click.IntRange(min=1), required=True, metavar="N",
@@ -29,9 +37,10 @@ from linphase.errors import ConfigError, SlurmError
 @click.option("--requeue/--no-requeue", default=True, show_default=True,
               help="Put a task that is preempted or out of time back into the queue, to do the rest.")  # fmt: skip
 @retry_option
+@quiet_option
 @click.option("--dry-run", is_flag=True, help="Print the script, and write and submit nothing.")
 def submit(
-    config_file: Path,
+    config_file: Path | None,
     out: Path | None,
     overrides: Sequence[str],
     tasks: int,
@@ -42,25 +51,33 @@ def submit(
     options: Sequence[str],
     requeue: bool,
     retry_failed: bool,
+    quiet: bool,
     dry_run: bool,
 ) -> None:
-    """Submit a sweep to SLURM as a job array, one shard a task. docs/clusters.md tells more.
+    """Submit a sweep to SLURM as a job array, one shard a task.
 
-    A sweep with refine.levels is one array a level, each of which waits until the one before has ended.
+    CONFIG is a TOML file. docs/clusters.md tells more. A sweep with refine.levels is one array a level, each of which
+    waits until the one before has ended.
 
     \b
     Example:
-      linphase submit --config configs/quickstart.toml --array 16 --time 01:00:00 --dry-run
+      linphase submit configs/quickstart.toml --array 16 --time 01:00:00 --dry-run
       linphase submit --config configs/quickstart.toml --array 16 --partition main --sbatch account=physics
     """
-    from linphase.config.config import load_config
     from linphase.store.reading import failed_ids, finished_ids
     from linphase.store.writing import create
     from linphase.sweeps import slurm
     from linphase.sweeps.plan import MAX_COUNT, Shard
     from linphase.sweeps.sweeping import default_directory, levels_to_train, planned
 
-    config = load_config(config_file, overrides)
+    if str(config_file) == STANDARD_INPUT:
+        raise ConfigError(
+            "CONFIG: a file is required, which the tasks can read, found standard input. Write it to a file first"
+        )
+    if quiet and dry_run:
+        raise ConfigError("--quiet: has no meaning with --dry-run, which only prints. Leave one of them out")
+    config = read_config(config_file, overrides)
+    assert config_file is not None  # or it was refused
     out = out or default_directory(config)
     job = slurm.Job(config.name, config_file, out, tasks, cpus, time, mem, partition, options, overrides, requeue,
                     retry_failed, _program())  # fmt: skip

@@ -18,12 +18,12 @@ _SHOWN = 20  # names of runs in a line
 @results_argument
 @click.option("--repair", is_flag=True, help="Move damaged files to RESULTS/quarantine and remove old drafts.")
 def check(results: Path, repair: bool) -> None:
-    """Read every byte of stored results and name what is damaged, left over or lost.
+    """Read every byte of stored results, and name what is damaged.
 
-    Damaged is a file whose bytes are not those that were written; foreign, one that does not belong here, such as a
-    file of another sweep's runs. With --repair both move to RESULTS/quarantine, their runs count as missing, and the
-    same sweep run again trains them. Drafts that a killed writer left are removed once they are a day old by the clock
-    of the file system. No result is deleted. Safe beside running sweeps.
+    What is left over or lost is named, too. Damaged is a file whose bytes are not those that were written; foreign, one
+    that does not belong here, such as a file of another sweep's runs. With --repair both move to RESULTS/quarantine,
+    their runs count as missing, and the same sweep run again trains them. Drafts that a killed writer left are removed
+    once they are a day old by the clock of the file system. No result is deleted. Safe beside running sweeps.
 
     \b
     Example:
@@ -73,10 +73,10 @@ def _some(run_ids: tuple[str, ...]) -> str:
 @click.command()
 @results_argument
 def compact(results: Path) -> None:
-    """Fold many small files of stored results into few large ones, and copies of a run into one.
+    """Fold many small files of stored results into few large ones.
 
-    Needs about as much room as the results take. Safe to kill at any moment, and safe beside running sweeps: a file is
-    removed only when its rows stand in a new one that was read back.
+    Copies of a run become one. Needs about as much room as the results take. Safe to kill at any moment, and safe
+    beside running sweeps: a file is removed only when its rows stand in a new one that was read back.
 
     \b
     Example:

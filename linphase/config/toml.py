@@ -13,12 +13,18 @@ from linphase.runs.spec import SECTIONS
 
 def read_tables(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, or of the JSON file that results keep of one; ConfigError where it is none."""
-    kept = path.suffix == ".json"
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        found = json.loads(text) if kept else tomllib.loads(text)
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return tables_of(content, str(path), kept=path.suffix == ".json")
+
+
+def tables_of(content: bytes, path: str, *, kept: bool = False) -> dict[str, Any]:
+    """The tables of the content of a TOML file (kept: of the JSON file of results), which messages call `path`."""
+    try:
+        text = content.decode("utf-8-sig")
+        found = json.loads(text) if kept else tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: must be UTF-8 text, found byte {error.object[error.start]:#04x} at position {error.start}"

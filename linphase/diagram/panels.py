@@ -6,8 +6,9 @@ declares here are read from what the files tell of them.
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor, log
 from types import MappingProxyType
@@ -58,6 +59,7 @@ class Panel:
     remedy: str = _OLDER
     unpredicted: str = ""
     marks: tuple[tuple[str, str], ...] = ()
+    group: str = "others"
 
     @property
     def shows_regime(self) -> bool:
@@ -87,6 +89,7 @@ def panel(
     remedy: str = _OLDER,
     unpredicted: str = "",
     marks: Mapping[str, str] = MappingProxyType({}),
+    group: str = "others",
 ) -> Panel:
     """Declare a panel over a stored column.
 
@@ -111,6 +114,8 @@ def panel(
         How to get the column, and why theory has no value: parts of messages.
     marks
         Columns by their names, whose values are marked at the colour bar.
+    group
+        The heading under which `linphase plot --help` lists it.
 
     Raises
     ------
@@ -124,7 +129,9 @@ def panel(
     if scale not in get_args(ScaleName):
         raise LinphaseError(f"panel {name!r}: scale must be one of {', '.join(get_args(ScaleName))}, found {scale!r}")
     marked = tuple(marks.items())
-    one = Panel(name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted, marked)
+    one = Panel(
+        name, title, column, scale, colors, unit, formula, tuple(levels), null, remedy, unpredicted, marked, group
+    )
     PANELS.declare(name, one, f"{sys._getframe(1).f_globals['__name__']}:{name}")
     return one
 
@@ -145,56 +152,91 @@ _LAST_HALF: dict[str, Any] = {"remedy": 'sweep into another directory with stop.
               "unpredicted": "it is a mean over the states of a run"}  # fmt: skip
 _MODES: dict[str, Any] = {"scale": "share", "unit": "share of modes", "colors": "cividis"}
 
-panel("regime", None, "regime", scale="outcome")
-panel("status", "status", "status", scale="outcome")
-panel("test-error", "min_test_error", "smallest test error", formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$",
+# The headings of `linphase plot --help`.
+_REGIMES, _ERRORS, _TIMES = "regimes", "errors", "times and cost"
+_SPECTRUM, _LAYERS, _THEORY = "spectrum", "kernel, layers and curvature", "distance to theory"
+
+panel("regime", None, "regime", group=_REGIMES, scale="outcome")
+panel("status", "status", "status", group=_REGIMES, scale="outcome")
+panel("test-error", "min_test_error", "smallest test error",
+      group=_ERRORS, formula=r"$\mathrm{min}_t\,\|A-A^*\|_F^2/d^2$",
       **_MARKS)  # fmt: skip
-panel("final-test-error", "final_test_error", "final test error", formula=r"$\|A-A^*\|_F^2/d^2$", **_MARKS)
-panel("train-error", "final_train_error", "final train error", formula=r"$\|A-Y\|_F^2/d^2$")
-panel("mean-test-error", "mean_test_error", "mean test error of the last half", formula=r"$\|A-A^*\|_F^2/d^2$",
+panel(
+    "final-test-error", "final_test_error", "final test error", group=_ERRORS, formula=r"$\|A-A^*\|_F^2/d^2$", **_MARKS
+)
+panel("train-error", "final_train_error", "final train error", group=_ERRORS, formula=r"$\|A-Y\|_F^2/d^2$")
+panel("mean-test-error", "mean_test_error", "mean test error of the last half",
+      group=_ERRORS, formula=r"$\|A-A^*\|_F^2/d^2$",
       **_LAST_HALF)  # fmt: skip
-panel("mean-train-error", "mean_train_error", "mean train error of the last half", formula=r"$\|A-Y\|_F^2/d^2$",
+panel("mean-train-error", "mean_train_error", "mean train error of the last half",
+      group=_ERRORS, formula=r"$\|A-Y\|_F^2/d^2$",
       **_LAST_HALF)  # fmt: skip
-panel("benefit", "benefit", "what is left of lazy training's\nexcess over optimal shrinkage", scale="linear",
+panel("benefit", "benefit", "what is left of lazy training's\nexcess over optimal shrinkage",
+      group=_ERRORS, scale="linear",
       formula=r"$(e_{min}-e_{opt})/(e_{lazy}-e_{opt})$", levels=(0.5,), colors="viridis")  # fmt: skip
-panel("learning-order", "learning_order", "learning order:\nthe bulk's time over the signal's", levels=(2.0,),
+panel("learning-order", "learning_order", "learning order:\nthe bulk's time over the signal's",
+      group=_TIMES, levels=(2.0,),
       formula=r"$t_{95}^{bulk}/t_{95}^{signal}$", colors="magma")  # fmt: skip
-panel("blind-test-error", "blind_test_error", "test error of a stop that\ndoes not see the signal",
+panel("blind-test-error", "blind_test_error", "test error of a stop that\ndoes not see the signal", group=_ERRORS,
       formula=r"at $\|A-Y\|_F^2/d^2=\nu^2(1-k/d)^2$")  # fmt: skip
-panel("iterations", "iterations_at_min", "smallest test error: iterations\nat the paper's learning rate", unit="steps",
+panel("iterations", "iterations_at_min", "smallest test error: iterations\nat the paper's learning rate",
+      group=_TIMES, unit="steps",
       **_MAGMA)  # fmt: skip
-panel("time-at-min", "time_at_min", "time of the smallest test error", **_TIME)
+panel("time-at-min", "time_at_min", "time of the smallest test error", group=_TIMES, **_TIME)
 panel("distance", "distance_to_self_consistent", "ln of the largest distance to the\nself-consistent dynamics",
+      group=_THEORY,
       scale="ln", unit=r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2/d^2$",
       levels=(-7.0, -4.0, 0.0),  # of the published contours, Tu et al. 2024, Figure 2
       remedy='sweep into another directory with record.compare = "self_consistent" or "self_consistent_euler"',
       unpredicted=_ZERO)  # fmt: skip
-panel("final-time", "final_time", "final time", **_TIME)
-panel("evaluations", "gradient_evaluations", "gradient evaluations", **_MAGMA)
-panel("signal-active", "signal_active", "active share of the signal", **_MODES)
-panel("bulk-active", "bulk_active", "active share of the bulk", **_MODES)
-panel("active-modes", "active_modes", "active modes", unit="modes", colors="cividis",
+panel("final-time", "final_time", "final time", group=_TIMES, **_TIME)
+panel("evaluations", "gradient_evaluations", "gradient evaluations", group=_TIMES, **_MAGMA)
+panel("signal-active", "signal_active", "active share of the signal", group=_REGIMES, **_MODES)
+panel("bulk-active", "bulk_active", "active share of the bulk", group=_REGIMES, **_MODES)
+panel("active-modes", "active_modes", "active modes", group=_REGIMES, unit="modes", colors="cividis",
       levels=tuple(2.0**i for i in range(15)))  # fmt: skip
-panel("agreement", "evidence_agreement", "modes on which\nall criteria agree", **_MODES)
-panel("crossing-time", "crossing_time", "time to cross the threshold", formula=r"$s_i = c$", null=_NEVER, **_TIME)
-panel("escape-time", "escape_time", "time to half of the target", formula=r"$s_i = s_i(Y)/2$", null=_NEVER, **_TIME)
-panel("convergence-time", "convergence_time", "time to converge within 5 %",
+panel("agreement", "evidence_agreement", "modes on which\nall criteria agree", group=_REGIMES, **_MODES)
+panel(
+    "crossing-time",
+    "crossing_time",
+    "time to cross the threshold",
+    group=_TIMES,
+    formula=r"$s_i = c$",
+    null=_NEVER,
+    **_TIME,
+)
+panel(
+    "escape-time",
+    "escape_time",
+    "time to half of the target",
+    group=_TIMES,
+    formula=r"$s_i = s_i(Y)/2$",
+    null=_NEVER,
+    **_TIME,
+)
+panel("convergence-time", "convergence_time", "time to converge within 5 %", group=_TIMES,
       formula=r"$|s_i - s_i(Y)| = 0.05\,s_i(Y)$", null=_NEVER, **_TIME)  # fmt: skip
 
 _OF_HESSIAN: dict[str, Any] = {"remedy": "sweep into another directory with record.sharpness = true"}
 # What differs from the defaults in panels of observables: model/ knows no looks.
-_OVERLAP = {"colors": "cividis", "unit": r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$"}
+_OVERLAP = {"colors": "cividis", "unit": r"$(\|U_k^T U^*\|_F^2 + \|V_k^T V^*\|_F^2)/2k$", "group": _SPECTRUM}
 _BETTERED: dict[str, dict[str, Any]] = {
-    "stable-rank": {"colors": "cividis", "unit": r"$\|A\|_F^2/\|A\|_{op}^2$"},
-    "rank": {"colors": "cividis", "unit": "singular values above $s_1/5$"},
-    "alignment": {"colors": "cividis"},
+    "stable-rank": {"colors": "cividis", "unit": r"$\|A\|_F^2/\|A\|_{op}^2$", "group": _SPECTRUM},
+    "rank": {"colors": "cividis", "unit": "singular values above $s_1/5$", "group": _SPECTRUM},
+    "alignment": {"colors": "cividis", "group": _LAYERS},
     "overlap": _OVERLAP,
     "final-overlap": {"title": "final overlap with the signal", **_OVERLAP},
-    "started-above": {"colors": "cividis", "unit": "share of modes"},
-    "residual": {"unpredicted": _ZERO},
-    "sharpness": _OF_HESSIAN,
-    "largest-sharpness": _OF_HESSIAN,
-    "generalization-gap-at-min": {"scale": "linear"},  # mostly below 0: the noise is not fitted there
+    "started-above": {"colors": "cividis", "unit": "share of modes", "group": _REGIMES},
+    "residual": {"unpredicted": _ZERO, "group": _THEORY},
+    "sharpness": {"group": _LAYERS, **_OF_HESSIAN},
+    "largest-sharpness": {"group": _LAYERS, **_OF_HESSIAN},
+    "generalization-gap": {"group": _ERRORS},
+    "generalization-gap-at-min": {"scale": "linear", "group": _ERRORS},  # mostly below 0: the noise is not fitted there
+    "largest-generalization-gap": {"group": _ERRORS},
+    **{
+        name: {"group": _LAYERS}
+        for name in ("kernel-change", "kernel-distance", "imbalance", "imbalance-drift", "forgetting")
+    },
 }
 # Name and title of the panels of the second and further moments of an observable.
 _FURTHER = {
@@ -294,6 +336,21 @@ def looks() -> dict[str, dict[str, str]]:
     }
 
 
+def unknown_panel(name: str, known: Iterable[str]) -> LinphaseError:
+    """The error of a name that no panel or figure has, with the one that may have been meant before all that are."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return LinphaseError(f"panel {name!r}: did you mean {close[0]}? It must be one of {one_of(names)}")
+    return LinphaseError(f"panel must be one of {one_of(names)}, found {name!r}")
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Names as a sentence lists them."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, Column] | None = None) -> Panel:
     """The panel of a name, with its column by the criterion and its title for these runs and cuts.
 
@@ -313,7 +370,7 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     """
     known = known_panels(columns)
     if name not in known:
-        raise LinphaseError(f"panel must be one of {', '.join(known)}, found {name!r}")
+        raise unknown_panel(name, known)
     panel, criterion = known[name], CRITERIA[cuts.criterion]
     if panel.formula and not (panel.column in _MEASURED_ON_DATA and _of_other_inputs(runs)):
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")

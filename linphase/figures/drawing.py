@@ -17,7 +17,7 @@ from linphase.diagram.axes import select, span
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels, usual_panel
+from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels, unknown_panel, usual_panel
 from linphase.diagram.reference import Reference, sweep_beside, theory_for
 from linphase.diagram.sampling import nearest_run, sampled_runs
 from linphase.errors import LinphaseError
@@ -191,8 +191,7 @@ def _check_name(results: Results, name: str) -> dict[str, Panel]:
     """The panels that there are; LinphaseError where neither they nor the figures have the name."""
     panels = known_panels(results.columns)
     if name not in panels and name not in FIGURES:
-        *names, last = (*panels, *FIGURES)
-        raise LinphaseError(f"panel must be one of {', '.join(names)} or {last}, found {name!r}")
+        raise unknown_panel(name, (*panels, *FIGURES))
     return panels
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from linphase import __version__
 from linphase.config.config import parse_config
 from linphase.config.toml import config_toml
-from linphase.diagram.panels import known_panels
-from linphase.errors import LinphaseError
+from linphase.diagram.panels import known_panels, unknown_panel
 from linphase.figures.drawing import FIGURES
 from linphase.files import printable
 from linphase.model.regime import Cuts
@@ -46,7 +45,7 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
     """
     known = [*known_panels(results.columns), *FIGURES]
     if unknown := [name for name in panels or () if name not in known]:
-        raise LinphaseError(f"panel must be one of {', '.join(known)}, found {unknown[0]!r}")
+        raise unknown_panel(unknown[0], known)
     names = panels or [name for name in known if name not in _ELSEWHERE]
     blocks = [
         Heading(1, f"Sweep {printable(results.path.resolve().name)}"),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,9 @@ import pyarrow.compute as pc
 from linphase import __version__
 from linphase.store import columns
 from linphase.store.columns import SCHEMA_VERSION, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_KEY = b"linphase_schema"  # a part's metadata holds the schema version under it
 TABLE_KEY = b"linphase_table"  # ... the name of the table that it belongs to
@@ -64,6 +67,16 @@ def schema_of(table: Table) -> pa.Schema:
 def _schema(declared: tuple[Column, ...], table: str) -> pa.Schema:
     told = {SCHEMA_KEY: str(SCHEMA_VERSION), TABLE_KEY: table, VERSION_KEY: __version__}
     return pa.schema([field_of(column) for column in declared], metadata=told)
+
+
+def arrow_of(frame: "pd.DataFrame", told: Mapping[str, Column]) -> pa.Table:
+    """A data frame with the types of its columns and what they mean; others stay as they are."""
+    fields = [
+        field_of(told[name]) if name in told else pa.field(name, pa.Array.from_pandas(frame[name]).type)
+        for name in frame.columns
+    ]
+    schema = pa.schema(fields, metadata={VERSION_KEY: __version__.encode()})
+    return pa.Table.from_pandas(frame, schema, preserve_index=False)
 
 
 def field_of(column: Column) -> pa.Field:

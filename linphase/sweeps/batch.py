@@ -4,6 +4,7 @@ It travels as plain data, with the bytes of the plugins it needs: a worker has n
 and nothing between (a scheduler) unpickles anything of the user's.
 """
 
+import time
 import traceback
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -39,6 +40,7 @@ class Batch(NamedTuple):
     rows: list[Row]  # committed or, with an `error`, failed
     skipped: list[str]  # ids of runs that were finished before they were begun here
     twice: list[str]  # ids of runs that somebody else finished while they were trained here
+    seconds: float = 0.0  # from its first moment in the worker to its last
 
 
 def assign(
@@ -66,6 +68,7 @@ def run_batch(directory: Path, assignment: Assignment) -> Batch:
     What is finished meanwhile by others, or by a worker that died before it could answer, is not trained, or at
     least not written, again.
     """
+    began = time.perf_counter()
     refuse_without(directory, assignment["config"])
     arrays.look_in(directory)
     activate([Plugin(name, source) for name, source in assignment["plugins"]])
@@ -101,7 +104,7 @@ def run_batch(directory: Path, assignment: Assignment) -> Batch:
                    config=assignment["config"])  # fmt: skip
     if failures:
         write_failures(directory, failures, config=assignment["config"])
-    return Batch([rows[run_id] for run_id in fresh] + failures, skipped, twice)
+    return Batch([rows[run_id] for run_id in fresh] + failures, skipped, twice, time.perf_counter() - began)
 
 
 def one_line(error: BaseException) -> str:

@@ -119,6 +119,7 @@ class Flight:
         self._suspects: deque[RunSpec] = deque()  # in flight when a worker died: run again, each alone
         self._alone = False  # whether a suspect is, or is to be, in flight
         self._deaths: Counter[str] = Counter()
+        self.landed: Callable[[float], None] = lambda seconds: None  # called with what each batch took
         self.twice = 0  # runs trained here and at the same time elsewhere
 
     def rows(self, time_left: Callable[[], float]) -> Iterator[Row]:
@@ -165,6 +166,7 @@ class Flight:
             yield from self._died(specs, line, trace)
         else:
             self.twice += len(batch.twice)
+            self.landed(batch.seconds)
             yield from batch.rows
             if batch.skipped:
                 yield from stored_rows(self._directory, batch.skipped)

@@ -41,6 +41,7 @@ from linphase.store.writing import create
 from linphase.sweeps import schedule
 from linphase.sweeps.batch import assign
 from linphase.sweeps.claims import Claims, forget_the_dead
+from linphase.sweeps.forecast import Forecast
 from linphase.sweeps.leftovers import remove_leftovers
 from linphase.sweeps.local import LocalWorkers, NoWorkers
 from linphase.sweeps.plan import Shard, available_cores, batches, estimated_flops, flops_per_second, shard_of
@@ -178,6 +179,7 @@ def train_missing(
     retry_failed: bool = False,
     fill: bool = False,
     time_left: Callable[[], float] = lambda: inf,
+    forecast: Forecast | None = None,
 ) -> Iterator[Row]:
     """Train the missing ones of some runs, yielding the row of each as it is committed, with an `error` if it failed.
 
@@ -199,6 +201,8 @@ def train_missing(
     time_left
         Asked a few times a second for the seconds left: once finite, nothing more is handed out, and when batches in
         flight are done or it is 0 the iterator ends.
+    forecast
+        Is told when the workers are there, and what every batch took.
 
     Runs that other sweeps do in the same directory meanwhile are left to them, and are not yielded; a warning says
     how many.
@@ -224,7 +228,7 @@ def train_missing(
     missing = {run_id: spec for run_id, spec in specs.items() if run_id not in settled}
     _warn_of_older_numerics(there, missing)
     if missing:
-        yield from _run_all(directory, config, list(missing.values()), jobs, scheduler, wanted, time_left)
+        yield from _run_all(directory, config, list(missing.values()), jobs, scheduler, wanted, time_left, forecast)
     else:
         forget_the_dead(directory)
     if time_left() == inf:  # asked to stop, a sweep leaves its parts to the one that goes on
@@ -290,6 +294,7 @@ def _run_all(
     scheduler: str | None,
     observables: tuple[str, ...],
     time_left: Callable[[], float],
+    forecast: Forecast | None,
 ) -> Iterator[Row]:
     rate = flops_per_second()
     costs = [estimated_flops(spec) / rate for spec in specs]
@@ -305,6 +310,9 @@ def _run_all(
         random.SystemRandom().shuffle(cut)
         work = schedule.Work(directory, cut, claims, schedule.GRACE + 3 * max(costs), observables)
         flight = schedule.Flight(directory, config.digest, workers, work, assigned)
+        if forecast is not None:
+            forecast.begin(workers.capacity())
+            flight.landed = forecast.landed
         yield from flight.rows(time_left)
     if work.elsewhere or flight.twice:
         warnings.warn(

@@ -260,10 +260,22 @@ MISTAKES = {
     "no workers": (["sweep", "--config", "tiny.toml", "--jobs", "0"], "--jobs"),
     "no results": (["status", "nowhere"], "nowhere"),
     "results are a file": (["plot", "tiny.toml"], "tiny.toml"),
-    "plot: unknown panel": (["plot", "RESULTS", "--panel", "regimes"], "panel must be one of regime, "),
+    "plot: unknown panel": (["plot", "RESULTS", "--panel", "loss"], "panel must be one of regime, status, "),
+    "plot: almost a panel": (
+        ["plot", "RESULTS", "--panel", "test_eror"],
+        "Error: panel 'test_eror': did you mean test-error? It must be one of regime, status, ",
+    ),
+    "plot: almost a figure": (
+        ["plot", "RESULTS", "--panel", "trajectory"],
+        "Error: panel 'trajectory': did you mean trajectories? It must be one of regime, status, ",
+    ),
+    "report: almost a panel": (
+        ["report", "RESULTS", "--panel", "stable_rank"],
+        "Error: panel 'stable_rank': did you mean stable-rank? It must be one of regime, status, ",
+    ),
     "plot: unknown against theory": (
         ["plot", "RESULTS", "--panel", "regimes", "--against", "theory"],
-        "evidence, collapse, trajectories or all, found 'regimes'",
+        "panel 'regimes': did you mean regime? It must be one of regime, ",
     ),
     "plot: collapse against theory": (
         ["plot", "RESULTS", "--panel", "collapse", "--against", "theory"],
@@ -289,13 +301,29 @@ MISTAKES = {
     "plot: look by a cut": (["plot", "RESULTS", "--look", "figure2", "--bulk-cut", "0.2"], "--bulk-cut: has no mean"),
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),
-    "export: not csv": (["export", "RESULTS", "-o", "x.xlsx"], "ending in .csv is required, found 'x.xlsx'"),
-    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "cannot be written"),
+    "export: not csv": (
+        ["export", "RESULTS", "-o", "x.xlsx"],
+        "-o: a file name ending in .csv or .parquet is required, or - f",
+    ),
+    "export: no such place": (["export", "RESULTS", "-o", "no/where/x.csv"], "an existing directory is required"),
     "run: no variance": (
         ["run", "--gamma-w", "1"],
         "one of --gamma-sigma2 and --init-variance is required, found neither",
     ),
-    "theory: nothing": (["theory"], "--config: a TOML file is required, or --boundaries or --asymptotic, found"),
+    "theory: nothing": (["theory"], "CONFIG: a TOML file is required, or --boundaries or --asymptotic, found"),
+    "sweep: no config": (["sweep"], "Error: CONFIG: a TOML file is required, found none. linphase init writes one to"),
+    "sweep: two configs": (
+        ["sweep", "tiny.toml", "--config", "other.toml"],
+        "Error: --config: one configuration is required, found 'tiny.toml' and 'other.toml'. Leave one of them out",
+    ),
+    "submit: standard input": (
+        ["submit", "-", "--array", "2"],
+        "Error: CONFIG: a file is required, which the tasks can read, found standard input. Write it to a file first",
+    ),
+    "theory: a file beside a flag": (
+        ["theory", "x.toml", "--boundaries"],
+        "--boundaries: is for the task of -d, -k and --noise, found CONFIG too. Leave one out",
+    ),
     "theory: both": (["theory", "--boundaries", "--config", "x.toml"], "found --config too"),
     "theory: a flag's options alone": (["theory", "--sums", "1"], "--sums: is for --asymptotic, found without"),
     "theory: both flags": (["theory", "--asymptotic", "--boundaries"], "found --asymptotic too"),

@@ -205,7 +205,7 @@ def test_the_command_names_its_file_by_what_is_not_the_default(path, monkeypatch
     done = linphase("plot", path, "--panel", "trajectories", "--where", "noise=1", "--where", "replicate=1")
     assert done.exit_code == 0, done.output
     assert [given[:2] for given in saved] == [
-        ({"against": None, "at": None, "style": "paper"}, path / "trajectories-where-noise=1,replicate=1.png")
+        ({"against": None, "at": None, "style": "paper"}, path / "trajectories-where-noise=1_replicate=1.png")
     ]
 
 
