@@ -133,7 +133,8 @@ def test_a_bad_argument_is_one_message_that_names_it(results, ax, arguments, mes
 
 
 def test_an_unknown_panel_is_refused_with_all_that_there_are(results):
-    with pytest.raises(LinphaseError, match=r"panel 'error': did you mean test-error\? It must be one of regime, .* or all$"):
+    meant = r"panel 'error': did you mean test-error\? It must be one of regime, .* or all$"
+    with pytest.raises(LinphaseError, match=meant):
         results.plot("error")
 
 
