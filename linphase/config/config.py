@@ -493,7 +493,7 @@ def _parse(
     of_grid = Problems(problems.source, problems.overridden)  # told behind those of the sections, as in the file
     axes, replicates = _read_grid(mapping.get("grid", {}), of_grid, members)
     values = _section_values(mapping, axes, problems, members, strict=strict)
-    levels = _refine_levels(mapping.get("refine", {}), axes, replicates, of_grid, members)
+    levels = _refine_levels(mapping.get("refine", {}), values | axes, replicates, of_grid, members)
     problems.lines += of_grid.lines
     facets = axis_keys(members).keys() - Start.model_fields.keys()
     for key in axes:
@@ -607,9 +607,12 @@ def _read_grid(grid: Any, problems: Problems, members: Members) -> tuple[_Values
 
 
 def _refine_levels(
-    table: Any, axes: _Values, replicates: tuple[int] | None, problems: Problems, members: Members
+    table: Any, known: _Values, replicates: tuple[int] | None, problems: Problems, members: Members
 ) -> int:
-    """How often cells are split; 0, with the problems noted, where the grid cannot be refined so often."""
+    """How often cells are split; 0, with the problems noted, where the grid cannot be refined so often.
+
+    known: the values of every key, those of axes among them.
+    """
     path = ("refine", "levels")
     if not isinstance(table, Mapping):
         problems.add(("refine",), f"must be a table, found {show(table)}. Example: levels = 3")
@@ -617,13 +620,17 @@ def _refine_levels(
     _report_unknown(table, ("levels",), ("refine",), problems, members)
     read = Key.of(LEVELS, int).check(table.get("levels", 0), path, problems)
     levels = 0 if read is None else read[0]
-    spanning = {key: axes[key] for key in axes if key in Start.model_fields}
+    spanning = {key: known[key] for key in known if key in Start.model_fields}
     if not levels or replicates is None or None in spanning.values():
+        return 0
+    if 0 in (known.get("task.rank") or ()):
+        problems.add(path, "must be 0 where task.rank does not tell a signal: cells are split by regimes, found "
+                           f"{levels}. Give the rank")  # fmt: skip
         return 0
     if all(len(values or ()) == 1 for values in spanning.values()):
         problems.add(path, f"needs two values of {' or '.join(spanning)}, between which cells lie, found one of each")
         return 0
-    count = replicates[0] * math.prod(len(axes[key] or ()) for key in axes if key not in spanning)
+    count = replicates[0] * math.prod(len(values or ()) for key, values in known.items() if key not in spanning)
     count *= math.prod((len(values or ()) - 1) * 2**levels + 1 for values in spanning.values())
     if count > MAX_REFINED:
         problems.add(

@@ -54,7 +54,7 @@ class Labels:
         task, width = replicates[0].task, replicates[0].initialization.width
         signal, bulk = (_mean([end[place] for end in known]) for place in (1, 2))
         regime = classify(signal, bulk, width=width, rank=task.rank, noise=task.noise)
-        return "underparameterized" if regime is None else regime
+        return regime or ("underparameterized" if width < task.rank else "undefined")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

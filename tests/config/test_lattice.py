@@ -180,3 +180,12 @@ def test_a_grid_that_cannot_be_refined_is_refused(changes, said):
     with pytest.raises(ConfigError) as error:
         parse_config({"name": "r", "grid": GRID} | changes)
     assert said in str(error.value)
+
+
+def test_a_target_without_a_rank_has_no_regimes_to_refine_by(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("Y.npy", np.eye(3))
+    told = {"name": "r", "grid": GRID, "refine": {"levels": 2}, "task": {"target": "Y.npy"}}
+    with pytest.raises(ConfigError, match=r"refine.levels: must be 0 where task.rank does not tell a signal.*found 2"):
+        parse_config(told)
+    assert parse_config({**told, "task": {"target": "Y.npy", "rank": 1}}).refine_levels == 2
