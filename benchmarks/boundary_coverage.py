@@ -16,7 +16,7 @@ from benchmarks.report import markdown
 from linphase.diagram.measured import crossing, interval
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.threads import one_blas_thread
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY
 
 OUT = Path(__file__).parents[1] / "results" / "boundary_coverage"
 DIMENSION, RANKS, REPLICATES, REPETITIONS = 32, (1, 4, 5), (3, 5, 10, 20), 2000
@@ -28,14 +28,14 @@ Floats = NDArray[np.float64]
 
 def places(dimension: int, rank: int, draws: int) -> dict[str, Floats]:
     """Where each draw of the task crosses on the grid, by the name of the boundary, (draws,)."""
-    found: dict[str, list[float]] = {ACTIVE_LAZY: [], MIXED_BALANCED: []}
+    found: dict[str, list[float]] = {MIXED_LAZY: [], MIXED_BALANCED: []}
     every = np.ones(len(GRID), dtype=bool)
     config = TaskConfig(dimension=dimension, rank=rank)
     log_c = (GRID + GAMMA_W) * log(dimension)
     with one_blas_thread():
         for replicate in range(draws):
             logs = np.log(np.linalg.svd(draw_task(config, replicate=replicate).target, compute_uv=False))
-            for name, modes in ((ACTIVE_LAZY, logs[:rank]), (MIXED_BALANCED, logs[rank:])):
+            for name, modes in ((MIXED_LAZY, logs[:rank]), (MIXED_BALANCED, logs[rank:])):
                 found[name].append(crossing(GRID, np.median(modes) - log_c, every)[0])
     return {name: np.array(each) for name, each in found.items()}
 

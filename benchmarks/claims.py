@@ -342,7 +342,7 @@ LIMITS = {0.25: -1.0, 0.5: -1.0, 0.75: -0.5, 1.1: 0.0, 1.3: 0.0}  # -min(1, 2 (1
 FAR = f"the interval is further than {MARGIN} from the limit and from the closed form at the same d"
 FAR_FROM_LIMIT = f"the interval is further than {MARGIN} from the limit"
 NARROW = {
-    ("active | lazy", "signal_log_ratio"): ("balance", "speedup"),
+    ("mixed | lazy", "signal_log_ratio"): ("balance", "speedup"),
     ("mixed | balanced", "bulk_log_ratio"): ("balance", "speedup"),
 }
 

@@ -32,12 +32,12 @@ from linphase.figures.style import save
 from linphase.model.mode_times import convergence_times, learning_order
 from linphase.model.regime import CRITERIA
 from linphase.theory.asymptotic import learning_order_threshold
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY
 
 OUT = ROOT / "results" / "scaling"
 MARGIN_END, MARGIN = 0.01, 0.02  # by which a slope may lie away from what is predicted
 NOT_REFUTED = "not refuted"
-EXPONENTS = {ACTIVE_LAZY: 1.0, MIXED_BALANCED: 0.5}
+EXPONENTS = {MIXED_LAZY: 1.0, MIXED_BALANCED: 0.5}
 MEASURED = ("balance", "speedup")  # the threshold's own boundary is theory's line seen again
 OF_TRAINING = {
     "test-error": "smallest test error",
@@ -410,7 +410,7 @@ def cut_short(narrow: Results) -> str:
     return (
         f"The {len(runs)} runs that reached the step limit lie here, at d = {' and '.join(map(str, dims))}, width "
         f"{per_d.min():g} d to {per_d.max():g} d, c = {over.min():.2g} S to {over.max():.2g} S. They count as they "
-        f"ended: {last} in the learning order at c = 3 S, the other {len(runs) - last} at most in active | lazy of "
+        f"ended: {last} in the learning order at c = 3 S, the other {len(runs) - last} at most in mixed | lazy of "
         "their width, for mixed | balanced lies at smaller c"
     )
 

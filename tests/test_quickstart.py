@@ -14,7 +14,7 @@ from linphase.config.config import load_config
 from linphase.diagram.outcomes import outcomes
 from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.results import load
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY, boundaries
 from tests.test_docs import blocks
 
 ROOT = Path(__file__).parents[1]
@@ -73,8 +73,8 @@ def predicted(runs, config):
         if not line.asymptotic
     }
     x = runs["gamma_sigma2"].to_numpy()
-    lazy, balanced = x > lines[ACTIVE_LAZY], x < lines[MIXED_BALANCED]
-    distance = np.minimum(np.abs(x - lines[ACTIVE_LAZY]), np.abs(x - lines[MIXED_BALANCED]))
+    lazy, balanced = x > lines[MIXED_LAZY], x < lines[MIXED_BALANCED]
+    distance = np.minimum(np.abs(x - lines[MIXED_LAZY]), np.abs(x - lines[MIXED_BALANCED]))
     return np.where(lazy, "lazy", np.where(balanced, "balanced", "mixed")), distance
 
 

@@ -318,7 +318,7 @@ def boundary(
     """Print where the measured boundaries lie, for every width.
 
     A boundary is the gamma_sigma2 at which runs change their end or their path. Of the end: there the median over the
-    signal modes (active | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what stands for it by the
+    signal modes (mixed | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what stands for it by the
     criterion, passes 0 between two cells. Of the path, by every criterion the same: there the learning order falls
     below 2, or the benefit rises above 1/2, for the first time; results of before these were measured have none. Given
     are the mean over replicates and, from three on, its 95 % interval by Student's t. "below grid" and "above grid" are

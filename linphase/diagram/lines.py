@@ -22,9 +22,9 @@ from linphase.diagram.derived import SAME, decays, shifts
 from linphase.diagram.looks import Array
 from linphase.store.rows import by_task, draw_seed
 from linphase.theory.boundaries import (
-    ACTIVE_LAZY,
     INFINITE_NOISE,
     MIXED_BALANCED,
+    MIXED_LAZY,
     UNDERPARAMETERIZED,
     Boundary,
     boundaries_of_task,
@@ -38,7 +38,7 @@ _TOUCHING = 0.007  # of the diagram: about the breadth that lines are drawn with
 class Line:
     """A boundary of theory in data coordinates, n points."""
 
-    name: str  # ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE or UNDERPARAMETERIZED
+    name: str  # MIXED_LAZY, MIXED_BALANCED, INFINITE_NOISE or UNDERPARAMETERIZED
     asymptotic: bool  # the limit of large d, else at the tasks' own
     shape: tuple[int, int] | None  # (d_out, d_in) of the task; None: not the same all along
     x: Array  # (n,)
@@ -162,7 +162,7 @@ def _distances(runs: pd.DataFrame, window: Window) -> dict[str, Array]:
                 place = of_variance if line.name == INFINITE_NOISE else of_threshold
                 beyond = gamma_w - line.gamma_w[0] if line.name == UNDERPARAMETERIZED else line.beyond(place)
                 height = base * beyond
-                if line.name in (ACTIVE_LAZY, MIXED_BALANCED):
+                if line.name in (MIXED_LAZY, MIXED_BALANCED):
                     height = _with_decay(height, part)
                 found.setdefault(line.name, np.full(len(runs), np.nan))[here] = height
     return found

@@ -38,7 +38,7 @@ from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
 from linphase.store.rows import draw_seed, task_config_of
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries_of_task
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY, boundaries_of_task
 
 if TYPE_CHECKING:
     from linphase.store.results import Results
@@ -52,7 +52,7 @@ _LEAST_BENEFIT = 0.01  # a run at small d may be better than optimal shrinkage, 
 LEARNING_ORDER, BENEFIT = "learning order = 2", "benefit = 1/2"
 
 # The columns that `log_ratios` adds, and the boundary at which each passes 0: of the end of a run, and of its path.
-_ENDS = {"signal_log_ratio": ACTIVE_LAZY, "bulk_log_ratio": MIXED_BALANCED}
+_ENDS = {"signal_log_ratio": MIXED_LAZY, "bulk_log_ratio": MIXED_BALANCED}
 _PATHS = {"learning_order_log_ratio": LEARNING_ORDER, "benefit_log_ratio": BENEFIT}
 LOG_RATIOS = _ENDS | _PATHS
 PATHS = {"learning_order": LEARNING_ORDER, "benefit": BENEFIT}  # by the column that has its level there
@@ -197,7 +197,7 @@ def measured_boundaries(runs: pd.DataFrame, facets: Sequence[str] = ()) -> list[
         for column, name in LOG_RATIOS.items()
         if column in runs and (column in _ENDS or runs[column].notna().any())
         for _, row in part.groupby(["gamma_w", "width"], sort=True)
-        if name == ACTIVE_LAZY or _has_bulk(row)
+        if name == MIXED_LAZY or _has_bulk(row)
     ]
 
 

@@ -19,7 +19,7 @@ from linphase.diagram.looks import Array
 from linphase.diagram.measured import BENEFIT, LEARNING_ORDER
 from linphase.figures.style import stroke
 from linphase.store.rows import task_config_of
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
 
 # Round or square, white or black: told apart at a glance, in grey too.
 MARKS: dict[str, dict[str, Any]] = {
-    ACTIVE_LAZY: {"marker": "o", "markerfacecolor": "white", "markersize": 3.2},
+    MIXED_LAZY: {"marker": "o", "markerfacecolor": "white", "markersize": 3.2},
     MIXED_BALANCED: {"marker": "s", "markerfacecolor": "black", "markersize": 2.8},
     LEARNING_ORDER: {"marker": "^", "markerfacecolor": "white", "markersize": 3.4},
     BENEFIT: {"marker": "D", "markerfacecolor": "0.6", "markersize": 2.6},

@@ -41,7 +41,7 @@ from linphase.model.draws import TaskConfig
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
 from linphase.store.rows import task_config_of
-from linphase.theory.boundaries import ACTIVE_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED, boundaries
+from linphase.theory.boundaries import INFINITE_NOISE, MIXED_LAZY, UNDERPARAMETERIZED, boundaries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +149,7 @@ FIGURE_2: Mapping[str, _Contours] = {
     "iterations": _Contours(20, {100.0: _LIGHT, 200.0: _LIGHT, 300.0: _LIGHT}),
     "distance": _Contours(20, {-7.0: _LIGHT, -4.0: _LIGHT, 0.0: _LIGHT}),
 }
-LINES = {ACTIVE_LAZY: "#0d0d0d", INFINITE_NOISE: "#d62728", UNDERPARAMETERIZED: "#ff8c00"}
+LINES = {MIXED_LAZY: "#0d0d0d", INFINITE_NOISE: "#d62728", UNDERPARAMETERIZED: "#ff8c00"}
 
 
 @styled
@@ -168,7 +168,7 @@ def figure2(
     look that draws what lies between cells, where nothing was run. (The paper interpolates by cubic polynomials.) As in
     the paper the axes end at the outermost centres. A cell without a number leaves a gap up to the next centres.
 
-    The lines are gamma_sigma2 + gamma_w = 1 (active | lazy), 2 gamma_sigma2 + gamma_w = 0 (infinite noise) and width =
+    The lines are gamma_sigma2 + gamma_w = 1 (mixed | lazy), 2 gamma_sigma2 + gamma_w = 0 (infinite noise) and width =
     k (underparameterized).
 
     Parameters

@@ -105,7 +105,7 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     """Where the active shares cross their cuts, as a table and over the diagram."""
     yield Heading(2, "Measured boundaries")
     yield Text(
-        "The gamma_sigma2 at which the median over the signal modes (active | lazy) or those of the bulk "
+        "The gamma_sigma2 at which the median over the signal modes (mixed | lazy) or those of the bulk "
         "(mixed | balanced) of log(s_i/c), or of what stands for it by the criterion, passes 0, for every width: the "
         "mean over replicates and, from three on, its 95 % interval by Student's t. There is none where a run beside "
         "it is not there or did not end well. Theory at these d, rank and noise, and in the limit of large d. At the "

@@ -17,7 +17,7 @@ from linphase.model.draws import TaskConfig, draw_task
 
 Array = NDArray[np.float64]
 
-ACTIVE_LAZY = "active | lazy"
+MIXED_LAZY = "mixed | lazy"
 MIXED_BALANCED = "mixed | balanced"
 INFINITE_NOISE = "infinite noise"
 UNDERPARAMETERIZED = "underparameterized"
@@ -113,7 +113,7 @@ def _bulk_share(angle: Array, b: float) -> Array:
 class Boundary:
     """A line of the phase diagram; points where gamma_sigma2 is nan are not on it."""
 
-    name: str  # ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE or UNDERPARAMETERIZED
+    name: str  # MIXED_LAZY, MIXED_BALANCED, INFINITE_NOISE or UNDERPARAMETERIZED
     asymptotic: bool  # the limit of large d, else at the task's own
     gamma_w: Array  # (n,)
     gamma_sigma2: Array  # (n,); spans -inf, inf for UNDERPARAMETERIZED, which is a width alone
@@ -138,7 +138,7 @@ def boundaries(
 ) -> list[Boundary]:
     """The boundaries of the phase diagram of a task (d_out, d_in), as gamma_sigma2 at each of the given gamma_w.
 
-    active | lazy: c at the middle one of the signal's singular values, asymptotically gamma_sigma2 + gamma_w = 1.
+    mixed | lazy: c at the middle one of the signal's singular values, asymptotically gamma_sigma2 + gamma_w = 1.
     mixed | balanced: c at the bulk's median, asymptotically gamma_sigma2 + gamma_w = 1/2; none without
     noise or, at rank = min(d_out, d_in), without a bulk.
     infinite noise: sigma2^2 width = signal_norm, where the start alone is as wrong as A = 0; asymptotically
@@ -161,13 +161,13 @@ def boundaries(
     low, high = (lazy_threshold(signal * edge, noise, *shape) for edge in signal_spread(rank, *shape))
     lines = [
         Boundary(
-            ACTIVE_LAZY,
+            MIXED_LAZY,
             False,
             gamma_w,
             at(lazy_threshold(middle_signal_value(rank, signal_norm, *shape), noise, *shape)),
             (at(low), at(high)),
         ),
-        Boundary(ACTIVE_LAZY, True, gamma_w, 1 - gamma_w),
+        Boundary(MIXED_LAZY, True, gamma_w, 1 - gamma_w),
     ]
     if noise > 0 and rank < min(shape):
         width = np.exp(np.minimum(gamma_w * base, 700.0))
@@ -227,7 +227,7 @@ def boundaries_of_values(
 ) -> list[Boundary]:
     """The boundaries of a task by the singular values S of what is fitted, as gamma_sigma2 at each gamma_w.
 
-    active | lazy: c at the median of the k leading S_i; its band reaches from S_k to S_1. mixed | balanced: c at the
+    mixed | lazy: c at the median of the k leading S_i; its band reaches from S_k to S_1. mixed | balanced: c at the
     median of those of the others that the width holds, none without noise. infinite noise: sigma2^2 width = strength,
     the test error of A = 0. Where no rank is known (0) the lines are those of c = S_i, i = 1, 2, 4, 8, ...: below one
     of them i modes are active at the end. scale: d.
@@ -249,7 +249,7 @@ def boundaries_of_values(
     if k == 0:
         steps = 2 ** np.arange(int(np.log2(np.count_nonzero(S[0] * 1e-12 < S))) + 1)
         return [*(at(f"c = s_{i}", S[i - 1], width >= i) for i in steps.tolist()), beyond]
-    lines = [at(ACTIVE_LAZY, np.median(S[:k]), width >= k, (S[:k][-1], S[0]))]
+    lines = [at(MIXED_LAZY, np.median(S[:k]), width >= k, (S[:k][-1], S[0]))]
     if noise > 0 and k < len(S):
         held = np.minimum(width, len(S)).astype(int) - k
         medians = np.array([np.nan, *(np.median(S[k : k + n]) for n in range(1, len(S) - k + 1))])

@@ -55,7 +55,7 @@ def test_the_command_draws_over_the_axes_that_are_named_in_a_file_that_says_so(r
     variance, noise = r"$\gamma_{\sigma^2} = \log_d\,\sigma^2$", r"noise $\nu$"
     expected = (variance, noise), (noise, variance), ("threshold over signal, $c/s_1$", noise)
     assert [labels(figure) for figure, *_ in saved] == list(expected)
-    assert all(artists(figure.axes[0], "active | lazy, finite d") for figure, *_ in saved)
+    assert all(artists(figure.axes[0], "mixed | lazy, finite d") for figure, *_ in saved)
 
 
 def test_a_terminal_shows_them_too(results):
@@ -119,7 +119,7 @@ def test_measured_boundaries_are_told_for_every_facet_whatever_axes_are_drawn(re
     assert repr(boundaries_of(over_c)) == repr(boundaries_of(results))
     with unfinished():  # and marked over a variance and a width alone
         ax = draw(results, "boundaries").axes[0]
-    assert not artists(ax, "active | lazy, measured")
+    assert not artists(ax, "mixed | lazy, measured")
 
 
 def test_theory_stands_beside_every_kind_of_training(tmp_path):

@@ -15,8 +15,8 @@ from linphase.diagram.measured import boundaries_of
 from linphase.figures.drawing import draw
 from linphase.store.rows import has_closed_form
 from linphase.theory.boundaries import (
-    ACTIVE_LAZY,
     INFINITE_NOISE,
+    MIXED_LAZY,
     UNDERPARAMETERIZED,
     lazy_threshold,
     middle_signal_value,
@@ -101,7 +101,7 @@ def test_over_lambda_the_boundary_lies_at_twice_its_threshold_on_either_side(tmp
     found = balanced(tmp_path / "r", {"gamma_sigma2": [-4.0], "width": [8, 16], "init.lambda_balance": values},
                      predicted=True, signal_norm=4.0)  # fmt: skip
     window = Window.of(span(found.runs, found.axes, "init.lambda_balance", "width"))
-    lines = [line for line in theory_lines(found.runs, window) if line.name == ACTIVE_LAZY]
+    lines = [line for line in theory_lines(found.runs, window) if line.name == MIXED_LAZY]
     places = sorted(float(np.mean(line.x)) for line in lines)
     expected = 2 * lazy_threshold(middle_signal_value(2, 4.0, 8, 8), 1.0, 8, 8)
     assert expected == pytest.approx(22, abs=2)

@@ -421,7 +421,7 @@ def test_theorys_lines_are_printed_without_a_sweep():
     done = CliRunner().invoke(main, ["theory", "--boundaries", "-d", "100", "-k", "4", "--noise", "0.5"])
     assert done.exit_code == 0
     head, *rows = [line.split("\t") for line in done.output.splitlines()]
-    assert head[:3] == ["gamma_w", "width", "active | lazy, d = 100, k = 4, noise 0.5"]
+    assert head[:3] == ["gamma_w", "width", "mixed | lazy, d = 100, k = 4, noise 0.5"]
     assert rows[10][:2] == ["2.0", "10000"]
     # c = s + noise^2 d/s with s = d/sqrt(k) (1 - (k + 1)/(2 d)), to first order in k/d
     s = 50 * (1 - 5 / 200)

@@ -50,8 +50,8 @@ def table(text):
 def test_the_boundaries_of_trained_networks_go_as_d_and_its_root(linphase):
     done = linphase("boundary", "trained", "--criterion", "balance", "--fit", "task.dimension")
     found = table(done.stdout).set_index("of")
-    assert found.loc["active | lazy", "points"] == "3: 8 to 16"
-    for name, exponent in (("active | lazy", 1.0), ("mixed | balanced", 0.5)):
+    assert found.loc["mixed | lazy", "points"] == "3: 8 to 16"
+    for name, exponent in (("mixed | lazy", 1.0), ("mixed | balanced", 0.5)):
         low, high = (float(each) for each in found.loc[name, "95 %"].split(" to "))
         assert low < exponent < high < low + 1
     assert done.stderr == ""
@@ -73,7 +73,7 @@ def test_data_hold_what_the_library_says(linphase, tmp_path):
 def test_a_figure_of_boundaries_says_which_and_their_slopes(linphase, tmp_path):
     done = linphase("boundary", "trained", "--fit", "dimension", "-o", tmp_path / "laws.svg")
     assert done.stdout.splitlines()[-1] == f"Figure: {tmp_path / 'laws.svg'}"
-    assert "active | lazy: " in (tmp_path / "laws.svg").read_text()
+    assert "mixed | lazy: " in (tmp_path / "laws.svg").read_text()
 
 
 def test_a_column_along_the_dimension_is_drawn_with_a_line_a_cell(linphase):

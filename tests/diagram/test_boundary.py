@@ -27,7 +27,7 @@ from linphase.model.regime import CRITERIA, Cuts
 from linphase.store.results import load
 from linphase.store.rows import asked_for
 from linphase.theory.asymptotic import TypicalTask, benefit_threshold, learning_order_threshold
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY
 from tests.figures.made import filled
 
 X = np.array([-3.0, -2.0, -1.0, 0.0])
@@ -87,7 +87,7 @@ def test_boundary_and_interval_are_those_of_students_t():
     crossings = np.array([-1.9, -1.7, -1.2, -0.4])
     signal, bulk = measured_boundaries(table(*crossings))
     half = t.ppf(0.975, 3) * crossings.std(ddof=1) / 2
-    assert (signal.name, bulk.name) == (ACTIVE_LAZY, MIXED_BALANCED)
+    assert (signal.name, bulk.name) == (MIXED_LAZY, MIXED_BALANCED)
     for one, shift in ((signal, 0), (bulk, -0.5)):
         assert one.gamma_sigma2 == pytest.approx(crossings.mean() + shift)
         assert (one.low, one.high) == pytest.approx((one.gamma_sigma2 - half, one.gamma_sigma2 + half))
@@ -155,7 +155,7 @@ def test_the_share_of_converged_runs_is_told():
 
 def test_what_has_no_bulk_or_cannot_hold_the_signal_has_no_boundary():
     for changes in ({"noise": 0.0}, {"rank": 20}, {"width": 2}):
-        assert [one.name for one in measured_boundaries(table(-1.5).assign(**changes))] == [ACTIVE_LAZY]
+        assert [one.name for one in measured_boundaries(table(-1.5).assign(**changes))] == [MIXED_LAZY]
     assert measured_boundaries(table(-1.5).assign(width=1)) == []
 
 
@@ -216,18 +216,18 @@ def results(tmp_path_factory):
 
 @pytest.mark.parametrize("criterion", list(CRITERIA))
 def test_theorys_own_runs_cross_where_their_targets_say_and_not_on_the_middles_of_cells(results, criterion):
-    found = [one for one in boundaries_of(results, Cuts(criterion)) if one.name in (ACTIVE_LAZY, MIXED_BALANCED)]
+    found = [one for one in boundaries_of(results, Cuts(criterion)) if one.name in (MIXED_LAZY, MIXED_BALANCED)]
     assert {(b.name, b.width) for b in found} == {
-        (name, width) for name in (ACTIVE_LAZY, MIXED_BALANCED) for width in (6, 117, 1087)
+        (name, width) for name in (MIXED_LAZY, MIXED_BALANCED) for width in (6, 117, 1087)
     }
     modes = results.final_modes().merge(results.runs[["run_id", "replicate", "width", "rank"]], on="run_id")
     for b in found:
         assert (b.replicates, b.runs, b.converged) == (3, 48, 1.0)
-        assert b.asymptotic == pytest.approx((1 if b.name == ACTIVE_LAZY else 0.5) - np.log(b.width) / np.log(24))
+        assert b.asymptotic == pytest.approx((1 if b.name == MIXED_LAZY else 0.5) - np.log(b.width) / np.log(24))
         if b.width == 6:  # theory has it at 0.35 and 0.09, and the grid ends at 0
             assert b.gamma_sigma2 == np.inf
             continue
-        here = modes[(modes["width"] == b.width) & ((modes["mode"] < modes["rank"]) == (b.name == ACTIVE_LAZY))]
+        here = modes[(modes["width"] == b.width) & ((modes["mode"] < modes["rank"]) == (b.name == MIXED_LAZY))]
         S = here.assign(log=np.log(here["target"])).groupby(["replicate", "run_id"])["log"].median()
         exact = S.groupby("replicate").first().mean() / np.log(24) - np.log(b.width) / np.log(24)
         # The runs end with a train error of 1e-6 left, by which A is short of Y.
@@ -255,7 +255,7 @@ def test_theorys_own_runs_change_their_path_where_the_typical_task_does(tmp_path
     # The path asks no criterion.
     for criterion in CRITERIA:
         for one in boundaries_of(results, Cuts(criterion)):
-            assert one.name in (ACTIVE_LAZY, MIXED_BALANCED) or repr(one) == repr(found[one.name])
+            assert one.name in (MIXED_LAZY, MIXED_BALANCED) or repr(one) == repr(found[one.name])
     assert boundaries_of_path(results, "min_test_error") == []
 
 

@@ -20,7 +20,7 @@ from linphase.diagram.scaling import (
 from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
 from linphase.theory.asymptotic import TypicalTask, asymptotic_cell, local_slope
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY
 from tests.figures.made import filled
 
 X = np.log([50.0, 100.0, 200.0, 400.0, 800.0])
@@ -199,7 +199,7 @@ def boundaries(tmp_path_factory):
 @pytest.mark.parametrize("criterion", ["threshold", "balance", "speedup"])
 def test_the_boundaries_of_the_end_go_as_d_and_its_root(boundaries, criterion):
     laws = {law.quantity: law for law in laws_of_boundaries(boundaries, "task.dimension", Cuts(criterion=criterion))}
-    for name, exponent in ((ACTIVE_LAZY, 1.0), (MIXED_BALANCED, 0.5)):
+    for name, exponent in ((MIXED_LAZY, 1.0), (MIXED_BALANCED, 0.5)):
         law = laws[name]
         assert law.line.low - 0.03 < exponent < law.line.high + 0.03
         assert law.over_theory.low - 0.01 < 0 < law.over_theory.high + 0.01

@@ -35,14 +35,14 @@ def _unfinished():
 
 def test_a_panel_a_figure_and_a_panel_that_only_the_files_tell_of_are_found_by_name(results):
     assert draw(results, "final-time").axes[0].get_title() == "final time"
-    assert artists(draw(results, "boundaries").axes[0], "active | lazy, measured")
+    assert artists(draw(results, "boundaries").axes[0], "mixed | lazy, measured")
     told = Column("spent", "float64", "s", "seconds spent", None, "spent", "seconds", "", "log", "magma")
     more = replace(results, runs=results.runs.assign(spent=1.0), columns=results.columns | {"spent": told})
     assert draw(more, "spent").axes[0].get_title() == "seconds"
 
 
 def test_the_boundaries_of_the_path_stand_on_the_panels_of_their_levels_and_those_of_the_end_on_the_regimes(results):
-    names = ("active | lazy", "mixed | balanced", "learning order = 2", "benefit = 1/2")
+    names = ("mixed | lazy", "mixed | balanced", "learning order = 2", "benefit = 1/2")
     expected = {"boundaries": names[:2], "learning-order": names[2:3], "benefit": names[3:], "regime": ()}
     for panel, marked in expected.items():
         ax = draw(results, panel).axes[0]

@@ -20,9 +20,9 @@ from linphase.figures.painting import edge_segments, stripe
 from linphase.figures.scales import scale_of
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import (
-    ACTIVE_LAZY,
     INFINITE_NOISE,
     MIXED_BALANCED,
+    MIXED_LAZY,
     UNDERPARAMETERIZED,
     middle_signal_value,
 )
@@ -89,7 +89,7 @@ def test_with_its_axes_exchanged_a_diagram_is_the_transposed_one_and_so_are_its_
     ax, other = figure.axes[0], phase_diagram(runs, dict(reversed(AXES.items())), "regime").axes[0]
     assert (other.get_xlabel(), other.get_ylabel()) == (ax.get_ylabel(), ax.get_xlabel())
     np.testing.assert_array_equal(artist(other, "outcomes").get_array().T, artist(ax, "outcomes").get_array())
-    for name in (ACTIVE_LAZY, INFINITE_NOISE):  # straight in exponents, so that interpolation is exact
+    for name in (MIXED_LAZY, INFINITE_NOISE):  # straight in exponents, so that interpolation is exact
         gamma_w, gamma_sigma2 = artist(other, f"{name}, finite d").get_xydata().T
         exact = artist(ax, f"{name}, finite d").get_xydata()
         exact = exact[np.isfinite(exact).all(axis=1)]
@@ -323,7 +323,7 @@ def test_two_further_axes_make_a_table_of_facets(runs):
 
 def test_the_lines_lie_where_theory_puts_them(figure):
     ax = figure.axes[0]
-    finite = artist(ax, f"{ACTIVE_LAZY}, finite d")
+    finite = artist(ax, f"{MIXED_LAZY}, finite d")
     x, y = finite.get_data()
     inside = np.isfinite(x) & (x > -3) & (x < 0)
     s = middle_signal_value(RANK, None, D, D)
@@ -339,7 +339,7 @@ def test_the_lines_lie_where_theory_puts_them(figure):
 def test_on_raw_axes_the_same_lines_are_converted(runs):
     axes = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
     ax = phase_diagram(runs, axes, "regime").axes[0]
-    x, y = artist(ax, f"{ACTIVE_LAZY}, finite d").get_data()
+    x, y = artist(ax, f"{MIXED_LAZY}, finite d").get_data()
     inside = np.isfinite(x) & (x > D**-3.0) & (x < 1)
     s = middle_signal_value(RANK, None, D, D)
     np.testing.assert_allclose((x * y)[inside], s + D / s)
@@ -347,15 +347,15 @@ def test_on_raw_axes_the_same_lines_are_converted(runs):
 
 
 def test_solid_lines_cover_dashed_ones_that_all_but_meet_them(figure):
-    for name in (ACTIVE_LAZY, MIXED_BALANCED):
+    for name in (MIXED_LAZY, MIXED_BALANCED):
         solid, dashed = (artist(figure.axes[0], f"{name}, {kind}") for kind in ("finite d", "asymptotic"))
         assert solid.get_zorder() > dashed.get_zorder()
 
 
 def test_a_dashed_line_on_its_solid_one_is_left_out(runs):
     ax = phase_diagram(runs.assign(rank=1), AXES, "regime").axes[0]
-    assert artists(ax, f"{ACTIVE_LAZY}, finite d")
-    assert not artists(ax, f"{ACTIVE_LAZY}, asymptotic")
+    assert artists(ax, f"{MIXED_LAZY}, finite d")
+    assert not artists(ax, f"{MIXED_LAZY}, asymptotic")
 
 
 def test_the_spread_of_one_draw_is_drawn_over_outcomes_alone_and_named_where_it_is_in_view(runs, figure):
@@ -444,7 +444,7 @@ def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
     for axes, logarithm in ((AXES, lambda x: x), (raw, lambda x: np.log(x) / np.log(D))):
         figure = phase_diagram(runs, axes, "regime", measured=found)
         ax = figure.axes[0]
-        for name in (ACTIVE_LAZY, MIXED_BALANCED):
+        for name in (MIXED_LAZY, MIXED_BALANCED):
             here = [one for one in found if one.name == name and np.isfinite(one.gamma_sigma2)]
             x, y = artist(ax, f"{name}, measured").get_data()
             np.testing.assert_allclose(logarithm(x), [one.gamma_sigma2 for one in here])
@@ -459,7 +459,7 @@ def test_measured_boundaries_are_points_with_intervals_on_their_lines(runs):
 def test_an_interval_that_ends_beyond_the_grid_runs_to_the_edge_and_has_an_arrow(runs):
     found = [replace(one, low=-np.inf, high=one.gamma_sigma2 + 0.2) for one in measured_boundaries(runs)]
     raw = {"init_variance": sorted(set(runs["init_variance"])), "width": sorted(set(runs["width"]))}
-    name = ACTIVE_LAZY
+    name = MIXED_LAZY
     for axes in (AXES, raw):
         ax = phase_diagram(runs, axes, "regime", measured=found).axes[0]
         ends = np.array(artist(ax, f"{name}, interval").get_segments())[:, :, 0]
@@ -474,7 +474,7 @@ def test_measured_boundaries_stand_in_their_own_facet(runs):
     axes = AXES | {"task.rank": [2, 4]}
     found = [one for one in measured_boundaries(both, ["rank"]) if dict(one.facet)["rank"] == 2]
     figure = phase_diagram(both, axes, "regime", measured=found)
-    name = f"{ACTIVE_LAZY}, measured"
+    name = f"{MIXED_LAZY}, measured"
     assert [len(artists(ax, name)) for ax in figure.axes] == [1, 0]
 
 

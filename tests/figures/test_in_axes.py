@@ -84,7 +84,7 @@ def test_a_legend_over_the_axes_tells_what_the_legends_of_a_figure_do(results, a
     results.plot(criterion="balance", ax=ax)
     assert "balance" in ax.get_legend().get_title().get_text()
     results.plot("boundaries", ax=ax)
-    assert artists(ax, "active | lazy, measured")
+    assert artists(ax, "mixed | lazy, measured")
 
 
 def test_panels_stand_side_by_side_in_a_figure_of_pyplot_and_of_its_parts(results):

@@ -14,7 +14,7 @@ from linphase.figures.diagrams import against, all_panels, evidence, phase_diagr
 from linphase.figures.layout import settle
 from linphase.figures.style import STYLES
 from linphase.model.regime import Cuts
-from linphase.theory.boundaries import ACTIVE_LAZY
+from linphase.theory.boundaries import MIXED_LAZY
 from tests.figures.made import AXES, artist, artists
 from tests.figures.pictures import picture, plain
 
@@ -32,7 +32,7 @@ def runs():
 def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(figure):
     ax = figure.axes[0]
     labels = artists(ax, "line label")
-    assert {label.get_text() for label in labels} >= {"active | lazy", "mixed | balanced", "width = k"}
+    assert {label.get_text() for label in labels} >= {"mixed | lazy", "mixed | balanced", "width = k"}
     inside = ax.get_window_extent()
     centers = []
     for label in labels:
@@ -46,7 +46,7 @@ def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(fig
     assert min(gaps) > 8
     pixels = ax.transData.transform([[-1.0, 2.0], [-0.5, 1.5]])
     along = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1])) % 360
-    (lazy,) = (label for label in labels if label.get_text() == "active | lazy")
+    (lazy,) = (label for label in labels if label.get_text() == "mixed | lazy")
     assert lazy.get_rotation() % 360 == pytest.approx(along, abs=1)
 
 
@@ -127,7 +127,7 @@ def test_a_talk_has_wider_figures_with_larger_type_and_broader_lines():
         lambda figure: figure.axes[0].xaxis.label.get_size(),
         lambda figure: artists(figure.axes[0], "line label")[0].get_size() / figure.get_size_inches()[0],
         lambda figure: figure.legends[0].get_texts()[0].get_size() / figure.get_size_inches()[0],
-        lambda figure: artist(figure.axes[0], f"{ACTIVE_LAZY}, finite d").get_linewidth() / figure.get_size_inches()[0],
+        lambda figure: artist(figure.axes[0], f"{MIXED_LAZY}, finite d").get_linewidth() / figure.get_size_inches()[0],
     ):
         assert measure(talk) > 1.05 * measure(paper)
     assert paper.get_size_inches()[0] == pytest.approx(3.4)

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm, Normalize, to_hex
 
 from linphase.errors import LinphaseError
 from linphase.figures.paper import FIGURE_2, figure1, figure2
-from linphase.theory.boundaries import ACTIVE_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED
+from linphase.theory.boundaries import INFINITE_NOISE, MIXED_LAZY, UNDERPARAMETERIZED
 from tests.figures.made import AXES, GAMMA_SIGMA2, GAMMA_W, RANK, D, artist, artists, legend_labels, trajectory
 from tests.figures.pictures import plain
 
@@ -69,8 +69,8 @@ def test_the_axes_are_exponents_and_end_at_the_outermost_centres(four):
 def test_the_lines_are_the_papers_three_and_no_others(four):
     for ax in four.values():
         found = {line.get_gid(): line for line in ax.lines}
-        assert set(found) == {ACTIVE_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED}
-        x, y = found[ACTIVE_LAZY].get_data()
+        assert set(found) == {MIXED_LAZY, INFINITE_NOISE, UNDERPARAMETERIZED}
+        x, y = found[MIXED_LAZY].get_data()
         np.testing.assert_allclose(x + y, 1)
         x, y = found[INFINITE_NOISE].get_data()
         np.testing.assert_allclose(2 * x + y, 0, atol=1e-12)
@@ -78,7 +78,7 @@ def test_the_lines_are_the_papers_three_and_no_others(four):
         np.testing.assert_allclose(y, log(RANK) / log(D))
         assert min(x) < GAMMA_SIGMA2[0] < GAMMA_SIGMA2[-1] < max(x)
         colors = {name: to_hex(line.get_color()) for name, line in found.items()}
-        assert colors == {ACTIVE_LAZY: "#0d0d0d", INFINITE_NOISE: "#d62728", UNDERPARAMETERIZED: "#ff8c00"}
+        assert colors == {MIXED_LAZY: "#0d0d0d", INFINITE_NOISE: "#d62728", UNDERPARAMETERIZED: "#ff8c00"}
 
 
 def test_contours_run_through_the_averages_of_cells_at_their_centres(four):
@@ -97,7 +97,7 @@ def test_variances_and_widths_are_drawn_as_their_exponents():
     ax = figure2(runs, axes, ["test-error"]).axes[0]
     np.testing.assert_allclose(ax.get_xlim(), GAMMA_SIGMA2[[0, -1]], atol=1e-12)
     np.testing.assert_allclose(ax.get_ylim(), np.log(runs["width"].to_numpy()[[0, -1]]) / np.log(D))
-    x, y = artist(ax, ACTIVE_LAZY).get_data()
+    x, y = artist(ax, MIXED_LAZY).get_data()
     np.testing.assert_allclose(x + y, 1)
 
 
@@ -130,7 +130,7 @@ def test_numbers_that_no_level_meets_have_no_contours():
     figure = figure2(published(min_test_error=0.9), AXES, ["test-error"], style="talk")
     assert artists(figure.axes[0], "bands")
     assert not artists(figure.axes[0], "levels")
-    assert legend_labels(figure) == [ACTIVE_LAZY, INFINITE_NOISE, "width = k"]
+    assert legend_labels(figure) == [MIXED_LAZY, INFINITE_NOISE, "width = k"]
     (legend,) = figure.legends  # as wide as a column, though type is larger there
     assert 0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.width
 

@@ -76,7 +76,7 @@ def test_an_svg_tells_its_config_and_keeps_text_as_text(figure, tmp_path):
     save(figure, tmp_path / "diagram.svg", METADATA)
     content = (tmp_path / "diagram.svg").read_text()
     assert "linphase: 0.1.0; config: 0123456789abcdef" in content
-    assert "active | lazy</text>" in content
+    assert "mixed | lazy</text>" in content
     assert "lazy (" in "".join(re.findall(r"<text[^>]*>(.*?)</text>", content, re.DOTALL))
     assert "DejaVuSans-" not in content  # the glyphs that text as paths would be made of
     assert "<dc:date>" not in content

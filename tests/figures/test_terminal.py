@@ -52,7 +52,7 @@ def test_letters_tell_the_regime_of_every_cell_and_the_legend_counts_them(runs):
     assert drawn[0][0] == "B"
     assert drawn[0][-1] == "L"
     counts = {letter: sum(row.count(letter) for row in drawn) for letter in "LMB-"}
-    for letter, label in (("L", "lazy"), ("M", "mixed"), ("B", "balanced"), ("-", "width < k")):
+    for letter, label in (("L", "lazy"), ("M", "mixed"), ("B", "balanced"), ("-", "underparameterized")):
         assert f"{letter} {label} ({counts[letter]})" in text
     assert text.isascii()
 

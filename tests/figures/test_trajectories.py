@@ -178,7 +178,7 @@ def test_small_diagrams_stand_at_their_cells_in_the_colour_of_their_regime(one_f
         )
         assert len(artists(one, "threshold")) + len(artists(one, "threshold beyond")) == 1
     names = {text.get_text() for text in artists(ax, "line label")}
-    assert {"mixed | balanced", "active | lazy", "width = k"} <= names
+    assert {"mixed | balanced", "mixed | lazy", "width = k"} <= names
     page = figure.get_tightbbox()
     assert min(page.x0, page.y0) > -0.01
     assert (page.x1, page.y1) < tuple(figure.get_size_inches() + 0.01)

@@ -316,7 +316,7 @@ def test_cells_that_are_missing_diverged_or_unconverged_are_marked(explorer, res
     assert "missing" in drawn
     assert len(drawn["unconverged"]["x"]) == len(cells.unconverged) > 0
     assert len(drawn["ties"]["x"]) == sum(len(shown) > 1 for shown in cells.outcomes.values()) > 0
-    assert {"active | lazy, finite d", "active | lazy, asymptotic"} <= {*drawn}
+    assert {"mixed | lazy, finite d", "mixed | lazy, asymptotic"} <= {*drawn}
 
 
 def test_a_failed_run_says_why_without_being_believed(explorer, results):

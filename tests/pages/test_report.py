@@ -142,7 +142,7 @@ def test_regimes_and_statuses_are_counted(results, blocks):
 
 def test_boundaries_come_with_their_intervals(blocks):
     names = [block.text for block in blocks if isinstance(block, Text)]
-    assert {"active | lazy", "mixed | balanced", "learning order = 2", "benefit = 1/2"} <= set(names)
+    assert {"mixed | lazy", "mixed | balanced", "learning order = 2", "benefit = 1/2"} <= set(names)
     tables = tables_under(blocks, "Measured boundaries")
     assert len(tables) == 4
     for table in tables:

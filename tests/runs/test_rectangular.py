@@ -13,7 +13,7 @@ from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, Weights, gaussian_start
 from linphase.model.task import Task
 from linphase.runs.training import train
-from linphase.theory.boundaries import ACTIVE_LAZY, MIXED_BALANCED, boundaries
+from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY, boundaries
 from tests.figures.made import filled
 
 
@@ -70,7 +70,7 @@ def test_the_lines_are_those_of_the_singular_values_of_draws(d_out, d_in):
     signal = math.exp(np.log(values[:, :k]).mean())
     bulk = np.median(values[:, k:], axis=1).mean()
     lines = {one.name: one for one in boundaries((d_out, d_in), k, 1.0, None, [2.5]) if not one.asymptotic}
-    for name, measured in ((ACTIVE_LAZY, signal), (MIXED_BALANCED, bulk)):
+    for name, measured in ((MIXED_LAZY, signal), (MIXED_BALANCED, bulk)):
         (c,) = config.scale ** (lines[name].gamma_sigma2 + 2.5)
         assert c == pytest.approx(measured, rel=0.02)  # one standard error of the mean of the signal's is 0.7 %
 
@@ -80,14 +80,14 @@ def test_the_measured_boundaries_lie_on_theorys_lines(d_out, d_in, tmp_path):
     found = {one.name: one for one in boundaries_of(filled(tmp_path / "r", sweep(d_out, d_in)))}
     bulk = found[MIXED_BALANCED]
     assert bulk.gamma_sigma2 == pytest.approx(bulk.finite_d, abs=0.03)  # 10 modes of the bulk of one draw
-    assert abs(found[ACTIVE_LAZY].gamma_sigma2 - found[ACTIVE_LAZY].finite_d) < 0.15  # 2 modes of one draw
+    assert abs(found[MIXED_LAZY].gamma_sigma2 - found[MIXED_LAZY].finite_d) < 0.15  # 2 modes of one draw
 
 
 def test_one_output_has_one_mode_and_no_bulk(tmp_path):
     results = filled(tmp_path / "r", sweep(1, 24, task={"dimension": 24, "output_dimension": 1, "rank": 1}))
     assert set(results.runs["regime"]) == {"balanced", "lazy"}
     assert results.runs["bulk_active"].isna().all()
-    assert {one.name for one in boundaries_of(results)} == {ACTIVE_LAZY}
+    assert {one.name for one in boundaries_of(results)} == {MIXED_LAZY}
 
 
 def test_a_rank_beyond_the_smaller_dimension_is_refused():

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.measured import ACTIVE_LAZY, MIXED_BALANCED, boundaries_of
+from linphase.diagram.measured import MIXED_BALANCED, MIXED_LAZY, boundaries_of
 from linphase.store.checking import check, repair
 from linphase.store.refining import Labels, labels_in
 from linphase.store.results import load
@@ -217,7 +217,7 @@ def _nearest(run, xs, ys, width, i, j):
 
 
 def test_boundaries_between_refined_cells_lie_on_theorys_and_nothing_is_said_beyond_them(whole):
-    found = [each for each in boundaries_of(load(whole)) if each.name in (ACTIVE_LAZY, MIXED_BALANCED)]
+    found = [each for each in boundaries_of(load(whole)) if each.name in (MIXED_LAZY, MIXED_BALANCED)]
     finest = 3.0 / 4 / 8
     between = [each for each in found if isfinite(each.gamma_sigma2)]
     assert len(between) > 40

@@ -7,9 +7,9 @@ from linphase.model import arrays
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.task import Task
 from linphase.theory.boundaries import (
-    ACTIVE_LAZY,
     INFINITE_NOISE,
     MIXED_BALANCED,
+    MIXED_LAZY,
     UNDERPARAMETERIZED,
     boundaries,
     boundaries_of_task,
@@ -35,7 +35,7 @@ def test_of_isotropic_draws_they_are_the_closed_forms_within_the_spread_of_draws
     exact = by_name(boundaries((d, d), k, 1.0, None, GAMMA_W))
     found = [of_values(draw_task(dimension=d, rank=k, seed=seed)) for seed in range(draws)]
     assert found[0].keys() == exact.keys()
-    for name in (ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE):
+    for name in (MIXED_LAZY, MIXED_BALANCED, INFINITE_NOISE):
         log_c = np.log(d) * (np.array([each[name].gamma_sigma2 for each in found]) - exact[name].gamma_sigma2)
         there = np.isfinite(exact[name].gamma_sigma2)
         assert (np.isfinite(log_c) == there).all()
@@ -72,15 +72,15 @@ def test_the_bulk_counts_the_modes_alone_that_the_width_holds(width, held):
     lines = by_name(boundaries_of_values(S, 2.0, rank, 1.0, scale, [gamma_w]))
     c = scale ** (lines[MIXED_BALANCED].gamma_sigma2[0] + gamma_w)
     assert np.isnan(c) if not held else c == pytest.approx(np.median(held), rel=1e-12)
-    assert scale ** (lines[ACTIVE_LAZY].gamma_sigma2[0] + gamma_w) == pytest.approx(20, rel=1e-12)
-    assert [scale ** (edge[0] + gamma_w) for edge in lines[ACTIVE_LAZY].band] == pytest.approx([10, 30], rel=1e-12)
+    assert scale ** (lines[MIXED_LAZY].gamma_sigma2[0] + gamma_w) == pytest.approx(20, rel=1e-12)
+    assert [scale ** (edge[0] + gamma_w) for edge in lines[MIXED_LAZY].band] == pytest.approx([10, 30], rel=1e-12)
     assert scale ** (2 * lines[INFINITE_NOISE].gamma_sigma2[0] + gamma_w) == pytest.approx(2, rel=1e-12)
 
 
 def test_there_is_no_line_where_no_width_no_noise_or_no_rank_makes_one():
     S, scale = np.array([30.0, 20, 10, 5, 4, 3, 2, 1]), 8.0
     narrow = by_name(boundaries_of_values(S, 1.0, 3, 1.0, scale, [np.log(2) / np.log(8)]))  # width 2 < 3
-    assert np.isnan(narrow[ACTIVE_LAZY].gamma_sigma2).all()
+    assert np.isnan(narrow[MIXED_LAZY].gamma_sigma2).all()
     assert MIXED_BALANCED not in by_name(boundaries_of_values(S, 1.0, 3, 0.0, scale, [1.0]))
     assert MIXED_BALANCED not in by_name(boundaries_of_values(S, 1.0, 8, 1.0, scale, [1.0]))
     unranked = by_name(boundaries_of_values(S, 1.0, 0, 0.0, scale, [2.0]))
@@ -95,7 +95,7 @@ def test_values_of_no_size_have_no_line():
     assert set(rank_2) == {"c = s_1", "c = s_2", INFINITE_NOISE}
     # A signal of lower rank than is told has a zero among its modes.
     with_zero = by_name(boundaries_of_values(np.array([3.0, 0.0, 0.0, 0.0]), 1.0, 3, 0.0, 4.0, [2.0]))
-    assert not np.isposinf(with_zero[ACTIVE_LAZY].gamma_sigma2).any()
+    assert not np.isposinf(with_zero[MIXED_LAZY].gamma_sigma2).any()
 
 
 def test_samples_have_those_of_their_least_squares_solution():
@@ -105,7 +105,7 @@ def test_samples_have_those_of_their_least_squares_solution():
         s = np.linalg.svd(task.solution, compute_uv=False)
         lines = by_name(boundaries_of_task(config, [2.0], seed))
         c = {name: config.scale ** (line.gamma_sigma2[0] + 2) for name, line in lines.items()}
-        assert c[ACTIVE_LAZY] == pytest.approx(np.median(s[:2]), rel=1e-12)
+        assert c[MIXED_LAZY] == pytest.approx(np.median(s[:2]), rel=1e-12)
         assert c[MIXED_BALANCED] == pytest.approx(np.median(s[2:]), rel=1e-12)
 
 

@@ -10,9 +10,9 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 
 from linphase.theory.boundaries import (
-    ACTIVE_LAZY,
     INFINITE_NOISE,
     MIXED_BALANCED,
+    MIXED_LAZY,
     UNDERPARAMETERIZED,
     _bulk_share,
     balanced_threshold,
@@ -49,7 +49,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(function, low, high, xtol=1e-15 * high, rtol=1e-14))
 
 
-FINITE = {ACTIVE_LAZY, MIXED_BALANCED, INFINITE_NOISE, UNDERPARAMETERIZED}
+FINITE = {MIXED_LAZY, MIXED_BALANCED, INFINITE_NOISE, UNDERPARAMETERIZED}
 
 
 def exact_mode(t: float, s0: float, target: float, c: float) -> float:
@@ -298,7 +298,7 @@ def test_each_boundary_comes_at_finite_d_and_asymptotically_but_underparameteriz
 def test_the_asymptotic_lines_are_those_of_the_paper():
     found = lines()
     for name, slope, level in (
-        (ACTIVE_LAZY, 1, 1),
+        (MIXED_LAZY, 1, 1),
         (MIXED_BALANCED, 1, 0.5),
         (INFINITE_NOISE, 2, 0),
     ):
@@ -308,12 +308,12 @@ def test_the_asymptotic_lines_are_those_of_the_paper():
 
 def test_on_the_finite_lines_sigma2_times_width_is_the_threshold():
     found = lines()
-    for name in (ACTIVE_LAZY, MIXED_BALANCED):
+    for name in (MIXED_LAZY, MIXED_BALANCED):
         line = found[name, "finite d"]
         c = 200.0 ** (line.gamma_sigma2 + line.gamma_w)
         wide = line.gamma_w > 1
         s = 200 / 5**0.5 * (1 - 6 / 400)  # to first order in k/d
-        expected = s + 200 / s if name == ACTIVE_LAZY else 0.8080 * 195**0.5
+        expected = s + 200 / s if name == MIXED_LAZY else 0.8080 * 195**0.5
         np.testing.assert_allclose(c[wide], expected, rtol=1e-3)
 
 
@@ -321,13 +321,13 @@ def test_the_lines_between_regimes_end_at_width_equal_to_rank():
     found = lines()
     edge = np.log(5) / np.log(200)
     np.testing.assert_allclose(found[UNDERPARAMETERIZED, "finite d"].gamma_w, edge)
-    for name in (ACTIVE_LAZY, MIXED_BALANCED):
+    for name in (MIXED_LAZY, MIXED_BALANCED):
         line = found[name, "finite d"]
         np.testing.assert_array_equal(np.isnan(line.gamma_sigma2), line.gamma_w < edge)
 
 
 def test_the_band_of_the_active_line_encloses_it():
-    line = lines()[ACTIVE_LAZY, "finite d"]
+    line = lines()[MIXED_LAZY, "finite d"]
     assert line.band is not None
     low, high = line.band
     given = ~np.isnan(line.gamma_sigma2)
@@ -342,7 +342,7 @@ def test_without_noise_nothing_is_mixed_or_balanced_by_a_line():
 def test_the_signal_norm_moves_the_lazy_and_the_infinite_noise_line():
     plain, strong = lines(noise=0.0, signal_norm=1.0), lines(noise=0.0, signal_norm=4.0)
     moved = np.log(2) / np.log(200)
-    for name in (ACTIVE_LAZY, INFINITE_NOISE):
+    for name in (MIXED_LAZY, INFINITE_NOISE):
         shift = strong[name, "finite d"].gamma_sigma2 - plain[name, "finite d"].gamma_sigma2
         np.testing.assert_allclose(shift[~np.isnan(shift)], moved)
 
@@ -356,4 +356,4 @@ def test_dimension_one_has_no_lines_and_huge_widths_no_overflow():
 def test_full_rank_has_no_bulk_and_no_line_between_mixed_and_balanced():
     found = {(line.name, line.kind): line for line in boundaries((8, 8), 8, 1.0, None, [0.5, 1.5])}
     assert {name for name, _ in found} == FINITE - {MIXED_BALANCED}
-    assert np.isfinite(found[ACTIVE_LAZY, "finite d"].gamma_sigma2[1])
+    assert np.isfinite(found[MIXED_LAZY, "finite d"].gamma_sigma2[1])
