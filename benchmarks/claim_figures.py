@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from benchmarks.claim_sweeps import DIMENSIONS, RANK, SUMS, total
 from benchmarks.estimates import mean
 from linphase import Results
-from linphase.figures.style import COLUMN_WIDTH, inches, set_ticks, stroke, styled
+from linphase.figures.fitting import COLUMN_WIDTH
+from linphase.figures.style import inches, set_ticks, stroke, styled
 from linphase.theory.asymptotic import TypicalTask, asymptotic_cell, local_slope
 
 Sweeps = dict[str, Results]

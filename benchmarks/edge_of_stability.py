@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from linphase.dynamics.gradient_descent import GradientDescent
-from linphase.figures.style import COLUMN_WIDTH, inches, save, stroke, styled
+from linphase.figures.fitting import COLUMN_WIDTH
+from linphase.figures.style import inches, save, stroke, styled
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization, gaussian_start
 from linphase.model.task import Task

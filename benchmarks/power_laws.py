@@ -19,7 +19,8 @@ from scipy.sparse import block_array, csc_array, diags_array
 import linphase
 from benchmarks.report import Finding, Section, Settings, Tables, add
 from linphase.diagram.looks import Array
-from linphase.figures.style import COLUMN_WIDTH, inches, points, save, set_ticks, stroke, styled
+from linphase.figures.fitting import COLUMN_WIDTH
+from linphase.figures.style import inches, points, save, set_ticks, stroke, styled
 from linphase.model.draws import TaskConfig, draw_task
 
 ROOT = Path(__file__).parents[1]

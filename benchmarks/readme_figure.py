@@ -28,7 +28,8 @@ from linphase.diagram.panels import find_panel
 from linphase.figures.layout import draw_frame
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells
-from linphase.figures.style import PAGE_WIDTH, inches, points, save, set_ticks, stroke, styled
+from linphase.figures.fitting import PAGE_WIDTH
+from linphase.figures.style import inches, points, save, set_ticks, stroke, styled
 from linphase.model.regime import REGIMES, Cuts
 
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,8 @@ from threadpoolctl import threadpool_limits
 
 from linphase.config.config import load_config
 from linphase.diagram.looks import LOOKS
-from linphase.figures.style import PAGE_WIDTH, save
+from linphase.figures.fitting import PAGE_WIDTH
+from linphase.figures.style import save
 from linphase.model.draws import draw_task
 from linphase.model.network import gaussian_start
 from linphase.model.observables import mean_square

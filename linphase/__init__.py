@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from linphase.dynamics.gradient_descent import GradientDescent
     from linphase.dynamics.gradient_flow import GradientFlow
     from linphase.errors import LinphaseError
+    from linphase.figures.fitting import Style
     from linphase.model.draws import draw_task
     from linphase.model.moment import Moment, observable
     from linphase.model.network import Initialization, Weights, gaussian_start, reduce_width
@@ -46,6 +47,7 @@ __all__ = [
     "State",
     "Stop",
     "StopRule",
+    "Style",
     "SweepConfig",
     "Task",
     "TrainedRun",
@@ -72,6 +74,7 @@ _HOMES = {
     "dynamics.gradient_descent": ("GradientDescent",),
     "dynamics.gradient_flow": ("GradientFlow",),
     "errors": ("LinphaseError",),
+    "figures.fitting": ("Style",),
     "model.network": ("Initialization", "Weights", "gaussian_start", "reduce_width"),
     "model.observables": ("Moment", "observable"),  # with linphase's own observables declared
     "model.regime": ("Cuts",),

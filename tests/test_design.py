@@ -49,11 +49,12 @@ def methods(tree: ast.Module) -> dict[str, ast.FunctionDef]:
 
 
 def imports(file: Path) -> set[str]:
-    """The modules of linphase that a file imports, anywhere in it but in METHODS."""
+    """The modules of linphase that a file imports, but for those of METHODS and of the types of their arguments."""
     found = set()
     tree = ast.parse(file.read_text())
     for name in METHODS.get(module(file), {}):
         methods(tree)[name].body.clear()
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("linphase.")}

@@ -14,14 +14,14 @@ from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
     from linphase.diagram.scaling import Law, Line, Point
-    from linphase.figures.style import StyleName
+    from linphase.figures.fitting import Style
     from linphase.store.results import Results
 
 _HEADS = ("of", "held", "points", "slope", "95 %", "chi2", "over theory", "95 %", "theory", "there alone", "note")
 
 
 def fit_boundaries(
-    results: "Results", axis: str, cuts: Cuts, *, as_json: bool, output: Path | None, style: "StyleName"
+    results: "Results", axis: str, cuts: Cuts, *, as_json: bool, output: Path | None, style: "Style"
 ) -> None:
     """Print the laws of the boundaries' thresholds along an axis, and write them, or draw them, where that is asked."""
     from linphase.diagram.scaling import laws_of_boundaries
@@ -52,7 +52,7 @@ def fit_boundaries(
 
 
 def draw_along(
-    results: "Results", panel: str, axis: str, by: str | None, cuts: Cuts, *, output: Path, style: "StyleName"
+    results: "Results", panel: str, axis: str, by: str | None, cuts: Cuts, *, output: Path, style: "Style"
 ) -> None:
     """Draw a panel's column along an axis, and print the laws.
 

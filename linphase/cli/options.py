@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,14 +36,75 @@ def set_option(command: Command) -> Command:
     )(command)
 
 
-def style_option(command: Command) -> Command:
-    return click.option(
-        "--style",
-        type=click.Choice(["paper", "talk"]),
-        default="paper",
-        show_default=True,
-        help="Sizes of a paper's columns, or wider with larger type and lines.",
-    )(command)
+def style_options(command: Command) -> Command:
+    """--style and what else fits a figure to a paper, which reach the command as one value, `style`."""
+    from linphase.figures.fitting import STYLES, WIDTHS, Style
+
+    @wraps(command)
+    def with_style(*args: Any, style: str, **others: Any) -> None:
+        given = {name: others.pop(name) for name in list(others) if name in Style.__dataclass_fields__}
+        if style in STYLES:
+            base = STYLES[style]
+        elif style.endswith(".mplstyle"):
+            base = Style(sheet=style)
+        else:
+            raise ConfigError(f"--style: {', '.join(STYLES)} or a file FILE.mplstyle is required, found {style!r}")
+        command(*args, style=replace(base, **given), **others)
+
+    parsed = with_style
+    for option in (
+        click.option("--no-title", "title", flag_value=False, default=True, help="Leave titles out."),
+        click.option("--font", metavar="FAMILY", help="Letters: serif, sans-serif, monospace, or an installed family."),
+        click.option("--figure-height", type=float, metavar="INCHES", help="Of the whole figure."),
+        click.option("--figure-width", type=Inches(WIDTHS), help="Of the whole figure; panels wrap within it."),
+        click.option("--style", metavar="paper|talk|FILE.mplstyle", default="paper", show_default=True,
+                     help="Sizes of a paper, larger type and lines for a talk, or a style sheet of matplotlib."),
+    ):  # fmt: skip
+        parsed = option(parsed)
+    return parsed
+
+
+def lines_options(command: Command) -> Command:
+    """--no-lines and --no-names, for diagrams: fields of the style."""
+    for option in (
+        click.option("--no-names", "names", flag_value=False, default=True, help="Leave the names of the lines out."),
+        click.option("--no-lines", "lines", flag_value=False, default=True, help="Leave theory's lines out."),
+    ):
+        command = option(command)
+    return command
+
+
+def scale_options(command: Command) -> Command:
+    """--vmin, --vmax and --scale, for a panel of numbers: fields of the style."""
+    for option in (
+        click.option(
+            "--scale", type=click.Choice(["log", "linear"]), help="Of the numbers, in place of the panel's own."
+        ),
+        click.option("--vmax", type=float, metavar="NUMBER", help="Upper end of the colours."),
+        click.option("--vmin", type=float, metavar="NUMBER", help="Lower end of the colours."),
+    ):
+        command = option(command)
+    return command
+
+
+class Inches(click.ParamType[float | str]):
+    """A number of inches, or the name of a width."""
+
+    name = "inches"
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "|".join((*self.names, "INCHES"))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if value in self.names:
+            return str(value)
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{', '.join(self.names)} or a number of inches is required, found {value!r}", param, ctx)
 
 
 def axes_options(command: Command) -> Command:
@@ -58,8 +120,6 @@ def axes_options(command: Command) -> Command:
 
 def spanned(results: "Results", x: str | None, y: str | None) -> "Results":
     """The results with the axes that --x and --y name as the first two."""
-    from dataclasses import replace
-
     from linphase.diagram.axes import Window, span
 
     axes = span(results.runs, results.axes, x, y)

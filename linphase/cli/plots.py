@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linphase.cli.laws import check_along, draw_along, fit_boundaries
-from linphase.cli.options import axes_options, cuts_options, results_argument, spanned, style_option
+from linphase.cli.options import (
+    axes_options,
+    cuts_options,
+    lines_options,
+    results_argument,
+    scale_options,
+    spanned,
+    style_options,
+)
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
 from linphase.cli.panel_list import PanelsCommand
 from linphase.errors import ConfigError, LinphaseError
+from linphase.figures.fitting import differing
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
     from linphase.diagram.measured import MeasuredBoundary
-    from linphase.figures.style import StyleName
+    from linphase.figures.fitting import Style
     from linphase.store.results import Results
 
 
@@ -61,7 +70,9 @@ if TYPE_CHECKING:
     help="Draw only this value of an axis, such as task.rank=4, or replicate=0. Repeatable; values of one key add up.",
 )
 @axes_options
-@style_option
+@scale_options
+@lines_options
+@style_options
 @click.option("--terminal", is_flag=True, help="Print the diagram here instead, in colours or letters.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="FILE.png, .pdf or .svg.  [default: RESULTS/PANEL.png]"
@@ -77,7 +88,7 @@ def plot(
     where: Sequence[str],
     x: str | None,
     y: str | None,
-    style: "StyleName",
+    style: "Style",
     terminal: bool,
     output: Path | None,
     cuts: Cuts,
@@ -115,7 +126,7 @@ def plot(
     _check_together(panel or "regime", against, at, terminal, output, style)
     loaded = load(results)
     if along is not None:
-        named = {"along": along, "where": ",".join(where), "y": y, "style": style}
+        named = {"along": along, "where": ",".join(where), "y": y, **differing(style)}
         file = output or results / f"{_default_name(str(panel), named, cuts)}.png"
         if missing := len(loaded.missing()):
             echo(f"warning: {missing} runs are missing or failed; linphase status counts them", err=True)
@@ -140,7 +151,7 @@ def plot(
     reference = None if against is None else reference_for(loaded, chosen, other or "theory", cuts)
     beside = "theory" if other is None or reference is None else reference.names[1]
     name = chosen if look is None else "-".join(filter(None, (look, panel)))
-    named = {"against": against and beside, "at": at, "where": ",".join(where), "x": x, "y": y, "style": style}
+    named = {"against": against and beside, "at": at, "where": ",".join(where), "x": x, "y": y, **differing(style)}
     file = output or results / f"{_default_name('regime' if panel is None and look is None else name, named, cuts)}.png"
     if place is not None:
         echo(_nearest(loaded, place, cuts))
@@ -220,7 +231,7 @@ def _conditions(where: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _check_together(
-    panel: str, against: str | None, at: str | None, terminal: bool, output: Path | None, style: str
+    panel: str, against: str | None, at: str | None, terminal: bool, output: Path | None, style: "Style"
 ) -> None:
     """Options that mean nothing beside others are mistakes."""
     if at is not None and panel != "trajectories":
@@ -228,7 +239,7 @@ def _check_together(
     if against == "theory" and panel == "trajectories":
         raise ConfigError("--panel trajectories: has theory in it with --at; --against theory is for one panel")
     if terminal:
-        used = {"--against": against, "--output": output, "--style": None if style == "paper" else style}
+        used = {"--against": against, "--output": output, **{f"--{name}": name for name in differing(style)}}
         for option in (option for option, value in used.items() if value is not None):
             raise ConfigError(
                 f"{option}: has no meaning with --terminal, which prints one panel. Leave one of them out"
@@ -284,9 +295,9 @@ def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> st
     """
     told = [f"{name if name == 'criterion' else f'{name}-cut'}-{value}" for name, value in cuts.unusual().items()]
     words = [
-        f"{name}-{_MINUS.sub('m', value).replace(',', '_')}"
+        "-".join(filter(None, (name, _MINUS.sub("m", value).replace(",", "_"))))
         for name, value in named.items()
-        if value and value != "paper"
+        if value is not None and (value or name.startswith("no-"))
     ]
     name = "-".join(["phase_diagram" if panel == "regime" else panel, *words, *told])
     return re.sub(r"[^\w.=-]", "_", name)
@@ -311,10 +322,9 @@ _MINUS = re.compile(r"(?:^|(?<=[=,]))-(?=[\d.])|(?<=\d[eE])-(?=\d)")  # of a num
     type=click.Path(path_type=Path),
     help="FILE.csv, .json, or .png, .pdf, .svg: those of the end on the diagram.",
 )
-@style_option
-def boundary(
-    results: Path, fit: str | None, as_json: bool, output: Path | None, style: "StyleName", cuts: Cuts
-) -> None:
+@lines_options
+@style_options
+def boundary(results: Path, fit: str | None, as_json: bool, output: Path | None, style: "Style", cuts: Cuts) -> None:
     """Print where the measured boundaries lie, for every width.
 
     A boundary is the gamma_sigma2 at which runs change their end or their path. Of the end: there the median over the

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linphase import __version__
-from linphase.cli.options import KindOption, set_option, style_option
+from linphase.cli.options import KindOption, set_option, style_options
 from linphase.cli.output import check_figure, echo
 from linphase.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from linphase.figures.style import StyleName
+    from linphase.figures.fitting import Style
     from linphase.runs.records import TrainedRun
     from linphase.runs.spec import RunSpec
 
@@ -43,7 +43,7 @@ SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
 @set_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
               help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
-@style_option
+@style_options
 @click.option("--look", type=click.Choice(["figure1"]),
               help="Draw descent as the paper's Figure 1 does: linear axes, its colours, over the steps.")  # fmt: skip
 def run(
@@ -51,7 +51,7 @@ def run(
     replicate: int,
     theory: bool,
     output: Path,
-    style: "StyleName",
+    style: "Style",
     look: str | None,
     **options: Any,
 ) -> None:
@@ -98,7 +98,7 @@ def _check_look(look: str, spec: "RunSpec", theory: bool) -> None:
         raise ConfigError(f"--no-theory: has no meaning with --look {look}, which draws both. Leave one of them out")
 
 
-def _run_figure(spec: "RunSpec", trained: "TrainedRun", theory: bool, style: "StyleName") -> "Figure":
+def _run_figure(spec: "RunSpec", trained: "TrainedRun", theory: bool, style: "Style") -> "Figure":
     from linphase.figures.evolution import run_figure
     from linphase.runs.beside import from_the_same_start
 
@@ -115,7 +115,7 @@ def _run_figure(spec: "RunSpec", trained: "TrainedRun", theory: bool, style: "St
     )
 
 
-def _figure1(spec: "RunSpec", trained: "TrainedRun", style: "StyleName") -> "Figure":
+def _figure1(spec: "RunSpec", trained: "TrainedRun", style: "Style") -> "Figure":
     from linphase.figures.paper import figure1
     from linphase.runs.beside import from_the_same_start
 

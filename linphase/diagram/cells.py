@@ -33,6 +33,15 @@ class Cells:
     all_unconverged: bool  # no cell converged: said in the legend, for hatching would only hide the numbers
     disputed: list[Place] = field(default_factory=list)  # to hatch finely: a regime, and criteria that do not agree
     stand_ins: Mapping[Place, Place] = field(default_factory=dict)  # of `stand_ins`
+    narrow: list[Place] = field(default_factory=list)  # whose width does not hold the signal
+
+    @property
+    def deciding(self) -> Array:
+        """The numbers (n,) that decide on a scale: those of cells whose width holds the signal; without any, all."""
+        able = self.numbers.copy()
+        for cell in self.narrow:
+            able[cell] = np.nan
+        return (able if np.isfinite(able).any() else self.numbers).ravel()
 
     def counts(self) -> dict[tuple[str, ...], int]:
         """How many cells show each outcome, or tie."""
@@ -116,12 +125,14 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts, reach
     shown = {cell: found for cell, found in shown.items() if found}
     strayed = ~unfinished & ~runs["status"].isin(AS_ASKED).to_numpy(dtype=bool)
     unconverged = [] if panel.column == "status" else _in_order(_any(strayed, members), members, shape)
+    cannot = (runs["width"] < runs["rank"]).to_numpy(dtype=bool, na_value=False)
+    narrow = [divmod(i, shape[1]) for i in np.flatnonzero(_any(cannot, drawn)).tolist()]
     counted = np.isfinite(numbers)
     if counted.any() and len(unconverged) == counted.sum() - sum(counted[cell] for cell in covers):
-        return Cells(shown, numbers, [], True, stand_ins=covers)
+        return Cells(shown, numbers, [], True, stand_ins=covers, narrow=narrow)
     disputed = _disputed(runs, members, shape) if panel.shows_regime else []
     disputed = [cell for cell in disputed if set(shown[cell]) <= set(REGIMES)]
-    return Cells(shown, numbers, unconverged, False, disputed, covers)
+    return Cells(shown, numbers, unconverged, False, disputed, covers, narrow)
 
 
 def stand_ins(there: Collection[Place], window: Window, reach: Reach | None = None) -> dict[Place, Place]:

@@ -18,8 +18,9 @@ from linphase.diagram.looks import Array, written
 from linphase.diagram.measured import Facet
 from linphase.diagram.scaling import Law, Line
 from linphase.errors import LinphaseError
+from linphase.figures.fitting import COLUMN_WIDTH, Style, StyleName
 from linphase.figures.layout import axis_label
-from linphase.figures.style import COLUMN_WIDTH, NotebookFigure, StyleName, inches, set_ticks, stroke, styled
+from linphase.figures.style import NotebookFigure, inches, set_ticks, stroke, styled
 
 MOST = 10  # laws in a figure, told apart by lightness and by their marks
 _MARKS = "os^Dv"
@@ -54,7 +55,7 @@ def along(
     title: str = "",
     ratios_alone: bool = False,
     slopes: bool = True,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """Draw laws of one axis: means over replicates with 95 % intervals, lines, and below them the ratio to theory.
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from linphase.diagram.looks import Array, written
 from linphase.errors import LinphaseError
-from linphase.figures.style import COLUMN_WIDTH, NotebookFigure, StyleName, inches, set_ticks, stroke, styled
+from linphase.figures.fitting import COLUMN_WIDTH, Style, StyleName
+from linphase.figures.style import NotebookFigure, figure_size, inches, set_ticks, stroke, styled
 from linphase.store.rows import scales
 
 _TOLERANCE = 0.05
@@ -40,7 +41,7 @@ class _Points:
 
 
 @styled
-def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName = "paper") -> Figure:
+def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName | Style = "paper") -> Figure:
     """Every mode of every converged run: its speed-up against s_i/c, and its ratio to sqrt(1 + s_i^2/c^2).
 
     Colours tell the width. A table gives the share of modes within 5 % of the curve, for each decade of the width, for
@@ -61,7 +62,7 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName = "pap
         If no converged run has modes.
     """
     cloud = _points(runs, modes)
-    figure = NotebookFigure(figsize=(inches(COLUMN_WIDTH), inches(1.1 * COLUMN_WIDTH)), layout="constrained")
+    figure = NotebookFigure(figsize=figure_size(COLUMN_WIDTH, 1.1 * COLUMN_WIDTH), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
     order = np.random.default_rng(0).permutation(len(cloud.x))  # no width hides another one
     order = order[(cloud.x > 0)[order]]

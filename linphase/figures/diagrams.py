@@ -20,10 +20,11 @@ from linphase.diagram.panels import Panel, find_panel, holds, overview, refuse_w
 from linphase.diagram.reference import differences, start_of
 from linphase.diagram.versus import difference, in_both
 from linphase.errors import LinphaseError
+from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName
 from linphase.figures.layout import Sheet, facet_columns
 from linphase.figures.legends import Swatch
 from linphase.figures.overlays import draw_measured, measured_handles
-from linphase.figures.style import COLUMN_WIDTH, PAGE_WIDTH, StyleName, stroke, styled
+from linphase.figures.style import stroke, styled
 from linphase.model.regime import CRITERIA, Cuts
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def phase_diagram(
     measured: Sequence[MeasuredBoundary] = (),
     mesh: Mesh | None = None,
     ax: MatplotlibAxes | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """One panel over the first two axes of a grid, the further axes as small multiples.
 
@@ -88,28 +89,26 @@ def phase_diagram(
     shown = find_panel(panel, cuts, runs, columns)
     if shown.shows_regime:
         refuse_without_regimes(runs)
+    title = "" if shown.scale == "outcome" and shown.title == panel else shown.title
+    alone = len(facets) == 1
     plots = [
-        Plot(shown, facet.title, facet.runs, cells_of(facet.runs, window, shown, cuts, reach_of(mesh, window, facet)))
+        Plot(
+            shown,
+            "\n".join(filter(None, (title, facet.title))) if alone else facet.title,
+            facet.runs,
+            cells_of(facet.runs, window, shown, cuts, reach_of(mesh, window, facet)),
+        )
         for facet in facets
     ]
     across = facet_columns(axes, len(plots))
-    if across == 1:
-        sheet = Sheet(plots, window, 1, COLUMN_WIDTH, shape=0.86, room=0, ax=ax)
-    else:
-        sheet = Sheet(plots, window, across, max(PAGE_WIDTH, 1.8 * across), room=0.7)
+    sheet = Sheet(plots, window, across, COLUMN_WIDTH if across == 1 else PAGE_WIDTH, ax=ax)
     covered = [
         draw_measured(pane, facet.runs, window, facet.values, measured)
         for pane, facet in zip(sheet.grid, facets, strict=True)
     ]
-    sheet.draw_bars()
-    title = None if shown.scale == "outcome" and shown.title == panel else shown.title
-    if ax is not None:
-        title = "\n".join(filter(None, (title, facets[0].title))) or None
-    elif title is not None and len(plots) == 1:
-        sheet.grid[0].set_title("\n".join(filter(None, (title, facets[0].title))))
-        title = None
-    below = measured_handles(measured) if window.of_starts else ()
-    return sheet.finish(title=title, below=below, covered=covered, named=len(plots))
+    above = measured_handles(measured) if window.of_starts else ()
+    heading = plots[0].title if ax is not None else "" if alone else title
+    return sheet.finish(title=heading or None, above=above, covered=covered, named=len(plots))
 
 
 def _written_in_code(value: object) -> str:
@@ -136,7 +135,7 @@ def all_panels(
     cuts: Cuts = Cuts(),
     columns: Mapping[str, Column] | None = None,
     mesh: Mesh | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """Several panels of one grid in one figure; a row of panels for each facet where there are further axes.
 
@@ -150,8 +149,7 @@ def all_panels(
         for shown in chosen
     ]
     across = len(chosen) if len(facets) > 1 else min(3, len(chosen))
-    sheet = Sheet(plots, window, across, COLUMN_WIDTH if across == 1 else max(PAGE_WIDTH, 2.3 * across))
-    sheet.draw_bars(shared=False)
+    sheet = Sheet(plots, window, across, COLUMN_WIDTH if across == 1 else PAGE_WIDTH, barred="each")
     return sheet.finish(title=_once(facets))
 
 
@@ -166,7 +164,7 @@ _DOT: dict[str, Any] = {
 
 @styled
 def evidence(
-    runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), mesh: Mesh | None = None, style: StyleName = "paper"
+    runs: pd.DataFrame, axes: Axes, *, cuts: Cuts = Cuts(), mesh: Mesh | None = None, style: StyleName | Style = "paper"
 ) -> Figure:
     """The regime diagram by each criterion of active, and the share of modes on which all agree.
 
@@ -185,7 +183,7 @@ def evidence(
     ]
     a_row = len(regimes) + 1
     across = 2 if len(facets) == 1 else a_row
-    sheet = Sheet(plots, window, across, 0.8 * PAGE_WIDTH if across == 2 else 2.3 * a_row, shape=0.85)
+    sheet = Sheet(plots, window, across, 0.8 * PAGE_WIDTH if across == 2 else PAGE_WIDTH, barred="each")
     dot = _DOT | {"markersize": stroke(3.2), "markeredgewidth": stroke(0.6)}
     parted = cells = 0
     for last in range(a_row - 1, len(plots), a_row):
@@ -194,7 +192,6 @@ def evidence(
         parted, cells = parted + int(parting.sum()), cells + sum(by_criterion[0].counts().values())
         rows, places = np.nonzero(parting)
         sheet.grid[last].plot(window.x.positions[places], window.y.positions[rows], gid="parting", **dot)
-    sheet.draw_bars(shared=False)
     key = Line2D([], [], label=f"regimes differ ({parted} of {cells} cells)", **dot)
     return sheet.finish(below=[key], title=", ".join(filter(None, (unusual_cuts(cuts), _once(facets)))) or None)
 
@@ -229,7 +226,7 @@ def against(
     names: tuple[str, str] = ("measured", "predicted"),
     facts: Mapping[str, str] = MappingProxyType({}),
     meshes: tuple[Mesh, Mesh] | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """One panel of some runs, of what they are set against, and their difference; a row for each facet.
 
@@ -280,8 +277,7 @@ def against(
     compared = [plot.cells for plot in plots[2::3]]
     if not any(np.isfinite(cells.numbers).any() or set(cells.outcomes.values()) - {("missing",)} for cells in compared):
         raise LinphaseError("no cell is both in the results and in those they are set against: their grids differ")
-    sheet = Sheet(plots, window, 3, PAGE_WIDTH, shape=0.9, room=0.65)
-    sheet.draw_bars()
+    sheet = Sheet(plots, window, 3, PAGE_WIDTH)
     differing = any(len(cell) == 2 for cells in compared for cell in cells.outcomes.values())
     halves = [LOOKS["lazy"], LOOKS["balanced"]]
     unsettled = [

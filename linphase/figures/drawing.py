@@ -24,7 +24,8 @@ from linphase.errors import LinphaseError
 from linphase.figures import diagrams
 from linphase.figures.collapse import collapse
 from linphase.figures.evolution import title_of, trajectory_figure
-from linphase.figures.style import StyleName, check_axes
+from linphase.figures.fitting import Style, StyleName, style_called
+from linphase.figures.style import check_axes
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.regime import Cuts
 from linphase.model.registry import Registry, place_of
@@ -62,7 +63,7 @@ def draw(
     against: Literal["theory"] | Results | Reference | None = None,
     at: tuple[float, float] | None = None,
     ax: Axes | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """Draw a panel of some results, or one of the figures that are more than a panel.
 
@@ -100,6 +101,8 @@ def draw(
         raise LinphaseError(f"at: is for trajectories, found {name}")
     if ax is not None:
         _check_one_axes(ax, name, panels, against)
+    if style_called(style).ranged:
+        _check_scale(name, panels)
     if against is not None:
         mesh = mesh_of(results)
         other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)
@@ -145,7 +148,7 @@ def plot(
     where: Mapping[str, Any] = MappingProxyType({}),
     against: Literal["theory"] | Results | None = None,
     at: tuple[float, float] | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """`draw` over the axes and of the part of the results that are asked for; see `Results.plot`, which calls it."""
     _check_part(where, against, at)
@@ -169,6 +172,19 @@ def _check_one_axes(ax: Any, name: str, panels: Mapping[str, Panel], against: ob
             f"ax: {told} is a figure of several Axes, and cannot be drawn into one. Leave ax out, or choose a panel, "
             f"such as regime, or {' or '.join(IN_ONE_AXES)}"
         )
+
+
+def _check_scale(name: str, panels: Mapping[str, Panel]) -> None:
+    """Refuse ends of a scale, or another one, where there is no one scale of numbers."""
+    if name in FIGURES or panels[name].scale in ("outcome", "ln"):
+        what = (
+            "is a figure of its own"
+            if name in FIGURES
+            else "draws outcomes"
+            if panels[name].scale == "outcome"
+            else "draws a logarithm"
+        )
+        raise LinphaseError(f"vmin, vmax, scale: a panel of numbers is required, and {name} {what}")
 
 
 def _check_part(where: Any, against: Any, at: Any) -> None:
@@ -225,7 +241,7 @@ def boundaries(
     *,
     found: Sequence[MeasuredBoundary] | None = None,
     ax: Axes | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """The regimes, and where the order parameters cross their cuts; boundaries of the path have panels of their own.
 
@@ -239,20 +255,20 @@ def boundaries(
 
 
 @figure("evidence")
-def evidence(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+def evidence(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
     """The regimes by each criterion of active, and where they part."""
     return diagrams.evidence(results.runs, results.axes, cuts=cuts, mesh=mesh_of(results), style=style)
 
 
 @figure("collapse")
-def _collapse(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+def _collapse(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
     """Every mode of every run: its speed-up against its singular value over the threshold."""
     return collapse(results.runs, results.final_modes(), style=style)
 
 
 @figure("trajectories")
 def trajectories(
-    results: Results, cuts: Cuts, *, at: tuple[float, float] | None = None, style: StyleName = "paper"
+    results: Results, cuts: Cuts, *, at: tuple[float, float] | None = None, style: StyleName | Style = "paper"
 ) -> Figure:
     """Singular values over time in some of the cells, laid over the diagram; or of the run nearest to a place."""
     if at is not None:
@@ -264,7 +280,7 @@ def trajectories(
 
 
 @figure("all")
-def overview(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+def overview(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
     """The six panels that tell most."""
     return diagrams.all_panels(results.runs, results.axes, cuts=cuts, mesh=mesh_of(results), style=style)
 
@@ -275,7 +291,7 @@ def baselines_in(run: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(error) for name, error in given if pd.notna(error)}
 
 
-def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName) -> Figure:
+def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName | Style) -> Figure:
     """The first run of the nearest cell, with theory where its task can be drawn again."""
     run, replicates = nearest_run(results.runs, results.axes, *at)
     trajectory, threshold = results.trajectory(run["run_id"]), float(run["threshold"])

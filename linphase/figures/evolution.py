@@ -22,19 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.errors import LinphaseError
-from linphase.figures.style import (
-    COLUMN_WIDTH,
-    PAGE_WIDTH,
-    NotebookFigure,
-    StyleName,
-    check_axes,
-    figure_of,
-    inches,
-    points,
-    set_ticks,
-    stroke,
-    styled,
-)
+from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName
+from linphase.figures.style import NotebookFigure, check_axes, figure_of, inches, points, set_ticks, stroke, styled
 from linphase.model.mode_times import escaped_modes
 from linphase.runs.records import AS_ASKED, TrainedRun, Trajectory
 
@@ -114,7 +103,7 @@ def run_figure(
     names: tuple[str, str] = ("gradient descent", "self-consistent"),
     baselines: Mapping[str, float] = MappingProxyType({}),
     places: Mapping[str, Axes] | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """One run over time: train and test error, and singular values against the threshold c (paper, Figure 1).
 
@@ -224,7 +213,7 @@ def plot_run(
     ax: Axes | None = None,
     theory: OverTime | None = None,
     title: str | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """`run_figure` of a run, or one part of it; see `TrainedRun.plot`, which calls it."""
     if part is not None and part not in PARTS:
@@ -249,7 +238,7 @@ def _plotted(
     ax: Axes | None,
     theory: OverTime | None,
     title: str | None,
-    style: StyleName,
+    style: StyleName | Style,
 ) -> Figure:
     """What `plot_run` has checked; styled, for the size of a part alone."""
     places = None
@@ -285,7 +274,7 @@ def trajectory_figure(
     theory: OverTime | None = None,
     baselines: Mapping[str, float] = MappingProxyType({}),
     title: str | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """Singular values over time on a log and on a linear axis, and both errors on the same axis of time.
 

@@ -1,6 +1,6 @@
-"""Names of lines and of levels, written where they fit and lie farthest from everything else.
+"""Names of theory's lines, beside the frame where they leave a diagram, and of levels, on their steps.
 
-All places are found in pixels, so the layout must be final, but for names at the edges, for which it makes room.
+All places are found in pixels, so the layout must be final.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import ceil
 
 import numpy as np
@@ -22,14 +23,12 @@ from scipy.spatial import cKDTree
 
 from linphase.diagram.lines import Line
 from linphase.diagram.looks import Array, written
-from linphase.figures.style import inches, points, renderer
-from linphase.theory.boundaries import UNDERPARAMETERIZED
+from linphase.figures.style import points, renderer
+from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED
 
 _SAMPLING = 2.0  # pixels between the points of a line that labels are fitted to
 _NOTHING = np.empty((0, 2))
 _LINE_NAMES = {UNDERPARAMETERIZED: "width = k"}
-_LIFTS = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.0])  # off its line, in heights, where there is no room on it
-_ASIDE = np.array([0.1, 0.3, 0.5, 0.7])  # the same of a level name that begins or ends at its line
 
 
 def line_name(name: str) -> str:
@@ -133,54 +132,6 @@ def _bends(curve: Array, at: NDArray[np.intp], reach: int) -> Array:
     return np.asarray(np.abs(np.einsum("nmi,ni->nm", near, normal)).max(axis=1))
 
 
-def label_lines(
-    figure: Figure, grid: Sequence[Axes], lines: Sequence[Sequence[Line]], occupied: Sequence[Array]
-) -> None:
-    """Name the lines along themselves, in the first subplot alone where subplots are too small to repeat the names.
-
-    Parameters
-    ----------
-    figure, grid
-        Where the lines are drawn.
-    lines
-        Those of each subplot.
-    occupied
-        For each subplot points (n, 2) that no name may cover.
-    """
-    small = grid[0].get_window_extent().width < inches(2.1) * figure.dpi
-    for ax, drawn, points_there in zip(grid[: 1 if small else None], lines, occupied, strict=False):
-        _label_axes_lines(figure, ax, drawn, points(6.0 if small else 6.5), points_there)
-
-
-def _label_axes_lines(figure: Figure, ax: Axes, lines: Sequence[Line], size: float, occupied: Array) -> None:
-    """Name each finite-d line where its name fits, or not at all."""
-    pixel = figure.dpi / 72
-    box = ax.get_window_extent()
-    curves = [line_in(ax, line) for line in lines]
-    taken = [occupied]
-    for line, curve in zip(lines, curves, strict=True):
-        if line.asymptotic or len(curve) < 2:
-            continue
-        text, extent = _boxed(figure, ax, _name_of(line), size, "line label", pad=0.12, alpha=0.8)
-        strangers = (one for each, one in zip(lines, curves, strict=True) if each.name != line.name)
-        around = _Around(_tree(other for other in curves if other is not curve), _tree(taken), box)
-        spared = 2.2 * pixel if len(occupied) else 0.0
-        place = _best_place(curve, extent + 2 * pixel, _tree(strangers), around, spared)
-        if place is None:
-            text.remove()
-            continue
-        center, along, covered = place
-        _put(text, center)
-        text.set_rotation(float(np.degrees(np.arctan2(along[1], along[0]))))
-        text.set_rotation_mode("anchor")
-        text.set_clip_on(True)
-        taken.append(covered)
-
-
-def _name_of(line: Line) -> str:
-    return line_name(line.name)
-
-
 def _boxed(
     figure: Figure, ax: Axes, words: str, size: float, gid: str, *, pad: float, alpha: float
 ) -> tuple[Text, Array]:
@@ -197,46 +148,112 @@ def _put(text: Text, center: Array) -> None:
     text.set_position((float(x), float(y)))
 
 
-def name_at_edges(ax: Axes, lines: Sequence[Line]) -> list[Text]:
-    """Name each finite-d line outside the axes, where it leaves them at the top or on the right.
+def label_lines(figure: Figure, ax: Axes, lines: Sequence[Line]) -> None:
+    """Name each finite-d line outside the frame, where the line leaves the diagram: at the top or on the right.
 
-    For axes that have no room inside. Before the layout, which makes room for them; see `drop_overlapping`.
+    A name may be moved along the frame as far as its line still ends beside it. Of the ways to place them one is taken
+    in which most names stand, and these are moved least. Needs the final layout.
+
+    Parameters
+    ----------
+    figure, ax
+        Where the lines are drawn.
+    lines
+        Of that diagram.
     """
-    box, back = ax.get_window_extent(), ax.transData.inverted()
-    names: list[Text] = []
-    for line in lines:
-        curve = line_in(ax, line)
-        if line.asymptotic or len(curve) < 2:
-            continue
-        at_top = [end for end in (curve[0], curve[-1]) if box.y1 - end[1] < 2 * _SAMPLING]
-        x, y = back.transform(at_top[0] if at_top else max((curve[0], curve[-1]), key=lambda point: float(point[0])))
-        names.append(
-            ax.annotate(
-                _name_of(line),
-                (float(x), 1) if at_top else (1, float(y)),
-                xycoords=ax.get_xaxis_transform() if at_top else ax.get_yaxis_transform(),
-                xytext=(0, points(2)) if at_top else (points(2), 0),
-                textcoords="offset points",
-                fontsize=points(6.5),
-                ha="center" if at_top else "left",
-                va="bottom" if at_top else "center",
-                rotation=0 if at_top else 90,
-                annotation_clip=False,
-                gid="line label",
-            )
-        )
-    return names
+    box = ax.get_window_extent()
+    drawn = {line.name: _ends(line_in(ax, line), box) for line in lines if not line.asymptotic}
+    named = {name: ends for name, ends in drawn.items() if ends}
+    lengths = [_length(figure, ax, line_name(name)) for name in named]
+
+    def cost(places: Sequence[_End | None], moved: float) -> tuple[float, float]:
+        missing = (name for name, place in zip(named, places, strict=True) if place is None)
+        return sum(0.5 if name == INFINITE_NOISE else 1.0 for name in missing), moved  # bounds of regimes come first
+
+    ways = (_packed(way, lengths, box) for way in product(*((*ends, None) for ends in named.values())))
+    places, _ = min(ways, key=lambda way: cost(*way))
+    for name, place in zip(named, places, strict=True):
+        if place is not None:
+            _write(ax, line_name(name), place)
 
 
-def drop_overlapping(figure: Figure, names: Sequence[Text]) -> None:
-    """Take away each name that meets an earlier one. Needs the final layout."""
-    taken: list[Bbox] = []
-    for name in names:
-        extent = name.get_window_extent(renderer(figure))
-        if any(extent.overlaps(other) for other in taken):
-            name.remove()
-        else:
-            taken.append(extent)
+@dataclass(frozen=True)
+class _End:
+    """Where a line leaves a diagram, or where its name stands: pixels along the side of the frame."""
+
+    at_top: bool
+    along: float
+
+
+def _ends(curve: Array, box: Bbox) -> list[_End]:
+    """The ends of a curve at the top and at the right side of a box."""
+    found = []
+    for x, y in (curve[0], curve[-1]) if len(curve) > 1 else ():
+        if box.y1 - y < 2 * _SAMPLING:
+            found.append(_End(True, float(x)))
+        elif box.x1 - x < 2 * _SAMPLING:
+            found.append(_End(False, float(y)))
+    return found
+
+
+def _packed(way: Sequence[_End | None], lengths: Sequence[float], box: Bbox) -> tuple[list[_End | None], float]:
+    """Places of names whose lines end so, and how far they are moved.
+
+    Along each side they follow each other in the order of the ends. A name that would lose its line is left out.
+    """
+    places: list[_End | None] = [None] * len(way)
+    moved = 0.0
+    for at_top in (True, False):
+        first, last = (box.x0, box.x1) if at_top else (box.y0, box.y1)
+        here = sorted((end.along, i) for i, end in enumerate(way) if end is not None and end.at_top == at_top)
+        gap = _GAP * max(lengths, default=0.0)
+        centers = np.array([along for along, _ in here])
+        halves = np.array([lengths[i] / 2 for _, i in here])
+        apart = halves[1:] + halves[:-1] + gap
+        for _ in range(_ROUNDS):  # neighbours that meet part evenly, and those at a corner come back along the side
+            for i in np.flatnonzero(np.diff(centers) < apart).tolist():
+                push = (apart[i] - (centers[i + 1] - centers[i])) / 2
+                centers[i], centers[i + 1] = centers[i] - push, centers[i + 1] + push
+            centers = np.clip(centers, first + halves - _OVER * halves, last - halves + _OVER * halves)
+        clear = np.diff(centers) >= apart - 1
+        for j, (along, i) in enumerate(here):
+            shift = abs(float(centers[j]) - along)
+            if shift <= halves[j] + gap and clear[max(j - 1, 0) : j + 1].all():
+                places[i] = _End(at_top, float(centers[j]))
+                moved += shift
+    return places, moved
+
+
+_GAP = 0.08  # between neighbouring names, of the longest
+_OVER = 0.5  # of half of a name may stand beyond a corner of the frame
+_ROUNDS = 20
+
+
+def _length(figure: Figure, ax: Axes, words: str) -> float:
+    """How long words are in pixels."""
+    text = ax.text(0, 0, words, fontsize=points(6.5))
+    length = float(text.get_window_extent(renderer(figure)).width)
+    text.remove()
+    return length
+
+
+def _write(ax: Axes, name: str, place: _End) -> None:
+    """Write a name beside the frame."""
+    box = ax.get_window_extent()
+    along = (place.along - box.x0) / box.width if place.at_top else (place.along - box.y0) / box.height
+    ax.annotate(
+        name,
+        (along, 1) if place.at_top else (1, along),
+        xycoords="axes fraction",
+        xytext=(0, points(1.5)) if place.at_top else (points(1.5), 0),
+        textcoords="offset points",
+        fontsize=points(6.5),
+        ha="center" if place.at_top else "left",
+        va="bottom" if place.at_top else "center",
+        rotation=0 if place.at_top else 90,
+        annotation_clip=False,
+        gid="line label",
+    )
 
 
 def line_in(ax: Axes, line: Line) -> Array:
@@ -254,121 +271,6 @@ def _even(ax: Axes, points: Array) -> Array:
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     at = np.arange(0.0, length[-1], _SAMPLING)
     return np.column_stack([np.interp(at, length, points[:, i]) for i in range(2)])
-
-
-# --- The search for a place ----------------------------------------------------------------------------------------
-
-Place = tuple[Array, Array, Array]  # centre (2,), direction (2,), points covered (m, 2)
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """Where a name could stand: n places."""
-
-    centers: Array  # (n, 2)
-    along: Array  # (n, 2): the direction it is written in
-    penalty: Array  # (n,)
-    divided: NDArray[np.bool_]  # (n,): a line of another boundary is between the name and its own
-    untouched: cKDTree | None = None  # what it has to stay clear of besides
-
-
-@dataclass(frozen=True)
-class _Around:
-    """What a name must not cover or leave."""
-
-    lines: cKDTree | None  # all but its own
-    names: cKDTree | None
-    box: Bbox  # the axes
-
-
-def _best_place(curve: Array, size: Array, strangers: cKDTree | None, around: _Around, lift: float) -> Place | None:
-    """The best place of a name of its line: along it, else level at its side, else along it, another line touched.
-
-    None where none is nearest to its own line.
-
-    Parameters
-    ----------
-    curve
-        Points (n, 2) of the line that is named.
-    size
-        Width and height of the name.
-    strangers
-        The lines of other boundaries.
-    around
-        What else there is.
-    lift
-        How much farther from the curve, to spare points on it.
-    """
-    beside = _choose(_along(curve, size, strangers, lift), size, around)
-    if beside is not None and beside[1]:
-        return beside[0]
-    level = _choose(_level(curve, size), size, around)
-    if level is not None and level[1]:
-        return level[0]
-    if beside is None:
-        return None
-    center = beside[0][0]
-    own = float(np.linalg.norm(curve - center, axis=1).min())
-    return beside[0] if strangers is None or strangers.query(center)[0] >= own else None  # it would name another line
-
-
-def _along(curve: Array, size: Array, strangers: cKDTree | None, lift: float) -> _Candidates:
-    """Along the curve, on either side, rather where it is straight and near to it."""
-    width, height = size
-    reach = ceil(width / 2 / _SAMPLING) + 1
-    at = np.arange(reach, len(curve) - reach, 3)
-    start = curve[at][:, None]
-    chord = curve[at + reach] - curve[at - reach]
-    along = chord / np.linalg.norm(chord, axis=1, keepdims=True) * np.where(chord[:, :1] >= 0, 1, -1)
-    normal = along[:, ::-1] * [-1, 1]
-    away = np.multiply.outer([1, -1], height / 2 + 1.5 * _SAMPLING + lift + _LIFTS * height).reshape(-1, 1)
-    count = ceil(float(np.abs(away).max()) / _SAMPLING) + 1  # no line is stepped over
-    steps = away * np.linspace(0, 1, count)  # from the curve to the name
-    between = start[:, None] + normal[:, None, None] * steps[..., None]
-    return _Candidates(
-        centers=(start + normal[:, None] * away).reshape(-1, 2),
-        along=np.repeat(along, len(away), axis=0),
-        penalty=np.add.outer(2 * _bends(curve, at, reach), 2 * height * np.tile(_LIFTS, 2)).ravel(),
-        divided=(_gaps(between, strangers, height).min(axis=-1) <= _SAMPLING).ravel(),
-    )
-
-
-def _level(curve: Array, size: Array) -> _Candidates:
-    """Level, where the name begins or ends at the curve: for short pieces of steep lines."""
-    width, height = size
-    aside = np.multiply.outer([1, -1], width / 2 + _ASIDE * height).ravel()
-    centers = (curve[::3][:, None] + np.column_stack([aside, np.zeros(aside.size)])).reshape(-1, 2)
-    n = len(centers)
-    penalty = np.tile(2 * height * _ASIDE, n // len(_ASIDE))
-    return _Candidates(centers, np.tile([1.0, 0.0], (n, 1)), penalty, np.zeros(n, dtype=bool), _tree([curve]))
-
-
-def _choose(candidates: _Candidates, size: Array, around: _Around) -> tuple[Place, bool] | None:
-    """The candidate with most room around it, and whether it is clear of all lines, as is any that can be.
-
-    None where every one would leave the axes or touch another name.
-    """
-    height = size[1]
-    centers, along = candidates.centers, candidates.along
-    normal = along[:, ::-1] * [-1, 1]
-    x, y = (_FOOTPRINT * size).T[..., None]
-    covered = centers[:, None] + x * along[:, None] + y * normal[:, None]  # (n, m, 2)
-    room = _room(covered, around.box).min(axis=-1)
-    fits = np.flatnonzero(room >= _SAMPLING)
-    fits = fits[_gaps(covered[fits], around.names, height).min(axis=-1) >= 0.3 * height]
-    if not fits.size:
-        return None
-    gaps = _gaps(covered[fits], around.lines, height)
-    nearest, room = gaps.min(axis=-1), room[fits]
-    clear = (nearest > 0.15 * height) & ~candidates.divided[fits]
-    if candidates.untouched is None:
-        room = np.minimum(room, nearest)
-    else:
-        clear &= _gaps(covered[fits], candidates.untouched, height).min(axis=-1) > 0.15 * height
-    score = np.minimum(room, height) + gaps.mean(axis=-1) - candidates.penalty[fits]
-    # A name across another line is the last resort. Of equally good places the first, whatever rounding says.
-    best = int(np.argmax(np.round(np.where(clear, score + 1e6, score), 6)))
-    return (centers[fits[best]], along[fits[best]], covered[fits[best]]), bool(clear[best])
 
 
 def _room(points: Array, box: Bbox) -> Array:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil, log10
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Plot
 from linphase.diagram.derived import DERIVED
+from linphase.diagram.facts import facts
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
 from linphase.diagram.panels import Panel
+from linphase.figures.fitting import style_in_use
 from linphase.figures.labels import label_levels, label_lines, line_in
-from linphase.figures.legends import draw_legends, draw_over
+from linphase.figures.legends import draw_over, draw_rows, key
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells, draw_levels
-from linphase.figures.scales import draw_colorbar, scale_of
-from linphase.figures.style import NotebookFigure, figure_of, inches, points, set_ticks
+from linphase.figures.placing import Bar, Surroundings, columns_that_fit, place
+from linphase.figures.scales import draw_colorbar, mark_looks, scale_of
+from linphase.figures.style import NotebookFigure, figure_of, figure_size, points, set_ticks, setting
 from linphase.store.rows import by_task
 
 if TYPE_CHECKING:
@@ -34,7 +38,8 @@ if TYPE_CHECKING:
 class Sheet:
     """Diagrams of one grid in rows, composed: painted when it is made, finished when its caller has added its own.
 
-    Plots of one panel share a scale, so that their colours compare.
+    Every diagram has a box of the same size, whatever stands around it. Plots of one panel share a scale, so that their
+    colours compare.
     """
 
     def __init__(
@@ -44,8 +49,8 @@ class Sheet:
         columns: int,
         width: float,
         *,
-        shape: float = 0.8,
-        room: float = 0.5,
+        shape: float = 0.92,
+        barred: Literal["each", "panel"] = "panel",
         ax: Axes | None = None,
     ) -> None:
         """Paint cells, levels, frames and theory's lines.
@@ -55,50 +60,64 @@ class Sheet:
         plots, window
             The diagrams, row by row, and the axes that they share.
         columns
-            Diagrams beside each other.
-        width, room
-            Inches of the style paper: of the figure, and of height for legends and titles.
+            Diagrams beside each other, where the width has room for them.
+        width
+            Inches of the figure in the style paper.
         shape
-            Height over width of a diagram with its surroundings; one of a single row needs less of it.
+            Height over width of a diagram; one of a single row needs less of it.
+        barred
+            Whether each diagram has a colour bar beside it, or all diagrams of a panel one together.
         ax
             Of the caller: the one diagram is painted there, and its figure is not laid out.
         """
-        self.plots, self.ax = plots, ax
+        self.plots, self.ax, self.barred = plots, ax, barred
+        style = style_in_use()
+        self.shape = shape * (1.0 if len(window.y.kept) > 1 else 0.6)
         self.figure: Figure
         self.grid: list[Axes]
         if ax is None:
-            rows = ceil(len(plots) / columns)
-            shape *= 1.0 if len(window.y.kept) > 1 else 0.6
-            size = inches(width), inches(shape * width / columns * rows + room)
-            layout = ConstrainedLayoutEngine(hspace=0.05 if rows > 1 else 0.02)  # titles keep off the row above
-            self.figure = NotebookFigure(figsize=size, layout=layout)
-            grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+            size = figure_size(width, width)
+            self.columns = columns_that_fit(columns, size[0], barred=barred == "each")
+            self.figure = NotebookFigure(figsize=size)
+            rows = ceil(len(plots) / self.columns)
+            grid = self.figure.subplots(rows, self.columns, sharex=True, sharey=True, squeeze=False).flat
             for unused in grid[len(plots) :]:
-                unused.set_axis_off()
+                unused.remove()
             self.grid = list(grid[: len(plots)])
         else:
-            self.figure, self.grid = figure_of(ax), [ax]
-        self.lines = [theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") for plot in plots]
+            self.figure, self.grid, self.columns = figure_of(ax), [ax], 1
+        self.lines = [
+            theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") if style.lines else []
+            for plot in plots
+        ]
         self.scales = {}
         for panel in dict.fromkeys(plot.panel for plot in plots):
-            numbers = np.concatenate([plot.cells.numbers.ravel() for plot in plots if plot.panel == panel])
+            numbers = np.concatenate([plot.cells.deciding for plot in plots if plot.panel == panel])
             marks = list(self._marks(panel).values()) if np.isfinite(numbers).any() else []
             self.scales[panel] = scale_of(np.append(numbers, marks), panel)
         for i, (pane, plot, lines) in enumerate(zip(self.grid, plots, self.lines, strict=True)):
             draw_cells(pane, plot.cells, window, self.scales[plot.panel])
             draw_levels(pane, plot.cells.numbers, window, plot.panel.levels)
-            draw_frame(pane, window, left=i % columns == 0, bottom=i + columns >= len(plots))
+            draw_frame(pane, window, left=i % self.columns == 0, bottom=i + self.columns >= len(plots))
             draw_lines(pane, lines)
-            if plot.title and ax is None:
-                pane.set_title(plot.title)
+        self.bars = self._draw_bars()
 
-    def draw_bars(self, *, shared: bool = True) -> None:
-        """One colour bar beside all diagrams of a panel, or one beside each."""
+    def _draw_bars(self) -> list[Bar]:
+        """The colour bars, and which diagrams stand beside each."""
+        bars: list[Bar] = []
         for panel, scale in self.scales.items():
-            if scale is not None:
-                axes = [ax for ax, plot in zip(self.grid, self.plots, strict=True) if plot.panel == panel]
-                for beside in [axes] if shared else [[ax] for ax in axes]:
-                    draw_colorbar(self.figure, beside, scale, panel.levels, panel.unit, self._marks(panel))
+            told = [i for i, plot in enumerate(self.plots) if plot.panel == panel]
+            if scale is None:
+                continue
+            for beside in [told] if self.barred == "panel" else [[i] for i in told]:
+                given = (panel.levels, panel.unit, self._marks(panel))
+                if self.ax is not None:
+                    draw_colorbar(self.figure, scale, *given, ax=[self.ax], aspect=28, pad=0.03, shrink=0.98)
+                else:
+                    bar = self.figure.add_axes((0, 0, 0.1, 0.1))
+                    draw_colorbar(self.figure, scale, *given, cax=bar)
+                    bars.append(Bar(bar, beside))
+        return bars
 
     def _marks(self, panel: Panel) -> dict[str, float]:
         """The values that are marked at a panel's colour bar, where all its diagrams have about the same.
@@ -126,32 +145,66 @@ class Sheet:
         covered: Sequence[Array] = (),
         named: int = 1,
     ) -> Figure:
-        """Add the legends, lay the figure out for good, and write the names of levels and lines where they fit.
+        """Add titles and legends, lay the figure out for good, and name levels and lines.
 
         Parameters
         ----------
-        title, above, below, whose
-            As in `draw_legends`.
+        title
+            Of the figure. A figure of one diagram has the title of its plot, and no other.
+        above, below, whose
+            As in `key`.
         told
             The plots that the legend tells of; by default all.
         covered
-            For each diagram points (n, 2) in data coordinates that no name may hide.
+            For each diagram points (n, 2) in data coordinates that no name of a level may hide.
         named
-            In how many diagrams, from the first, lines are named.
+            In how many diagrams, from the first, lines are named; in small ones in the first alone.
         """
-        if self.ax is not None:  # where names fit is known once a figure is laid out, which is its owner's to do
-            draw_over(self.ax, told or self.plots, self.lines, above=above, below=below, title=title, whose=whose)
+        style = style_in_use()
+        heading = title if style.title else None
+        swatches, samples = key(told or self.plots, self.lines, above, below, whose)
+        swatches += self._mark_handles()
+        if self.ax is not None:  # its owner lays the figure out
+            draw_over(self.ax, [*swatches, *samples], "\n".join(filter(None, (heading, self._facts()))))
             return self.figure
-        draw_legends(self.figure, told or self.plots, self.lines, above=above, below=below, title=title, whose=whose)
-        settle(self.figure)
-        occupied = []
-        for i, (ax, plot) in enumerate(zip(self.grid[:named], self.plots, strict=False)):
-            points = ax.transData.transform(covered[i]) if covered else np.empty((0, 2))
+        if style.title:
+            for pane, plot in zip(self.grid, self.plots, strict=True):
+                pane.set_title(plot.title)
+        around = Surroundings(
+            None if heading is None else self.figure.suptitle(heading, va="top"),
+            self.figure.text(
+                0, 0, self._facts(), fontsize=points(6.5), color="0.3", ha="center", va="top", gid="facts"
+            ),
+            draw_rows(self.figure, swatches),
+            draw_rows(self.figure, samples, length=1.5),
+        )
+        place(self.figure, self.grid, self.columns, self.bars, around, self.shape)
+        for i, (ax, plot) in enumerate(zip(self.grid, self.plots, strict=True)):
+            hidden = ax.transData.transform(covered[i]) if covered else np.empty((0, 2))
             curves = [line_in(ax, line) for line in self.lines[i]]
-            levels = label_levels(self.figure, ax, plot.panel.levels, np.concatenate([points, *curves]))
-            occupied.append(np.concatenate([points, levels]))
-        label_lines(self.figure, self.grid[:named], self.lines[:named], occupied)
+            label_levels(self.figure, ax, plot.panel.levels, np.concatenate([hidden, *curves]))
+        if style.names:
+            small = self.grid[0].get_window_extent().width < points(_NAMED) / 72 * self.figure.dpi
+            for ax, lines in list(zip(self.grid, self.lines, strict=True))[: 1 if small else named]:
+                label_lines(self.figure, ax, lines)
         return self.figure
+
+    def _mark_handles(self) -> list[Artist]:
+        """Samples of the values that are marked at colour bars."""
+        names = {name: None for panel, scale in self.scales.items() if scale for name in self._marks(panel)}
+        looks = mark_looks(names)
+        return [Line2D([], [], label=f"{name} error", **look) for name, look in zip(names, looks, strict=True)]
+
+    def _facts(self) -> str:
+        """What all diagrams have in common, unless titles are left out."""
+        if not style_in_use().title:
+            return ""
+        outcome = all(plot.panel.scale == "outcome" for plot in self.plots)
+        runs = pd.concat([plot.runs for plot in self.plots], ignore_index=True)
+        return facts(runs, "majority" if outcome else "mean")
+
+
+_NAMED = 120.0  # points of type: narrower diagrams do not repeat the names of lines
 
 
 def settle(figure: Figure) -> None:
@@ -216,9 +269,9 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     set_ticks(ax)
     ax.tick_params(labelbottom=bottom, labelleft=left)
     if bottom:
-        ax.set_xlabel(axis_label(window.x.name), fontsize=points(8))
+        ax.set_xlabel(axis_label(window.x.name), fontsize=setting("axes.labelsize"))
     if left:
-        ax.set_ylabel(axis_label(window.y.name), fontsize=points(8))
+        ax.set_ylabel(axis_label(window.y.name), fontsize=setting("axes.labelsize"))
 
 
 def axis_label(name: str) -> str:

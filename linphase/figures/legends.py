@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerBase
 from matplotlib.lines import Line2D
@@ -24,65 +25,45 @@ from linphase.diagram.lines import Line
 from linphase.diagram.looks import FINELY_HATCHED, HATCHED, LOOKS, Look
 from linphase.figures.overlays import LINE_STYLES
 from linphase.figures.painting import stripe
-from linphase.figures.style import points, renderer, stroke
+from linphase.figures.style import points, renderer, setting, stroke
 from linphase.model.regime import REGIMES
 
-Outside = Literal["outside upper center", "outside lower center"]
+Place = Literal["outside upper center", "outside lower center", "upper center", "lower center"]
 
 
-def draw_legends(
-    figure: Figure,
+def key(
     plots: Sequence[Plot],
     lines: Sequence[Sequence[Line]],
     above: Sequence[Artist] = (),
     below: Sequence[Artist] = (),
-    title: str | None = None,
     whose: str = "",
-) -> None:
-    """Outcomes above the diagram, with their number of cells where it is one; lines and disputed cells below.
+) -> tuple[list[Artist], list[Artist]]:
+    """What is told above diagrams, outcomes with their number of cells where it is one; and below them: theory's lines.
 
     Parameters
     ----------
-    figure, plots, lines
-        The figure, its diagrams, and theory's lines in each.
+    plots, lines
+        The diagrams, and theory's lines in each.
     above, below
-        Further samples of the two legends.
-    title
-        Of the figure, above everything.
+        Further samples.
     whose
         The plots that may be unconverged, where there are others.
     """
-    swatches = [*_swatches(plots, whose), *above]
-    if swatches:
-        draw_row(figure, swatches, "outside upper center", title)
-    elif title:
-        figure.suptitle(title, fontsize=points(8))
-    handles = [*_lines(plots, lines), *below]
-    if handles:
-        draw_row(figure, handles, "outside lower center")
+    return [*_swatches(plots, whose), *_bands(lines), *above], [*_lines(plots, lines), *below]
 
 
-def draw_over(
-    ax: Axes,
-    plots: Sequence[Plot],
-    lines: Sequence[Sequence[Line]],
-    above: Sequence[Artist] = (),
-    below: Sequence[Artist] = (),
-    title: str | None = None,
-    whose: str = "",
-) -> None:
-    """One legend over the axes of a caller, about as wide as they are, under the title; arguments of `draw_legends`."""
-    handles = [*_swatches(plots, whose), *above, *_lines(plots, lines), *below]
+def draw_over(ax: Axes, handles: Sequence[Artist], title: str) -> None:
+    """One legend over the axes of a caller, about as wide as they are, under the title."""
     if not handles:
-        ax.set_title(title or "")
+        ax.set_title(title)
     for columns in range(len(handles), 0, -1):
         legend = ax.legend(
             handles=_along_rows(handles, columns),
             loc="lower center",
             bbox_to_anchor=(0.5, 1.0),
             ncols=columns,
-            title=title,
-            **_compact(points(7)),
+            title=title or None,
+            **_compact(setting("legend.fontsize")),
         )
         legend.get_title().set_multialignment("center")
         if legend.get_window_extent().width <= 1.2 * ax.get_window_extent().width:
@@ -90,7 +71,7 @@ def draw_over(
 
 
 def _lines(plots: Sequence[Plot], lines: Sequence[Sequence[Line]]) -> list[Artist]:
-    """Samples of theory's lines, and of the cells on which the criteria part."""
+    """Samples of theory's lines."""
     drawn = [line for each in lines for line in each]
     handles: list[Artist] = []
     timed = any(plot.runs["status"].eq("finished").any() for plot in plots)
@@ -98,24 +79,15 @@ def _lines(plots: Sequence[Plot], lines: Sequence[Sequence[Line]]) -> list[Artis
     for asymptotic, style in LINE_STYLES.items():
         alike = [line for line in drawn if line.asymptotic == asymptotic]
         if alike:
-            shapes = {line.shape for line in alike}
-            shape = shapes.pop() if len(shapes) == 1 else None
-            finite = "finite $d$" if shape is None else _size(*shape)
-            label = r"$d \to \infty$" if asymptotic else f"{told}, {finite}"
+            label = rf"{told}, $d \to \infty$" if asymptotic else told
             handles.append(Line2D([], [], color="black", linewidth=stroke(1), linestyle=style, label=label))
-    for spread in dict.fromkeys(line.banded for line in drawn if line.banded):
-        handles.append(Patch(color="black", alpha=0.2, linewidth=0, label=spread))
-    if number := sum(len(plot.cells.disputed) for plot in plots):  # a long label, for which there is room below
-        handles.append(Swatch([FINELY_HATCHED], _counted(FINELY_HATCHED.label, number, _is_counted(plots))))
     return handles
 
 
-def _size(d_out: int, d_in: int) -> str:
-    return (
-        f"$d = {d_in}$"
-        if d_out == d_in
-        else rf"$d_{{\mathrm{{out}}}} \times d_{{\mathrm{{in}}}} = {d_out} \times {d_in}$"
-    )
+def _bands(lines: Sequence[Sequence[Line]]) -> list[Artist]:
+    """Samples of the spread of one draw about theory's lines."""
+    names = dict.fromkeys(line.banded for each in lines for line in each if line.banded)
+    return [Patch(color="black", alpha=0.2, linewidth=0, label=name) for name in names]
 
 
 def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
@@ -141,6 +113,8 @@ def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:
         swatches.append(Swatch([HATCHED], f"{prefix}no cell converged (hatching left out)"))
     if number := sum(len(plot.cells.unconverged) for plot in plots):
         swatches.append(Swatch([HATCHED], _counted(prefix + HATCHED.label, number, counted)))
+    if number := sum(len(plot.cells.disputed) for plot in plots):
+        swatches.append(Swatch([FINELY_HATCHED], _counted(FINELY_HATCHED.label, number, counted)))
     return swatches
 
 
@@ -153,25 +127,53 @@ def _counted(label: str, count: int, counted: bool) -> str:
     return f"{label} ({count})" if counted else label
 
 
-def draw_row(figure: Figure, handles: Sequence[Artist], where: Outside, title: str | None = None) -> None:
-    """A legend outside the axes in as few rows as the figure's width allows."""
-    sizes = (points(7), points(6.5))
-    width = 0.0
+def draw_row(figure: Figure, handles: Sequence[Artist], where: Place, title: str | None = None) -> Legend | None:
+    """A legend outside the axes in as few rows as the figure's width allows; None without handles."""
+    sizes = (1.0, 0.93)
+    width, room = 0.0, figure.bbox.width - points(4) / 72 * figure.dpi
     for columns, size in ((ceil(len(handles) / rows), size) for rows in range(1, len(handles) + 1) for size in sizes):
-        if size == sizes[1] and width * sizes[1] / sizes[0] > figure.bbox.width:
+        if size == sizes[1] and width * size > room:
             continue  # nothing in a legend shrinks more than its type
         legend = figure.legend(
             handles=_along_rows(handles, columns),
             loc=where,
             ncols=columns,
             title=title,
-            **_compact(size, 1.5 if where == "outside lower center" else 1.2),
+            **_compact(_size(size), 1.5 if where.endswith("lower center") else 1.2),
         )
         legend.get_title().set_multialignment("center")
         width = legend.get_window_extent(renderer(figure)).width
-        if columns == 1 or width <= figure.bbox.width:
-            return
+        if columns == 1 or width <= room:
+            return legend
         legend.remove()
+    return None
+
+
+def draw_rows(figure: Figure, handles: Sequence[Artist], length: float = 1.2) -> list[Legend]:
+    """Rows of samples, each with as many as the figure's width holds; yet without a place.
+
+    length: of a sample, in sizes of type.
+    """
+    room = figure.bbox.width - points(4) / 72 * figure.dpi
+    rows: list[Legend] = []
+    left = list(handles)
+    while left:
+        count = len(left)
+        while True:
+            row = figure.legend(handles=left[:count], loc="upper center", ncols=count, **_compact(_size(1.0), length))
+            width = row.get_window_extent(renderer(figure)).width
+            if count == 1 or width <= room:
+                break
+            row.remove()
+            count = max(1, min(count - 1, int(count * room / width) + 1))
+        rows.append(row)
+        left = left[count:]
+    return rows
+
+
+def _size(share: float) -> float:
+    """A share of the type of legends, in points."""
+    return share * float(FontProperties(size=setting("legend.fontsize")).get_size_in_points())
 
 
 def _along_rows(handles: Sequence[Artist], columns: int) -> list[Artist]:
@@ -185,7 +187,7 @@ def _compact(size: float, length: float = 1.2) -> dict[str, Any]:
         "frameon": False,
         "handler_map": {Swatch: _SwatchHandler()},
         "fontsize": size,
-        "title_fontsize": points(8),
+        "title_fontsize": setting("figure.titlesize"),
         "handlelength": length,
         "handletextpad": 0.4,
         "columnspacing": 0.8,

@@ -19,7 +19,7 @@ from linphase.diagram.looks import Array
 from linphase.diagram.measured import BENEFIT, LEARNING_ORDER
 from linphase.figures.style import stroke
 from linphase.store.rows import task_config_of
-from linphase.theory.boundaries import MIXED_BALANCED, MIXED_LAZY
+from linphase.theory.boundaries import INFINITE_NOISE, MIXED_BALANCED, MIXED_LAZY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,25 +27,29 @@ if TYPE_CHECKING:
     from linphase.diagram.measured import MeasuredBoundary
 
 LINE_STYLES: dict[bool, Any] = {False: "-", True: (0, (4, 2))}  # whether asymptotic
+_DOTTED: Any = (0, (1, 1.5))
 
 
 def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
-    """Draw theory's lines: solid at finite d, dashed in the limit; with the spread of one draw where they have it."""
+    """Draw theory's lines: solid at finite d, dashed in the limit; with the spread of one draw where they have it.
+
+    The line of infinite noise bounds no regime: it is thin, and dotted at finite d.
+    """
     for line in lines:
-        asymptotic = line.asymptotic
+        thin = line.name == INFINITE_NOISE
         if line.band is not None:
             ax.fill_betweenx(line.y, *line.band, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
-        width = stroke(0.8 if asymptotic else 1.1)
+        width = stroke(0.6 if thin else 0.8 if line.asymptotic else 1.1)
         ax.plot(
             line.x,
             line.y,
             color="black",
             linewidth=width,
-            linestyle=LINE_STYLES[asymptotic],
+            linestyle=_DOTTED if thin and not line.asymptotic else LINE_STYLES[line.asymptotic],
             path_effects=[withStroke(linewidth=width + stroke(1.2), foreground="white", alpha=0.75)],
             solid_capstyle="butt",
             gid=f"{line.name}, {'asymptotic' if line.asymptotic else 'finite d'}",
-            zorder=2.9 if asymptotic else 3,  # where they nearly meet, one covers the other
+            zorder=2.9 if line.asymptotic else 3,  # where they nearly meet, one covers the other
         )
 
 

@@ -23,20 +23,11 @@ from linphase.diagram.mesh import Mesh
 from linphase.diagram.panels import Panel, find_panel
 from linphase.errors import LinphaseError
 from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
+from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName
 from linphase.figures.labels import label_contours, line_name
 from linphase.figures.layout import settle
 from linphase.figures.legends import draw_row
-from linphase.figures.style import (
-    COLUMN_WIDTH,
-    PAGE_WIDTH,
-    NotebookFigure,
-    StyleName,
-    inches,
-    points,
-    set_ticks,
-    stroke,
-    styled,
-)
+from linphase.figures.style import NotebookFigure, beside, figure_size, inches, points, set_ticks, stroke, styled
 from linphase.model.draws import TaskConfig
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
@@ -64,7 +55,7 @@ def figure1(
     threshold: float,
     rank: int,
     names: tuple[str, str],
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """Figure 1 of the paper: errors and singular values over the steps of one descent, everything on linear axes.
 
@@ -85,8 +76,10 @@ def figure1(
     style
         paper or talk.
     """
-    figure = NotebookFigure(figsize=(inches(PAGE_WIDTH), inches(2.9)), layout="constrained")
-    errors, modes = figure.subplots(1, 2)
+    across = beside(2, PAGE_WIDTH, 2.4)
+    size = figure_size(PAGE_WIDTH, 2.9 if across == 2 else 4.8)
+    figure = NotebookFigure(figsize=size, layout="constrained")
+    errors, modes = figure.subplots(2 // across, across).flat
     dashed = {"linestyle": _DASHES, "linewidth": stroke(1.4), "zorder": 3}
     lines: list[dict[str, Any]] = [dashed, {"linestyle": "-", "linewidth": stroke(0.8), "zorder": 3.1}]
     both = (run, finite(run.step), ""), (theory, steps_of(theory, run), ", theory")
@@ -160,7 +153,7 @@ def figure2(
     *,
     columns: Mapping[str, Column] | None = None,
     mesh: Mesh | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """Figure 2 of the paper, or some of its panels: filled contours on linear scales, contour lines, asymptotic lines.
 
@@ -197,9 +190,11 @@ def figure2(
     shown = [find_panel(name, Cuts(), runs, columns) for name in panels]
     task = task_config_of(runs.iloc[0])
     x, y = (_exponents(axis, task.scale) for axis in (window.x, window.y))
-    across, down = min(len(panels), 2), ceil(len(panels) / 2)
-    width = PAGE_WIDTH if across == 2 else COLUMN_WIDTH
-    figure = NotebookFigure(figsize=(inches(width), inches(0.84 * width / across * down + 0.2)), layout="constrained")
+    width = COLUMN_WIDTH if len(panels) == 1 else PAGE_WIDTH
+    across = beside(min(len(panels), 2), width, 2.4)
+    down = ceil(len(panels) / across)
+    each = figure_size(width, width)[0] / inches(1) / across
+    figure = NotebookFigure(figsize=figure_size(width, 0.84 * each * down + 0.2), layout="constrained")
     drawn = list(zip(figure.subplots(down, across, squeeze=False).flat, shown, strict=False))
     numbers = [cells_of(runs, window, panel, Cuts()).numbers for panel in shown]
     for (ax, panel), values in zip(drawn, numbers, strict=True):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from linphase.diagram.looks import Array, written
 from linphase.diagram.panels import Extend, Panel, span_of
-from linphase.figures.style import points, set_ticks, stroke
+from linphase.figures.fitting import style_in_use
+from linphase.figures.style import points, set_ticks, setting, stroke
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -31,8 +32,13 @@ class Scale:
 
 
 def scale_of(numbers: Array, panel: Panel) -> Scale | None:
-    """Colours for the numbers of cells over their span; None where there are none."""
-    span = span_of(numbers, panel)
+    """Colours for the numbers of cells over their span, or over that of the style in use; None where there are none."""
+    style = style_in_use()
+    if style.ranged and panel.scale != "difference":  # which is centred at 0
+        asked = replace(panel, scale=style.scale or panel.scale)
+        span = span_of(numbers, asked, style.vmin, style.vmax)
+    else:
+        span = span_of(numbers, panel)
     if span is None:
         return None
     norm = LogNorm if span.logarithmic else Normalize
@@ -42,42 +48,59 @@ def scale_of(numbers: Array, panel: Panel) -> Scale | None:
 
 def draw_colorbar(
     figure: Figure,
-    grid: Sequence[Axes],
     scale: Scale,
     levels: Sequence[float] = (),
     label: str = "",
     marks: Mapping[str, float] = MappingProxyType({}),
+    **where: Any,
 ) -> None:
-    """A colour bar beside some subplots, with a line at each of the levels drawn in them; label: unit or symbol.
+    """A colour bar with a line at each of the levels drawn in the diagram, and a triangle at each marked value.
 
-    marks: values with names, at its left side.
+    Parameters
+    ----------
+    figure, scale
+        Where it is drawn, and what.
+    levels
+        Values drawn as steps in the diagram.
+    label
+        A unit or a symbol.
+    marks
+        Values by their names.
+    where
+        `cax`, the axes of the bar, or `ax`, those that give way to it, as in `Figure.colorbar`.
     """
-    bar = figure.colorbar(
-        ScalarMappable(scale.norm, scale.colormap),
-        ax=list(grid),
-        extend=scale.extend,
-        aspect=28,
-        pad=0.02,
-        shrink=0.98,
-    )
+    bar = figure.colorbar(ScalarMappable(scale.norm, scale.colormap), extend=scale.extend, **where)
     low, high = float(scale.norm.vmin or 0), float(scale.norm.vmax or 1)
-    if isinstance(scale.norm, LogNorm):
-        fine = high < 1000 * low
-        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if fine else (1,), numticks=9))
+    logarithmic = isinstance(scale.norm, LogNorm)
+    if logarithmic and high >= _FEW_DECADES * low:
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,), numticks=9))
     else:
-        bar.ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ticks = MaxNLocator(6, steps=[1, 2, 5, 10])
+        bar.ax.yaxis.set_major_locator(FixedLocator(ticks.tick_values(low, high)) if logarithmic else ticks)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     set_ticks(bar.ax)
     for level in levels:
         if low < level < high:
             bar.ax.axhline(level, color="white", linewidth=stroke(1.0), gid="level")
-    if within := {name: value for name, value in marks.items() if low <= value <= high}:
-        beside = bar.ax.secondary_yaxis("left")
-        beside.set_yticks(list(within.values()), list(within), fontsize=points(6))
-        beside.yaxis.set_minor_locator(NullLocator())
-        beside.tick_params(length=stroke(2.5), width=stroke(0.8), pad=points(1))
-        beside.set_gid("marks")
+    for (name, value), look in zip(marks.items(), mark_looks(marks), strict=True):
+        if low <= value <= high:
+            bar.ax.plot(
+                [-0.45], [value], transform=bar.ax.get_yaxis_transform(), clip_on=False, gid=f"mark {name}", **look
+            )
     if label:
-        bar.set_label(label, fontsize=points(7), labelpad=points(1))
+        bar.set_label(label, fontsize=setting("legend.fontsize"), labelpad=points(1))
     bar.outline.set_linewidth(stroke(0.6))
+
+
+_FEW_DECADES = 8.0  # below it the round numbers of a linear scale are ticks
+
+
+def mark_looks(names: Iterable[str]) -> list[dict[str, Any]]:
+    """How the marks of a colour bar look, in the order of their names: triangles that point at the bar."""
+    rim: dict[str, Any] = {"linestyle": "none", "marker": ">", "markersize": stroke(3.2), "markeredgecolor": "black"}
+    rim |= {"markeredgewidth": stroke(0.6)}
+    return [rim | {"markerfacecolor": color} for _, color in zip(names, cycle(_MARK_COLORS), strict=False)]
+
+
+_MARK_COLORS = ("black", "white", "0.6", "0.85")

@@ -77,7 +77,7 @@ def terminal_diagram(
     window, facets = Window.of(axes), split_facets(runs, axes)
     shown = find_panel(panel, cuts, runs, columns)
     every = [cells_of(facet.runs, window, shown, cuts, reach_of(mesh, window, facet)) for facet in facets]
-    span = span_of(np.concatenate([cells.numbers.ravel() for cells in every]), shown)
+    span = span_of(np.concatenate([cells.deciding for cells in every]), shown)
     canvas = _Canvas.of(window, width, console.color_system is not None and not console.no_color)
     blocks = []
     for facet, cells in zip(facets, every, strict=True):

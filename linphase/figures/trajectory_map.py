@@ -18,10 +18,9 @@ from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.panels import find_panel
 from linphase.diagram.sampling import FILL
 from linphase.figures.evolution import BULK, SIGNAL, finite, tint
-from linphase.figures.labels import drop_overlapping, name_at_edges
-from linphase.figures.layout import Sheet, settle
-from linphase.figures.legends import draw_legends
-from linphase.figures.style import PAGE_WIDTH, StyleName, points, stroke, styled
+from linphase.figures.fitting import PAGE_WIDTH, Style, StyleName
+from linphase.figures.layout import Sheet
+from linphase.figures.style import stroke, styled
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
 
@@ -40,7 +39,7 @@ def trajectory_map(
     *,
     cuts: Cuts = Cuts(),
     mesh: Mesh | None = None,
-    style: StyleName = "paper",
+    style: StyleName | Style = "paper",
 ) -> Figure:
     """The regime diagram with the singular values over time at some of its cells.
 
@@ -62,12 +61,11 @@ def trajectory_map(
     title = only_facet(runs, axes)
     window, (facet,) = Window.of(axes), split_facets(runs, axes)
     shown = find_panel("regime", cuts, runs)
+    titles = [title, "" if shown.title == shown.name else shown.title.replace("\n", " ")]
+    title = ", ".join(filter(None, titles))
     plot = Plot(shown, title, runs, cells_of(runs, window, shown, cuts, reach_of(mesh, window, facet)))
-    sheet = Sheet([plot], window, 1, PAGE_WIDTH, shape=0.82, room=0)
-    figure, (ax,), (lines,) = sheet.figure, sheet.grid, sheet.lines
-    told = [title, "" if shown.title == shown.name else shown.title.replace("\n", " ")]
-    if any(told):
-        ax.set_title(", ".join(filter(None, told)), pad=points(13))  # above the names of the lines
+    sheet = Sheet([plot], window, 1, PAGE_WIDTH, shape=0.82)
+    (ax,) = sheet.grid
     thresholds, ranks = (_by_cell(runs, window, name) for name in ("threshold", "rank"))
     across, up = _fractions(window.x), _fractions(window.y)
     width = FILL * _distance(across, (column for _, column in trajectories))
@@ -92,11 +90,7 @@ def trajectory_map(
         Line2D([], [], color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(0.9), label="threshold $c$"),
         Line2D([], [], linestyle="none", label=f"up: $s_i/s_1(Y)$ from {low} to {high}, log; across: own time, log"),
     ]
-    draw_legends(figure, [plot], [lines], below=handles)
-    names = name_at_edges(ax, lines)
-    settle(figure)
-    drop_overlapping(figure, names)
-    return figure
+    return sheet.finish(below=handles)
 
 
 def _by_cell(runs: pd.DataFrame, window: Window, column: str) -> dict[tuple[int, int], float]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from linphase.figures.fitting import Style
+
 Array = NDArray[np.floating]
 Value: TypeAlias = float | int | None
 
@@ -220,7 +222,7 @@ class TrainedRun:
         ax: "Axes | None" = None,
         theory: Trajectory | None = None,
         title: str | None = None,
-        style: Literal["paper", "talk"] = "paper",
+        style: "Literal['paper', 'talk'] | Style" = "paper",
     ) -> "Figure":
         """Draw the run over time: its errors, its singular values against the threshold c, how many have escaped.
 
@@ -236,7 +238,7 @@ class TrainedRun:
         title
             Above the figure, or the part.
         style
-            paper or talk.
+            paper or talk, or a `linphase.Style`: width, font, what is left out, the ends of the scale.
 
         Returns
         -------

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from linphase.figures.fitting import Style
+
 _FINAL_MODES = {
     "singular_value": "final_singular_values",
     "balance": "final_mode_balance",
@@ -112,7 +114,7 @@ class Results:
         where: Mapping[str, Any] = MappingProxyType({}),
         against: "Literal['theory'] | Results | None" = None,
         at: tuple[float, float] | None = None,
-        style: Literal["paper", "talk"] = "paper",
+        style: "Literal['paper', 'talk'] | Style" = "paper",
     ) -> "Figure":
         """Draw a panel, or one of the figures that are more than a panel, as `linphase plot` does.
 
@@ -134,7 +136,7 @@ class Results:
         at
             trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
         style
-            paper or talk.
+            paper or talk, or a `linphase.Style`: width, font, what is left out, the ends of the scale.
 
         Returns
         -------

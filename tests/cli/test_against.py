@@ -58,7 +58,7 @@ def drawn(sweeps, monkeypatch):
 
 
 def title(figure):
-    return figure.legends[0].get_title().get_text() if figure.legends else figure.get_suptitle()
+    return figure.get_suptitle()
 
 
 def test_a_sweep_and_a_copy_of_it_differ_nowhere(drawn):

@@ -68,7 +68,13 @@ def test_the_help_of_linphase_imports_nothing_that_takes_long():
         ("trajectories", {"at": "-1.5,1.8"}, Cuts(), "trajectories-at-m1.5_1.8"),
         ("regime", {"where": "gamma_sigma2=-1,noise=1e-05"}, Cuts(), "phase_diagram-where-gamma_sigma2=m1_noise=1em05"),
         ("rank", {"against": "swept-2026-11-29", "x": "c/s_1"}, Cuts(), "rank-against-swept-2026-11-29-x-c_s_1"),
-        ("regime", {"style": "paper"}, Cuts("speedup", bulk=0.3), "phase_diagram-criterion-speedup-bulk-cut-0.3"),
+        ("rank", {"figure-width": "one-column", "no-title": ""}, Cuts(), "rank-figure-width-one-column-no-title"),
+        (
+            "regime",
+            {"no-title": None, "style": None},
+            Cuts("speedup", bulk=0.3),
+            "phase_diagram-criterion-speedup-bulk-cut-0.3",
+        ),
     ],
 )
 def test_the_names_that_figures_get_hold_no_minus_signs_and_no_commas(panel, named, cuts, name):

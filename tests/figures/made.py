@@ -100,7 +100,7 @@ def filled(path, config, keep=lambda spec: True):
 def unfinished():
     """For a while figures are neither laid out nor are places for names looked for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("linphase.figures.layout.settle", lambda figure: None)
+        patch.setattr("linphase.figures.layout.place", lambda *_: None)
         patch.setattr("linphase.figures.layout.label_lines", lambda *_: None)
         yield
 
@@ -122,6 +122,12 @@ def color_at(ax, row, column):
             if not np.ma.getmaskarray(values)[row, column]:
                 return tuple(mesh.to_rgba(values)[row, column, :3])
     raise AssertionError("no colour there")
+
+
+def marks(bar):
+    """The values that are marked at a colour bar, by their names."""
+    found = [one for one in bar.lines if (one.get_gid() or "").startswith("mark ")]
+    return {one.get_gid().removeprefix("mark "): float(one.get_ydata()[0]) for one in found}
 
 
 def legend_labels(figure):

@@ -13,7 +13,7 @@ from linphase.figures.drawing import FIGURES, draw, figure
 from linphase.model.regime import Cuts
 from linphase.model.registry import forget
 from linphase.store.columns import Column
-from tests.figures.made import artists, filled, unfinished
+from tests.figures.made import artists, filled, marks, unfinished
 
 CONFIG = {
     "name": "tiny",
@@ -65,16 +65,13 @@ def test_a_run_over_time_is_chosen_by_its_place(results):
 
 def test_baselines_stand_beside_every_smallest_test_error(results):
     _, bar = draw(results, "test-error").axes
-    beside = bar.child_axes[0]
-    marked = dict(zip([text.get_text() for text in beside.get_yticklabels()], beside.get_yticks(), strict=True))
+    marked = marks(bar)
     assert set(marked) == {"optimal", "lazy", "$A = 0$"}
     for name, column in {**BASELINES, "$A = 0$": "zero_test_error"}.items():
         assert marked[name] == pytest.approx(results.runs[column].mean())
     assert bar.get_ylim()[0] <= marked["optimal"]  # in view, though no run is as good
     older = replace(results, runs=results.runs.drop(columns=["optimal_test_error", "lazy_test_error"]))
-    assert [text.get_text() for text in draw(older, "test-error").axes[1].child_axes[0].get_yticklabels()] == [
-        "$A = 0$"
-    ]
+    assert set(marks(draw(older, "test-error").axes[1])) == {"$A = 0$"}
 
     run, _ = nearest_run(results.runs, results.axes, -1.9, 1.4)
     *_, errors = draw(results, "trajectories", at=(-1.9, 1.4)).axes

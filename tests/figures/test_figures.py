@@ -36,6 +36,7 @@ from tests.figures.made import (
     artists,
     color_at,
     legend_labels,
+    marks,
     modes_of,
     run,
     table,
@@ -249,8 +250,8 @@ def test_a_regime_panel_names_another_measure_and_other_cuts(runs, figure):
         "smallest test error,\n" + PANELS["test-error"].formula,
     ]
     facets = phase_diagram(runs, AXES | {"task.rank": [2, 4]}, "regime", **others)
-    assert facets.legends[0].get_title().get_text() == named
-    assert evidence(runs, AXES, cuts=Cuts(bulk=0.3)).legends[0].get_title().get_text() == "bulk cut 0.3"
+    assert facets.get_suptitle() == named
+    assert evidence(runs, AXES, cuts=Cuts(bulk=0.3)).get_suptitle() == "bulk cut 0.3"
 
 
 def test_all_panels_stand_in_one_figure_each_with_its_colour_bar(runs):
@@ -300,9 +301,13 @@ def test_a_title_has_the_formula_and_a_colour_bar_the_unit(runs):
 
 def test_numbers_that_are_all_but_equal_have_ticks_that_are_not(runs):
     for value, reach in ((5e-3, 5e-4), (0.0, 0.2), (-7.0, 0.7)):
-        norm = scale_of(np.array([value, value * (1 + 1e-5)]), PANELS["final-time"]).norm
+        norm = scale_of(np.array([value, value * (1 + 1e-5)]), PANELS["benefit"]).norm
         assert norm.vmax - norm.vmin == pytest.approx(reach, rel=1e-3)
         assert (norm.vmin + norm.vmax) / 2 == pytest.approx(value, rel=1e-3)
+    norm = scale_of(np.array([5e-3, 5e-3 * (1 + 1e-5)]), PANELS["final-time"]).norm
+    assert isinstance(norm, LogNorm)
+    assert norm.vmax / norm.vmin == pytest.approx(1.1, rel=1e-3)
+    assert (norm.vmax * norm.vmin) ** 0.5 == pytest.approx(5e-3, rel=1e-3)
 
 
 def test_too_many_facets_are_refused_with_their_number(runs):
@@ -523,10 +528,10 @@ def test_theory_is_the_same_in_every_facet_of_a_training(runs):
 def test_a_figure_against_theory_says_that_it_starts_from_zero_and_which_side_did_not_converge(runs):
     early = runs.assign(status="stopped_early", converged=False)
     figure = against(early, runs.assign(kind="modes"), AXES, "test-error")
-    assert figure.legends[0].get_title().get_text().startswith("predicted: theory from $A(0) = 0$")
+    assert figure.get_suptitle().startswith("predicted: theory from $A(0) = 0$")
     assert legend_labels(figure)[0] == "measured: no cell converged (hatching left out)"
     same = against(runs, early, AXES, "regime", names=("one", "two"))
-    assert same.legends[0].get_title().get_text() == ""
+    assert same.get_suptitle() == ""
     assert "two: unconverged" in legend_labels(same)
 
 
@@ -572,7 +577,8 @@ def test_the_evidence_shows_three_measures_and_dots_where_they_part(runs):
     assert (x.tolist(), y.tolist()) == ([GAMMA_SIGMA2[0]], [GAMMA_W[5]])
     assert "regimes differ (1 of 42 cells)" in legend_labels(figure)
     facets = evidence(pd.concat([other, other.assign(rank=2)]), AXES | {"task.rank": [2, 4]})
-    assert [ax.get_title() for ax in facets.axes[3:8:4]] == [f"modes on which all agree\nrank = {k}" for k in (2, 4)]
+    titles = [" ".join(ax.get_title().split()) for ax in facets.axes[3:8:4]]
+    assert titles == [f"modes on which all agree rank = {k}" for k in (2, 4)]
 
 
 def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):
@@ -631,5 +637,4 @@ def test_baselines_are_marked_only_where_all_cells_have_one_task(runs):
         phase_diagram(table, axes, "test-error")
         for table, axes in ((runs.assign(**known), AXES), (several[several["gamma_w"] == GAMMA_W[3]], over_noise))
     )
-    marked = [[ax for ax in figure.axes[1].child_axes if ax.get_gid() == "marks"] for figure in (one, other)]
-    assert [len(each) for each in marked] == [1, 0]
+    assert [len(marks(figure.axes[1])) for figure in (one, other)] == [3, 0]

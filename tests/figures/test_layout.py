@@ -1,5 +1,7 @@
 """Figures laid out: names stand in their place, and nothing meets or is cut off. The figures are the golden ones."""
 
+import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from linphase.diagram.panels import known_panels
+from linphase.errors import LinphaseError
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
+from linphase.figures.fitting import STYLES, Style
 from linphase.figures.layout import settle
-from linphase.figures.style import STYLES
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import MIXED_LAZY
 from tests.figures.made import AXES, artist, artists
@@ -29,31 +32,41 @@ def runs():
     return plain()
 
 
-def test_line_labels_stay_in_the_axes_run_along_their_lines_and_do_not_touch(figure):
+def names_of(figure, ax):
+    """The names of lines beside a frame, and the boxes that they take."""
+    canvas = figure.canvas.get_renderer()
+    return [(label.get_text(), label.get_window_extent(canvas)) for label in artists(ax, "line label")]
+
+
+def ends_of(ax, gid):
+    """The pixels at which a line leaves the axes."""
+    drawn = ax.transData.transform(artist(ax, gid).get_xydata())
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    dense = np.concatenate([np.linspace(a, b, 200) for a, b in pairwise(drawn)])
+    box = ax.get_window_extent()
+    return dense[[box.contains(*point) for point in dense]][[0, -1]]
+
+
+def test_names_of_lines_stand_at_the_frame_where_their_lines_leave_the_diagram(figure):
     ax = figure.axes[0]
-    labels = artists(ax, "line label")
-    assert {label.get_text() for label in labels} >= {"mixed | lazy", "mixed | balanced", "width = k"}
-    inside = ax.get_window_extent()
-    centers = []
-    for label in labels:
-        box = label.get_window_extent(figure.canvas.get_renderer())
-        assert inside.containsx(box.x0)
-        assert inside.containsx(box.x1)
-        assert inside.containsy(box.y0)
-        assert inside.containsy(box.y1)
-        centers.append(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
-    gaps = [np.hypot(*np.subtract(a, b)) for i, a in enumerate(centers) for b in centers[:i]]
-    assert min(gaps) > 8
-    pixels = ax.transData.transform([[-1.0, 2.0], [-0.5, 1.5]])
-    along = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1])) % 360
-    (lazy,) = (label for label in labels if label.get_text() == "mixed | lazy")
-    assert lazy.get_rotation() % 360 == pytest.approx(along, abs=1)
+    frame, found = ax.get_window_extent(), names_of(figure, ax)
+    assert {name for name, _ in found} == {"mixed | lazy", "mixed | balanced", "width = k", "infinite noise"}
+    for name, box in found:
+        on_top = box.y0 >= frame.y1
+        assert on_top or box.x0 >= frame.x1
+        near = (box.y0 - frame.y1) if on_top else (box.x0 - frame.x1)
+        assert near < 4
+        gid = f"{'underparameterized' if name == 'width = k' else name}, finite d"
+        sides = [(x0, x1) if on_top else (y0, y1) for x0, y0, x1, y1 in [box.extents]]
+        along = [point[0 if on_top else 1] for point in ends_of(ax, gid)]
+        assert any(low - 3 <= end <= high + 3 for low, high in sides for end in along), name
+    assert not any(a.overlaps(b) for i, (_, a) in enumerate(found) for _, b in found[:i])
 
 
 @pytest.mark.slow
-def test_no_name_of_a_line_lies_across_another_line_even_in_small_diagrams(runs):
+def test_no_name_of_a_line_stands_in_a_diagram_or_on_another_name_even_in_small_ones(runs):
     both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
-    for style in STYLES:
+    for style in (*STYLES, *(Style(figure_width=width) for width in (2.2, "one-column", "two-column"))):
         for figure in (
             phase_diagram(runs, AXES, "regime", style=style),
             all_panels(runs, AXES, style=style),
@@ -61,35 +74,66 @@ def test_no_name_of_a_line_lies_across_another_line_even_in_small_diagrams(runs)
             against(runs, runs, AXES, "regime", style=style),
             phase_diagram(both, AXES | {"task.rank": [2, 4]}, "regime", style=style),
         ):
-            ax = figure.axes[0]
-            names = artists(ax, "line label")
-            assert len(names) == 4
-            for line in ax.lines:
-                place = line.get_xydata()[np.isfinite(line.get_xydata()).all(axis=1)]
-                place = ax.transData.transform(place)
-                dense = np.concatenate([np.linspace(a, b, 50) for a, b in pairwise(place)])
-                for name in names:
-                    assert not inside_text(figure, name, dense).any(), (style, name.get_text(), line.get_gid())
+            found = [name for ax in figure.axes for name in names_of(figure, ax)]
+            assert {"mixed | lazy"} <= {name for name, _ in found}
+            boxes = [box for _, box in found]
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+            for ax in figure.axes:
+                inside = ax.get_window_extent().padded(-1)
+                assert not any(inside.overlaps(box) for box in boxes)
 
 
-def inside_text(figure, text, place):
-    """Which of the pixels (n, 2) lie on a rotated text."""
-    angle = np.radians(text.get_rotation())
-    text.set_rotation(0)
-    box = text.get_window_extent(figure.canvas.get_renderer())
-    text.set_rotation(np.degrees(angle))
-    center = text.axes.transData.transform(text.get_position())
-    along, up = (np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))
-    x, y = (place - center) @ along, (place - center) @ up
-    return (np.abs(x) < box.width / 2) & (np.abs(y) < box.height / 2)
+def box_of(figure):
+    """Inches from the left and the bottom of a figure to the first axes, and their width and height."""
+    return figure.axes[0].get_position().bounds * np.tile(figure.get_size_inches(), 2)
 
 
-def test_no_title_of_several_panels_is_wider_than_its_panel(runs):
+@pytest.mark.parametrize("style", [Style(), Style(title=False), Style(figure_width=2.5), Style(figure_height=3.5)])
+def test_panels_have_one_box_with_or_without_a_colour_bar_so_that_they_stand_side_by_side(runs, style):
+    panels = ("regime", "status", "test-error", "signal-active", "iterations", "stable-rank")
+    figures = [phase_diagram(runs, AXES, panel, style=style) for panel in panels]
+    boxes = np.array([box_of(figure) for figure in figures])
+    same = slice(0, 3) if style.figure_height else slice(0, 4)  # titles of more lines leave less of a given height
+    for box in boxes[:, same][:, [0, 2]]:
+        np.testing.assert_allclose(box, boxes[0, [0, 2]], atol=1e-6)
+    assert {figure.get_size_inches()[0] for figure in figures} == {style.inches_wide or 3.4}
+    if style.figure_height:
+        assert {figure.get_size_inches()[1] for figure in figures} == {style.figure_height}
+    else:
+        np.testing.assert_allclose(boxes[:, 3], boxes[0, 3], atol=1e-6)
+    for figure in figures:
+        check_whole(figure)
+
+
+def test_panels_and_facets_wrap_within_a_column(runs):
+    both = pd.concat([runs.assign(rank=rank) for rank in range(1, 7)], ignore_index=True)
+    for style, across in ((Style(figure_width="one-column"), 2), (Style(figure_width="two-column"), 3)):
+        figure = all_panels(runs, AXES, style=style)
+        assert len({round(ax.get_position().x0, 3) for ax in figure.axes[:6]}) == across
+        assert figure.get_size_inches()[0] == style.inches_wide
+        check_whole(figure)
+    facets = phase_diagram(both, AXES | {"task.rank": [*range(1, 7)]}, "test-error", style=Style(figure_width=3.4))
+    assert len({round(ax.get_position().y0, 3) for ax in facets.axes[:6]}) >= 3
+    check_whole(facets)
+
+
+def test_a_figure_that_is_too_small_for_its_diagrams_is_refused_with_what_it_needs(runs):
+    for style, name in ((Style(figure_width=1.2), "figure_width"), (Style(figure_height=1.2), "figure_height")):
+        with pytest.raises(
+            LinphaseError, match=rf"{name}: at least [\d.]+ inches are required for this figure"
+        ) as said:
+            phase_diagram(runs, AXES, "test-error", style=style)
+        needed = float(re.findall(r"at least ([\d.]+)", str(said.value))[0]) + 0.05
+        phase_diagram(runs, AXES, "test-error", style=replace(style, **{name: needed}))
+
+
+def test_no_title_of_several_panels_is_wider_than_there_is_room_between_panels(runs):
     cuts = Cuts(criterion="speedup", signal=0.6, bulk=0.3)
     hanging_on_cuts = all_panels(runs, AXES, panels=("regime", "signal-active", "bulk-active"), cuts=cuts)
     for figure, count in ((hanging_on_cuts, 3), (picture("all"), 6)):
+        first, second = (ax.get_window_extent() for ax in figure.axes[:2])
         for ax in figure.axes[:count]:
-            assert ax.title.get_window_extent().width <= ax.get_window_extent().width
+            assert ax.title.get_window_extent().width < second.x0 - first.x0
 
 
 WHOLE = ("evidence", "against-theory", "collapse", "all", "boundaries", "trajectories")

@@ -5,20 +5,22 @@ import zlib
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import colormaps
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LogNorm, Normalize, to_rgb
 from PIL import Image
 
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.panels import known_panels
 from linphase.errors import LinphaseError
 from linphase.figures.diagrams import phase_diagram
+from linphase.figures.fitting import Style
 from linphase.figures.style import FORMATS, check_format, save
-from tests.figures.made import AXES
+from tests.figures.made import AXES, RANK, D, artist, artists, legend_labels
 from tests.figures.pictures import picture, plain
 
-OURS = {"font.size": 30, "axes.grid": True, "lines.linewidth": 9, "savefig.transparent": True}
+OURS = {"axes.grid": True, "figure.facecolor": "red", "image.cmap": "jet", "savefig.transparent": True}
 METADATA = {"linphase": "0.1.0", "config": "0123456789abcdef"}
 
 
@@ -29,7 +31,7 @@ def figure():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A small figure in every format, and the same made under other settings, which stay as they are."""
+    """A small figure in every format, and the same made under settings that are not heeded; they stay."""
     path = tmp_path_factory.mktemp("figures")
     axes = {"gamma_sigma2": AXES["gamma_sigma2"][:2], "gamma_w": AXES["gamma_w"][2:4]}
     for name, settings in (("a", {}), ("b", OURS)):
@@ -43,7 +45,7 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_the_same_runs_give_the_same_bytes_whatever_the_users_settings_are_and_no_other_file(written, suffix):
+def test_the_same_runs_give_the_same_bytes_whatever_settings_of_layout_are_and_no_other_file(written, suffix):
     assert (written / f"a.{suffix}").read_bytes() == (written / f"b.{suffix}").read_bytes()
     assert {file.name for file in written.iterdir()} == {f"{name}.{each}" for name in "ab" for each in FORMATS}
 
@@ -124,6 +126,96 @@ def test_maps_of_numbers_are_perceptually_uniform(name):
     steps = np.diff(light)
     assert (steps > 0).all()
     assert steps.std() < 0.35 * steps.mean()
+
+
+def test_letters_lines_and_ticks_are_those_of_the_users_settings():
+    usual = phase_diagram(plain(), AXES, "regime").axes[0]
+    settings = {
+        "font.family": "serif",
+        "font.size": 9,
+        "axes.labelsize": 11,
+        "axes.linewidth": 2,
+        "xtick.direction": "in",
+    }
+    with mpl.rc_context(settings):
+        ax = phase_diagram(plain(), AXES, "regime").axes[0]
+    assert ax.xaxis.label.get_size() == 11
+    assert ax.xaxis.get_ticklabels()[0].get_size() == pytest.approx(7 * 9 / 7.5)
+    assert ax.spines["left"].get_linewidth() == 2
+    assert ax.xaxis.get_tick_params()["direction"] == "in"
+    assert [each.xaxis.label.get_fontname() for each in (usual, ax)] == ["DejaVu Sans", "DejaVu Serif"]
+    assert [each.xaxis.label.get_math_fontfamily() for each in (usual, ax)] == ["dejavusans", "dejavuserif"]
+
+
+def test_a_style_sheet_and_a_font_are_heeded_and_what_is_none_is_refused(tmp_path):
+    sheet = tmp_path / "journal.mplstyle"
+    sheet.write_text("font.size: 10\nfigure.figsize: 1, 1\naxes.grid: True\n")
+    figure = phase_diagram(plain(), AXES, "regime", style=Style(sheet=sheet))
+    assert figure.axes[0].xaxis.label.get_size() == pytest.approx(8 * 10 / 7.5)
+    assert figure.get_size_inches()[0] == pytest.approx(3.4)
+    assert not figure.axes[0].xaxis.get_gridlines()[0].get_visible()
+    mono = phase_diagram(plain(), AXES, "regime", style=Style(font="monospace", sheet=sheet))
+    assert mono.axes[0].xaxis.label.get_fontname() == "DejaVu Sans Mono"
+    sheet.write_text("font.size: large and small\n")
+    with pytest.raises(LinphaseError, match=r"journal\.mplstyle: is no style sheet that matplotlib reads"):
+        phase_diagram(plain(), AXES, "regime", style=Style(sheet=sheet))
+    with pytest.raises(LinphaseError, match=r"a style sheet .* is required, found no file"):
+        phase_diagram(plain(), AXES, "regime", style=Style(sheet=tmp_path))
+    with pytest.raises(LinphaseError, match=r"found 'DejaVu Sherif'\. Did you mean DejaVu Serif"):
+        phase_diagram(plain(), AXES, "regime", style=Style(font="DejaVu Sherif"))
+
+
+def test_titles_lines_and_names_are_left_out_where_that_is_asked():
+    bare = phase_diagram(plain(), AXES, "test-error", style=Style(title=False, lines=False))
+    assert [bare.axes[0].get_title(), [text.get_text() for text in bare.texts]] == ["", [""]]
+    assert not bare.axes[0].lines
+    assert not artists(bare.axes[0], "line label")
+    unnamed = phase_diagram(plain(), AXES, "test-error", style=Style(names=False))
+    assert unnamed.axes[0].lines
+    assert not artists(unnamed.axes[0], "line label")
+    assert "theory" in legend_labels(unnamed)
+
+
+def test_the_facts_of_a_diagram_stand_in_it_once():
+    runs = plain()
+    both = pd.concat([runs, runs.assign(replicate=1, run_id=runs["run_id"] + "1")], ignore_index=True)
+    task = f"$d = {D}$, $k = {RANK}$, noise 1"
+    for table, panel, shown in (
+        (runs, "test-error", f"{task}, one draw"),
+        (both, "test-error", f"{task}, mean of 2 draws"),
+        (both.assign(kind="modes"), "regime", f"theory, {task}, majority of 2 draws"),
+    ):
+        texts = phase_diagram(table, AXES, panel).texts
+        assert [text.get_text() for text in texts if text.get_gid() == "facts"] == [shown]
+
+
+def test_the_scale_of_a_panel_is_given_or_hangs_on_cells_that_hold_the_signal_and_keeps_its_kind():
+    runs = plain()
+    narrow = runs["width"] < runs["rank"]
+    assert narrow.any()
+    loud = runs.assign(min_test_error=np.where(narrow, 1e6, 0.9 + 0.001 * np.arange(len(runs))))
+    norm = artist(phase_diagram(loud, AXES, "test-error").axes[0], "numbers").norm
+    assert isinstance(norm, LogNorm)  # though the numbers span no decade
+    assert norm.vmax < 1.1
+    asked = Style(vmin=0.5, vmax=2.0, scale="linear")
+    norm = artist(phase_diagram(loud, AXES, "test-error", style=asked).axes[0], "numbers").norm
+    assert (type(norm), norm.vmin, norm.vmax) == (Normalize, 0.5, 2.0)
+    with pytest.raises(LinphaseError, match="a positive low end is required on its log scale, found -1"):
+        phase_diagram(loud, AXES, "test-error", style=Style(vmin=-1))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"figure_width": "three-column"}, "figure_width: one-column, two-column or a number of inches is required"),
+        ({"figure_height": float("nan")}, "figure_height: 1.0 to 100.0 inches are required, found nan"),
+        ({"vmin": 2, "vmax": 1}, "vmax: a number above vmin = 2 is required, found 1"),
+        ({"vmin": 0, "scale": "log"}, "positive numbers are required on a logarithmic scale"),
+    ],
+)
+def test_a_style_that_cannot_be_is_refused(given, message):
+    with pytest.raises(LinphaseError, match=message):
+        Style(**given)
 
 
 def test_an_unknown_style_is_refused():

@@ -17,7 +17,6 @@ from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.panels import known_panels
-from linphase.figures.style import STYLES
 from linphase.figures.terminal import LETTERS, terminal_diagram
 from tests.figures.made import AXES, GAMMA_SIGMA2, GAMMA_W, filled, run, table
 
@@ -224,8 +223,3 @@ def test_what_a_terminal_cannot_show_is_refused(results, arguments, message):
     done = CliRunner().invoke(main, ["plot", str(results), "--terminal", *arguments], catch_exceptions=False)
     assert done.exit_code == 2
     assert message in done.output
-
-
-def test_the_commands_styles_are_those_of_the_figures():
-    (option,) = (each for each in main.commands["plot"].params if each.name == "style")
-    assert list(option.type.choices) == list(STYLES)

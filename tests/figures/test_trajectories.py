@@ -13,6 +13,7 @@ from linphase.diagram.axes import select
 from linphase.diagram.looks import LOOKS
 from linphase.diagram.sampling import sampled_runs
 from linphase.figures.evolution import title_of, trajectory_figure
+from linphase.figures.fitting import Style
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.runs.beside import crossings, theory_beside
 from linphase.store.rows import task_of
@@ -205,7 +206,7 @@ def test_the_command_names_its_file_by_what_is_not_the_default(path, monkeypatch
     done = linphase("plot", path, "--panel", "trajectories", "--where", "noise=1", "--where", "replicate=1")
     assert done.exit_code == 0, done.output
     assert [given[:2] for given in saved] == [
-        ({"against": None, "at": None, "style": "paper"}, path / "trajectories-where-noise=1_replicate=1.png")
+        ({"against": None, "at": None, "style": Style()}, path / "trajectories-where-noise=1_replicate=1.png")
     ]
 
 
