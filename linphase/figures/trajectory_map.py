@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 
 from linphase.diagram.axes import Axis, Window, only_facet, split_facets
 from linphase.diagram.cells import Plot, cells_of
-from linphase.diagram.looks import LOOKS, Array, written
+from linphase.diagram.looks import BULK, LOOKS, SIGNAL, Array, written
 from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.panels import find_panel
 from linphase.diagram.sampling import FILL
-from linphase.figures.evolution import BULK, SIGNAL, finite, tint
 from linphase.figures.labels import drop_overlapping, name_at_edges
 from linphase.figures.layout import Sheet, settle
 from linphase.figures.legends import draw_legends
+from linphase.figures.run_curves import finite, tint
 from linphase.figures.style import PAGE_WIDTH, StyleName, points, stroke, styled
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
