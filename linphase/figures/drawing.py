@@ -258,8 +258,7 @@ def trajectories(
     if at is not None:
         return _one_run(results, cuts, at, style)
     mesh = mesh_of(results)
-    chosen = sampled_runs(results.runs, results.axes, mesh)
-    kept = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
+    kept = {one: results.trajectory(one.run_id) for one in sampled_runs(results.runs, results.axes, mesh)}
     return trajectory_map(results.runs, results.axes, kept, cuts=cuts, mesh=mesh, style=style)
 
 

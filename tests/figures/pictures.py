@@ -5,6 +5,7 @@ from functools import lru_cache
 import pandas as pd
 
 from linphase.diagram.measured import PATHS, measured_boundaries
+from linphase.diagram.sampling import sampled_runs
 from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.evolution import run_figure, title_of, trajectory_figure
@@ -79,11 +80,10 @@ def one_cell(style="paper"):
 
 def small_diagrams():
     axes = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.0, 1.5, 2.0]}
-    made = {
-        (i, j): predicted_run(x, y) for i, y in enumerate(axes["gamma_w"]) for j, x in enumerate(axes["gamma_sigma2"])
-    }
-    rows = table(*(row for row, _ in made.values()))
-    return trajectory_map(rows, axes, {cell: trajectory for cell, (_, trajectory) in made.items()})
+    made = [predicted_run(x, y) for y in axes["gamma_w"] for x in axes["gamma_sigma2"]]
+    rows = table(*(row for row, _ in made))
+    over_time = {row["run_id"]: trajectory for row, trajectory in made}
+    return trajectory_map(rows, axes, {one: over_time[one.run_id] for one in sampled_runs(rows, axes)})
 
 
 def facets():
