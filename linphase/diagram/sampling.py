@@ -1,4 +1,4 @@
-"""Which runs are shown over time: that of the cell nearest to a place, or those of some cells over the diagram."""
+"""Which runs are shown over time: of the cell nearest to a place, of one a regime, or of some over the diagram."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from linphase.diagram.axes import Axis, Window, axis_column, only_facet, split_facets
-from linphase.diagram.cells import Place
+from linphase.diagram.cells import Place, cells_of
 from linphase.diagram.looks import Array, plainly
 from linphase.diagram.mesh import Mesh, Reach, reach_of
 from linphase.diagram.outcomes import outcomes
+from linphase.diagram.panels import UNFINISHED, find_panel
 from linphase.errors import LinphaseError
+from linphase.model.regime import REGIMES, Cuts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +75,54 @@ def nearest_run(
             f", gamma_w = {plainly(cell['gamma_w'].iloc[0])}. Give another place, or linphase sweep --retry-failed"
         )
     return dict(finished.iloc[0]), len(finished)
+
+
+def cell_of_each_regime(
+    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], cuts: Cuts = Cuts(), mesh: Mesh | None = None
+) -> dict[str, pd.DataFrame]:
+    """The cell that stands for each regime, as the runs of its replicates, in the order lazy, mixed, balanced.
+
+    All lie at one width (the axis upwards) where this can be: that at which most regimes stand beside each other, of
+    several that at which the narrowest of them has most cells, then the largest. There the cell in the middle of those
+    of a regime is taken. A regime that is not at this width is taken at the one where it has most cells.
+
+    Parameters
+    ----------
+    runs, axes, cuts, mesh
+        As in `phase_diagram`.
+
+    Returns
+    -------
+    dict[str, pd.DataFrame]
+        Rows of `runs` without those that failed or diverged; a regime that no cell has is left out.
+
+    Raises
+    ------
+    LinphaseError
+        If no cell has a regime, or as `sampled_runs` does.
+    """
+    window, reach = _one_window(runs, axes, mesh)
+    shown = cells_of(runs, window, find_panel("regime", cuts, runs), cuts, reach).own_outcomes()
+    columns: dict[int, dict[str, list[int]]] = {}  # by row and regime, ascending
+    for (row, column), outcome in sorted(shown.items()):
+        if len(outcome) == 1 and outcome[0] in REGIMES:
+            columns.setdefault(row, {}).setdefault(outcome[0], []).append(column)
+    if not columns:
+        raise LinphaseError(
+            "three-regimes: a cell that is lazy, mixed or balanced is required, found none. Sweep widths of at least "
+            "the rank of the signal, with a task whose rank is told (task.rank)"
+        )
+    shared = max(columns, key=lambda row: (len(columns[row]), min(map(len, columns[row].values())), row))
+    places = window.y.index(runs), window.x.index(runs)
+    trained = ~runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
+    found = {}
+    for regime in REGIMES:
+        of_rows = {row: each[regime] for row, each in columns.items() if regime in each}
+        if of_rows:
+            row = shared if shared in of_rows else max(of_rows, key=lambda row: len(of_rows[row]))
+            column = of_rows[row][len(of_rows[row]) // 2]
+            found[regime] = runs[(places[0] == row) & (places[1] == column) & trained].sort_values("replicate")
+    return found
 
 
 @dataclass(frozen=True)

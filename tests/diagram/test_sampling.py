@@ -9,7 +9,7 @@ import pytest
 
 from linphase.diagram.axes import Axis
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.sampling import FILL, _spreads, nearest_run, sampled_runs
+from linphase.diagram.sampling import FILL, _spreads, cell_of_each_regime, nearest_run, sampled_runs
 from linphase.errors import LinphaseError
 from linphase.figures.evolution import title_of
 
@@ -47,6 +47,44 @@ def test_a_failed_cell_and_no_runs_at_all_are_told(runs):
         nearest_run(runs.assign(status="failed"), AXES, -2, 1.5)
     with pytest.raises(LinphaseError, match="no run yet"):
         nearest_run(runs.iloc[:0], AXES, -2, 1.5)
+
+
+def columns_by_regime(runs, axes, gamma_w):
+    """gamma_sigma2 of the cells of each regime at a width."""
+    row = runs[(runs["gamma_w"] == gamma_w) & (runs["replicate"] == 0)]
+    return row["gamma_sigma2"].groupby(outcomes(row)).apply(sorted).to_dict()
+
+
+def test_each_regime_has_the_middle_cell_at_the_width_where_the_narrowest_regime_has_most_cells():
+    axes = {"gamma_sigma2": np.linspace(-3, 0, 31).round(6).tolist(), "gamma_w": [0.0, 1.0, 1.75, 2.5]}
+    runs = grid(axes, 10, 2, replicates=2)
+    cells = cell_of_each_regime(runs, axes)
+    assert list(cells) == ["lazy", "mixed", "balanced"]
+    narrowest = {y: min(map(len, columns_by_regime(runs, axes, y).values())) for y in axes["gamma_w"][1:]}
+    (gamma_w,) = {y for cell in cells.values() for y in cell["gamma_w"]}
+    assert gamma_w == max(y for y in narrowest if narrowest[y] == max(narrowest.values()))
+    for regime, cell in cells.items():
+        of_regime = columns_by_regime(runs, axes, gamma_w)[regime]
+        assert cell["gamma_sigma2"].tolist() == [of_regime[len(of_regime) // 2]] * 2
+        assert cell["replicate"].tolist() == [0, 1]
+        assert set(outcomes(cell)) == {regime}
+
+
+def test_a_regime_that_is_at_another_width_alone_is_taken_there_and_one_that_is_nowhere_is_left_out(runs):
+    wide = runs[runs["gamma_w"] == 2.5].assign(signal_active=0.0, bulk_active=0.0)  # lazy
+    rest = runs[runs["gamma_w"].isin([1.5, 2.0])].assign(signal_active=1.0, bulk_active=1.0)  # balanced
+    cells = cell_of_each_regime(pd.concat([wide, rest]), AXES)
+    assert {regime: set(cell["gamma_w"]) for regime, cell in cells.items()} == {"lazy": {2.5}, "balanced": {1.5}}
+
+
+def test_a_run_that_failed_or_diverged_stands_for_no_regime(runs):
+    spoiled = runs.copy()
+    chosen = cell_of_each_regime(runs, AXES)["lazy"]
+    spoiled.loc[chosen.index[1:], "status"] = "failed"
+    cell = cell_of_each_regime(spoiled, AXES)["lazy"]  # a tie of lazy and failed: another cell
+    assert set(outcomes(cell)) == {"lazy"}
+    with pytest.raises(LinphaseError, match="three-regimes: a cell that is lazy, mixed or balanced is required"):
+        cell_of_each_regime(runs.assign(status="diverged"), AXES)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 7, 8, 9, 11, 12, 20, 33, 200])
