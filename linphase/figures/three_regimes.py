@@ -34,7 +34,7 @@ from linphase.model.regime import REGIMES
 _SOLID = replace(MEASURED, signal=1.0, bulk=1.0)
 _DEPTH = 1e-6  # of the largest value, in view
 _TIMES = 4  # with a number, at most
-_TYPE = 10.0  # points in a figure of 7 inches: legible at half of it, too
+_TYPE = 10 / 7  # points for each inch of width: three columns have to fit, and be legible at half the size
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def three_regimes(cells: Mapping[str, RegimeCell], *, title: str = "", style: St
     style
         paper or talk.
     """
-    width, size = inches(PAGE_WIDTH), _TYPE * inches(1)
+    width = inches(PAGE_WIDTH)
+    size = _TYPE * width
     figure = NotebookFigure(figsize=(width, 0.66 * width), layout="constrained")
     grid = figure.subplots(2, len(REGIMES), sharey="row")
     for regime, (above, below) in zip(REGIMES, grid.T, strict=True):
@@ -78,13 +79,16 @@ def three_regimes(cells: Mapping[str, RegimeCell], *, title: str = "", style: St
             above.set_title(f"{name}\n", fontsize=size)
             _leave_empty((above, below), f"no cell of this\nsweep is {regime}", size)
         for ax in (above, below):
+            set_ticks(ax)
+            ax.tick_params(labelsize=size)
             ax.set_facecolor(tint(tint(tint(LOOKS[regime].color))))
     fit_values(grid[0, 0], chain(*map(_errors, cells.values())), _DEPTH, [np.empty(0)])
     thresholds = np.array([cell.threshold for cell in cells.values()])
     fit_values(grid[1, 0], chain(*map(_modes, cells.values())), _DEPTH, [thresholds])
     for ax, label in zip(grid[:, 0], ("mean square\nerror", "singular\nvalues of $A$"), strict=True):
         ax.set_ylabel(label, fontsize=size)
-    figure.suptitle(title, fontsize=size) if title else None
+    if title:
+        figure.suptitle(title, fontsize=size)
     figure.align_xlabels(grid[1])
     figure.legend(handles=_handles(cells), loc="outside lower center", ncols=3, fontsize=size, frameon=False,
                   borderpad=0.1, columnspacing=1.0, handlelength=1.6, handletextpad=0.5)  # fmt: skip
@@ -105,8 +109,6 @@ def _draw(above: Axes, below: Axes, cell: RegimeCell, size: float) -> None:
             _draw_mean(below, curves.time, one, color, pen, width, f"mode {mode + 1}")
     draw_threshold(below, cell.threshold)
     for ax in (above, below):
-        set_ticks(ax)
-        ax.tick_params(labelsize=size)
         ax.set_xscale("log")
         ax.set_xlim(*cell.measured.time[[0, -1]])
         _name_times(ax, *cell.measured.time[[0, -1]])
@@ -138,7 +140,6 @@ def _draw_mean(ax: Axes, time: Array, mean: Mean, color: str, pen: Pen, width: f
 def _leave_empty(axes: tuple[Axes, Axes], words: str, size: float) -> None:
     for ax in axes:
         ax.set_xticks([])
-        ax.tick_params(which="both", left=False)
     axes[0].text(0.5, 0.5, words, transform=axes[0].transAxes, ha="center", va="center", fontsize=size)
 
 

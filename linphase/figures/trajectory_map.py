@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _BULK_LINES = 12  # of a small diagram, at most
 _LIMITS = (2e-3, 12.0)  # of s_i/s_1(Y), the same in every small diagram
-
-
 _LOW, _HIGH = map(written, _LIMITS)
 _EXPLAINED = (
     f"small diagrams: upwards $s_i(A)/s_1(Y)$ from {_LOW} to {_HIGH}, across the time of a run, both logarithmic; "
@@ -78,7 +76,7 @@ def trajectory_map(
     draw_cells(ax, plot.cells, window, None)
     draw_frame(ax, window, left=True, bottom=True)
     told = [title, "" if shown.title == shown.name else shown.title.replace("\n", " ")]
-    ax.set_title("\n".join(filter(None, [", ".join(filter(None, told)), _EXPLAINED])), fontsize=points(7))
+    ax.set_title("\n".join(filter(None, [", ".join(filter(None, told)), _EXPLAINED])), fontsize=points(7), wrap=True)
     facts = {name: _by_cell(runs, window, name) for name in ("threshold", "rank")}
     for sample, trajectory in trajectories.items():
         row, column = sample.place
