@@ -11,6 +11,7 @@ FIGURE_WORDS = {
     "evidence": "the regimes by each criterion of active, and where they part",
     "collapse": "speed-up of every mode over its singular value by the threshold",
     "trajectories": "singular values over time in some cells, or in one",
+    "three-regimes": "errors and singular values over time, a cell of each regime",
     "all": "the six panels that tell most",
 }
 

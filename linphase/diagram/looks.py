@@ -13,6 +13,12 @@ from linphase.model.regime import AGREED
 
 Array = NDArray[np.float64]
 
+# Curves of runs over time, in figures and pages: what is measured is solid, what theory predicts dashed, and c dotted.
+# Colour-blind readers, too, tell those of one diagram apart, and none is the colour of a regime.
+TRAIN, TEST = "#3E8FD0", "#E57B35"  # errors
+SIGNAL, BULK = "#A84FB5", "#979797"  # singular values
+THRESHOLD = "#000000"
+
 Segment = tuple[tuple[float, float], tuple[float, float]]
 
 

@@ -26,6 +26,7 @@ from linphase.store.rows import scales
 _TOLERANCE = 0.05
 _WIDE = 1.9  # exponent of d: from there on every mode is on the curve (docs/theory.md, "Observables")
 _ROWS = 6  # of widths in the table, at most
+_PREDICTED: Any = {"color": "black", "linestyle": (0, (3, 2))}
 _COLORS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.93, 256)))  # its end is too light on white
 
 
@@ -44,8 +45,8 @@ class _Points:
 def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName | Style = "paper") -> Figure:
     """Every mode of every converged run: its speed-up against s_i/c, and its ratio to sqrt(1 + s_i^2/c^2).
 
-    Colours tell the width. A table gives the share of modes within 5 % of the curve, for each decade of the width, for
-    widths above d^1.9 and for all.
+    Points are measured, the dashed curve is theory's. Colours tell the width. A table gives the share of modes within
+    5 % of the curve, for each decade of the width, for widths above d^1.9 and for all.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName | Styl
     line = np.geomspace(left, right, 500)
 
     above.scatter(cloud.x[order], cloud.speed_up[order], **dots)
-    above.plot(line, np.hypot(1, line), color="black", linewidth=stroke(0.8), gid="curve")
+    above.plot(line, np.hypot(1, line), gid="curve", **_PREDICTED, linewidth=stroke(1.0))
     above.set(xscale="log", yscale="log", xlim=(left, right), ylabel=r"mode speed-up $\kappa_i$")
     above.set_ylim(min(0.5, cloud.speed_up.min() / 1.5), 3 * max(right, cloud.speed_up.max()))
     which = "run" if (runs["status"] == "converged").all() else "converged run"
@@ -81,7 +82,7 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName | Styl
 
     below.scatter(cloud.x[order], cloud.ratio[order], **dots)
     below.axhspan(1 - _TOLERANCE, 1 + _TOLERANCE, color="black", alpha=0.15, linewidth=0, zorder=0.5, gid="tolerance")
-    below.axhline(1, color="black", linewidth=stroke(0.8))
+    below.axhline(1, gid="curve", **_PREDICTED, linewidth=stroke(1.0))
     below.set(yscale="log", xlabel="singular value over threshold, $s_i/c$", ylabel="ratio to curve")
     _draw_table(above, cloud, outside=_fit_ratios(below, cloud.ratio[order]))
     for axis in (below.xaxis, above.yaxis):

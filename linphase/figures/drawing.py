@@ -13,24 +13,29 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from linphase.diagram.axes import select, span
+from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
+from linphase.diagram.axes import axis_column, facet_title, only_facet, select, span
+from linphase.diagram.looks import written
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels, unknown_panel, usual_panel
 from linphase.diagram.reference import Reference, sweep_beside, theory_for
-from linphase.diagram.sampling import nearest_run, sampled_runs
+from linphase.diagram.replicate_means import common_times, mean_curves
+from linphase.diagram.sampling import cell_of_each_regime, nearest_run, sampled_runs
 from linphase.errors import LinphaseError
 from linphase.figures import diagrams
 from linphase.figures.collapse import collapse
 from linphase.figures.evolution import title_of, trajectory_figure
 from linphase.figures.fitting import Style, StyleName, style_called
 from linphase.figures.style import check_axes
+from linphase.figures.three_regimes import RegimeCell, three_regimes
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.regime import Cuts
 from linphase.model.registry import Registry, place_of
 from linphase.model.threads import one_blas_thread
-from linphase.runs.beside import crossings, theory_beside
+from linphase.runs.beside import Evolution, crossings, theory_beside
+from linphase.runs.records import Trajectory
 from linphase.store.results import Results
 from linphase.store.rows import decays_of, has_closed_form, initialization_of, task_of
 
@@ -73,7 +78,7 @@ def draw(
         Of a directory, or a part of them: other runs and axes in their place.
     name
         A panel, declared here or told by the files, or one of FIGURES: boundaries (the regimes with the measured
-        boundaries), evidence, collapse, trajectories, all.
+        boundaries), evidence, collapse, trajectories, three-regimes, all.
     cuts
         The criterion of active, and what turns shares into regimes.
     against
@@ -274,9 +279,17 @@ def trajectories(
     if at is not None:
         return _one_run(results, cuts, at, style)
     mesh = mesh_of(results)
-    chosen = sampled_runs(results.runs, results.axes, mesh)
-    kept = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
+    kept = {one: results.trajectory(one.run_id) for one in sampled_runs(results.runs, results.axes, mesh)}
     return trajectory_map(results.runs, results.axes, kept, cuts=cuts, mesh=mesh, style=style)
+
+
+@figure("three-regimes")
+def _three_regimes(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
+    """Errors and singular values over time in a cell of each regime, averaged over its replicates."""
+    title = only_facet(results.runs, results.axes)
+    chosen = cell_of_each_regime(results.runs, results.axes, cuts, mesh_of(results))
+    cells = {regime: _regime_cell(results, runs) for regime, runs in chosen.items()}
+    return three_regimes(cells, title=title, style=style)
 
 
 @figure("all")
@@ -291,24 +304,48 @@ def baselines_in(run: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(error) for name, error in given if pd.notna(error)}
 
 
+def _theory(run: Mapping[str, Any], trajectory: Trajectory) -> Evolution | None:
+    """Theory from A = 0 beside a run, where it has a closed form and the task can be drawn again."""
+    if not has_closed_form(run):
+        return None
+    start = initialization_of(run)
+    with one_blas_thread():
+        return theory_beside(
+            task_of(run), start.width, float(run["threshold"]), trajectory, start.richness, decays_of(run)
+        )
+
+
+def _regime_cell(results: Results, runs: pd.DataFrame) -> RegimeCell:
+    """The curves of a cell, measured and by theory, over its replicates."""
+    told: list[dict[str, Any]] = [dict(run) for _, run in runs.iterrows()]
+    measured = [results.trajectory(run["run_id"]) for run in told]
+    predicted = [_theory(run, each) for run, each in zip(told, measured, strict=True)]
+    known = [each for each in predicted if each is not None]
+    time, first = common_times(measured), told[0]
+    where = rf"$\gamma_{{\sigma^2}}$ = {written(round(first['gamma_sigma2'], 3))}, width {first['width']:,}"
+    spanning = [axis_column(key) for key in list(results.axes)[:2]]
+    others = {name: first[name] for name in spanning if name not in (*VARIANCE_KEYS, *WIDTH_KEYS)}
+    return RegimeCell(
+        place="\n".join([where, facet_title(others)] if others else [where]),
+        threshold=float(first["threshold"]),
+        rank=int(first["rank"]),
+        replicates=len(told),
+        measured=mean_curves(measured, time),
+        theory=mean_curves(known, time) if len(known) == len(told) else None,
+    )
+
+
 def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName | Style) -> Figure:
     """The first run of the nearest cell, with theory where its task can be drawn again."""
     run, replicates = nearest_run(results.runs, results.axes, *at)
     trajectory, threshold = results.trajectory(run["run_id"]), float(run["threshold"])
-    start = initialization_of(run)
-    with one_blas_thread():
-        theory = (
-            theory_beside(task_of(run), start.width, threshold, trajectory, start.richness, decays_of(run))
-            if has_closed_form(run)
-            else None
-        )
     outcome = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     return trajectory_figure(
         trajectory,
         threshold=threshold,
         rank=int(run["rank"]),
         crossings=crossings(trajectory, threshold),
-        theory=theory,
+        theory=_theory(run, trajectory),
         baselines=baselines_in(run),
         title=title_of(run, outcome, replicates),
         style=style,

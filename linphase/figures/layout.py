@@ -51,6 +51,7 @@ class Sheet:
         *,
         shape: float = 0.92,
         barred: Literal["each", "panel"] = "panel",
+        lined: bool = True,
         ax: Axes | None = None,
     ) -> None:
         """Paint cells, levels, frames and theory's lines.
@@ -67,6 +68,8 @@ class Sheet:
             Height over width of a diagram; one of a single row needs less of it.
         barred
             Whether each diagram has a colour bar beside it, or all diagrams of a panel one together.
+        lined
+            Whether theory's lines are drawn, where the style in use does not leave them out.
         ax
             Of the caller: the one diagram is painted there, and its figure is not laid out.
         """
@@ -87,7 +90,7 @@ class Sheet:
         else:
             self.figure, self.grid, self.columns = figure_of(ax), [ax], 1
         self.lines = [
-            theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") if style.lines else []
+            theory_lines(plot.runs, window, banded=plot.panel.scale == "outcome") if lined and style.lines else []
             for plot in plots
         ]
         self.scales = {}

@@ -22,11 +22,12 @@ from linphase.diagram.looks import Array, plainly, written
 from linphase.diagram.mesh import Mesh
 from linphase.diagram.panels import Panel, find_panel
 from linphase.errors import LinphaseError
-from linphase.figures.evolution import OverTime, finite, fit_linear, steps_of
+from linphase.figures.evolution import steps_of
 from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName
 from linphase.figures.labels import label_contours, line_name
 from linphase.figures.layout import settle
 from linphase.figures.legends import draw_row
+from linphase.figures.run_curves import OverTime, finite, fit_linear
 from linphase.figures.style import NotebookFigure, beside, figure_size, inches, points, set_ticks, stroke, styled
 from linphase.model.draws import TaskConfig
 from linphase.model.regime import Cuts

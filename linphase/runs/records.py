@@ -234,7 +234,7 @@ class TrainedRun:
             Of a figure of your own, where one part is drawn. Your figure is laid out by you.
         theory
             The trajectory of another run of the same task, such as one with `dynamics=SelfConsistent()`: it is drawn
-            solid and light below this one, which is dashed then.
+            dashed over this one.
         title
             Above the figure, or the part.
         style

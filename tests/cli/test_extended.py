@@ -11,6 +11,7 @@ from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.diagram.axes import Window, split_facets
 from linphase.diagram.mesh import mesh_of
+from linphase.diagram.sampling import Sample
 from linphase.figures.drawing import draw
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.store.results import load
@@ -113,12 +114,13 @@ def test_the_report_has_no_missing_cell(results, tmp_path):
 
 
 def test_trajectories_lie_in_the_cells_that_cover_their_places(results):
-    kept = {(1, 2): results.trajectory(results.runs["run_id"].iloc[0])}  # (-0.6, 1.5)
+    trajectory = results.trajectory(results.runs["run_id"].iloc[0])
+    places = (1, 2), (0, 2)  # (-0.6, 1.5), and beside -1
+    kept = {Sample("", place, (0.1, 0.1, 0.2, 0.2)): trajectory for place in places}
     with unfinished():
         figure = trajectory_map(results.runs, results.axes, kept, mesh=mesh_of(results))
-        beside = trajectory_map(results.runs, results.axes, {(0, 2): kept[1, 2]}, mesh=mesh_of(results))  # beside -1
-    assert artists(figure.axes[0], "cell 1 2")
-    assert artists(beside.axes[0], "cell 0 2")
+    for row, column in places:
+        assert artists(figure.axes[0], f"cell {row} {column}")
 
 
 def test_a_sweep_of_one_grid_is_drawn_as_without_a_mesh(tmp_path):

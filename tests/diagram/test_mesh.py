@@ -229,10 +229,10 @@ def test_the_difference_of_two_sweeps_is_of_the_cells_that_both_have(runs):
 def test_a_sampled_place_has_the_run_of_the_cell_that_covers_it_and_no_run_is_shown_twice(runs):
     axes = axes_of(EXTENDED)
     found = sampled_runs(runs, axes, EXTENDED)
-    assert len(set(found.values())) == len(found) == len(runs)  # few places are shown all
-    assert set(found) == {divmod(i, 5) for i in np.flatnonzero(reach(EXTENDED).asked).tolist()}
+    assert len({one.run_id for one in found}) == len(found) == len(runs)  # few places are shown all
+    assert {one.place for one in found} == {divmod(i, 5) for i in np.flatnonzero(reach(EXTENDED).asked).tolist()}
     fine = tensor((range(-12, 1, 6), [0.0, 1.0, 2.0]), (range(-2, 1), [1.0, 1.5, 2.0]))
     many = table(*(run(x / 4, y) | {"gamma_sigma2": x} for x, y in fine.asked[["gamma_sigma2", "gamma_w"]].to_numpy()))
     shown = sampled_runs(many, {"gamma_sigma2": list(range(-12, 1)), "gamma_w": [0.0, 1.0, 1.5, 2.0]}, fine)
-    assert len(shown) == len(set(shown.values()))
-    assert set(shown.values()) <= set(many["run_id"])
+    assert len(shown) == len({one.run_id for one in shown})
+    assert {one.run_id for one in shown} <= set(many["run_id"])

@@ -4,11 +4,15 @@ from functools import lru_cache
 
 import pandas as pd
 
+from linphase.diagram.looks import written
 from linphase.diagram.measured import PATHS, measured_boundaries
+from linphase.diagram.replicate_means import common_times, mean_curves
+from linphase.diagram.sampling import sampled_runs
 from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.evolution import run_figure, title_of, trajectory_figure
 from linphase.figures.paper import figure1, figure2
+from linphase.figures.three_regimes import RegimeCell, three_regimes
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.network import Initialization
@@ -48,10 +52,10 @@ def of_the_end():
 
 
 @lru_cache
-def predicted_run(gamma_sigma2, gamma_w):
+def predicted_run(gamma_sigma2, gamma_w, replicate=0):
     """A run that theory makes, which hangs only on the draw of a task of d = 12: its row and its trajectory."""
     start = Initialization.at(TASK.dimension, gamma_sigma2=gamma_sigma2, gamma_w=gamma_w)
-    made = predict(draw_task(TASK), start, stop=Converged(), record=RecordConfig())
+    made = predict(draw_task(TASK, replicate=replicate), start, stop=Converged(), record=RecordConfig())
     row = run(gamma_sigma2, gamma_w)
     row |= {
         "dimension": TASK.dimension,
@@ -79,11 +83,27 @@ def one_cell(style="paper"):
 
 def small_diagrams():
     axes = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.0, 1.5, 2.0]}
-    made = {
-        (i, j): predicted_run(x, y) for i, y in enumerate(axes["gamma_w"]) for j, x in enumerate(axes["gamma_sigma2"])
-    }
-    rows = table(*(row for row, _ in made.values()))
-    return trajectory_map(rows, axes, {cell: trajectory for cell, (_, trajectory) in made.items()})
+    made = [predicted_run(x, y) for y in axes["gamma_w"] for x in axes["gamma_sigma2"]]
+    rows = table(*(row for row, _ in made))
+    over_time = {row["run_id"]: trajectory for row, trajectory in made}
+    return trajectory_map(rows, axes, {one: over_time[one.run_id] for one in sampled_runs(rows, axes)})
+
+
+def regimes_over_time():
+    """Without a cell of the last regime, and without theory of the first."""
+    cells = {}
+    for regime, gamma_sigma2 in (("lazy", 0.0), ("mixed", -1.0)):
+        made = [predicted_run(gamma_sigma2, 1.5, replicate) for replicate in range(3)]
+        runs = [trajectory for _, trajectory in made]
+        time, c = common_times(runs), made[0][0]["threshold"]
+        theory = None
+        if regime == "mixed":
+            tasks = (draw_task(TASK, replicate=replicate) for replicate in range(3))
+            beside = [theory_beside(task, 41, c, run) for task, run in zip(tasks, runs, strict=True)]
+            theory = mean_curves(beside, time)
+        place = rf"$\gamma_{{\sigma^2}}$ = {written(gamma_sigma2)}, width 41"
+        cells[regime] = RegimeCell(place, c, TASK.rank, 3, mean_curves(runs, time), theory)
+    return three_regimes(cells)
 
 
 def facets():
@@ -117,6 +137,7 @@ FIGURES = {
     "trajectories": small_diagrams,
     "trajectories-at": one_cell,
     "trajectories-at-talk": lambda: one_cell("talk"),
+    "three-regimes": regimes_over_time,
     "against-theory": lambda: against(spoiled(), spoiled().iloc[1:].assign(kind="modes"), AXES, "regime"),
     "boundaries": lambda: phase_diagram(spoiled(), AXES, "regime", measured=of_the_end()),
     "facets": facets,

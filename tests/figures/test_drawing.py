@@ -97,7 +97,7 @@ def test_theory_and_other_results_stand_beside_each_other_replicate_by_replicate
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("loss", "panel must be one of regime, status, .*, boundaries, evidence, collapse, trajectories or all, found"),
+        ("loss", "panel must be one of regime, status, .*, boundaries, .*, trajectories, three-regimes or all, found"),
         ("collapse", "panel collapse: cannot be set against theory, it is a figure of its own. Choose one of regime, "),
         ("imbalance", "panel imbalance: cannot be set against theory, it belongs to the weights of the start. Choose"),
     ],

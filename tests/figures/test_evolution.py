@@ -5,9 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
-from linphase.figures.evolution import _name_times, run_figure
-from tests.figures.made import artist, legend_labels, trajectory
+from linphase.diagram.looks import BULK, SIGNAL, TEST, THRESHOLD, TRAIN
+from linphase.figures import evolution
+from linphase.figures.evolution import run_figure
+from linphase.figures.run_curves import THEORY, dotted, name_times
+from linphase.model.observables import Modes
+from tests.figures.made import artist, artists, legend_labels, trajectory
 
 
 def test_a_run_shows_every_mode_against_the_threshold():
@@ -20,6 +25,42 @@ def test_a_run_shows_every_mode_against_the_threshold():
     texts = [text.get_text() for text in modes.get_legend().get_texts()]
     assert texts == ["signal (2)", "bulk (4)", "threshold $c$ = 5"]
     assert artist(errors, "train").get_xdata()[0] == pytest.approx(1e-3)  # the first moment after 0
+
+
+def test_the_errors_and_the_modes_have_the_colours_that_pages_have_too_and_alone_are_solid():
+    errors, modes, _ = run_figure(trajectory(), threshold=5.0, rank=2).axes
+    named = {"train": TRAIN, "test": TEST, "mode 1": SIGNAL, "mode 6": BULK, "threshold": THRESHOLD}
+    for gid, color in named.items():
+        line = artist(errors if gid in ("train", "test") else modes, gid)
+        assert line.get_color() == color
+        assert line.is_dashed() == (gid == "threshold")
+
+
+@pytest.mark.parametrize("width", [3.4, 7.0])
+def test_no_legend_and_no_name_of_a_baseline_lies_on_a_curve(width, monkeypatch):
+    monkeypatch.setattr(evolution, "PAGE_WIDTH", width)
+    baselines = {"lazy": 0.5, "optimal": 0.4}
+    figure = run_figure(trajectory(), threshold=5.0, rank=2, theory=trajectory(), baselines=baselines)
+    figure.draw_without_rendering()
+    errors, modes, escaped = figure.axes
+    for ax in (errors, modes):
+        assert ax.get_legend().get_window_extent().y0 >= ax.bbox.y1 - 1
+    names = [text.get_window_extent() for text in artists(errors, "name of an error")]
+    assert all(box.x0 >= errors.bbox.x1 for box in names)
+    assert not names[0].overlaps(names[1])
+    assert (modes.bbox.x0 > errors.bbox.x1) == (width == 7.0)  # beside each other, or below where it is narrow
+    assert escaped.bbox.x0 == modes.bbox.x0
+
+
+def test_a_narrow_network_has_as_many_modes_of_theory_as_of_its_own():
+    whole = trajectory()
+    narrow = replace(whole, singular_values=whole.singular_values[:, :1],
+                     final_modes=Modes(*(np.array(each[:1]) for each in vars(whole.final_modes).values())))  # fmt: skip
+    _, modes, escaped = run_figure(narrow, threshold=5.0, rank=2, theory=whole).axes
+    assert [text.get_text() for text in modes.get_legend().get_texts()] == ["signal (1)", "threshold $c$ = 5"]
+    assert artists(modes, "mode 1, theory")
+    assert not artists(modes, "mode 2, theory")
+    assert [text.get_text() for text in escaped.get_yticklabels()] == ["0", "1"]
 
 
 def test_below_the_modes_stands_how_many_have_escaped():
@@ -54,7 +95,7 @@ def over_time():
 def test_the_times_of_a_run_are_told_by_several_numbers_that_do_not_meet(over_time, first, decades):
     time = np.geomspace(first, first * 10**decades, 29)
     over_time.set_xlim(time[0], time[-1])
-    _name_times(over_time, time)
+    name_times(over_time, time)
     assert not any(text.get_text() for text in over_time.get_xticklabels(minor=True))
     labels = [text for text in over_time.get_xticklabels() if time[0] <= text.get_position()[0] <= time[-1]]
     boxes = [label.get_window_extent() for label in labels if label.get_text()]
@@ -87,17 +128,19 @@ def test_a_run_that_ended_at_its_start_still_draws():
     drawn(run_figure(first, threshold=3.0, rank=2))
 
 
-def test_a_run_beside_theory_is_dashed_over_solid_lines_in_the_same_steps():
+def test_a_run_is_solid_and_theory_dashed_over_it_in_the_same_steps():
     n = 30
     descent = trajectory(n, time=np.arange(n) / 100)
     figure = run_figure(descent, threshold=5.0, rank=2, time_label="step", theory=trajectory())
     errors, modes, escaped = figure.axes
-    every = (errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 6"), (escaped, "escaped")
+    every = (errors, "train"), (errors, "test"), (modes, "mode 1"), (modes, "mode 3"), (escaped, "escaped")
     for ax, gid in every:
-        run, solid = artist(ax, gid), artist(ax, f"{gid}, theory")
-        assert run.is_dashed()
-        assert not solid.is_dashed()
-        assert solid.get_zorder() < run.get_zorder()
+        run, theory = artist(ax, gid), artist(ax, f"{gid}, theory")
+        assert not run.is_dashed()
+        assert theory.is_dashed()
+        assert theory.get_zorder() > run.get_zorder()
+        assert sum(theory.get_color()) < sum(to_rgb(run.get_color()))  # dashes of the same colour would not be seen
+    assert dotted(1.0)["linestyle"] != THEORY.style(BULK, 1.0)["linestyle"]  # told apart where both are dark
     x = artist(errors, "train, theory").get_xdata()
     np.testing.assert_allclose(x, 100 * trajectory().time[: len(x)])  # 100 steps are one unit of time
     assert errors.get_xlim() == modes.get_xlim() == escaped.get_xlim() == (0, n - 1)

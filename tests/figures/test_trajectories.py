@@ -18,7 +18,7 @@ from linphase.figures.trajectory_map import trajectory_map
 from linphase.runs.beside import crossings, theory_beside
 from linphase.store.rows import task_of
 from linphase.theory.mode import mode_value
-from tests.figures.made import artists, filled
+from tests.figures.made import artist, artists, filled, legend_labels
 
 CONFIG = """
 name = "tiny"
@@ -160,26 +160,35 @@ def test_small_diagrams_stand_at_their_cells_in_the_colour_of_their_regime(one_f
     results, runs, axes = one_facet
     chosen = sampled_runs(runs, axes)
     assert len(chosen) == 4 * 4
-    trajectories = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
-    figure = trajectory_map(runs, axes, trajectories)
+    figure = trajectory_map(runs, axes, {one: results.trajectory(one.run_id) for one in chosen})
     (ax,) = figure.axes
     small = {each.get_gid(): each for each in ax.child_axes}
-    assert set(small) == {f"cell {row} {column}" for row, column in chosen}
+    assert set(small) == {f"cell {row} {column}" for row, column in (one.place for one in chosen)}
     figure.draw_without_rendering()
     boxes = [each.get_window_extent() for each in small.values()]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     by_id = runs.set_index("run_id")
-    for (row, column), run_id in chosen.items():
-        run, one = by_id.loc[run_id], small[f"cell {row} {column}"]
+    for sample in chosen:
+        run, one = by_id.loc[sample.run_id], small["cell {} {}".format(*sample.place)]
         place = ax.transData.transform((run["gamma_sigma2"], run["gamma_w"]))
         assert one.get_window_extent().contains(*place)
         outcome = run["regime"] if run["width"] >= 2 else "underparameterized"
         assert one.spines["left"].get_edgecolor()[:3] == pytest.approx(
             tuple(int(LOOKS[outcome].color[i : i + 2], 16) / 255 for i in (1, 3, 5))
         )
-        assert len(artists(one, "threshold")) + len(artists(one, "threshold beyond")) == 1
-    names = {text.get_text() for text in artists(ax, "line label")}
-    assert {"mixed | balanced", "mixed | lazy", "width = k"} <= names
+        c = run["threshold"] / results.trajectory(sample.run_id).final_modes.target[0]
+        low, high = one.get_ylim()
+        if low < c < high:
+            assert artist(one, "threshold").get_ydata()[0] == pytest.approx(c)
+        else:
+            assert artist(one, "threshold beyond").get_marker() == ("v" if c <= low else "^")
+    explained = legend_labels(figure)
+    marks = {artist.get_marker() for each in small.values() for artist in artists(each, "threshold beyond")}
+    assert {"signal", "bulk", "threshold $c$"} <= set(explained)
+    assert {"$c$ above the frame" in explained, "$c$ below the frame" in explained} == {True}
+    assert marks == {"^", "v"}
+    assert "upwards $s_i(A)/s_1(Y)$ from 0.002 to 12" in ax.get_title()
+    assert not ax.lines  # theory's lines would be cut into pieces
     page = figure.get_tightbbox()
     assert min(page.x0, page.y0) > -0.01
     assert (page.x1, page.y1) < tuple(figure.get_size_inches() + 0.01)
