@@ -45,7 +45,7 @@ from linphase.figures.run_curves import (
     tint,
     within,
 )
-from linphase.figures.style import NotebookFigure, check_axes, figure_of, inches, points, stroke, styled
+from linphase.figures.style import NotebookFigure, check_axes, figure_of, figure_size, inches, points, stroke, styled
 from linphase.runs.records import AS_ASKED, TrainedRun, Trajectory
 
 _FEW = 8  # signal modes whose crossings get a line through all diagrams
@@ -136,11 +136,8 @@ def run_figure(
 
 def _panes() -> dict[str, Axes]:
     """The axes of a figure of all parts: the errors beside the modes, or above them where the figure is narrow."""
-    width, places, heights = (
-        figure_size(PAGE_WIDTH, PAGE_WIDTH)[0],
-        list[Any]([["errors"], ["modes"], ["escaped"]]),
-        [3.0, 3.5, 1.0],
-    )
+    width = figure_size(PAGE_WIDTH, PAGE_WIDTH)[0]
+    places, heights = list[Any]([["errors"], ["modes"], ["escaped"]]), [3.0, 3.5, 1.0]
     if beside := width >= points(_BESIDE):
         places, heights = [["errors", "modes"], ["errors", "escaped"]], [3.5, 1.0]
     size = figure_size(PAGE_WIDTH, (0.43 if beside else 1.5) * width / inches(1))

@@ -8,6 +8,7 @@ from itertools import chain
 from math import ceil, floor, log10
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +20,8 @@ from linphase.diagram.looks import BULK, LOOKS, SIGNAL, TEST, TRAIN, Array, writ
 from linphase.diagram.measured import FEWEST
 from linphase.diagram.replicate_means import Mean, MeanCurves
 from linphase.figures.fitting import PAGE_WIDTH, Style, StyleName
+from linphase.figures.legends import draw_row
+from linphase.figures.placing import fit
 from linphase.figures.run_curves import (
     MEASURED,
     THEORY,
@@ -92,8 +95,10 @@ def three_regimes(cells: Mapping[str, RegimeCell], *, title: str = "", style: St
     if title:
         figure.suptitle(title, fontsize=size)
     figure.align_xlabels(grid[1])
-    figure.legend(handles=_handles(cells), loc="outside lower center", ncols=3, fontsize=size, frameon=False,
-                  borderpad=0.1, columnspacing=1.0, handlelength=1.6, handletextpad=0.5)  # fmt: skip
+    for above in grid[0]:
+        fit(above.title, (0.31 if width >= inches(5) else 0.28) * width)
+    with rc_context({"legend.fontsize": size}):
+        draw_row(figure, _handles(cells), "outside lower center")
     return figure
 
 
