@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
-from numbers import Real
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,15 +11,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from linphase.diagram.axes import select, span
+from linphase.diagram.axes import named_axis, selected, several, span
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels, unknown_panel, usual_panel
+from linphase.diagram.panels import (
+    BASELINES,
+    Panel,
+    base_name,
+    find_panel,
+    known_panels,
+    made_by_theory,
+    overview,
+    unknown_panel,
+    usual_panel,
+)
 from linphase.diagram.reference import Reference, sweep_beside, theory_for
-from linphase.diagram.sampling import nearest_run, sampled_runs
-from linphase.errors import LinphaseError
-from linphase.figures import diagrams
+from linphase.diagram.sampling import only_run, sampled_runs
+from linphase.diagram.versus import predictions_of
+from linphase.errors import ConfigError, LinphaseError
+from linphase.figures import diagrams, profiles
 from linphase.figures.collapse import collapse
 from linphase.figures.evolution import title_of, trajectory_figure
 from linphase.figures.style import StyleName, check_axes
@@ -33,7 +42,7 @@ from linphase.runs.beside import crossings, theory_beside
 from linphase.store.results import Results
 from linphase.store.rows import decays_of, has_closed_form, initialization_of, task_of
 
-Draw = Callable[..., Figure]  # (results, cuts, *, style), trajectories with `at` besides
+Draw = Callable[..., Figure]  # (results, cuts, *, style)
 FIGURES: Registry[Draw] = Registry("figure", travels=False)
 
 
@@ -60,11 +69,12 @@ def draw(
     cuts: Cuts = Cuts(),
     *,
     against: Literal["theory"] | Results | Reference | None = None,
-    at: tuple[float, float] | None = None,
     ax: Axes | None = None,
     style: StyleName = "paper",
 ) -> Figure:
     """Draw a panel of some results, or one of the figures that are more than a panel.
+
+    Where only one axis has several values, panels are curves along it, as `draw_along` draws them.
 
     Parameters
     ----------
@@ -72,14 +82,12 @@ def draw(
         Of a directory, or a part of them: other runs and axes in their place.
     name
         A panel, declared here or told by the files, or one of FIGURES: boundaries (the regimes with the measured
-        boundaries), evidence, collapse, trajectories, all.
+        boundaries), evidence, collapse, trajectories (of one cell: its run over time), all.
     cuts
         The criterion of active, and what turns shares into regimes.
     against
         "theory", to draw measured, predicted and their difference; or other results in theory's place; or what
         `reference_for` made of either, which says what they lack.
-    at
-        trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
     ax
         Of a figure of one's own, where one facet of a panel, or of boundaries, is drawn.
     style
@@ -95,11 +103,11 @@ def draw(
     --------
     >>> draw(linphase.load("results/quickstart"), "test-error", against="theory").savefig("error.pdf")
     """
-    panels = _check_name(results, name)
-    if at is not None and name != "trajectories":
-        raise LinphaseError(f"at: is for trajectories, found {name}")
+    panel = _check_name(results, name)
     if ax is not None:
-        _check_one_axes(ax, name, panels, against)
+        _check_one_axes(ax, name, against)
+    if against is None and len(several(results.axes)) == 1 and (panel is not None or name == "all"):
+        return _curves(results, name, cuts, ax=ax, style=style)
     if against is not None:
         mesh = mesh_of(results)
         other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)
@@ -116,11 +124,8 @@ def draw(
             style=style,
         )
     if name in FIGURES:
-        given = {"at": at, "ax": ax}
-        return FIGURES[name](
-            results, cuts, style=style, **{key: each for key, each in given.items() if each is not None}
-        )
-    measured = boundaries_of_path(results, panels[name].column)
+        return FIGURES[name](results, cuts, style=style, **({} if ax is None else {"ax": ax}))
+    measured = boundaries_of_path(results, panel.column if panel is not None and panel.name == name else None)
     return diagrams.phase_diagram(
         results.runs,
         results.axes,
@@ -142,25 +147,96 @@ def plot(
     ax: Axes | None = None,
     x: str | None = None,
     y: str | None = None,
+    along: str | None = None,
     where: Mapping[str, Any] = MappingProxyType({}),
     against: Literal["theory"] | Results | None = None,
-    at: tuple[float, float] | None = None,
     style: StyleName = "paper",
 ) -> Figure:
-    """`draw` over the axes and of the part of the results that are asked for; see `Results.plot`, which calls it."""
-    _check_part(where, against, at)
+    """`draw` or `draw_along`, of the part of the results that is asked for; see `Results.plot`, which calls it."""
+    _check_part(where, against)
     if name is not None:
         _check_name(results, name)
-    wanted = {key: value if isinstance(value, list | tuple) else [value] for key, value in where.items()}
-    runs, axes = select(results.runs, results.axes, wanted) if wanted else (results.runs, results.axes)
-    part = replace(results, runs=runs, axes=span(runs, axes, x, y))
-    return draw(part, name or usual_panel(runs), cuts, against=against, at=at, ax=ax, style=style)
+    part = selected(results, where)
+    name = name or usual_panel(part.runs)
+    if along is not None:
+        for argument, value in {"x": x, "against": against}.items():
+            if value is not None:
+                raise LinphaseError(f"{argument}: has no meaning with along. Leave one of them out")
+        return draw_along(part, name, cuts, along=along, y=y, ax=ax, style=style)
+    part = replace(part, axes=span(part.runs, part.axes, x, y))
+    return draw(part, name, cuts, against=against, ax=ax, style=style)
+
+
+def draw_along(
+    results: Results,
+    name: str,
+    cuts: Cuts = Cuts(),
+    *,
+    along: str,
+    y: str | None = None,
+    ax: Axes | None = None,
+    style: StyleName = "paper",
+) -> Figure:
+    """Draw a panel of some results as curves along an axis; "all" draws the panels that tell most.
+
+    Points are means over replicates with 95 % intervals, dashed is theory from A = 0. Regimes are the active shares of
+    signal and bulk, above a strip of the outcomes.
+
+    Parameters
+    ----------
+    results, name, cuts, ax, style
+        As in `draw`.
+    along
+        An axis with several values, or one that follows from them, such as c.
+    y
+        The axis that tells the curves apart; by default all further ones with several values do.
+
+    Raises
+    ------
+    LinphaseError
+        If there is no such axis or panel, or too many curves.
+
+    Examples
+    --------
+    >>> draw_along(selected(results, {"gamma_w": 2}), "test-error", along="gamma_sigma2")
+    """
+    if _check_name(results, name) is None and name != "all":
+        raise LinphaseError(f"panel {name}: is a figure of its own, so no curve can be drawn of it. Choose another one")
+    if ax is not None:
+        _check_one_axes(ax, name, None)
+    axes = span(results.runs, results.axes, named_axis("along", along, results.axes), y)
+    return _curves(replace(results, axes=axes), name, cuts, ax=ax, style=style)
+
+
+_SHARES = ("signal-active", "bulk-active")
+
+
+def _curves(results: Results, name: str, cuts: Cuts, *, ax: Axes | None, style: StyleName) -> Figure:
+    """Panels along the first axis, with theory where it predicts these runs."""
+    panels = overview(results.runs) if name == "all" else [name]
+    if name == "all" and len(several(results.axes)) > 1:  # the outcomes are a strip below a single line
+        panels = [each for panel in panels for each in (_SHARES if panel == "regime" else (panel,))][:-1]
+    try:
+        predicted = None if made_by_theory(results.runs) else predictions_of(results)
+    except ConfigError:
+        predicted = None
+    return profiles.curves(
+        results.runs,
+        results.axes,
+        panels,
+        cuts=cuts,
+        columns=results.columns,
+        predicted=predicted,
+        mesh=mesh_of(results),
+        ax=ax,
+        style=style,
+    )
 
 
 IN_ONE_AXES = ("boundaries",)  # of FIGURES
 
 
-def _check_one_axes(ax: Any, name: str, panels: Mapping[str, Panel], against: object) -> None:
+def _check_one_axes(ax: Any, name: str, against: object) -> None:
     """Refuse what is no Axes of two dimensions, and figures that need more than one."""
     check_axes(ax)
     told = "a comparison" if against is not None else name
@@ -171,7 +247,7 @@ def _check_one_axes(ax: Any, name: str, panels: Mapping[str, Panel], against: ob
         )
 
 
-def _check_part(where: Any, against: Any, at: Any) -> None:
+def _check_part(where: Any, against: Any) -> None:
     """Refuse arguments of another shape than they must have."""
     if not isinstance(where, Mapping):
         raise LinphaseError(
@@ -179,20 +255,15 @@ def _check_part(where: Any, against: Any, at: Any) -> None:
         )
     if not (against is None or isinstance(against, Results) or (isinstance(against, str) and against == "theory")):
         raise LinphaseError(f'against: "theory" or other Results are required, found {against!r:.60}')
-    if at is not None and not (
-        isinstance(at, list | tuple)
-        and len(at) == 2
-        and all(isinstance(place, Real) and isfinite(place) for place in at)
-    ):
-        raise LinphaseError(f"at: two numbers (gamma_sigma2, gamma_w) are required, found {at!r:.60}")
 
 
-def _check_name(results: Results, name: str) -> dict[str, Panel]:
-    """The panels that there are; LinphaseError where neither they nor the figures have the name."""
+def _check_name(results: Results, name: str) -> Panel | None:
+    """The panel that a name means, None of a figure; LinphaseError where there is neither."""
     panels = known_panels(results.columns)
-    if name not in panels and name not in FIGURES:
+    base = base_name(name, panels)
+    if base is None and name not in FIGURES:
         raise unknown_panel(name, (*panels, *FIGURES))
-    return panels
+    return None if base is None else panels[base]
 
 
 def reference_for(results: Results, name: str, against: Literal["theory"] | Results, cuts: Cuts = Cuts()) -> Reference:
@@ -204,10 +275,11 @@ def reference_for(results: Results, name: str, against: Literal["theory"] | Resu
     >>> print(*reference.notes, sep="\\n")
     >>> draw(results, "regime", against=reference)
     """
-    panels = _check_name(results, name)
+    panel = _check_name(results, name)
     theory = not isinstance(against, Results)
-    reason = "it is a figure of its own" if name in FIGURES else panels[name].unpredicted if theory else ""
+    reason = "it is a figure of its own" if panel is None else panel.unpredicted if theory else ""
     if reason:
+        panels = known_panels(results.columns)
         others = ", ".join(other for other, panel in panels.items() if not (theory and panel.unpredicted))
         what = "theory" if theory else "other results"
         raise LinphaseError(f"panel {name}: cannot be set against {what}, {reason}. Choose one of {others}")
@@ -251,12 +323,10 @@ def _collapse(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Fi
 
 
 @figure("trajectories")
-def trajectories(
-    results: Results, cuts: Cuts, *, at: tuple[float, float] | None = None, style: StyleName = "paper"
-) -> Figure:
-    """Singular values over time in some of the cells, laid over the diagram; or of the run nearest to a place."""
-    if at is not None:
-        return _one_run(results, cuts, at, style)
+def trajectories(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+    """Singular values over time in some of the cells, laid over the diagram; of a single cell its run."""
+    if not several(results.axes) and not results.runs["replicate"].duplicated().any():
+        return _one_run(results, cuts, style)
     mesh = mesh_of(results)
     chosen = sampled_runs(results.runs, results.axes, mesh)
     kept = {cell: results.trajectory(run_id) for cell, run_id in chosen.items()}
@@ -264,7 +334,7 @@ def trajectories(
 
 
 @figure("all")
-def overview(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
+def _all(results: Results, cuts: Cuts, *, style: StyleName = "paper") -> Figure:
     """The six panels that tell most."""
     return diagrams.all_panels(results.runs, results.axes, cuts=cuts, mesh=mesh_of(results), style=style)
 
@@ -275,9 +345,9 @@ def baselines_in(run: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(error) for name, error in given if pd.notna(error)}
 
 
-def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName) -> Figure:
-    """The first run of the nearest cell, with theory where its task can be drawn again."""
-    run, replicates = nearest_run(results.runs, results.axes, *at)
+def _one_run(results: Results, cuts: Cuts, style: StyleName) -> Figure:
+    """The first run of the only cell, with theory where its task can be drawn again."""
+    run, replicates = only_run(results.runs)
     trajectory, threshold = results.trajectory(run["run_id"]), float(run["threshold"])
     start = initialization_of(run)
     with one_blas_thread():
