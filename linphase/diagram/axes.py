@@ -268,8 +268,11 @@ def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = 
     named = [key for key in (across, upwards) if key is not None]
     replaced = {key for name in named if name in DERIVED for key in DERIVED[name].replaces}
 
+    varied = [key for key in several(usual) if key in replaced]
+
     def rank(key: str) -> tuple[bool, ...]:  # c takes the place of the variance first: the width is the other axis
-        return len(usual[key]) == 1, key in replaced, key in replaced and key not in WIDTH_KEYS
+        lone = len(usual[key]) == 1 or varied == [key]  # what alone decides the derived axis is none beside it
+        return lone, key in replaced, key in replaced and key not in WIDTH_KEYS
 
     others = sorted((key for key in usual if key not in named), key=rank) if named else list(usual)
     spanning = [each if each is not None else others.pop(0) for each in (across, upwards)] if named else []

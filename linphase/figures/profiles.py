@@ -50,6 +50,7 @@ Named = dict[str, tuple[float, str]]  # of thin lines, where they meet the frame
 Samples = tuple[list[Artist], list[Artist]]  # for a legend: of the curves, and what else it tells
 
 _THIN, _FAINT = "#C8553D", "0.45"  # baselines; cuts
+_ROUNDING = 1e-8  # of the largest number: without noise baselines are 0 up to rounding
 _CLOSE = 0.06  # of the height of the axes: names of lines would touch
 _STRIP = (-0.17, -0.07)  # where the outcomes lie below shares from 0 to 1
 _OF_REGIMES = (("signal-active", "signal", LOOKS["balanced"].color, "o"), ("bulk-active", "bulk", "0.55", "s"))
@@ -203,10 +204,12 @@ def _draw_curve(
 def _draw_baselines(ax: MatplotlibAxes, found: Sequence[Curve], window: Window) -> Named:
     """Thin lines across, where the curves have different ones each in its colour."""
     named: Named = {}
+    top = float(np.nanmax([curve.mean for curve in found]))
     for name in found[0].baselines:
         values = np.array([curve.baselines[name] for curve in found])
+        values[values <= _ROUNDING * top] = np.nan
         shown = np.isfinite(values).any(axis=0)
-        if not (values > 0).any():
+        if not shown.any():
             continue
         alike = bool((np.ptp(values[:, shown], axis=0) <= 0.1 * np.nanmax(values)).all())
         for line, (color, _) in zip(values[:1] if alike else values, pens(len(found)), strict=False):
@@ -288,9 +291,8 @@ def _draw_shares(
     handles: list[Artist] = []
     found: list[Curve] = []
     for name, called, color, mark in _OF_REGIMES:
-        panel = find_panel(name, cuts, runs)
-        if panel.column in runs and runs[panel.column].notna().any():
-            (curve,) = curves_of(runs, axes, panel, cuts, predicted)
+        if runs[cuts.column(name.replace("-", "_"))].notna().any():  # no bulk, no share of it
+            (curve,) = curves_of(runs, axes, find_panel(name, cuts, runs), cuts, predicted)
             _draw_curve(ax, curve, window, color, mark, dashed=made_by_theory(runs))
             handles.append(
                 Line2D([], [], color=color, marker=mark, markersize=stroke(3), linestyle="none", label=called)
