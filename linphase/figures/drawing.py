@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from linphase.diagram.axes import named_axis, selected, several, span
+from linphase.diagram.curves import check_curves
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
@@ -216,8 +217,11 @@ def _curves(results: Results, name: str, cuts: Cuts, *, ax: Axes | None, style: 
     panels = overview(results.runs) if name == "all" else [name]
     if name == "all" and len(several(results.axes)) > 1:  # the outcomes are a strip below a single line
         panels = [each for panel in panels for each in (_SHARES if panel == "regime" else (panel,))][:-1]
+    check_curves(results.axes)  # before theory is computed, not after
+    found = [find_panel(each, cuts, results.runs, results.columns) for each in panels]
+    known = not made_by_theory(results.runs) and not all(panel.unpredicted for panel in found)
     try:
-        predicted = None if made_by_theory(results.runs) else predictions_of(results)
+        predicted = predictions_of(results) if known else None
     except ConfigError:
         predicted = None
     return profiles.curves(

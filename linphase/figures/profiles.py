@@ -94,19 +94,7 @@ def curves(
     """
     check_curves(axes)
     found = [find_panel(name, cuts, runs, columns) for name in panels]
-    across = min(3, len(found))
-    if ax is None:
-        width = COLUMN_WIDTH if across == 1 else PAGE_WIDTH
-        size = (
-            inches(width),
-            inches((0.62 if across == 1 else 0.75) * width / across * ceil(len(found) / across) + 0.45),
-        )
-        figure: Figure = NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.04))
-        panes = list(figure.subplots(ceil(len(found) / across), across, squeeze=False).flat)
-        for unused in panes[len(found) :]:
-            unused.set_axis_off()
-    else:
-        figure, panes = figure_of(ax), [ax]
+    figure, panes = _sheet(len(found)) if ax is None else (figure_of(ax), [ax])
     strips: list[Plot] = []
     samples: list[Samples] = []
     for pane, panel in zip(panes, found, strict=False):
@@ -121,6 +109,19 @@ def curves(
     return figure
 
 
+def _sheet(count: int) -> tuple[Figure, list[MatplotlibAxes]]:
+    """A figure of one column for one panel, of a page for several in rows of three."""
+    across, rows = min(3, count), ceil(count / 3)
+    width, height = (
+        (COLUMN_WIDTH, 0.62 * COLUMN_WIDTH) if count == 1 else (PAGE_WIDTH, 0.75 * PAGE_WIDTH / across * rows)
+    )
+    figure = NotebookFigure(figsize=(inches(width), inches(height + 0.45)), layout=ConstrainedLayoutEngine(wspace=0.04))
+    panes = list(figure.subplots(rows, across, squeeze=False).flat)
+    for unused in panes[count:]:
+        unused.set_axis_off()
+    return figure, panes
+
+
 def _end(
     figure: Figure, ax: MatplotlibAxes | None, strips: Sequence[Plot], handles: Sequence[Artist], title: str
 ) -> None:
@@ -133,9 +134,10 @@ def _end(
 
 
 def _held(axes: Axes) -> str:
-    """The values of the axes that have a single one."""
+    """The values of the axes that have a single one, three a line."""
     single = [Axis.of(key, values) for key, values in list(axes.items())[1:] if len(values) == 1]
-    return held_name(tuple((axis.name, axis.kept[0]) for axis in single))
+    held = [(axis.name, axis.kept[0]) for axis in single]
+    return "\n".join(held_name(tuple(held[i : i + 3])) for i in range(0, len(held), 3))
 
 
 def _frame(ax: MatplotlibAxes, axes: Axes, label: str, scale: str) -> Window:
