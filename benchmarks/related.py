@@ -25,7 +25,7 @@ from benchmarks.estimates import Estimate, mean, share
 from benchmarks.report import markdown
 from linphase import Results
 from linphase.config.config import parse_config
-from linphase.diagram.axes import span
+from linphase.diagram.axes import selected, span
 from linphase.diagram.measured import log_ratios
 from linphase.figures.drawing import draw
 from linphase.figures.style import save
@@ -328,7 +328,7 @@ def saddles(scratch: Scratch) -> Found:
     estimate = mean(over.mean(axis=1))
     steps = ", ".join(f"{each:.4f}" for each in escapes.mean(axis=0))
     return found(results, "escape time over ln(2 S/c)/(2 S), c = 1e-6", estimate, estimate.meets(1.0, 0.02),
-                 picture=draw(results, "trajectories", at=(float(runs["gamma_sigma2"].iloc[0]), float(runs["gamma_w"].iloc[0]))),
+                 picture=draw(selected(results, dict(runs.iloc[0][["init_variance", "width"]])), "trajectories"),
                  told=f"the modes leave one after the other, at {steps}")  # fmt: skip
 
 

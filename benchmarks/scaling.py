@@ -419,7 +419,7 @@ def page(sections: dict[str, str]) -> str:
     """results/scaling/README.md."""
     return f"""# Laws over the dimension
 
-Slopes of logarithms with 95 % intervals, by `linphase boundary --fit` and `linphase plot --along` (estimator and interval:
+Slopes of logarithms with 95 % intervals, by `linphase boundary --fit` and `linphase plot --along --fit` (estimator and interval:
 [docs/theory.md](../../docs/theory.md#laws-over-the-dimension)). Every number holds at the d it names and for k = 1, signal_norm = 1,
 noise 1. Of a prediction and a margin the page says {CONFIRMED} where the whole interval lies within the margin, {REFUTED} where the whole
 interval lies outside, and {NOT_REFUTED} otherwise. `python -m benchmarks.scaling` makes it all again; {sections["counted"]}.

@@ -20,6 +20,10 @@ def check_argument(name: str, value: object, kind: type | tuple[type, ...], requ
         raise LinphaseError(f"{name}: {required} is required, found {value!r:.60}")
 
 
+class Note(UserWarning):
+    """What is worth knowing and need not be mended."""
+
+
 class ConfigError(LinphaseError):
     """A configuration, an override or an option that cannot be run."""
 

@@ -12,7 +12,7 @@ import click
 from linphase import __version__
 from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
 from linphase.cli.output import echo, environment_told, open_streams, remember_names, visibly
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, Note
 
 __all__ = ["main"]
 
@@ -76,7 +76,7 @@ def _visible_mistakes() -> Iterator[None]:
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    echo(f"warning: {message}", err=True)
+    echo(f"{'note' if issubclass(category, Note) else 'warning'}: {message}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

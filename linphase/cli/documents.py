@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from linphase.cli.options import axes_options, cuts_options, results_argument, spanned
+from linphase.cli.options import axes_options, cuts_options, loaded_part, results_argument, spanned, where_option
 from linphase.cli.output import check_directory, echo
 from linphase.errors import ConfigError
 from linphase.files import write_whole
@@ -23,9 +23,18 @@ _SUFFIXES = (".md", ".html")
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="DIR for report.md and .html, or FILE.md or FILE.html.  [default: RESULTS/report]")  # fmt: skip
 @click.option("--panel", "panels", multiple=True, help="Draw this one only. Repeatable.  [default: all]")
+@where_option
 @axes_options
 @cuts_options
-def report(results: Path, output: Path | None, panels: Sequence[str], x: str | None, y: str | None, cuts: Cuts) -> None:
+def report(
+    results: Path,
+    output: Path | None,
+    panels: Sequence[str],
+    where: Sequence[str],
+    x: str | None,
+    y: str | None,
+    cuts: Cuts,
+) -> None:
     """Write all that is known of a sweep as one document.
 
     It tells configuration, provenance, regimes, boundaries, deviations from theory, failures and panels. The HTML is
@@ -35,12 +44,12 @@ def report(results: Path, output: Path | None, panels: Sequence[str], x: str | N
     Example:
       linphase report results/quickstart
       linphase report results/quickstart -o quickstart.html --panel regime --panel test-error
+      linphase report results/noise -o half.html --where task.noise=0.5
     """
     from linphase.pages.report import contents
-    from linphase.store.results import load
 
     files = _files(output or results / "report")  # before the work, not after
-    loaded = spanned(load(results), x, y)
+    loaded = spanned(loaded_part(results, where), x, y)
     blocks = contents(loaded, panels=panels or None, cuts=cuts)
     for file in files:
         _write(blocks, file)
@@ -86,9 +95,10 @@ LIMIT = 25_000_000  # bytes; larger files are slow to open and refused by mail
 @click.command()
 @results_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.html.  [default: RESULTS/explorer.html]")
+@where_option
 @axes_options
 @cuts_options
-def explore(results: Path, output: Path | None, x: str | None, y: str | None, cuts: Cuts) -> None:
+def explore(results: Path, output: Path | None, where: Sequence[str], x: str | None, y: str | None, cuts: Cuts) -> None:
     """Write one HTML file to explore results in a browser.
 
     It needs no network. Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the
@@ -100,13 +110,12 @@ def explore(results: Path, output: Path | None, x: str | None, y: str | None, cu
       linphase explore results/quickstart -o explorer.html
     """
     from linphase.pages.explorer import build
-    from linphase.store.results import load
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
     file = output or results / "explorer.html"
     check_directory(file)  # before the work, not after
-    loaded = spanned(load(results), x, y)
+    loaded = spanned(loaded_part(results, where), x, y)
     page = build(loaded, cuts).encode()
     write_whole(file, page)
     echo(f"Explorer: {file}, {len(page) / 1e6:.1f} MB")

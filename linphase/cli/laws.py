@@ -1,4 +1,4 @@
-"""`linphase boundary --fit` and `linphase plot --along`: laws over an axis, as tables and figures."""
+"""`linphase boundary --fit` and `linphase plot --along KEY --fit`: laws over an axis, as tables and figures."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linphase.cli.output import console, echo, echo_row, save_figure
-from linphase.errors import ConfigError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
@@ -51,13 +50,10 @@ def fit_boundaries(
         echo(f"{'Table' if suffix in ('.csv', '.json') else 'Figure'}: {output}", err=as_json)
 
 
-def draw_along(
+def draw_laws(
     results: "Results", panel: str, axis: str, by: str | None, cuts: Cuts, *, output: Path, style: "Style"
 ) -> None:
-    """Draw a panel's column along an axis, and print the laws.
-
-    results: all of them, or the part that --where leaves.
-    """
+    """Draw a panel's column along an axis with the lines through it, and print the laws."""
     from linphase.diagram.panels import find_panel
     from linphase.diagram.scaling import laws_of_panel
     from linphase.figures.along import along
@@ -70,16 +66,6 @@ def draw_along(
     _print([replace(law, quantity=panel) for law in laws])
     _warn(results, laws)
     echo(f"Figure: {output}")
-
-
-def check_along(panel: str | None, others: dict[str, Any]) -> None:
-    """--along goes with one panel of numbers; options that mean nothing beside it are mistakes."""
-    if panel is None:
-        raise ConfigError(
-            "--along: --panel with a panel of numbers is required, found none. Example: --panel test-error"
-        )
-    for option in (option for option, value in others.items() if value):
-        raise ConfigError(f"{option}: has no meaning with --along. Leave one of them out")
 
 
 def _warn(results: "Results", laws: Sequence["Law"]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.options import cuts_options, results_argument
+from linphase.cli.options import cuts_options, loaded_part, results_argument, where_option
 from linphase.cli.output import (
     check_csv,
     check_directory,
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @results_argument
+@where_option
 @cuts_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="FILE.csv with the regime of every run.")
-def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
+def classify(results: Path, where: Sequence[str], cuts: Cuts, output: Path | None) -> None:
     """Classify stored runs again by another criterion or other cuts.
 
     Nothing is trained.
@@ -40,13 +41,13 @@ def classify(results: Path, cuts: Cuts, output: Path | None) -> None:
     \b
     Example:
       linphase classify results/quickstart --criterion speedup --bulk-cut 0.3 -o regimes.csv
+      linphase classify results/quickstart --where gamma_w=2
     """
     from linphase.diagram.outcomes import outcomes
-    from linphase.store.results import load
 
     if output is not None:
         check_csv(output)
-    runs = load(results).runs
+    runs = loaded_part(results, where).runs
     outcome = outcomes(runs, cuts)
     console().print(count_table(runs, outcome))
     if output is not None:
@@ -150,7 +151,8 @@ def _total_flops(specs: "Sequence[RunSpec]") -> float:
 @results_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True), required=True,
               help="FILE.csv or FILE.parquet to write; - prints CSV.")  # fmt: skip
-def export(results: Path, output: Path) -> None:
+@where_option
+def export(results: Path, output: Path, where: Sequence[str]) -> None:
     """Write the runs table, one row a run, as CSV or Parquet.
 
     Parquet keeps the types of the columns, and with each its unit and meaning.
@@ -160,18 +162,17 @@ def export(results: Path, output: Path) -> None:
       linphase export results/quickstart -o runs.csv
       linphase export results/quickstart -o runs.parquet
       linphase export results/quickstart -o - | head
+      linphase export results/quickstart -o mixed.csv --where regime=mixed
     """
-    from linphase.store.results import load
-
     if str(output) == "-":
-        echo_exactly(load(results).runs.to_csv(index=False))
+        echo_exactly(loaded_part(results, where).runs.to_csv(index=False))
         return
     if output.suffix not in (".csv", ".parquet"):
         raise ConfigError(
             f"-o: a file name ending in .csv or .parquet is required, or - for standard output, found {str(output)!r}"
         )
     check_directory(output)
-    loaded = load(results)
+    loaded = loaded_part(results, where)
     if output.suffix == ".csv":
         write_csv(loaded.runs, output)
     else:

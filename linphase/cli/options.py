@@ -107,6 +107,37 @@ class Inches(click.ParamType[float | str]):
             self.fail(f"{', '.join(self.names)} or a number of inches is required, found {value!r}", param, ctx)
 
 
+def where_option(command: Command) -> Command:
+    """--where, whose values `part` reads."""
+    return click.option(
+        "--where",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Take only the runs with this value of an axis or a column, such as task.rank=4, width=4096 or "
+        "replicate=0; a number takes the nearest on its axis. Repeatable; values of one key add up.",
+    )(command)
+
+
+def conditions(where: Iterable[str]) -> dict[str, list[str]]:
+    """--where as values by key."""
+    found: dict[str, list[str]] = {}
+    for each in where:
+        key, equals, value = each.partition("=")
+        if not (key.strip() and equals and value.strip()):
+            raise ConfigError(f"--where: KEY=VALUE is required, found {each!r}. Example: --where task.rank=4")
+        found.setdefault(key.strip(), []).append(value.strip())
+    return found
+
+
+def loaded_part(results: Path, where: Iterable[str]) -> "Results":
+    """The part of a results directory that --where takes."""
+    from linphase.diagram.axes import selected
+    from linphase.store.results import load
+
+    chosen = conditions(where)
+    return selected(load(results), chosen)
+
+
 def axes_options(command: Command) -> Command:
     """--x and --y, the axes that span the diagram."""
     which = "one of the sweep's, such as task.noise, or c, c/s_1, width/d, n/d."

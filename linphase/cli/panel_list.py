@@ -10,7 +10,7 @@ FIGURE_WORDS = {
     "boundaries": "the regimes with the measured boundaries",
     "evidence": "the regimes by each criterion of active, and where they part",
     "collapse": "speed-up of every mode over its singular value by the threshold",
-    "trajectories": "singular values over time in some cells, or in one",
+    "trajectories": "singular values over time of some cells or a single one",
     "three-regimes": "errors and singular values over time, a cell of each regime",
     "all": "the six panels that tell most",
 }

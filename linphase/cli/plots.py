@@ -5,21 +5,24 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, nan
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from linphase.cli.laws import check_along, draw_along, fit_boundaries
+from linphase.cli.laws import draw_laws, fit_boundaries
 from linphase.cli.options import (
     axes_options,
+    conditions,
     cuts_options,
     lines_options,
+    loaded_part,
     results_argument,
     scale_options,
     spanned,
     style_options,
+    where_option,
 )
 from linphase.cli.output import check_directory, check_figure, console, echo, echo_diagram, echo_row, save_figure
 from linphase.cli.panel_list import PanelsCommand
@@ -55,20 +58,14 @@ if TYPE_CHECKING:
 @click.option(
     "--along",
     metavar="KEY",
-    help="Draw the panel's numbers against this axis, such as task.dimension or width/d, with the power of it by which "
-    "they go. A line for each value of --y, by default for all further axes.",
+    help="Draw the panel as curves along this axis, such as gamma_sigma2, task.rank or c: one for each value of --y, "
+    "by default of all further axes, 10 at most.  [default where one axis alone has several values]",
 )
 @click.option(
-    "--at",
-    metavar="GAMMA_SIGMA2,GAMMA_W",
-    help="--panel trajectories: the run of the nearest cell over time.  [default: small diagrams of 6 x 6 cells]",
+    "--fit", is_flag=True, help="With --along: fit and print the power of the axis by which the panel's numbers go."
 )
-@click.option(
-    "--where",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Draw only this value of an axis, such as task.rank=4, or replicate=0. Repeatable; values of one key add up.",
-)
+@click.option("--at", hidden=True)
+@where_option
 @axes_options
 @scale_options
 @lines_options
@@ -84,6 +81,7 @@ def plot(
     look: str | None,
     against: str | None,
     along: str | None,
+    fit: bool,
     at: str | None,
     where: Sequence[str],
     x: str | None,
@@ -97,7 +95,8 @@ def plot(
 
     With it are drawn the boundaries that theory predicts. Across and upwards lie the first two axes with several
     values: a variance, a width (upwards), then as in the file; or those that --x and --y name. Further ones make a
-    diagram for each combination of their values.
+    diagram for each combination of their values. The name of any panel with -spread behind it draws how far
+    the replicates of each cell lie apart. Where --where leaves a single cell, trajectories draws its run over time.
 
     \b
     Example:
@@ -107,43 +106,41 @@ def plot(
       linphase plot results/quickstart --panel iterations --against theory
       linphase plot results/quickstart --panel test-error --against results/self_consistent
       linphase plot results/quickstart --panel trajectories
-      linphase plot results/quickstart --panel trajectories --at -1.5,1.8
+      linphase plot results/quickstart --panel trajectories --where gamma_sigma2=-1.5 --where gamma_w=1.8
+      linphase plot results/quickstart --panel test-error --along gamma_sigma2 --where width=4096
       linphase plot results/quickstart --x c --y width/d
-      linphase plot results/scaling_training --along task.dimension --panel test-error
+      linphase plot results/scaling_training --panel test-error --along task.dimension --fit
       linphase plot results/quickstart --terminal
       linphase plot results/paper_figure2_gd --look figure2
     """
+    from linphase.diagram.axes import selected
     from linphase.diagram.panels import usual_panel
     from linphase.store.results import load
 
-    place = None if at is None else _place(at)
-    conditions = _conditions(where)
+    chosen_values = conditions(where)
+    _refuse_at(at)
     if look is not None:
-        _check_look(look, {"--against": against, "--at": at, "--terminal": terminal or None}, cuts)
-    if along is not None:
-        meaningless = {"--look": look, "--against": against, "--at": at, "--x": x, "--terminal": terminal}
-        check_along(panel, meaningless)
-    _check_together(panel or "regime", against, at, terminal, output, style)
-    loaded = load(results)
+        _check_look(look, {"--against": against, "--terminal": terminal or None}, cuts)
+    _check_along(along, fit, panel, {"--look": look, "--against": against, "--x": x, "--terminal": terminal})
+    _check_together(panel or "regime", against, terminal, output, style)
     if along is not None:
         named = {"along": along, "where": ",".join(where), "y": y, **differing(style)}
-        file = output or results / f"{_default_name(str(panel), named, cuts)}.png"
-        if missing := len(loaded.missing()):
-            echo(f"warning: {missing} runs are missing or failed; linphase status counts them", err=True)
-        draw_along(_part(loaded, conditions), str(panel), along, y, cuts, output=file, style=style)
+        _draw_along(loaded_part(results, where), panel, named, cuts, fit=fit, output=output, style=style)
         return
+    loaded = load(results)
     other = None if against in (None, "theory") else _other(loaded, Path(str(against)))
     if other is not None:
-        conditions, of_other = _shared_out(conditions, loaded, other)
+        chosen_values, of_other = _shared_out(chosen_values, loaded, other)
         try:
-            other = _part(other, of_other)
+            other = selected(other, of_other)
         except LinphaseError as error:
             raise ConfigError(f"{other.path}: {error}") from error
-    loaded = spanned(_part(loaded, conditions), x, y)
+    loaded = spanned(selected(loaded, chosen_values), x, y)
     chosen = panel or usual_panel(loaded.runs)
     if terminal:
         _print_diagram(loaded, chosen, cuts)
         return
+    from linphase.diagram.axes import several
     from linphase.diagram.mesh import mesh_of
     from linphase.figures.drawing import draw, reference_for  # after that: a terminal needs no matplotlib
     from linphase.figures.paper import FIGURE_2, figure2
@@ -151,16 +148,17 @@ def plot(
     reference = None if against is None else reference_for(loaded, chosen, other or "theory", cuts)
     beside = "theory" if other is None or reference is None else reference.names[1]
     name = chosen if look is None else "-".join(filter(None, (look, panel)))
-    named = {"against": against and beside, "at": at, "where": ",".join(where), "x": x, "y": y, **differing(style)}
+    named = {"against": against and beside, "where": ",".join(where), "x": x, "y": y, **differing(style)}
     file = output or results / f"{_default_name('regime' if panel is None and look is None else name, named, cuts)}.png"
-    if place is not None:
-        echo(_nearest(loaded, place, cuts))
+    one_cell = chosen == "trajectories" and not several(loaded.axes)
+    if one_cell:
+        echo(_cell(loaded, cuts))
     if look is None:
-        figure = draw(loaded, chosen, cuts, against=reference, at=place, style=style)
+        figure = draw(loaded, chosen, cuts, against=reference, style=style)
     else:
         panels = tuple(FIGURE_2) if panel is None else (panel,)
         figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, mesh=mesh_of(loaded), style=style)
-    if place is not None and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
+    if one_cell and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
         echo(
             "Theory is left out: no time passed in the run, its task cannot be drawn again, or there is no closed form "
             "for its inputs or its start",
@@ -208,36 +206,62 @@ def _check_look(look: str, others: Mapping[str, Any], cuts: Cuts) -> None:
         raise ConfigError(f"{option}: has no meaning with --look {look}. Leave one of them out")
 
 
-def _place(at: str) -> tuple[float, float]:
-    """--at as two numbers."""
-    try:
-        x, y = (float(part) for part in at.split(","))
-    except ValueError:
-        x = y = nan
-    if not (isfinite(x) and isfinite(y)):
-        raise ConfigError(f"--at: two numbers GAMMA_SIGMA2,GAMMA_W are required, found {at!r}. Example: --at -1.5,1.8")
-    return x, y
+def _refuse_at(at: str | None) -> None:
+    """It was the cell of a run over time, which --where chooses now."""
+    if at is not None:
+        raise ConfigError(
+            f"--at: --where is required in its place, found --at {at}. Example: --panel trajectories --where "
+            "gamma_sigma2=-1.5 --where gamma_w=1.8"
+        )
 
 
-def _conditions(where: Sequence[str]) -> dict[str, list[str]]:
-    """--where as values by key."""
-    conditions: dict[str, list[str]] = {}
-    for each in where:
-        key, equals, value = each.partition("=")
-        if not (key.strip() and equals and value.strip()):
-            raise ConfigError(f"--where: KEY=VALUE is required, found {each!r}. Example: --where task.rank=4")
-        conditions.setdefault(key.strip(), []).append(value.strip())
-    return conditions
+def _check_along(along: str | None, fit: bool, panel: str | None, others: Mapping[str, Any]) -> None:
+    """Options that mean nothing beside --along, or without it, are mistakes."""
+    if along is None:
+        if fit:
+            raise ConfigError("--fit: --along KEY is required with it, found none. Example: --along task.dimension")
+        return
+    for option in (option for option, value in others.items() if value):
+        raise ConfigError(f"{option}: has no meaning with --along. Leave one of them out")
+    if fit and panel is None:
+        raise ConfigError("--fit: --panel with a panel of numbers is required, found none. Example: --panel test-error")
 
 
-def _check_together(
-    panel: str, against: str | None, at: str | None, terminal: bool, output: Path | None, style: "Style"
+def _draw_along(
+    results: "Results",
+    panel: str | None,
+    named: Mapping[str, str | None],
+    cuts: Cuts,
+    *,
+    fit: bool,
+    output: Path | None,
+    style: "Style",
 ) -> None:
+    """Draw curves along an axis or, with --fit, the laws; named: what the file's name tells."""
+    from linphase.diagram.panels import usual_panel
+
+    chosen, along, y = panel or usual_panel(results.runs), str(named["along"]), named["y"]
+    file = output or results.path / f"{_default_name(chosen + ('-fit' if fit else ''), named, cuts)}.png"
+    if missing := len(results.missing()):
+        echo(f"warning: {missing} runs are missing or failed; linphase status counts them", err=True)
+    if fit:
+        draw_laws(results, chosen, along, y, cuts, output=file, style=style)
+        return
+    from linphase.figures.drawing import draw_along
+
+    save_figure(
+        draw_along(results, chosen, cuts, along=along, y=y, style=style), file, results, f"{chosen} along {along}", cuts
+    )
+    echo(f"Figure: {file}")
+
+
+def _check_together(panel: str, against: str | None, terminal: bool, output: Path | None, style: "Style") -> None:
     """Options that mean nothing beside others are mistakes."""
-    if at is not None and panel != "trajectories":
-        raise ConfigError(f"--at: is for --panel trajectories, found --panel {panel}")
     if against == "theory" and panel == "trajectories":
-        raise ConfigError("--panel trajectories: has theory in it with --at; --against theory is for one panel")
+        raise ConfigError(
+            "--panel trajectories: has theory in it where --where chooses one cell; --against theory is for other "
+            "panels"
+        )
     if terminal:
         used = {"--against": against, "--output": output, **{f"--{name}": name for name in differing(style)}}
         for option in (option for option, value in used.items() if value is not None):
@@ -248,25 +272,13 @@ def _check_together(
         check_figure(output)
 
 
-def _part(results: "Results", conditions: Mapping[str, Sequence[str]]) -> "Results":
-    """The results with the runs and axes that --where leaves."""
-    from dataclasses import replace
-
-    from linphase.diagram.axes import select
-
-    if not conditions:
-        return results
-    runs, axes = select(results.runs, results.axes, conditions)
-    return replace(results, runs=runs, axes=axes)
-
-
 def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     """In colours only where there is a terminal that shows them and nobody objects (no-color.org)."""
     from linphase.diagram.mesh import mesh_of
-    from linphase.diagram.panels import known_panels
+    from linphase.diagram.panels import base_name, known_panels
     from linphase.figures.terminal import terminal_diagram
 
-    if panel not in known_panels(results.columns):
+    if base_name(panel, known_panels(results.columns)) is None:
         from linphase.figures.drawing import FIGURES
 
         if panel in FIGURES:
@@ -277,21 +289,21 @@ def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     echo_diagram(text)
 
 
-def _nearest(results: "Results", place: tuple[float, float], cuts: Cuts) -> str:
-    """Which cell is the nearest to a place, and what its run came to."""
+def _cell(results: "Results", cuts: Cuts) -> str:
+    """Which cell the only one is, and what its run came to."""
     from linphase.diagram.outcomes import outcomes
-    from linphase.diagram.sampling import nearest_run
+    from linphase.diagram.sampling import only_run
 
-    run, _ = nearest_run(results.runs, results.axes, *place)
+    run, _ = only_run(results.runs)
     regime = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     where = f"gamma_sigma2 = {run['gamma_sigma2']:.4g}, gamma_w = {run['gamma_w']:.4g} (width {run['width']})"
-    return f"Nearest cell: {where}, {regime}, {run['status']}"
+    return f"Cell: {where}, {regime}, {run['status']}"
 
 
 def _default_name(panel: str, named: Mapping[str, str | None], cuts: Cuts) -> str:
     """A file name that says what is not the default, so that no figure replaces another one.
 
-    -1.5,1.8 is written m1.5_1.8: shells and programs take what begins with a minus sign for an option.
+    gamma_w=-1.5,c=2 is written gamma_w=m1.5_c=2: shells and programs take what begins with a minus sign for an option.
     """
     told = [f"{name if name == 'criterion' else f'{name}-cut'}-{value}" for name, value in cuts.unusual().items()]
     words = [
@@ -308,6 +320,7 @@ _MINUS = re.compile(r"(?:^|(?<=[=,]))-(?=[\d.])|(?<=\d[eE])-(?=\d)")  # of a num
 
 @click.command()
 @results_argument
+@where_option
 @cuts_options
 @click.option(
     "--fit",
@@ -324,7 +337,15 @@ _MINUS = re.compile(r"(?:^|(?<=[=,]))-(?=[\d.])|(?<=\d[eE])-(?=\d)")  # of a num
 )
 @lines_options
 @style_options
-def boundary(results: Path, fit: str | None, as_json: bool, output: Path | None, style: "Style", cuts: Cuts) -> None:
+def boundary(
+    results: Path,
+    where: Sequence[str],
+    fit: str | None,
+    as_json: bool,
+    output: Path | None,
+    style: "Style",
+    cuts: Cuts,
+) -> None:
     """Print where the measured boundaries lie, for every width.
 
     A boundary is the gamma_sigma2 at which runs change their end or their path. Of the end: there the median over the
@@ -350,11 +371,11 @@ def boundary(results: Path, fit: str | None, as_json: bool, output: Path | None,
       linphase boundary results/quickstart
       linphase boundary results/quickstart --criterion speedup --json
       linphase boundary results/quickstart -o boundaries.csv
+      linphase boundary results/noise --where task.noise=0.5
       linphase boundary results/quickstart -o boundaries.pdf
       linphase boundary results/scaling_boundaries --criterion balance --fit task.dimension -o law.pdf
     """
     from linphase.diagram.measured import boundaries_of, untold
-    from linphase.store.results import load
 
     as_data = output is not None and output.suffix.lower() in (".csv", ".json")
     if output is not None:
@@ -363,7 +384,7 @@ def boundary(results: Path, fit: str | None, as_json: bool, output: Path | None,
                 f"{output}: a name ending in .csv, .json, .png, .pdf or .svg is required, found {output.suffix!r}"
             )
         check_directory(output)
-    loaded = load(results)
+    loaded = loaded_part(results, where)
     if fit is not None:
         fit_boundaries(loaded, fit, cuts, as_json=as_json, output=output, style=style)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import product
 from math import prod
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.derived import DERIVED, START, Derived
 from linphase.diagram.looks import Array, plainly, written
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, Note
+from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
-from linphase.store.results import spanning_first
+from linphase.store.results import Results, spanning_first
 
 MAX_FACETS = 36
 _UNEVEN = 5  # gaps between values
@@ -267,8 +268,11 @@ def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = 
     named = [key for key in (across, upwards) if key is not None]
     replaced = {key for name in named if name in DERIVED for key in DERIVED[name].replaces}
 
+    varied = [key for key in several(usual) if key in replaced]
+
     def rank(key: str) -> tuple[bool, ...]:  # c takes the place of the variance first: the width is the other axis
-        return len(usual[key]) == 1, key in replaced, key in replaced and key not in WIDTH_KEYS
+        lone = len(usual[key]) == 1 or varied == [key]  # what alone decides the derived axis is none beside it
+        return lone, key in replaced, key in replaced and key not in WIDTH_KEYS
 
     others = sorted((key for key in usual if key not in named), key=rank) if named else list(usual)
     spanning = [each if each is not None else others.pop(0) for each in (across, upwards)] if named else []
@@ -276,6 +280,11 @@ def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = 
     spanned = {key: usual[key] if key in usual else _values_of(DERIVED[key], runs) for key in (*spanning, *left)}
     _warn_of_mixtures(runs, spanned, [key for key in others if key in replaced])
     return spanned
+
+
+def several(axes: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The keys of the axes with several values."""
+    return [key for key, values in axes.items() if len(values) > 1]
 
 
 def _warn_of_mixtures(runs: pd.DataFrame, axes: Values, replaced: Sequence[str]) -> None:
@@ -320,46 +329,105 @@ def _values_of(derived: Derived, runs: pd.DataFrame) -> list[Any]:
     return sorted(values)
 
 
+def selected(results: Results, where: Mapping[str, Any]) -> Results:
+    """The part of some results where every key has one of its values; see `select`.
+
+    What the part expects is cut in the same way: a run that was not chosen is not missing.
+
+    Examples
+    --------
+    >>> selected(results, {"width": 4096, "task.rank": [2, 4]}).plot("test-error")
+    """
+    if not where:
+        return results
+    conditions = _conditions(results.runs, results.axes, where)
+    further = {axis_column(key): key for key in results.axes if "." in key}
+    asked = asked_table(results.asked.known, further)
+    known = [(axis, chosen) for axis, chosen in conditions if axis.column in asked]
+    told = [(axis, chosen) for axis, chosen in conditions if axis.column in results.failures]
+    runs, axes = _kept(results.runs, results.axes, conditions)
+    return replace(
+        results,
+        runs=runs,
+        axes=axes,
+        failures=results.failures[_meet(results.failures, told)],
+        asked=results.asked.among(asked.loc[_meet(asked, known), "run_id"]),
+    )
+
+
 def select(
-    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], where: Mapping[str, Sequence[Any]]
+    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], where: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, Values]:
     """The runs where every key has one of its values, and the axes with the values that are left.
+
+    A number that is not on its axis takes the nearest value, in the logarithm where the axis has one, with a warning
+    that says which. Four digits are enough, as titles have them.
 
     Parameters
     ----------
     runs, axes
         Of `Results`.
     where
-        Values by the key of an axis (task.rank), its column (rank) or "replicate". A number need not be given with
-        more than four digits, as titles have it.
+        A value, or several, by the key of an axis (task.rank), a column (rank, width) or "replicate".
 
     Raises
     ------
     LinphaseError
-        If a key is no axis, or a value is not on it.
+        If there is no such key, no such word, or a number lies beyond the first or the last cell.
     """
-    kept: Values = {key: list(values) for key, values in axes.items()}
-    here = np.ones(len(runs), dtype=bool)
+    return _kept(runs, axes, _conditions(runs, axes, where))
+
+
+Conditions = list[tuple["Axis", list[Any]]]  # values that are kept, by their axis
+
+
+def _conditions(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], where: Mapping[str, Any]) -> Conditions:
+    """`where` as values on axes; a column that is no axis is taken as one of the values that the runs have."""
+    found = []
     for asked, values in where.items():
-        if asked == "replicate":
-            on_it, wanted = sorted(set(runs["replicate"].tolist())), runs["replicate"]
-            here &= wanted.isin([_found(asked, value, on_it) for value in values]).to_numpy(dtype=bool)
-            continue
-        key = _key(asked, axes)
-        axis = Axis.of(key, axes[key])
-        chosen = [_found(asked, value, axis.kept) for value in values]
-        here &= np.isin(axis.index(runs), [axis.kept.index(value) for value in chosen])
-        kept[key] = [value for value in axes[key] if as_stored(value) in chosen]
-    return runs[here], kept
+        key = axis_called(asked, axes)
+        axis = _of_column(asked, runs, axes) if key is None else Axis.of(key, axes[key])
+        several = values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else [values]
+        found.append((axis, [_found(asked, value, axis) for value in several]))
+    return found
 
 
-def _key(asked: str, axes: Mapping[str, Sequence[Any]]) -> str:
-    key = axis_called(asked, axes)
-    if key is None:
+def _of_column(asked: str, runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> Axis:
+    column = axis_column(asked)
+    if column not in runs:
+        close = get_close_matches(asked, [*axes, *map(axis_column, axes), *runs.columns], n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
         raise LinphaseError(
-            f"where: a key must be an axis of the sweep, {', '.join(axes)}, or replicate, found {asked!r}"
+            f"where: a key must be an axis of the sweep, {', '.join(axes)}, a column of its runs, or replicate, found "
+            f"{asked!r}{meant}"
         )
-    return key
+    values = runs[column].dropna().unique().tolist()
+    if not values:
+        raise LinphaseError(f"where: {asked} must have a value in some run, found none")
+    return Axis.of(column, values)
+
+
+def _kept(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], conditions: Conditions) -> tuple[pd.DataFrame, Values]:
+    part = runs[_meet(runs, conditions)]
+    chosen = {axis.column: values for axis, values in conditions}
+    # A width may be chosen where the axis is gamma_w: then of an axis the values are left that a run still has.
+    others = set(chosen) - {"replicate", *map(axis_column, axes)}
+    kept: Values = {}
+    for key, values in axes.items():
+        left = set(chosen.get(axis_column(key), map(as_stored, values)))
+        if others and len(part):
+            places = Axis.of(key, values)
+            left &= {places.kept[i] for i in places.index(part) if i >= 0}
+        kept[key] = [value for value in values if as_stored(value) in left] or list(values)
+    return part, kept
+
+
+def _meet(rows: pd.DataFrame, conditions: Conditions) -> NDArray[np.bool_]:
+    """Which rows have one of the values of every axis."""
+    here = np.ones(len(rows), dtype=bool)
+    for axis, values in conditions:
+        here &= np.isin(axis.index(rows), [axis.kept.index(value) for value in values])
+    return here
 
 
 def axis_called(asked: str, axes: Iterable[str]) -> str | None:
@@ -368,14 +436,25 @@ def axis_called(asked: str, axes: Iterable[str]) -> str | None:
     return asked if asked in axes else columns.get(asked)
 
 
-def _found(key: str, asked: Any, on_it: Sequence[Any]) -> Any:
-    """The value on an axis that is meant."""
-    value = as_stored(asked)
-    if value in on_it:
-        return value
-    same = [each for each in on_it if plainly(each) == plainly(value)]
-    if len(same) != 1:
-        shown = [plainly(each) for each in on_it]
-        listed = ", ".join(shown if len(shown) <= 12 else [*shown[:5], "...", *shown[-5:]])
-        raise LinphaseError(f"where: {key} must be one of {listed}, found {asked}")
-    return same[0]
+def _found(key: str, asked: Any, axis: Axis) -> Any:
+    """The value on an axis that is meant: itself, as titles write it, or of numbers the nearest one."""
+    value, on_it = as_stored(asked), axis.kept
+    same = [each for each in on_it if each == value] or [each for each in on_it if plainly(each) == plainly(value)]
+    if len(same) == 1:
+        return same[0]
+    listed = [plainly(each) for each in on_it]
+    required = f"must be one of {', '.join(listed if len(listed) <= 12 else [*listed[:5], '...', *listed[-5:]])}"
+    if value is None or any(isinstance(each, str) for each in (value, *on_it)):
+        close = get_close_matches(str(asked), listed, n=1)
+        raise LinphaseError(f"where: {key} {required}, found {asked}{f'; did you mean {close[0]}?' if close else ''}")
+    numbers = np.array(on_it, dtype=np.float64)
+    edges = cell_edges(numbers, logarithmic=axis.logarithmic)
+    if not edges[0] <= value <= edges[-1]:
+        raise LinphaseError(
+            f"where: {key} {required}, found {asked}. A number from {plainly(edges[0])} to {plainly(edges[-1])}, where "
+            "the outer cells end, takes the nearest"
+        )
+    away = np.log(numbers / value) if axis.logarithmic else numbers - value
+    nearest = on_it[int(np.abs(away).argmin())]
+    warn(f"{key} = {plainly(value)} is not on the grid; the nearest, {plainly(nearest)}, is taken", Note, stacklevel=2)
+    return nearest

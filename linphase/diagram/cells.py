@@ -96,24 +96,24 @@ def cells_of(runs: pd.DataFrame, window: Window, panel: Panel, cuts: Cuts, reach
     drawn = _spread(members, covers, shape[1])
     of_a_cell = np.full(len(members), not window.derived) if reach is None else reach.owners.ravel() >= 0
     unfinished = runs["status"].isin(UNFINISHED).to_numpy(dtype=bool)
-    words = (outcomes(runs, cuts) if panel.shows_regime else runs["status"]).to_numpy(dtype=object)
+    words = (outcomes(runs, cuts) if panel.column is None else runs["status"]).to_numpy(dtype=object)
     numbers = np.full(shape, np.nan)
     shown: dict[Place, tuple[str, ...]] = {}
 
     def nothing(i: int) -> tuple[str, ...]:
         return ("missing",) if of_a_cell[i] else ()
 
-    if panel.column is None or panel.scale == "outcome":
+    if panel.scale == "outcome":
         for i, found in enumerate(_majorities(words, drawn)):
             shown[divmod(i, shape[1])] = tuple(sorted(found, key=list(LOOKS).index)) or nothing(i)
     else:
-        values = runs[panel.column].to_numpy(dtype=np.float64, na_value=np.nan)
-        numbers = _means(np.where(unfinished, np.nan, values), drawn).reshape(shape)
-        without = np.flatnonzero(np.isnan(numbers) | ((numbers == 0) & (panel.null is not None)))
+        numbers = _numbers(runs, panel, unfinished, words, drawn).reshape(shape)
+        at_start = (numbers == 0) & (panel.null is not None and panel.statistic == "mean")  # a time that no mode needs
+        without = np.flatnonzero(np.isnan(numbers) | at_start)
         ended = _any(~unfinished, drawn)
         for i, found in zip(without.tolist(), _majorities(words, drawn[without]), strict=True):
             cell = divmod(i, shape[1])
-            if numbers[cell] == 0:  # a time that no mode needs
+            if at_start[cell]:
                 numbers[cell], shown[cell] = np.nan, ("start",)
             else:
                 shown[cell] = ("undefined",) if ended[i] else found or nothing(i)
@@ -201,6 +201,32 @@ def _any(flags: NDArray[np.bool_], members: Places) -> NDArray[np.bool_]:
     return np.asarray(np.append(flags, False)[members].any(axis=1))
 
 
+def _numbers(
+    runs: pd.DataFrame, panel: Panel, unfinished: NDArray[np.bool_], words: NDArray[np.object_], members: Places
+) -> Array:
+    """What a panel of numbers has for each cell: the mean over the replicates, or how far they lie apart."""
+    if panel.statistic == "dissent":
+        counts, _ = _counts(words, members)
+        total = counts.sum(axis=1)
+        return np.where(total > 1, 1 - counts.max(axis=1) / np.maximum(total, 1), np.nan)
+    values = runs[panel.column].to_numpy(dtype=np.float64, na_value=np.nan)
+    values = np.where(unfinished, np.nan, values)
+    if panel.statistic == "mean":
+        return _means(values, members)
+    if panel.statistic == "deviation of ln":
+        values = np.log(np.where(values > 0, values, np.nan))
+    mean = _means(values, members)
+    away = np.append(values, np.nan)[members] - mean[:, None]
+    count = np.isfinite(away).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = np.sqrt(
+            np.where(np.isfinite(away), away**2, 0.0).sum(axis=1) / np.where(count > 1, count - 1, np.nan)
+        )
+        if panel.statistic == "relative deviation":
+            deviation = np.where(deviation == 0, 0.0, deviation / np.abs(mean))
+    return np.where(np.isfinite(deviation), deviation, np.nan)
+
+
 def _means(values: Array, members: Places) -> Array:
     """The mean over the finite values of each cell, nan without any."""
     here = np.append(values, np.nan)[members]
@@ -209,11 +235,17 @@ def _means(values: Array, members: Places) -> Array:
         return np.asarray(np.where(finite, here, 0.0).sum(axis=1) / finite.sum(axis=1))
 
 
-def _majorities(words: NDArray[np.object_], members: Places) -> Iterator[tuple[str, ...]]:
-    """The word of most runs of each cell, several where they tie, none where it has no run."""
+def _counts(words: NDArray[np.object_], members: Places) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+    """How many runs of each cell have each word, (cells, words), and the words."""
     codes, names = pd.factorize(words)
     here = np.append(codes, -1)[members]
-    counts = np.stack([(here == code).sum(axis=1) for code in range(len(names))] or [np.zeros(len(here))], axis=1)
+    columns = [(here == code).sum(axis=1) for code in range(len(names))] or [np.zeros(len(here), dtype=np.intp)]
+    return np.stack(columns, axis=1), names
+
+
+def _majorities(words: NDArray[np.object_], members: Places) -> Iterator[tuple[str, ...]]:
+    """The word of most runs of each cell, several where they tie, none where it has no run."""
+    counts, names = _counts(words, members)
     most = counts.max(axis=1, keepdims=True)
     alone = [(name,) for name in names]
     tied = (counts == most).sum(axis=1) > 1

@@ -128,10 +128,11 @@ def boundaries_of_path(results: Results, column: str | None) -> list[MeasuredBou
 
 
 def _variances(results: Results) -> tuple[str, list[Any]]:
-    """The key of the variance and all its values, whatever part of the results is drawn over whichever axes."""
+    """The key of the variance and its values, whichever axes are drawn: those of the part that was chosen."""
     grids: list[dict[str, Any]] = [config["grid"] for config in results.configs]
     (key,) = {key for grid in grids for key in VARIANCE_KEYS if key in grid}
-    return key, sorted({as_stored(value) for grid in grids for value in grid[key]})
+    values = results.axes.get(key) or [value for grid in grids for value in grid[key]]
+    return key, sorted({as_stored(value) for value in values})
 
 
 def _among_expected(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor, log
 from types import MappingProxyType
@@ -41,6 +41,8 @@ _OF_WHITE = ("benefit", "blind_test_error", "iterations_at_min")
 _OLDER = "they were made before linphase measured it: sweep into another directory"
 
 ScaleName = Literal["outcome", "linear", "log", "ln", "share", "difference"]
+Statistic = Literal["mean", "deviation", "relative deviation", "deviation of ln", "dissent"]  # over replicates
+SPREAD = "-spread"  # ends the name of the panel of how far the replicates of each cell lie apart
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,12 @@ class Panel:
     unpredicted: str = ""
     marks: tuple[tuple[str, str], ...] = ()
     group: str = "others"
+    statistic: Statistic = "mean"
 
     @property
     def shows_regime(self) -> bool:
         """Whether it shows how each run trained, by the criterion and the cuts, and no stored column."""
-        return self.column is None
+        return self.column is None and self.statistic == "mean"
 
     @property
     def measured(self) -> bool:
@@ -357,7 +360,7 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     Parameters
     ----------
     name
-        One of `known_panels(columns)`.
+        One of `known_panels(columns)`, or one of them with -spread behind it: how far its replicates lie apart.
     cuts
         What turns shares into regimes: the title tells of unusual ones.
     runs, columns
@@ -369,8 +372,11 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
         If there is no such panel, or the runs hold nothing to draw.
     """
     known = known_panels(columns)
-    if name not in known:
+    base = base_name(name, known)
+    if base is None:
         raise unknown_panel(name, known)
+    if base != name:
+        return _spread_of(find_panel(base, cuts, runs, columns))
     panel, criterion = known[name], CRITERIA[cuts.criterion]
     if panel.formula and not (panel.column in _MEASURED_ON_DATA and _of_other_inputs(runs)):
         panel = replace(panel, title=f"{panel.title},\n{panel.formula}")
@@ -389,6 +395,36 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
         to = " or ".join(one.title for which, one in COMPARISONS.items() if which in compared and one.title)
         panel = replace(panel, title=panel.title.replace("dynamics", to or "dynamics"))
     return panel
+
+
+def base_name(name: str, known: Collection[str]) -> str | None:
+    """The name of the known panel that a name means, which may end in -spread; None where there is none."""
+    return next((each for each in (name, name.removesuffix(SPREAD)) if each in known), None)
+
+
+def _spread_of(panel: Panel) -> Panel:
+    """How far the replicates of each cell lie apart, relative to their mean where the panel is of ratios.
+
+    Of outcomes the share of the replicates that are not of the majority.
+    """
+    title = " ".join(panel.title.split("\n")) if len(panel.title) < 36 else panel.title
+    told: dict[ScaleName, tuple[Statistic, str, str]] = {
+        "outcome": ("dissent", "replicates unlike their majority", "share of replicates"),
+        "log": ("relative deviation", "relative spread of replicates", "standard deviation / |mean|"),
+        "ln": ("deviation of ln", "spread of replicates", "standard deviation of ln"),
+    }
+    statistic, what, unit = told.get(panel.scale, ("deviation", "spread of replicates", "standard deviation"))
+    return replace(
+        panel,
+        name=f"{panel.name}{SPREAD}",
+        title=f"{what}:\n{title}",
+        scale="log" if statistic == "relative deviation" else "linear",
+        unit=unit,
+        levels=(),
+        null="fewer than two replicates",
+        marks=(),
+        statistic=statistic,
+    )
 
 
 def remedy_for(panel: Panel, runs: pd.DataFrame) -> str:

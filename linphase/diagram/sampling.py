@@ -1,4 +1,4 @@
-"""Which runs are shown over time: of the cell nearest to a place, of one a regime, or of some over the diagram."""
+"""Which runs are shown over time: that of one cell, of one a regime, or of some over the diagram."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from linphase.diagram.axes import Axis, Window, axis_column, only_facet, split_facets
+from linphase.diagram.axes import Axis, Window, only_facet, split_facets
 from linphase.diagram.cells import Place, cells_of
-from linphase.diagram.looks import Array, plainly
+from linphase.diagram.looks import Array
 from linphase.diagram.mesh import Mesh, Reach, reach_of
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import UNFINISHED, find_panel
@@ -30,49 +30,21 @@ _ALONG = (5, 6, 7)  # small diagrams along an axis of more cells
 _ABOUT = 30  # small diagrams that a figure has room for
 
 
-def nearest_run(
-    runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], gamma_sigma2: float, gamma_w: float
-) -> tuple[dict[str, Any], int]:
-    """The run of the cell nearest to a place in the diagram, and how many replicates the cell has.
-
-    Nearest in both exponents, which every run has, whatever the axes of its sweep. Of replicates the first.
-
-    Parameters
-    ----------
-    runs, axes
-        Of `Results`.
-    gamma_sigma2, gamma_w
-        The place.
-
-    Returns
-    -------
-    tuple[dict[str, Any], int]
-        A row of the runs table, and the number of replicates.
+def only_run(runs: pd.DataFrame) -> tuple[dict[str, Any], int]:
+    """The first replicate that finished of the runs of one cell, a row of the runs table, and how many did.
 
     Raises
     ------
     LinphaseError
-        If there are facets, or several cells at that place, or no run is finished, or none of that cell.
+        If there is no run, or all of them failed.
     """
-    only_facet(runs, axes)
     if runs.empty:
         raise LinphaseError("trajectories: these results hold no run yet. linphase sweep trains them")
-    places = (("gamma_sigma2", gamma_sigma2), ("gamma_w", gamma_w))
-    away = np.hypot(*(runs[name].to_numpy(dtype=np.float64) - at for name, at in places))
-    cell = runs[np.isclose(away, away.min(), rtol=0, atol=1e-9)]
-    same = cell[(cell["gamma_sigma2"] == cell["gamma_sigma2"].iloc[0]) & (cell["gamma_w"] == cell["gamma_w"].iloc[0])]
-    if same["replicate"].duplicated().any():  # the axes of the diagram are others than those of the place
-        varied = [name for name in map(axis_column, axes) if name in same and len(set(same[name])) > 1]
-        choice = " ".join(f"--where {name}={plainly(same[name].iloc[0])}" for name in varied)
-        raise LinphaseError(
-            f"trajectories: a place is a variance and a width, and the runs there differ in {', '.join(varied)}. "
-            f"Choose one, such as linphase plot {choice}"
-        )
-    finished = same[same["status"] != "failed"].sort_values("replicate")
+    finished = runs[runs["status"] != "failed"].sort_values("replicate")
     if finished.empty:
         raise LinphaseError(
-            f"trajectories: all runs failed at the nearest cell, gamma_sigma2 = {plainly(cell['gamma_sigma2'].iloc[0])}"
-            f", gamma_w = {plainly(cell['gamma_w'].iloc[0])}. Give another place, or linphase sweep --retry-failed"
+            "trajectories: all runs of this cell failed. Choose another one with --where, or linphase sweep "
+            "--retry-failed"
         )
     return dict(finished.iloc[0]), len(finished)
 

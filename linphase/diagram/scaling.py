@@ -355,7 +355,7 @@ def laws_of_panel(results: Results, panel: str, axis: str, by: str | None = None
     """
     key = _axis("along", axis, results)
     one = find_panel(panel, cuts, results.runs, results.columns)
-    if one.column is None or one.scale == "outcome":
+    if one.column is None or one.scale == "outcome" or one.statistic != "mean":
         raise LinphaseError(f"panel {panel}: shows no numbers, so no law can be drawn along {axis}. Choose another one")
     upwards = None if by is None else named_axis("y", by, results.axes)
     spanned = span(results.runs, results.axes, x=key, y=upwards)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
@@ -182,26 +182,33 @@ def differing(pairs: pd.DataFrame, cuts: Cuts) -> int:
 def predictions_of(results: Results, among: Among | None = None) -> pd.DataFrame:
     """The runs table that theory predicts for the cells of some results, where they were refined, too."""
     configs = [parse_config(config, stored=True) for config in results.configs]
+    asked = {_cell(spec) for spec in results.expected().values()}
     # What was refined is predicted where it was run, whatever theory would have refined.
     starts = {(spec.start[0][1], spec.start[1][1]) for spec in results.expected().values()}
     refined = any(config.refine_levels for config in configs)
-    return predicted_runs(configs, among, sorted(starts) if refined else None)
+
+    def holds(spec: RunSpec) -> bool:
+        return _cell(spec) in asked and (among is None or among.holds(spec))
+
+    return predicted_runs(configs, holds, sorted(starts) if refined else None)
+
+
+def _cell(spec: RunSpec) -> tuple[Any, ...]:
+    """What a run and its prediction have in common."""
+    return spec.task.used_json, spec.start, spec.replicate
 
 
 def predicted_runs(
-    configs: Iterable[SweepConfig], among: Among | None = None, starts: Collection[tuple[Any, Any]] | None = None
+    configs: Iterable[SweepConfig],
+    holds: Callable[[RunSpec], bool] = lambda spec: True,
+    starts: Collection[tuple[Any, Any]] | None = None,
 ) -> pd.DataFrame:
     """The runs table that theory predicts for the cells of some configurations, not stored anywhere.
 
-    among: those of them to predict; by default all. starts: of `SweepConfig.expand`.
+    holds: whether a run is one of those to predict. starts: of `SweepConfig.expand`.
     """
     draw = lru_cache(maxsize=None)(draw_task)
-    specs = {
-        spec.run_id: spec
-        for config in configs
-        for spec in config.predicted().expand(starts)
-        if among is None or among.holds(spec)
-    }
+    specs = {spec.run_id: spec for config in configs for spec in config.predicted().expand(starts) if holds(spec)}
     with one_blas_thread():
         rows = [
             summary_row(spec, train_spec(spec, draw(spec.task, seed=spec.seed, replicate=spec.replicate)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import cycle, pairwise
 from math import isfinite, isnan, log
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,16 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from linphase.diagram.curves import MOST
 from linphase.diagram.looks import Array, written
 from linphase.diagram.measured import Facet
 from linphase.diagram.scaling import Law, Line
 from linphase.errors import LinphaseError
 from linphase.figures.fitting import COLUMN_WIDTH, Style, StyleName
 from linphase.figures.layout import axis_label
-from linphase.figures.style import NotebookFigure, inches, set_ticks, stroke, styled
+from linphase.figures.style import NotebookFigure, figure_size, set_ticks, stroke, styled
 
-MOST = 10  # laws in a figure, told apart by lightness and by their marks
 _MARKS = "os^Dv"
+THEORY: Any = (0, (4, 2))  # dashes
 _SYMBOLS = {
     "gamma_sigma2": r"$\gamma_{\sigma^2}$",
     "gamma_w": r"$\gamma_w$",
@@ -91,13 +93,11 @@ def along(
     both = compared and not ratios_alone
     rows = len(laws) * 0.155 + 0.2
     height = (2.2 if not both else 2.9) + rows
-    figure = NotebookFigure(figsize=(inches(COLUMN_WIDTH), inches(height)), layout="constrained")
+    figure = NotebookFigure(figsize=figure_size(COLUMN_WIDTH, height), layout="constrained")
     panes = list(figure.subplots(2 if both else 1, 1, sharex=True, squeeze=False,
                                  height_ratios=(2.2, 1) if both else None)[:, 0])  # fmt: skip
-    colors = colormaps["viridis"](np.linspace(0, 0.85, len(laws)))  # its end is too light on white
-    styles = list(zip(colors, cycle(_MARKS), strict=False))
     handles = []
-    for law, (color, mark) in zip(laws, styles, strict=False):
+    for law, (color, mark) in zip(laws, pens(len(laws)), strict=True):
         if ratios_alone:
             _draw(panes[0], law, color, mark, ratios=True, line=slopes)
         else:
@@ -108,7 +108,7 @@ def along(
         text = ": ".join(filter(None, (name(law), slope_text(line) if slopes and line is not None else "")))
         handles.append(Line2D([], [], color=color, marker=mark, markersize=stroke(3), label=text or "measured"))
     if compared and not ratios_alone:
-        handles.append(Line2D([], [], color="black", linestyle=(0, (1, 1.2)), label="theory"))
+        handles.append(Line2D([], [], color="black", linestyle=THEORY, label="theory"))
     _frame(panes, laws)
     panes[0].set_ylabel(label)
     if both:
@@ -130,6 +130,18 @@ def slope_text(line: Line) -> str:
     return f"{slope}{interval}{', bent' if line.bent else ''}".replace("-", "\N{MINUS SIGN}")
 
 
+def pens(count: int) -> list[tuple[Any, str]]:
+    """Colours and marks that tell laws or curves apart."""
+    colors = colormaps["viridis"](np.linspace(0, 0.85, count))  # its end is too light on white
+    return list(zip(colors, cycle(_MARKS), strict=False))
+
+
+def draw_points(ax: Axes, x: Array, y: Array, bars: Array | None, color: object, mark: str) -> None:
+    """Points with their intervals, (2, n) below and above them."""
+    ax.errorbar(x, y, bars, fmt=mark, color=color, markersize=stroke(3), elinewidth=stroke(0.8), capsize=stroke(1.2),
+                capthick=stroke(0.6), markeredgecolor="white", markeredgewidth=stroke(0.3), zorder=3)  # fmt: skip
+
+
 def _draw(ax: Axes, law: Law, color: object, mark: str, *, ratios: bool, line: bool) -> None:
     points = [point for point in law.points if not ratios or isfinite(point.log_theory)]
     if not points:
@@ -146,19 +158,18 @@ def _draw(ax: Axes, law: Law, color: object, mark: str, *, ratios: bool, line: b
                 gid="line")  # fmt: skip
     elif ratios or not line:
         ax.plot(x, y, color=color, linewidth=stroke(0.6), gid="between")
-    ax.errorbar(x, y, bars, fmt=mark, color=color, markersize=stroke(3), elinewidth=stroke(0.8), capsize=stroke(1.2),
-                capthick=stroke(0.6), markeredgecolor="white", markeredgewidth=stroke(0.3), zorder=3)  # fmt: skip
+    draw_points(ax, x, y, bars, color, mark)
     theory = [point for point in points if isfinite(point.log_theory)]
     if theory and not ratios:
         ax.plot([point.x for point in theory], np.exp([point.log_theory for point in theory]), color="black",
-                linewidth=stroke(0.9), linestyle=(0, (1, 1.2)), zorder=4, gid="theory")  # fmt: skip
+                linewidth=stroke(0.9), linestyle=THEORY, zorder=4, gid="theory")  # fmt: skip
 
 
 def _frame(panes: Sequence[Axes], laws: Sequence[Law]) -> None:
     places = sorted({point.x for law in laws for point in law.points})
     for ax in panes:
         ax.set(xscale="log", yscale="log")
-        _ticks(ax.yaxis, *ax.get_ylim())
+        log_ticks(ax.yaxis, *ax.get_ylim())
         set_ticks(ax)
     bottom = panes[-1]
     if len(places) <= 7 and places[-1] < 1e4 and all(b > 1.3 * a for a, b in pairwise(places)):
@@ -173,7 +184,7 @@ def _frame(panes: Sequence[Axes], laws: Sequence[Law]) -> None:
     bottom.set_xlabel(axis_label(laws[0].axis))
 
 
-def _ticks(axis: Axis, low: float, high: float) -> None:
+def log_ticks(axis: Axis, low: float, high: float) -> None:
     """Decades, of few of them parts, and within one the round numbers of a linear scale."""
     if high < 8 * low:
         ticks = [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]

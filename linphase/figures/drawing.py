@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
-from numbers import Real
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -14,17 +12,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
-from linphase.diagram.axes import axis_column, facet_title, only_facet, select, span
+from linphase.diagram.axes import axis_column, facet_title, named_axis, only_facet, selected, several, span
+from linphase.diagram.curves import check_curves
 from linphase.diagram.looks import written
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import BASELINES, Panel, find_panel, known_panels, unknown_panel, usual_panel
+from linphase.diagram.panels import (
+    BASELINES,
+    Panel,
+    base_name,
+    find_panel,
+    known_panels,
+    made_by_theory,
+    overview,
+    unknown_panel,
+    usual_panel,
+)
 from linphase.diagram.reference import Reference, sweep_beside, theory_for
 from linphase.diagram.replicate_means import common_times, mean_curves
-from linphase.diagram.sampling import cell_of_each_regime, nearest_run, sampled_runs
-from linphase.errors import LinphaseError
-from linphase.figures import diagrams
+from linphase.diagram.sampling import cell_of_each_regime, only_run, sampled_runs
+from linphase.diagram.versus import predictions_of
+from linphase.errors import ConfigError, LinphaseError
+from linphase.figures import diagrams, profiles
 from linphase.figures.collapse import collapse
 from linphase.figures.evolution import title_of, trajectory_figure
 from linphase.figures.fitting import Style, StyleName, style_called
@@ -39,7 +49,7 @@ from linphase.runs.records import Trajectory
 from linphase.store.results import Results
 from linphase.store.rows import decays_of, has_closed_form, initialization_of, task_of
 
-Draw = Callable[..., Figure]  # (results, cuts, *, style), trajectories with `at` besides
+Draw = Callable[..., Figure]  # (results, cuts, *, style)
 FIGURES: Registry[Draw] = Registry("figure", travels=False)
 
 
@@ -66,11 +76,12 @@ def draw(
     cuts: Cuts = Cuts(),
     *,
     against: Literal["theory"] | Results | Reference | None = None,
-    at: tuple[float, float] | None = None,
     ax: Axes | None = None,
     style: StyleName | Style = "paper",
 ) -> Figure:
     """Draw a panel of some results, or one of the figures that are more than a panel.
+
+    Where only one axis has several values, panels are curves along it, as `draw_along` draws them.
 
     Parameters
     ----------
@@ -78,14 +89,12 @@ def draw(
         Of a directory, or a part of them: other runs and axes in their place.
     name
         A panel, declared here or told by the files, or one of FIGURES: boundaries (the regimes with the measured
-        boundaries), evidence, collapse, trajectories, three-regimes, all.
+        boundaries), evidence, collapse, trajectories (of one cell: its run over time), three-regimes, all.
     cuts
         The criterion of active, and what turns shares into regimes.
     against
         "theory", to draw measured, predicted and their difference; or other results in theory's place; or what
         `reference_for` made of either, which says what they lack.
-    at
-        trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
     ax
         Of a figure of one's own, where one facet of a panel, or of boundaries, is drawn.
     style
@@ -101,13 +110,13 @@ def draw(
     --------
     >>> draw(linphase.load("results/quickstart"), "test-error", against="theory").savefig("error.pdf")
     """
-    panels = _check_name(results, name)
-    if at is not None and name != "trajectories":
-        raise LinphaseError(f"at: is for trajectories, found {name}")
+    panel = _check_name(results, name)
     if ax is not None:
-        _check_one_axes(ax, name, panels, against)
+        _check_one_axes(ax, name, against)
     if style_called(style).ranged:
-        _check_scale(name, panels)
+        _check_scale(name, panel)
+    if against is None and len(several(results.axes)) == 1 and (panel is not None or name == "all"):
+        return _curves(results, name, cuts, ax=ax, style=style)
     if against is not None:
         mesh = mesh_of(results)
         other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)
@@ -124,11 +133,8 @@ def draw(
             style=style,
         )
     if name in FIGURES:
-        given = {"at": at, "ax": ax}
-        return FIGURES[name](
-            results, cuts, style=style, **{key: each for key, each in given.items() if each is not None}
-        )
-    measured = boundaries_of_path(results, panels[name].column)
+        return FIGURES[name](results, cuts, style=style, **({} if ax is None else {"ax": ax}))
+    measured = boundaries_of_path(results, panel.column if panel is not None and panel.name == name else None)
     return diagrams.phase_diagram(
         results.runs,
         results.axes,
@@ -150,25 +156,99 @@ def plot(
     ax: Axes | None = None,
     x: str | None = None,
     y: str | None = None,
+    along: str | None = None,
     where: Mapping[str, Any] = MappingProxyType({}),
     against: Literal["theory"] | Results | None = None,
-    at: tuple[float, float] | None = None,
     style: StyleName | Style = "paper",
 ) -> Figure:
-    """`draw` over the axes and of the part of the results that are asked for; see `Results.plot`, which calls it."""
-    _check_part(where, against, at)
+    """`draw` or `draw_along`, of the part of the results that is asked for; see `Results.plot`, which calls it."""
+    _check_part(where, against)
     if name is not None:
         _check_name(results, name)
-    wanted = {key: value if isinstance(value, list | tuple) else [value] for key, value in where.items()}
-    runs, axes = select(results.runs, results.axes, wanted) if wanted else (results.runs, results.axes)
-    part = replace(results, runs=runs, axes=span(runs, axes, x, y))
-    return draw(part, name or usual_panel(runs), cuts, against=against, at=at, ax=ax, style=style)
+    part = selected(results, where)
+    name = name or usual_panel(part.runs)
+    if along is not None:
+        for argument, value in {"x": x, "against": against}.items():
+            if value is not None:
+                raise LinphaseError(f"{argument}: has no meaning with along. Leave one of them out")
+        return draw_along(part, name, cuts, along=along, y=y, ax=ax, style=style)
+    part = replace(part, axes=span(part.runs, part.axes, x, y))
+    return draw(part, name, cuts, against=against, ax=ax, style=style)
+
+
+def draw_along(
+    results: Results,
+    name: str,
+    cuts: Cuts = Cuts(),
+    *,
+    along: str,
+    y: str | None = None,
+    ax: Axes | None = None,
+    style: StyleName | Style = "paper",
+) -> Figure:
+    """Draw a panel of some results as curves along an axis; "all" draws the panels that tell most.
+
+    Points are means over replicates with 95 % intervals, dashed is theory from A = 0. Regimes are the active shares of
+    signal and bulk, above a strip of the outcomes.
+
+    Parameters
+    ----------
+    results, name, cuts, ax, style
+        As in `draw`.
+    along
+        An axis with several values, or one that follows from them, such as c.
+    y
+        The axis that tells the curves apart; by default all further ones with several values do.
+
+    Raises
+    ------
+    LinphaseError
+        If there is no such axis or panel, or too many curves.
+
+    Examples
+    --------
+    >>> draw_along(selected(results, {"gamma_w": 2}), "test-error", along="gamma_sigma2")
+    """
+    if _check_name(results, name) is None and name != "all":
+        raise LinphaseError(f"panel {name}: is a figure of its own, so no curve can be drawn of it. Choose another one")
+    if ax is not None:
+        _check_one_axes(ax, name, None)
+    axes = span(results.runs, results.axes, named_axis("along", along, results.axes), y)
+    return _curves(replace(results, axes=axes), name, cuts, ax=ax, style=style)
+
+
+_SHARES = ("signal-active", "bulk-active")
+
+
+def _curves(results: Results, name: str, cuts: Cuts, *, ax: Axes | None, style: StyleName | Style) -> Figure:
+    """Panels along the first axis, with theory where it predicts these runs."""
+    panels = overview(results.runs) if name == "all" else [name]
+    if name == "all" and len(several(results.axes)) > 1:  # the outcomes are a strip below a single line
+        panels = [each for panel in panels for each in (_SHARES if panel == "regime" else (panel,))][:-1]
+    check_curves(results.axes)  # before theory is computed, not after
+    found = [find_panel(each, cuts, results.runs, results.columns) for each in panels]
+    known = not made_by_theory(results.runs) and not all(panel.unpredicted for panel in found)
+    try:
+        predicted = predictions_of(results) if known else None
+    except ConfigError:
+        predicted = None
+    return profiles.curves(
+        results.runs,
+        results.axes,
+        panels,
+        cuts=cuts,
+        columns=results.columns,
+        predicted=predicted,
+        mesh=mesh_of(results),
+        ax=ax,
+        style=style,
+    )
 
 
 IN_ONE_AXES = ("boundaries",)  # of FIGURES
 
 
-def _check_one_axes(ax: Any, name: str, panels: Mapping[str, Panel], against: object) -> None:
+def _check_one_axes(ax: Any, name: str, against: object) -> None:
     """Refuse what is no Axes of two dimensions, and figures that need more than one."""
     check_axes(ax)
     told = "a comparison" if against is not None else name
@@ -179,20 +259,16 @@ def _check_one_axes(ax: Any, name: str, panels: Mapping[str, Panel], against: ob
         )
 
 
-def _check_scale(name: str, panels: Mapping[str, Panel]) -> None:
+def _check_scale(name: str, panel: Panel | None) -> None:
     """Refuse ends of a scale, or another one, where there is no one scale of numbers."""
-    if name in FIGURES or panels[name].scale in ("outcome", "ln"):
-        what = (
-            "is a figure of its own"
-            if name in FIGURES
-            else "draws outcomes"
-            if panels[name].scale == "outcome"
-            else "draws a logarithm"
-        )
-        raise LinphaseError(f"vmin, vmax, scale: a panel of numbers is required, and {name} {what}")
+    if panel is None:
+        raise LinphaseError(f"vmin, vmax, scale: a panel of numbers is required, and {name} is a figure of its own")
+    if panel.scale in ("outcome", "ln"):
+        what = "outcomes" if panel.scale == "outcome" else "a logarithm"
+        raise LinphaseError(f"vmin, vmax, scale: a panel of numbers is required, and {name} draws {what}")
 
 
-def _check_part(where: Any, against: Any, at: Any) -> None:
+def _check_part(where: Any, against: Any) -> None:
     """Refuse arguments of another shape than they must have."""
     if not isinstance(where, Mapping):
         raise LinphaseError(
@@ -200,20 +276,15 @@ def _check_part(where: Any, against: Any, at: Any) -> None:
         )
     if not (against is None or isinstance(against, Results) or (isinstance(against, str) and against == "theory")):
         raise LinphaseError(f'against: "theory" or other Results are required, found {against!r:.60}')
-    if at is not None and not (
-        isinstance(at, list | tuple)
-        and len(at) == 2
-        and all(isinstance(place, Real) and isfinite(place) for place in at)
-    ):
-        raise LinphaseError(f"at: two numbers (gamma_sigma2, gamma_w) are required, found {at!r:.60}")
 
 
-def _check_name(results: Results, name: str) -> dict[str, Panel]:
-    """The panels that there are; LinphaseError where neither they nor the figures have the name."""
+def _check_name(results: Results, name: str) -> Panel | None:
+    """The panel that a name means, None of a figure; LinphaseError where there is neither."""
     panels = known_panels(results.columns)
-    if name not in panels and name not in FIGURES:
+    base = base_name(name, panels)
+    if base is None and name not in FIGURES:
         raise unknown_panel(name, (*panels, *FIGURES))
-    return panels
+    return None if base is None else panels[base]
 
 
 def reference_for(results: Results, name: str, against: Literal["theory"] | Results, cuts: Cuts = Cuts()) -> Reference:
@@ -225,10 +296,11 @@ def reference_for(results: Results, name: str, against: Literal["theory"] | Resu
     >>> print(*reference.notes, sep="\\n")
     >>> draw(results, "regime", against=reference)
     """
-    panels = _check_name(results, name)
+    panel = _check_name(results, name)
     theory = not isinstance(against, Results)
-    reason = "it is a figure of its own" if name in FIGURES else panels[name].unpredicted if theory else ""
+    reason = "it is a figure of its own" if panel is None else panel.unpredicted if theory else ""
     if reason:
+        panels = known_panels(results.columns)
         others = ", ".join(other for other, panel in panels.items() if not (theory and panel.unpredicted))
         what = "theory" if theory else "other results"
         raise LinphaseError(f"panel {name}: cannot be set against {what}, {reason}. Choose one of {others}")
@@ -272,12 +344,10 @@ def _collapse(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper
 
 
 @figure("trajectories")
-def trajectories(
-    results: Results, cuts: Cuts, *, at: tuple[float, float] | None = None, style: StyleName | Style = "paper"
-) -> Figure:
-    """Singular values over time in some of the cells, laid over the diagram; or of the run nearest to a place."""
-    if at is not None:
-        return _one_run(results, cuts, at, style)
+def trajectories(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
+    """Singular values over time in some of the cells, laid over the diagram; of a single cell its run."""
+    if not several(results.axes) and not results.runs["replicate"].duplicated().any():
+        return _one_run(results, cuts, style)
     mesh = mesh_of(results)
     kept = {one: results.trajectory(one.run_id) for one in sampled_runs(results.runs, results.axes, mesh)}
     return trajectory_map(results.runs, results.axes, kept, cuts=cuts, mesh=mesh, style=style)
@@ -293,7 +363,7 @@ def _three_regimes(results: Results, cuts: Cuts, *, style: StyleName | Style = "
 
 
 @figure("all")
-def overview(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
+def _all(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
     """The six panels that tell most."""
     return diagrams.all_panels(results.runs, results.axes, cuts=cuts, mesh=mesh_of(results), style=style)
 
@@ -335,9 +405,9 @@ def _regime_cell(results: Results, runs: pd.DataFrame) -> RegimeCell:
     )
 
 
-def _one_run(results: Results, cuts: Cuts, at: tuple[float, float], style: StyleName | Style) -> Figure:
-    """The first run of the nearest cell, with theory where its task can be drawn again."""
-    run, replicates = nearest_run(results.runs, results.axes, *at)
+def _one_run(results: Results, cuts: Cuts, style: StyleName | Style) -> Figure:
+    """The first run of the only cell, with theory where its task can be drawn again."""
+    run, replicates = only_run(results.runs)
     trajectory, threshold = results.trajectory(run["run_id"]), float(run["threshold"])
     outcome = outcomes(results.runs[results.runs["run_id"] == run["run_id"]], cuts).iloc[0]
     return trajectory_figure(

@@ -6,9 +6,10 @@ numerics version are shown.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,16 @@ class Asked:
         self._ids: dict[int, pd.Index[str]] = {}
         self._table: pd.DataFrame | None = None
         self._by_id: dict[int, dict[str, RunSpec]] = {}
+
+    def among(self, run_ids: Iterable[str]) -> Self:
+        """Those of the runs that have some of the ids of `known`."""
+        kept, part = set(run_ids), copy(self)
+        part.specs, part._known = (
+            {run_id: spec for run_id, spec in specs.items() if run_id in kept} for specs in (self.specs, self._known)
+        )
+        part.levels = [[run_id for run_id in level if run_id in kept] for level in self.levels]
+        part._refining, part._ids, part._table, part._by_id = [], {}, None, {}
+        return part
 
     @property
     def known(self) -> Mapping[str, RunSpec]:

@@ -111,9 +111,9 @@ class Results:
         bulk_cut: float = 0.5,
         x: str | None = None,
         y: str | None = None,
+        along: str | None = None,
         where: Mapping[str, Any] = MappingProxyType({}),
         against: "Literal['theory'] | Results | None" = None,
-        at: tuple[float, float] | None = None,
         style: "Literal['paper', 'talk'] | Style" = "paper",
     ) -> "Figure":
         """Draw a panel, or one of the figures that are more than a panel, as `linphase plot` does.
@@ -129,12 +129,14 @@ class Results:
             Which modes are active (threshold, balance or speedup), and the shares of active modes that make a regime.
         x, y
             The axes across and upwards, in place of the first two.
+        along
+            An axis along which the panel is drawn as curves, one for each value of `y` or of all further axes; the
+            default where only one axis has several values.
         where
-            The values of axes that are drawn, such as {"rank": 4} or {"rank": [1, 4]}; or {"replicate": 0}.
+            Values by the key of an axis, a column or "replicate": {"width": 4096}, {"rank": [1, 4]}. A number takes
+            the nearest on its axis. trajectories of a single cell are its run over time.
         against
             "theory", or other results: the panel of both, and their difference.
-        at
-            trajectories: gamma_sigma2 and gamma_w of a place, whose nearest run is drawn over time.
         style
             paper or talk, or a `linphase.Style`: width, font, what is left out, the ends of the scale.
 
@@ -151,11 +153,12 @@ class Results:
         Examples
         --------
         >>> results.plot("test-error", criterion="speedup", ax=ax)
+        >>> results.plot("test-error", along="gamma_sigma2", where={"gamma_w": 2.0})
         """
         from linphase.figures.drawing import plot
 
         cuts = Cuts(criterion, signal_cut, bulk_cut)
-        return plot(self, panel, cuts, ax=ax, x=x, y=y, where=where, against=against, at=at, style=style)
+        return plot(self, panel, cuts, ax=ax, x=x, y=y, along=along, where=where, against=against, style=style)
 
     def boundaries(
         self, *, criterion: str = "threshold", signal_cut: float = 0.5, bulk_cut: float = 0.5

@@ -158,7 +158,11 @@ def test_the_cells_of_a_damaged_part_are_missing_and_said(drawn, tmp_path):
         ("none", [], "none: at least one run is required, found none yet. Finish its sweep first"),
         ("wider", [], "no cell of flow is in wider: gamma_w is 1, 2 in flow, and 3, 4 in wider. Sweep the same values"),
         ("copy", ["--where", "replicate=3"], "where: replicate must be one of 0, found 3"),
-        ("copy", ["--where", "kind=flow"], "where: a key must be an axis of the sweep, gamma_sigma2, gamma_w, or repl"),
+        (
+            "copy",
+            ["--where", "knid=flow"],
+            "a column of its runs, or replicate, found 'knid'; did you mean kind?",
+        ),
         ("copy", ["--panel", "collapse"], "panel collapse: cannot be set against other results, it is a figure of its"),
         ("copy", ["--panel", "trajectories"], "panel trajectories: cannot be set against other results, it is a fig"),
         ("copy", ["--terminal"], "--against: has no meaning with --terminal"),

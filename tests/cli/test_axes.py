@@ -86,8 +86,6 @@ def test_the_explorer_and_the_report_lie_over_them(results, tmp_path):
     ("report", ["--y", "width"], "found 'width'; did you mean width/d?"),
     ("explore", ["--x", "c", "--y", "c"], "y: must be another axis than x, found 'c' for both"),
     ("plot", ["--x", "c", "--panel", "trajectories"], "trajectories: are laid over axes of the sweep, found c and"),
-    ("plot", ["--panel", "trajectories", "--at", "-1,1.5"], "a place is a variance and a width, and the runs there "
-     "differ in noise. Choose one, such as linphase plot --where noise=0.5"),
     ("plot", ["--look", "figure2"], "Figure 2 is drawn over a variance and a width, found gamma_sigma2 and noise"),
 ])  # fmt: skip
 def test_a_users_mistake_gets_one_clear_message(results, command, arguments, message):

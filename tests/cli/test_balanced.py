@@ -1,14 +1,12 @@
 """A sweep over lambda, and over the kind of start, through every command that shows it: lambda = 0 means c = 0."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.axes import Axis, Window, select, span
+from linphase.diagram.axes import Axis, Window, select, selected, span
 from linphase.diagram.derived import shifts
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.measured import boundaries_of
@@ -52,7 +50,7 @@ def test_every_command_takes_a_threshold_of_zero(results, tmp_path):
         ("--x", "c", "--y", "width", "--where", "gamma_sigma2=-1", "--where", "lambda_balance=0"),
         ("--panel", "collapse"),
         ("--panel", "trajectories", "--where", "lambda_balance=0"),
-        ("--panel", "trajectories", "--where", "lambda_balance=0", "--at", "-1,1"),
+        ("--panel", "trajectories", "--where", "lambda_balance=0", "--where", "gamma_sigma2=-1", "--where", "width=8"),
     ):
         linphase("plot", results.path, *chosen, "-o", tmp_path / "p.png")
     linphase("explore", results.path, "-o", tmp_path / "e.html")
@@ -61,14 +59,13 @@ def test_every_command_takes_a_threshold_of_zero(results, tmp_path):
 
 
 def test_a_figure_of_a_run_and_the_cloud_of_modes_take_a_threshold_of_zero(results):
-    part, axes = select(results.runs, results.axes, {"lambda_balance": [0.0]})
-    perfectly = replace(results, runs=part, axes=axes)
+    perfectly = selected(results, {"lambda_balance": 0.0})
     with unfinished():
-        figure = draw(perfectly, "trajectories", at=(-1.0, 1.2))
+        figure = draw(selected(perfectly, {"gamma_sigma2": -1, "width": 8}), "trajectories")
         assert not figure.findobj(lambda artist: artist.get_gid() == "train, theory")
         (cloud,) = artists(draw(results, "collapse").axes[0], "modes")
     modes = results.final_modes()
-    assert len(cloud.get_offsets()) == len(modes) - modes["run_id"].isin(part["run_id"]).sum()
+    assert len(cloud.get_offsets()) == len(modes) - modes["run_id"].isin(perfectly.runs["run_id"]).sum()
 
 
 def test_without_a_place_on_a_logarithmic_axis_they_are_left_out_and_that_is_said(results):

@@ -297,7 +297,11 @@ MISTAKES = {
         ["plot", "RESULTS", "--look", "figure2", "--panel", "iterations", "--against", "theory"],
         "--against: has no meaning with --look figure2",
     ),
-    "plot: look at a place": (["plot", "RESULTS", "--look", "figure2", "--at", "-1,1"], "--at: has no meaning"),
+    "plot: at a place": (
+        ["plot", "RESULTS", "--at", "-1,1"],
+        "--at: --where is required in its place, found --at",
+    ),
+    "plot: fit of nothing": (["plot", "RESULTS", "--fit"], "--fit: --along KEY is required with it, found none"),
     "plot: look by a cut": (["plot", "RESULTS", "--look", "figure2", "--bulk-cut", "0.2"], "--bulk-cut: has no mean"),
     "classify: cut above 1": (["classify", "RESULTS", "--bulk-cut", "1.5"], "0<=x<=1"),
     "classify: not csv": (["classify", "RESULTS", "-o", "x.txt"], "ending in .csv is required, found 'x.txt'"),

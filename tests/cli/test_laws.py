@@ -1,4 +1,4 @@
-"""`linphase boundary --fit` and `linphase plot --along`."""
+"""`linphase boundary --fit` and `linphase plot --along KEY --fit`."""
 
 import json
 from io import StringIO
@@ -77,8 +77,8 @@ def test_a_figure_of_boundaries_says_which_and_their_slopes(linphase, tmp_path):
 
 
 def test_a_column_along_the_dimension_is_drawn_with_a_line_a_cell(linphase):
-    done = linphase("plot", "trained", "--along", "task.dimension", "--panel", "test-error")
-    assert done.stdout.splitlines()[-1] == "Figure: trained/test-error-along-task.dimension.png"
+    done = linphase("plot", "trained", "--along", "task.dimension", "--fit", "--panel", "test-error")
+    assert done.stdout.splitlines()[-1] == "Figure: trained/test-error-fit-along-task.dimension.png"
     found = table(done.stdout.rpartition("Figure")[0])
     assert found["held"].tolist() == [f"gamma_sigma2 = {each:g}" for each in GRID["gamma_sigma2"]]
     assert found["theory"].notna().all()
@@ -93,27 +93,30 @@ def test_a_column_along_the_dimension_is_drawn_with_a_line_a_cell(linphase):
 
 def test_where_and_y_choose_the_lines(linphase):
     where = ("--where", "gamma_sigma2=-1.6", "-o", "one.png")
-    found = linphase("plot", "trained", "--along", "dimension", "--panel", "test-error", *where)
+    found = linphase("plot", "trained", "--along", "dimension", "--fit", "--panel", "test-error", *where)
     assert len(table(found.stdout.rpartition("Figure")[0])) == 1
-    found = linphase("plot", "trained", "--along", "width/d", "--panel", "kernel-distance", "--y", "dimension",
+    found = linphase("plot", "trained", "--along", "width/d", "--fit", "--panel", "kernel-distance", "--y", "dimension",
                      "--where", "gamma_sigma2=-1.6", "-o", "other.png")  # fmt: skip
     assert table(found.stdout.rpartition("Figure")[0])["held"].tolist() == [f"dimension = {d}" for d in (8, 12, 16)]
 
 
 def test_dimensions_that_share_draws_are_warned_of_once(linphase):
     for arguments in (("boundary", "dependent", "--fit", "dimension"),
-                      ("plot", "dependent", "--along", "dimension", "--panel", "benefit", "-o", "b.png")):  # fmt: skip
+                      ("plot", "dependent", "--along", "dimension", "--fit", "--panel", "benefit")):  # fmt: skip
         assert linphase(*arguments).stderr.count("run.independent_dimensions is false") == 1
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--along", "dimension"], "--along: --panel with a panel of numbers is required"),
+    (["--along", "dimension", "--fit"], "--fit: --panel with a panel of numbers is required"),
     (["--along", "dimension", "--panel", "test-error", "--x", "c"], "--x: has no meaning with --along"),
     (["--along", "dimension", "--panel", "test-error", "--terminal"], "--terminal: has no meaning with --along"),
-    (["--along", "gamma_sigma2", "--panel", "test-error"], "which is an exponent. Use c"),
+    (["--along", "gamma_sigma2", "--fit", "--panel", "test-error"], "which is an exponent. Use c"),
     (["--along", "dimesion", "--panel", "test-error"], "did you mean dimension?"),
     (["--along", "dimension", "--panel", "nonsense"], "panel must be one of"),
-    (["--along", "dimension", "--panel", "regime"], "shows no numbers"),
+    (["--along", "dimension", "--fit", "--panel", "regime"], "shows no numbers"),
+    (["--along", "dimension", "--fit", "--panel", "test-error-spread"], "shows no numbers"),
+    (["--along", "dimension", "--panel", "evidence"], "is a figure of its own, so no curve"),
+    (["--along", "gamma_w"], "along: an axis with several values is required, found gamma_w = 2.5 alone"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_one_message_and_no_file(linphase, sweeps, arguments, message):
     before = sorted(sweeps.rglob("*"))

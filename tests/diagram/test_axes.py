@@ -1,11 +1,13 @@
 """Axes of a grid: where cells end, and a part of the runs."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from linphase.diagram.axes import axis_column, cell_edges, select, split_facets
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, Note
 from tests.figures.made import AXES, GAMMA_SIGMA2, GAMMA_W, run, table
 
 
@@ -40,16 +42,39 @@ def test_a_part_is_chosen_by_key_or_column_with_the_digits_a_user_types(runs):
     assert select(both, axes, {"rank": [2, 4]})[1] == axes
 
 
-def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs):
+def test_a_number_takes_the_nearest_value_in_the_scale_of_its_axis_and_that_is_said(runs):
+    # The middle of two widths is their geometric mean, of two exponents or ranks the arithmetic one.
     axes = AXES | {"task.rank": [2, 4]}
-    with pytest.raises(
-        LinphaseError, match=r"an axis of the sweep, gamma_sigma2, gamma_w, task.rank, or replicate, fo"
-    ):
-        select(runs, axes, {"noise": ["1"]})
-    with pytest.raises(LinphaseError, match=r"rank must be one of 2, 4, found 3"):
-        select(runs, axes, {"rank": ["3"]})
-    with pytest.raises(LinphaseError, match=r"replicate must be one of 0, found x"):
-        select(runs, axes, {"replicate": ["x"]})
+    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
+    for asked, nearest in ((2.9, 2.0), (3.1, 4.0)):
+        with pytest.warns(Note, match=rf"^rank = {asked} is not on the grid; the nearest, {nearest:g}, is taken$"):
+            assert set(select(both, axes, {"rank": asked})[0]["rank"]) == {nearest}
+    widths = {"gamma_sigma2": AXES["gamma_sigma2"], "width": [64, 1024]}
+    some = pd.concat([runs.assign(width=width) for width in (64, 1024)], ignore_index=True)
+    for asked, nearest in ((250, 64), (260, 1024)):
+        with pytest.warns(Note):
+            assert select(some, widths, {"width": [asked]})[1]["width"] == [nearest]
+
+
+def test_a_column_that_is_no_axis_leaves_the_values_of_the_axes_that_its_runs_have(runs):
+    width = int(runs["width"].iloc[-1])
+    part, left = select(runs, AXES, {"width": width})
+    assert set(part["width"]) == {width}
+    assert left == AXES | {"gamma_w": [AXES["gamma_w"][-1]]}
+    part, left = select(runs.assign(status=["diverged", *runs["status"][1:]]), AXES, {"status": "diverged"})
+    assert left == {"gamma_sigma2": [GAMMA_SIGMA2[0]], "gamma_w": [GAMMA_W[0]]}
+
+
+@pytest.mark.parametrize(("where", "message"), [
+    ({"nois": 1}, "gamma_sigma2, gamma_w, task.rank, a column of its runs, or replicate, found 'nois'; did you mean "),
+    ({"rank": 9}, "rank must be one of 2, 4, found 9. A number from 1 to 5, where the outer cells end, takes the near"),
+    ({"replicate": "x"}, "replicate must be one of 0, found x"),
+    ({"rank": "nan"}, "rank must be one of 2, 4, found nan"),
+    ({"status": "convergd"}, "status must be one of converged, found convergd; did you mean converged?"),
+])  # fmt: skip
+def test_a_part_that_is_not_there_is_refused_with_what_there_is(runs, where, message):
+    with pytest.raises(LinphaseError, match=re.escape(message)):
+        select(runs, AXES | {"task.rank": [2, 4]}, where)
 
 
 def test_the_axis_of_a_plugin_that_is_not_here_is_found_by_its_last_part():

@@ -9,7 +9,7 @@ import pytest
 
 from linphase.diagram.axes import Axis
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.sampling import FILL, _spreads, cell_of_each_regime, nearest_run, sampled_runs
+from linphase.diagram.sampling import FILL, _spreads, cell_of_each_regime, only_run, sampled_runs
 from linphase.errors import LinphaseError
 from linphase.figures.evolution import title_of
 
@@ -32,21 +32,20 @@ def runs():
     return grid(AXES, 10, 2, replicates=2)
 
 
-@pytest.mark.parametrize(
-    ("at", "nearest"), [((-1.45, 2.1), (-1.5, 2.0)), ((99, 99), (0.5, 2.5)), ((-2.26, -5), (-2.5, 0.0))]
-)
-def test_the_nearest_cell_is_taken(runs, at, nearest):
-    run, replicates = nearest_run(runs, AXES, *at)
-    assert (run["gamma_sigma2"], run["gamma_w"]) == nearest
+def test_of_a_cell_the_first_replicate_that_finished_is_taken(runs):
+    cell = runs[(runs["gamma_sigma2"] == -1.5) & (runs["gamma_w"] == 2.0)]
+    run, replicates = only_run(cell)
     assert (run["replicate"], replicates) == (0, 2)
     assert title_of(run, "lazy", replicates).endswith("lazy, replicate 0")
+    run, replicates = only_run(cell.assign(status=["failed", "converged"]))
+    assert (run["replicate"], replicates) == (1, 1)
 
 
 def test_a_failed_cell_and_no_runs_at_all_are_told(runs):
-    with pytest.raises(LinphaseError, match="all runs failed at the nearest cell, gamma_sigma2 = -2"):
-        nearest_run(runs.assign(status="failed"), AXES, -2, 1.5)
+    with pytest.raises(LinphaseError, match="all runs of this cell failed"):
+        only_run(runs.iloc[:2].assign(status="failed"))
     with pytest.raises(LinphaseError, match="no run yet"):
-        nearest_run(runs.iloc[:0], AXES, -2, 1.5)
+        only_run(runs.iloc[:0])
 
 
 def columns_by_regime(runs, axes, gamma_w):

@@ -12,6 +12,7 @@ from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.evolution import run_figure, title_of, trajectory_figure
 from linphase.figures.paper import figure1, figure2
+from linphase.figures.profiles import curves
 from linphase.figures.three_regimes import RegimeCell, three_regimes
 from linphase.figures.trajectory_map import trajectory_map
 from linphase.model.draws import TaskConfig, draw_task
@@ -106,6 +107,26 @@ def regimes_over_time():
     return three_regimes(cells)
 
 
+def replicated():
+    """Three replicates of some cells at three widths, one that stopped short, and theory's of the same cells."""
+    baselines = {"optimal_test_error": 0.12, "lazy_test_error": 20.0, "zero_test_error": 60.0}
+    theory = table(*(run(x, y, **baselines) for x in GAMMA_SIGMA2 for y in GAMMA_W[2:5]))
+    made = pd.concat([theory.assign(replicate=i, min_test_error=theory["min_test_error"] * (0.7 + 0.3 * i))
+                      for i in range(3)], ignore_index=True)  # fmt: skip
+    made.loc[0, ["status", "converged"]] = ["step_limit", False]
+    return made, theory
+
+
+def curves_of_errors():
+    made, theory = replicated()
+    return curves(made, AXES | {"gamma_w": GAMMA_W[2:5].tolist()}, ["test-error"], predicted=theory)
+
+
+def curves_of_regimes():
+    made, theory = (each[each["gamma_w"] == GAMMA_W[3]] for each in replicated())
+    return curves(made, AXES | {"gamma_w": [GAMMA_W[3]]}, ["regime"], predicted=theory)
+
+
 def facets():
     both = pd.concat([spoiled(), spoiled().assign(rank=2)], ignore_index=True)
     return phase_diagram(both, AXES | {"task.rank": [2, 4]}, "test-error")
@@ -145,6 +166,8 @@ FIGURES = {
     "run": single_run,
     "figure1": paper_descent,
     "figure2": lambda: figure2(spoiled(), AXES),
+    "curves": curves_of_errors,
+    "curves-regime": curves_of_regimes,
     "talk": lambda: phase_diagram(spoiled(), AXES, "regime", style="talk"),
 }
 NAMES = (*PANELS, *FIGURES)

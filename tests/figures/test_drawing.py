@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from linphase.config.config import parse_config
+from linphase.diagram.axes import selected
 from linphase.diagram.panels import BASELINES
-from linphase.diagram.sampling import nearest_run
 from linphase.errors import LinphaseError
 from linphase.figures import drawing
 from linphase.figures.drawing import FIGURES, draw, figure
 from linphase.model.regime import Cuts
 from linphase.model.registry import forget
 from linphase.store.columns import Column
-from tests.figures.made import artists, filled, marks, unfinished
+from tests.figures.made import artist, artists, filled, marks, unfinished
 
 CONFIG = {
     "name": "tiny",
@@ -55,12 +56,12 @@ def test_the_figures_that_are_more_than_a_panel_are_drawn_of_results(results, na
 
 
 def test_a_run_over_time_is_chosen_by_its_place(results):
-    chosen = draw(results, "trajectories", at=(-1.9, 1.4))
+    chosen = draw(selected(results, {"gamma_sigma2": -2, "gamma_w": 1.5}), "trajectories")
     assert chosen.get_suptitle().splitlines() == [
         r"$\gamma_{\sigma^2}$ = " + "\N{MINUS SIGN}2" + r", $\gamma_w$ = 1.5, width 22", "balanced, replicate 0",
     ]  # fmt: skip
-    with pytest.raises(LinphaseError, match="at: is for trajectories, found regime"):
-        draw(results, "regime", at=(-1.9, 1.4))
+    second = draw(selected(results, {"gamma_sigma2": -2, "gamma_w": 1.5, "replicate": 1}), "trajectories")
+    assert not np.array_equal(*(artist(each.axes[-1], "test").get_ydata() for each in (chosen, second)))
 
 
 def test_baselines_stand_beside_every_smallest_test_error(results):
@@ -73,11 +74,11 @@ def test_baselines_stand_beside_every_smallest_test_error(results):
     older = replace(results, runs=results.runs.drop(columns=["optimal_test_error", "lazy_test_error"]))
     assert set(marks(draw(older, "test-error").axes[1])) == {"$A = 0$"}
 
-    run, _ = nearest_run(results.runs, results.axes, -1.9, 1.4)
-    *_, errors = draw(results, "trajectories", at=(-1.9, 1.4)).axes
+    cell = selected(results, {"gamma_sigma2": -2, "gamma_w": 1.5})
+    *_, errors = draw(cell, "trajectories").axes
     for name, column in BASELINES.items():
         (line,) = artists(errors, f"{name} error")
-        assert line.get_ydata()[0] == run[column]
+        assert line.get_ydata()[0] == cell.runs[column].iloc[0]
 
 
 def test_theory_and_other_results_stand_beside_each_other_replicate_by_replicate(results, monkeypatch):

@@ -122,7 +122,9 @@ def test_one_facet_is_drawn_into_axes_and_named_in_the_title(faceted, ax):
         ({"signal_cut": "a"}, "signal_cut: must be a share from 0 to 1, found 'a'"),
         ({"where": 3}, 'where: values by the key of an axis are required, such as {"rank": 4}, found 3'),
         ({"against": 3}, 'against: "theory" or other Results are required, found 3'),
-        ({"panel": "trajectories", "at": 3}, "at: two numbers (gamma_sigma2, gamma_w) are required, found 3"),
+        ({"panel": "trajectories", "along": "gamma_w"}, "panel trajectories: is a figure of its own, so no curve "
+         "can be drawn of it. Choose another one"),
+        ({"along": "gamma_w", "x": "c"}, "x: has no meaning with along. Leave one of them out"),
         ({"style": "x"}, "style must be one of paper, talk, found 'x'"),
     ],
 )  # fmt: skip

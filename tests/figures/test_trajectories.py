@@ -197,11 +197,16 @@ def test_small_diagrams_stand_at_their_cells_in_the_colour_of_their_regime(one_f
 # ------------------------------------------------------------------------------------------------- the command
 
 
+CELL = ("--where", "gamma_sigma2=-1.4", "--where", "width=100")
+
+
+@pytest.mark.filterwarnings("default")  # the command notes the nearest
 def test_the_command_draws_one_cell(path, tmp_path):
     file = tmp_path / "one.png"
-    done = linphase("plot", path, "--panel", "trajectories", "--at", "-1.4,2.1", "--where", "noise=1", "-o", file)
+    done = linphase("plot", path, "--panel", "trajectories", *CELL, "--where", "noise=1", "-o", file)
     assert done.exit_code == 0, done.output
-    assert "Nearest cell: gamma_sigma2 = -1.5, gamma_w = 2 (width 100), " in done.output
+    assert done.output.startswith("note: gamma_sigma2 = -1.4 is not on the grid; the nearest, -1.5, is taken\n")
+    assert "Cell: gamma_sigma2 = -1.5, gamma_w = 2 (width 100), " in done.output
     assert "Theory is left out" not in done.output
     with Image.open(file) as image:
         assert image.width > 900
@@ -215,27 +220,30 @@ def test_the_command_names_its_file_by_what_is_not_the_default(path, monkeypatch
     done = linphase("plot", path, "--panel", "trajectories", "--where", "noise=1", "--where", "replicate=1")
     assert done.exit_code == 0, done.output
     assert [given[:2] for given in saved] == [
-        ({"against": None, "at": None, "style": Style()}, path / "trajectories-where-noise=1_replicate=1.png")
+        ({"against": None, "style": Style()}, path / "trajectories-where-noise=1_replicate=1.png")
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--at", "1"], r"--at: two numbers GAMMA_SIGMA2,GAMMA_W are required, found '1'. Example: --at -1.5,1.8"),
-        (["--at", "a,b"], "--at: two numbers GAMMA_SIGMA2,GAMMA_W are required, found 'a,b'"),
-        (["--at", "1,2,3"], "--at: two numbers GAMMA_SIGMA2,GAMMA_W are required, found '1,2,3'"),
-        (["--at", "nan,1"], "--at: two numbers GAMMA_SIGMA2,GAMMA_W are required, found 'nan,1'"),
-        (["--at"], "Option '--at' requires an argument"),
-        (["--at", "-1,2"], "trajectories are drawn of one facet, found 2. Choose one, such as linphase plot --where n"),
         ([], "trajectories are drawn of one facet, found 2. Choose one, such as linphase plot --where noise=0.5"),
-        (["--panel", "regime", "--at", "-1,2"], "--at: is for --panel trajectories, found --panel regime"),
         (["--where", "noise"], "--where: KEY=VALUE is required, found 'noise'. Example: --where task.rank=4"),
-        (["--where", "noise=7"], "where: noise must be one of 0.5, 1, found 7"),
-        (["--where", "rank=2"], "where: a key must be an axis of the sweep, gamma_sigma2, gamma_w, task.noise, or"),
+        (
+            ["--where", "noise=7"],
+            "where: noise must be one of 0.5, 1, found 7. A number from 0.25 to 1.25, where",
+        ),
+        (
+            ["--at", "-1,2"],
+            "--at: --where is required in its place, found --at -1,2. Example: --panel traj",
+        ),
+        (
+            ["--where", "rnk=2"],
+            "where: a key must be an axis of the sweep, gamma_sigma2, gamma_w, task.noise, a",
+        ),
         (
             ["--against", "theory"],
-            "--panel trajectories: has theory in it with --at; --against theory is for one panel",
+            "--panel trajectories: has theory in it where --where chooses one cell; --against theory is for other",
         ),
     ],
 )
