@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.axes import span
+from linphase.diagram.axes import selected, span
 from linphase.diagram.outcomes import outcomes
 from linphase.errors import LinphaseError
 from linphase.model.regime import Cuts
@@ -69,9 +69,7 @@ def test_bad_arguments_of_the_boundaries_are_named(results):
         results.boundaries(criterion="speed")
     assert str(refused.value) == "criterion: must be one of threshold, balance, speedup, found 'speed'"
     with pytest.raises(LinphaseError, match="a measured boundary lies between two variances"):
-        replace(
-            results, configs=[c | {"grid": c["grid"] | {"gamma_sigma2": [-1.0]}} for c in results.configs]
-        ).boundaries()
+        selected(results, {"gamma_sigma2": results.axes["gamma_sigma2"][0]}).boundaries()
 
 
 def test_the_dataset_holds_every_number_of_the_table_at_its_place(results):
