@@ -115,8 +115,10 @@ def draw(
         _check_one_axes(ax, name, against)
     if style_called(style).ranged:
         _check_scale(name, panel)
-    if against is None and len(several(results.axes)) == 1 and (panel is not None or name == "all"):
-        return _curves(results, name, cuts, ax=ax, style=style)
+    varied = several(results.axes)
+    if against is None and len(varied) == 1 and (panel is not None or name == "all"):
+        line = replace(results, axes={varied[0]: results.axes[varied[0]], **results.axes})
+        return _curves(line, name, cuts, ax=ax, style=style)
     if against is not None:
         mesh = mesh_of(results)
         other = against if isinstance(against, Reference) else reference_for(results, name, against, cuts)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,6 +143,8 @@ def test_where_one_axis_alone_has_several_values_panels_are_curves_along_it(resu
     predicted = predictions_of(line).groupby("gamma_sigma2")["min_test_error"].mean()
     np.testing.assert_allclose(artist(ax, "theory").get_ydata(), predicted)
     assert draw(line, "test-error").get_suptitle() == r"$\gamma_w$ = 2.5"
+    turned = replace(line, axes=dict(reversed(line.axes.items())))  # as --x of an axis of one value has it
+    assert draw(turned, "test-error").axes[0].get_xlabel() == ax.get_xlabel()
     every = draw(line, "all")
     assert len(every.axes) == len(overview(line.runs))
     assert [len(points(pane)) for pane in every.axes] == [2, *[1] * (len(every.axes) - 1)]
