@@ -25,10 +25,10 @@ from linphase.diagram.cells import cells_of
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import LOOKS, Array
 from linphase.diagram.panels import find_panel
+from linphase.figures.fitting import PAGE_WIDTH
 from linphase.figures.layout import draw_frame
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells
-from linphase.figures.fitting import PAGE_WIDTH
 from linphase.figures.style import inches, points, save, set_ticks, stroke, styled
 from linphase.model.regime import REGIMES, Cuts
 

@@ -142,7 +142,7 @@ def test_where_one_axis_alone_has_several_values_panels_are_curves_along_it(resu
     np.testing.assert_allclose(y, line.runs.groupby("gamma_sigma2")["min_test_error"].mean())
     predicted = predictions_of(line).groupby("gamma_sigma2")["min_test_error"].mean()
     np.testing.assert_allclose(artist(ax, "theory").get_ydata(), predicted)
-    assert draw(line, "test-error").get_suptitle() == r"$\gamma_w$ = 2.5"
+    assert draw(line, "test-error").get_suptitle().splitlines()[0] == r"$\gamma_w$ = 2.5"
     turned = replace(line, axes=dict(reversed(line.axes.items())))  # as --x of an axis of one value has it
     assert draw(turned, "test-error").axes[0].get_xlabel() == ax.get_xlabel()
     every = draw(line, "all")
