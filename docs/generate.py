@@ -1,5 +1,5 @@
-"""Writes what is made from the code: docs/configuration.md, docs/columns.md, configs/linphase.schema.json and the
-tables of keys in docs/knobs.md.
+"""Writes what is made from the code: docs/configuration.md, docs/columns.md, configs/linphase.schema.json, the tables
+of keys in docs/knobs.md and the list of panels in docs/commands.md.
 
     python docs/generate.py
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from linphase.cli.panel_list import panel_groups
 from linphase.config.config import parse_config
 from linphase.config.keys import LEVELS, REPLICATES, axis_keys, declared, show
 from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, tables, used_with
@@ -40,6 +41,24 @@ change of anything else that decides the numbers asks for another name or `--out
 **In an editor.** Taplo and Even Better TOML complete and check the keys where the first line of the file is `#:schema
 ./{SCHEMA_FILE}` and the schema is beside it: `linphase init` writes both, `linphase schema` prints the schema. It
 knows keys, types and bounds; what must hold between keys is checked by linphase.
+
+## An example
+
+```toml
+name = "my_sweep"                    # results go to results/my_sweep unless --out says otherwise
+[task]
+dimension = 64                       # d; A* and E are (d, d)
+rank = 4
+noise = 1.0                          # standard deviation of E's entries
+[grid]                               # every combination is a cell
+gamma_sigma2 = {{ start = -3.0, stop = 0.0, num = 16 }}   # init variance d^gamma_sigma2; or init_variance itself
+gamma_w      = {{ start = 0.0, stop = 2.8, num = 16 }}    # width int(d^gamma_w); or width itself
+"task.rank" = [1, 4]                 # any key of task, dynamics, stop or run.precision is an axis
+replicates = 1                       # independent draws of task and start
+```
+
+A target of your own is `task.target = "Y.npy"`; data of your own are `[data] inputs = "X.npy"`, `outputs = "Y.npy"` and
+held-out ones beside them ([own_data.md](own_data.md)).
 
 ## `name`
 
@@ -74,7 +93,8 @@ replicates are added later, cells that the fewer ones alone had split keep those
 An island smaller than a cell of the grid is missed, so begin with 8 cells an axis or more. Stop at the level where a
 cell is smaller than the band in which one draw lies (0.06 in gamma_sigma2 at d = 200), or add replicates first. By
 theory's labels at d = 200 and k = 5, over the window of Figure 2 with 8 x 8 cells, levels 3, 4 and 5 take 916, 1,790
-and 3,536 runs for 4,030, 15,222 and 57,568 of the full grids (`tests/config/test_lattice.py`)."""
+and 3,536 runs for 4,030, 15,222 and 57,568 of the full grids: 23, 12 and 6 % of the runs for the same area on the wrong
+side of a boundary (`tests/config/test_lattice.py`)."""
 
 _EVERY_KEY = """\
 ## A file with every key
@@ -191,6 +211,14 @@ def _refusal(given: str) -> str:
     raise SystemExit(f"docs/generate.py: {given} is not refused any more")
 
 
+def commands() -> str:
+    """docs/commands.md with its list of panels made anew."""
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    groups = "\n\n".join(f"**{group}**\n\n{table(('panel', 'what it shows'), rows)}" for group, rows in panel_groups())
+    head, end = "<!-- panels -->", "<!-- end of panels -->"
+    return re.sub(f"{head}.*{end}", lambda _: f"{head}\n\n{groups}\n\n{end}", text, flags=re.DOTALL)
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     return markdown([Table(columns, rows)], "").rstrip()
@@ -238,6 +266,7 @@ def files() -> dict[Path, str]:
         ROOT / "docs" / "configuration.md": configuration(),
         ROOT / "docs" / "columns.md": columns(),
         ROOT / "docs" / "knobs.md": knobs(),
+        ROOT / "docs" / "commands.md": commands(),
         ROOT / "configs" / SCHEMA_FILE: config_schema_text(),
     }
 
