@@ -16,8 +16,10 @@ slow:
 	pytest -m slow -n 3 --dist worksteal
 	pytest -m alone -n 0
 
+# The site is build/site/index.html; it needs `pip install '.[docs]'`. A broken link is an error.
 docs:
 	python docs/generate.py
+	python -m sphinx -W --keep-going -q -c docs/site -d build/doctrees . build/site
 
 bench:
 	python -m benchmarks

@@ -103,12 +103,7 @@ def of_one_run() -> dict[str, Draw]:
     return {
         "linphase run": lambda style: run.plot(theory=theory.trajectory, style=style),
         "linphase run --look figure1": lambda style: figure1(
-            descent.trajectory,
-            descent.trajectory,
-            threshold=start.threshold,
-            rank=4,
-            names=("descent", "again"),
-            style=style,
+            descent.trajectory, theory.trajectory, threshold=start.threshold, rank=task.rank, names=names, style=style
         ),
     }
 

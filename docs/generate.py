@@ -1,5 +1,5 @@
-"""Writes what is made from the code: docs/configuration.md, docs/columns.md, configs/linphase.schema.json and the
-tables of keys in docs/knobs.md.
+"""Writes what is made from the code: docs/configuration.md, docs/columns.md, configs/linphase.schema.json, the tables
+of keys in docs/knobs.md and the list of panels in docs/commands.md.
 
     python docs/generate.py
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from linphase.cli.panel_list import panel_groups
 from linphase.config.config import parse_config
 from linphase.config.keys import LEVELS, REPLICATES, axis_keys, declared, show
 from linphase.config.schema import SCHEMA_FILE, config_schema_text, sentence, starter, tables, used_with
@@ -37,9 +38,27 @@ be set from the command line, as in `--set task.dimension=200`. A file is checke
 every problem is named with its key. Adding cells or replicates to a file and sweeping again runs only the new ones; a
 change of anything else that decides the numbers asks for another name or `--out`.
 
-**In an editor.** Taplo and Even Better TOML complete and check the keys where the first line of the file is `#:schema
-./{SCHEMA_FILE}` and the schema is beside it: `linphase init` writes both, `linphase schema` prints the schema. It
-knows keys, types and bounds; what must hold between keys is checked by linphase.
+**In an editor.** Taplo and Even Better TOML complete and check the keys if the first line of the file is `#:schema
+./{SCHEMA_FILE}` and the schema lies beside it: `linphase init` writes both, `linphase schema` prints the schema. It
+knows keys, types and bounds; linphase itself checks what must hold between keys.
+
+## An example
+
+```toml
+name = "my_sweep"                    # results go to results/my_sweep unless --out says otherwise
+[task]
+dimension = 64                       # d; A* and E are (d, d)
+rank = 4
+noise = 1.0                          # standard deviation of E's entries
+[grid]                               # every combination is a cell
+gamma_sigma2 = {{ start = -3.0, stop = 0.0, num = 16 }}   # init variance d^gamma_sigma2; or init_variance itself
+gamma_w      = {{ start = 0.0, stop = 2.8, num = 16 }}    # width int(d^gamma_w); or width itself
+"task.rank" = [1, 4]                 # any key of task, dynamics, stop or run.precision is an axis
+replicates = 1                       # independent draws of task and start
+```
+
+A target of your own is `task.target = "Y.npy"`; data of your own are `[data] inputs = "X.npy"`, `outputs = "Y.npy"` and
+held-out ones beside them ([own_data.md](own_data.md)).
 
 ## `name`
 
@@ -48,10 +67,10 @@ first of them a letter, a digit or `_`.
 
 ## `[grid]`
 
-The axes: exactly one variance key, exactly one width key, and any number of further ones. Every combination of their
+The axes are exactly one variance key, exactly one width key, and any number of further keys. Every combination of their
 values is a cell. An axis is one value, a list of values, or `{{ start, stop, num }}`: evenly spaced, both ends
-included. Values are rounded to 12 significant digits; those are used, hashed and stored. The first two axes with
-several values span the diagram, others where `--x` and `--y` name them
+included. Values are rounded to 12 significant digits, and then used, hashed and stored. The first two axes with
+several values span the diagram, unless `--x` and `--y` name others
 ([quickstart.md](quickstart.md#4-over-any-two-axes)); each combination of the rest is a facet, a diagram of its own."""
 
 _FACETS = """\
@@ -63,18 +82,21 @@ its key; the value in the key's own section is then not used. They are
 _REFINE = """\
 ## `[refine]`
 
-Cells of the grid over variance and width, whose corners are runs, are split in four where the corners differ in
-outcome, level by level; every combination of the further axes by itself. Both axes must be evenly spaced. The outcome
-of a corner is the regime by the means of the order parameters over its replicates, or diverged, step_limit or
-underparameterized where any of them is; failed runs split nothing. Levels are nested and no part of what identifies a
-run: raise them in an existing directory, and only what is new is run. On finer levels corners that share variance and
-width are one run, of the smallest gamma_w, but for the paper's learning rate, which sees gamma_w itself. Where
-replicates are added later, cells that the fewer ones alone had split keep those.
+The corners of a cell are runs of the grid over variance and width. Where the corners differ in outcome the cell is
+split in four, level by level, for every combination of the further axes by itself. Both axes must be evenly spaced. The
+outcome of a corner is the regime by the means of the order parameters over its replicates, or diverged, step_limit or
+underparameterized where any of its replicates is; failed runs split nothing.
+
+Levels are nested and no part of what identifies a run: raise them in an existing directory, and only what is new is
+run. On finer levels corners that share variance and width are one run, that of the smallest gamma_w (the paper's
+learning rate is the exception, as it depends on gamma_w itself). If replicates are added later, cells that the fewer
+ones alone had split keep those.
 
 An island smaller than a cell of the grid is missed, so begin with 8 cells an axis or more. Stop at the level where a
 cell is smaller than the band in which one draw lies (0.06 in gamma_sigma2 at d = 200), or add replicates first. By
 theory's labels at d = 200 and k = 5, over the window of Figure 2 with 8 x 8 cells, levels 3, 4 and 5 take 916, 1,790
-and 3,536 runs for 4,030, 15,222 and 57,568 of the full grids (`tests/config/test_lattice.py`)."""
+and 3,536 runs for 4,030, 15,222 and 57,568 of the full grids: 23, 12 and 6 % of the runs for the same area on the wrong
+side of a boundary (`tests/config/test_lattice.py`)."""
 
 _EVERY_KEY = """\
 ## A file with every key
@@ -88,15 +110,16 @@ As `linphase init` writes it. A key behind `#` shows its default; take the `#` a
 _COLUMNS = """\
 # Columns
 
-Every stored number, as `linphase columns` prints it. Results are plain Parquet:
+Every stored number. `linphase columns` prints the same list. Results are plain Parquet:
 `pandas.read_parquet("results/NAME/runs")` reads them without linphase, and `linphase export` writes them as CSV. The
 observables are defined in [theory.md](theory.md#observables). Time is step times learning rate.
 
-A cell of a CSV file is what is stored, also where it begins with =, +, - or @, which a spreadsheet takes for a formula:
-numbers do (-1.5), and with a sign put before it pandas would read another value. Text in it is from the configurations,
-plugins and errors of the sweep. If somebody else made that, import the columns of text into a spreadsheet as text.
+A cell of a CSV file is exactly what is stored, even where it begins with =, +, - or @, which a spreadsheet takes for a
+formula. Negative numbers begin so, and pandas would read another value if a sign were put before them. Text in the file
+is from the configurations, plugins and errors of the sweep. If somebody else made the sweep, import the columns of text
+into a spreadsheet as text.
 
-## `runs`: one row a finished run
+## `runs`: one row for each finished run
 
 The last column names the configuration key that a column repeats."""
 
@@ -191,6 +214,14 @@ def _refusal(given: str) -> str:
     raise SystemExit(f"docs/generate.py: {given} is not refused any more")
 
 
+def commands() -> str:
+    """docs/commands.md with its list of panels made anew."""
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    groups = "\n\n".join(f"**{group}**\n\n{table(('panel', 'what it shows'), rows)}" for group, rows in panel_groups())
+    head, end = "<!-- panels -->", "<!-- end of panels -->"
+    return re.sub(f"{head}.*{end}", lambda _: f"{head}\n\n{groups}\n\n{end}", text, flags=re.DOTALL)
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     return markdown([Table(columns, rows)], "").rstrip()
@@ -238,6 +269,7 @@ def files() -> dict[Path, str]:
         ROOT / "docs" / "configuration.md": configuration(),
         ROOT / "docs" / "columns.md": columns(),
         ROOT / "docs" / "knobs.md": knobs(),
+        ROOT / "docs" / "commands.md": commands(),
         ROOT / "configs" / SCHEMA_FILE: config_schema_text(),
     }
 

@@ -104,7 +104,7 @@ def test_blocks_that_are_not_run_say_why():
     # conftest.py prints the list at the end of the run.
     notes = [(block.code.strip(), block.note) for block in blocks() if block.note]
     assert all(note.startswith(("not run: ", "run ")) for _, note in notes)
-    assert {block.language for block in blocks()} <= {"sh", "python", "toml"}
+    assert {block.language for block in blocks()} <= {"sh", "python"}
     # The first command of the issue and the test command are there, word for word.
     codes = [code for code, _ in notes]
     assert "pip install . && linphase sweep --config configs/quickstart.toml" in codes
@@ -114,9 +114,9 @@ def test_blocks_that_are_not_run_say_why():
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [b.code for b in blocks() if b.language == "sh" and not b.note])
 def test_the_readmes_commands_run_as_written(code, checkout):
+    if not (checkout / "results/quickstart").exists():
+        typed("linphase sweep configs/quickstart.toml", checkout)  # the first command of the README, which installs too
     typed(code, checkout)
-    if "linphase report" in code:
-        every_panel_is_drawn_or_named_with_a_reason((checkout / "report.html").read_text())
 
 
 def every_panel_is_drawn_or_named_with_a_reason(report: str) -> None:
@@ -148,14 +148,8 @@ def test_the_readmes_python_runs_as_a_file_of_its_own(checkout):
     assert "(64, 64)" in run(f"{sys.executable} -W error example.py", checkout)
 
 
-def test_the_readmes_configuration_is_valid():
-    (code,) = (b.code for b in blocks() if b.language == "toml")
-    assert parse_config(tomllib.loads(code)).runs == 16 * 16 * 2
-
-
-def test_the_readme_lists_every_panel():
-    (listed,) = re.findall(r"`--panel` is one of (.*?)\. Results", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert set(re.findall(r"[a-z]+(?:-[a-z]+)*", listed)) >= {*known_panels(), *FIGURES}
+def test_the_readme_is_read_in_five_minutes():
+    assert len((ROOT / "README.md").read_text().split()) <= 1000
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -207,6 +201,8 @@ def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
             run(f"{sys.executable} -W error example.py", tmp_path)
         else:
             typed(fewer_starts(block.code), tmp_path)
+    if document == "docs/commands.md":
+        every_panel_is_drawn_or_named_with_a_reason((tmp_path / "report.html").read_text())
 
 
 def fewer_starts(code: str) -> str:

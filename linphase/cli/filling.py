@@ -52,15 +52,15 @@ if TYPE_CHECKING:
 @max_time_option
 @retry_option
 @quiet_option
-@click.option("--fill", is_flag=True, help="Train the runs again that lack an observable which is declared now.")
+@click.option("--fill", is_flag=True, help="Train runs again if they lack an observable that is declared now.")
 @set_option
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and what it would take.")
 @click.option("--no-plot", is_flag=True, help="Do not draw the phase diagram at the end.")
 @click.option("--shard", "part", metavar="I/N",
-              help="Train only the I-th of N fixed parts of the runs, of about the same cost, from 1/N to N/N.  "
+              help="Train only part I of the runs, of N fixed parts of about the same cost, 1/N to N/N.  "
                    "[default: in a SLURM job array the task's, else all]")  # fmt: skip
 @click.option("--requeue", is_flag=True,
-              help="In a SLURM job: asked to stop by USR1 or TERM, put this task back into the queue.")  # fmt: skip
+              help="In a SLURM job: put this task back into the queue when USR1 or TERM asks it to stop.")  # fmt: skip
 def sweep(
     config_file: Path | None,
     out: Path | None,
@@ -78,7 +78,7 @@ def sweep(
 ) -> None:
     """Train what is missing of a grid, and draw the phase diagram.
 
-    CONFIG is a TOML file, or - for standard input; paths in that are relative to the working directory.
+    CONFIG is a TOML file, or - for standard input, where paths are relative to the working directory.
 
     \b
     Example:
@@ -161,14 +161,17 @@ def theory(
 ) -> None:
     """Predict every run of a grid by theory, in seconds.
 
-    CONFIG is a TOML file, or - for standard input; paths in that are relative to the working directory. Theory is the
-    self-consistent dynamics from A = 0, one curve a mode. The predictions are results like any other: linphase plot,
-    status, boundary and export read them. With --boundaries or --asymptotic nothing is swept: the one prints the lines
-    between the regimes, gamma_sigma2 for every gamma_w, the other what to expect of typical tasks at infinite width and
-    c = d^(gamma_sigma2 + gamma_w), for any d up to 1e15: the smallest test error, its slope in log d since the row
-    before, its benefit (0: optimal shrinkage, 1: lazy training), stable rank and time, the learning order, and the
-    shares of active modes. Where the output is no terminal there are more columns, separated by tabs; files have them
-    too.
+    CONFIG is a TOML file, or - for standard input, where paths are relative to the working directory. Theory is the
+    self-consistent dynamics from A = 0, one curve for each mode. The predictions are results like any other: linphase
+    plot, status, boundary and export read them.
+
+    With --boundaries or --asymptotic nothing is swept. --boundaries prints the lines between the regimes, gamma_sigma2
+    for every gamma_w.
+
+    --asymptotic prints what to expect of typical tasks at infinite width and c = d^(gamma_sigma2 + gamma_w), for any d
+    up to 1e15: the smallest test error, its slope in log d since the row before, its benefit (0: optimal shrinkage, 1:
+    lazy training), stable rank and time; the learning order; and the shares of active modes. Files, and output that is
+    no terminal, have more columns; the latter are separated by tabs.
 
     \b
     Example:

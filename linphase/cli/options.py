@@ -264,5 +264,5 @@ max_time_option = click.option(
     "--max-time",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="End every run after so long, with what it has and status step_limit.",
+    help="End every run that takes longer; it keeps what it has, with the status step_limit.",
 )

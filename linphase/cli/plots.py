@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 @click.option(
     "--panel",
     metavar="NAME",
-    help="What to draw, of the panels below.  [default: regime; with --look figure2 its four panels]",
+    help="One of the panels below.  [default: regime; with --look figure2 its four panels]",
 )
 @click.option(
     "--look",
     type=click.Choice(["figure2"]),
-    help="Draw as the paper's Figure 2 does: contours between the cells on linear scales, its colours and lines; of "
-    "the panels test-error, stable-rank, iterations and distance.",
+    help="Draw test-error, stable-rank, iterations or distance as the paper's Figure 2 does: contours between the "
+    "cells on linear scales, its colours and lines.",
 )
 @click.option(
     "--against",
@@ -93,10 +93,11 @@ def plot(
 ) -> None:
     """Draw the phase diagram of a results directory.
 
-    With it are drawn the boundaries that theory predicts. Across and upwards lie the first two axes with several
-    values: a variance, a width (upwards), then as in the file; or those that --x and --y name. Further ones make a
-    diagram for each combination of their values. The name of any panel with -spread behind it draws how far
-    the replicates of each cell lie apart. Where --where leaves a single cell, trajectories draws its run over time.
+    The boundaries that theory predicts are drawn over it. The first two axes with several values span the diagram: a
+    variance (across) and a width (upwards) come first, then the others as in the file. --x and --y name other axes.
+    Each combination of the values of further axes has a diagram of its own. The name of
+    any panel with -spread behind it draws how far the replicates of each cell lie apart. Where one axis alone has
+    several values, panels are curves along it.
 
     \b
     Example:
@@ -348,23 +349,26 @@ def boundary(
 ) -> None:
     """Print where the measured boundaries lie, for every width.
 
-    A boundary is the gamma_sigma2 at which runs change their end or their path. Of the end: there the median over the
-    signal modes (mixed | lazy) or over the bulk (mixed | balanced) of log(s_i/c), or of what stands for it by the
-    criterion, passes 0 between two cells. Of the path, by every criterion the same: there the learning order falls
-    below 2, or the benefit rises above 1/2, for the first time; results of before these were measured have none. Given
-    are the mean over replicates and, from three on, its 95 % interval by Student's t. "below grid" and "above grid" are
-    beyond the first and the last cell. Without the runs on both sides, or where only some replicates cross on the grid,
-    there is no value, and the note says why. Beside stand the grid's step, the share of converged runs, and theory's
-    values at the results' d, rank and noise, and in the limit of large d. Where the output is no terminal its columns
-    are separated by tabs.
+    A boundary is the gamma_sigma2 at which runs change their end or their path.
 
-    At the end of a run of width far above d all criteria are functions of the target and c: the boundaries of the end
-    then test theory and the numerics, and tell nothing of the path that training took. Those of the path are no
-    functions of the end.
+    Boundaries of the end: the median of log(s_i/c), or of what stands for it by the criterion, passes 0 between two
+    cells. It is the median over the signal modes for mixed | lazy, and over the bulk for mixed | balanced.
 
-    With --fit the boundaries at several values of an axis are points of a law: a weighted line in logarithms, its slope
-    with a 95 % interval, chi2 of the points about it, the slope over theory's values, and theory's own along the same
-    points and at the largest alone.
+    Boundaries of the path, the same by every criterion: the learning order falls below 2, or the benefit rises above
+    1/2, for the first time. Results that were made before these were measured have none.
+
+    The table gives the mean over replicates and, from three replicates on, its 95 % interval by Student's t. "below
+    grid" and "above grid" mean beyond the first and the last cell. If the runs on one side are not there, or only some
+    replicates cross on the grid, there is no value, and the note says why. Beside it stand the grid's step, the share
+    of converged runs, and theory's values at the results' d, rank and noise, and in the limit of large d. If the output
+    is no terminal, its columns are separated by tabs.
+
+    At the end of a run of width far above d all criteria are functions of the target and c. So the boundaries of the
+    end test theory and the numerics, and say nothing of the path that training took; those of the path do.
+
+    With --fit the boundaries at several values of an axis become points of a law, a weighted line in logarithms. It
+    prints the slope with a 95 % interval, chi2 of the points about the line, the slope over theory's values, and
+    theory's own slope along the same points and at the largest alone.
 
     \b
     Example:

@@ -27,25 +27,26 @@ SNAPSHOTS = 400  # of the one run that is kept, where the user sets no number
 @click.option("--init-variance", type=float, help="Init variance itself.")
 @click.option("--gamma-w", type=float, help="Width is int(d^GAMMA_W).")
 @click.option("--width", type=int, help="Width itself.")
-@click.option("-d", "--dimension", type=int, show_default="200", help="Of the task.")
-@click.option("-k", "--rank", type=int, show_default="5", help="Of the signal.")
+@click.option("-d", "--dimension", type=int, show_default="200", help="Dimension d of the task.")
+@click.option("-k", "--rank", type=int, show_default="5", help="Rank k of the signal.")
 @click.option("--noise", type=float, show_default="1", help="Standard deviation of the noise's entries.")
 @click.option("--kind", cls=KindOption, default="flow", show_default=True)
-@click.option("--learning-rate", help='Of descent: "auto", "paper", a number, or { paper = DIVISOR }.')
-@click.option("--update", help='Of descent: "simultaneous", or "alternating" as in the paper.')
-@click.option("--steps", type=int, help="Of descent: at most so many.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--learning-rate", help='For descent: "auto", "paper", a number, or { paper = DIVISOR }.')
+@click.option("--update", help='For descent: "simultaneous", or "alternating" as in the paper.')
+@click.option("--steps", type=int, help="For descent: at most this many steps.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Root of all random numbers.")
+@click.option("--replicate", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Which of the independent draws of task and start.")  # fmt: skip
 @click.option("--theory/--no-theory", default=True, show_default=True,
-              help="Draw the self-consistent dynamics from the same start beside the run: for descent of at most "
-                   "1000 steps its Euler iteration at the same learning rate, else the exact solution; "
+              help="Draw the self-consistent dynamics from the same start beside the run. For descent of at most 1000 "
+                   "steps this is its Euler iteration at the same learning rate, else the exact solution; "
                    "record.compare=self_consistent asks for the exact one.")  # fmt: skip
 @set_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("run.png"), show_default=True,
               help="FILE.png, .pdf or .svg for the figure.")  # fmt: skip
 @style_options
 @click.option("--look", type=click.Choice(["figure1"]),
-              help="Draw descent as the paper's Figure 1 does: linear axes, its colours, over the steps.")  # fmt: skip
+              help="Draw descent as the paper's Figure 1 does: linear axes over the steps, its colours.")  # fmt: skip
 def run(
     overrides: Sequence[str],
     replicate: int,

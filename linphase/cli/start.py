@@ -15,7 +15,7 @@ def init(directory: Path) -> None:
     """Write a commented configuration to begin with.
 
     It is called sweep.toml; beside it comes the JSON Schema that editors read. Nothing is ever overwritten. DIR is made
-    where it is not there; without it the files go where you are.
+    if it does not exist; without DIR the files go into the working directory.
 
     \b
     Example:

@@ -56,8 +56,8 @@ def submit(
 ) -> None:
     """Submit a sweep to SLURM as a job array, one shard a task.
 
-    CONFIG is a TOML file. docs/clusters.md tells more. A sweep with refine.levels is one array a level, each of which
-    waits until the one before has ended.
+    CONFIG is a TOML file. A sweep with refine.levels becomes one array for each level, and each array waits until the
+    one before has ended. docs/clusters.md tells more.
 
     \b
     Example:

@@ -20,10 +20,11 @@ _SHOWN = 20  # names of runs in a line
 def check(results: Path, repair: bool) -> None:
     """Read every byte of stored results, and name what is damaged.
 
-    What is left over or lost is named, too. Damaged is a file whose bytes are not those that were written; foreign, one
-    that does not belong here, such as a file of another sweep's runs. With --repair both move to RESULTS/quarantine,
-    their runs count as missing, and the same sweep run again trains them. Drafts that a killed writer left are removed
-    once they are a day old by the clock of the file system. No result is deleted. Safe beside running sweeps.
+    It also names what is left over or lost. A file is damaged if its bytes are not those that were written, and foreign
+    if it does not belong here, such as a file of another sweep's runs. With --repair both move to RESULTS/quarantine;
+    their runs then count as missing, and the same sweep run again trains them. Drafts that a killed writer left are
+    removed once they are a day old by the clock of the file system. No result is deleted. The command is safe beside
+    running sweeps.
 
     \b
     Example:
@@ -75,8 +76,8 @@ def _some(run_ids: tuple[str, ...]) -> str:
 def compact(results: Path) -> None:
     """Fold many small files of stored results into few large ones.
 
-    Copies of a run become one. Needs about as much room as the results take. Safe to kill at any moment, and safe
-    beside running sweeps: a file is removed only when its rows stand in a new one that was read back.
+    Copies of a run become one. The command needs about as much room as the results take. It is safe to kill at any
+    moment, and safe beside running sweeps: a file is removed only when its rows stand in a new one that was read back.
 
     \b
     Example:

@@ -228,7 +228,7 @@ class SweepConfig:
             raise ConfigError(f"theory from A = 0 has a closed form without weight decay, and none with it. {beside}")
         if any(self.values("dynamics.label_noise")) or any(self.values("dynamics.batch_size")):
             raise ConfigError(
-                "theory from A = 0 is of training without noise in its steps, and there is none with label noise or "
+                "theory from A = 0 describes training without noise in its steps; there is none for label noise and "
                 'batches: in expectation they are a ridge (docs/theory.md, "Noisy steps"). Leave these out of the grid'
             )
         for values in itertools.product(*axes.values()):

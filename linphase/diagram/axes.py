@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.derived import DERIVED, START, Derived
+from linphase.diagram.facts import FACTS
 from linphase.diagram.looks import Array, plainly, written
 from linphase.errors import LinphaseError, Note
 from linphase.store.asked import asked_table
@@ -160,7 +161,7 @@ class Facet:
 
 
 def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Facet]:
-    """The runs of each combination of the third and further axes, with a title naming it.
+    """The runs of each combination of the third and further axes, with a title of what `facts` does not tell of all.
 
     Parameters
     ----------
@@ -186,7 +187,8 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[
         for place, i in zip(places, cell, strict=True):
             here &= place == i
         values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
-        facets.append(Facet(facet_title(values), runs[here], values))
+        named = {axis.column: values[axis.column] for axis in further if len(axis.kept) > 1 or axis.column not in FACTS}
+        facets.append(Facet(facet_title(named), runs[here], values))
     return facets
 
 

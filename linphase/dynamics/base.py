@@ -70,8 +70,9 @@ class Planned(Protocol):
 
 
 class Dynamics(Choice):
-    """A way of training: a frozen class whose fields are its keys in `[dynamics]`, named by `kind`.
+    """How a network trains.
 
+    A way of training is a frozen class whose fields are its keys in `[dynamics]`, named by `kind`.
     `states` begins with the start and ends when the dynamics' own budget is spent; whatever else a run needs (the stop
     rule, the recorder, the smallest test error, the regimes) is done around it. The weights it gets are reduced to
     width at most d_in + d_out, which is exact for rules that act on the layers by matrix products.

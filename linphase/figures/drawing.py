@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.axes import axis_column, facet_title, named_axis, only_facet, selected, several, span
 from linphase.diagram.curves import check_curves
+from linphase.diagram.facts import facts
 from linphase.diagram.looks import written
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
@@ -358,7 +359,7 @@ def trajectories(results: Results, cuts: Cuts, *, style: StyleName | Style = "pa
 @figure("three-regimes")
 def _three_regimes(results: Results, cuts: Cuts, *, style: StyleName | Style = "paper") -> Figure:
     """Errors and singular values over time in a cell of each regime, averaged over its replicates."""
-    title = only_facet(results.runs, results.axes)
+    title = "\n".join(filter(None, (only_facet(results.runs, results.axes), facts(results.runs))))
     chosen = cell_of_each_regime(results.runs, results.axes, cuts, mesh_of(results))
     cells = {regime: _regime_cell(results, runs) for regime, runs in chosen.items()}
     return three_regimes(cells, title=title, style=style)

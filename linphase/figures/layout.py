@@ -253,6 +253,14 @@ def facet_columns(axes: Mapping[str, Sequence[Any]], count: int) -> int:
     return count if count <= 4 else ceil(count / ceil(count / 4))
 
 
+class _Ticks(MaxNLocator):
+    """At most six ticks of round numbers, fewer where their labels would meet."""
+
+    def __call__(self) -> Any:
+        self.set_params(nbins=max(1, min(6, round(0.75 * self.axis.get_tick_space()))))  # type: ignore[union-attr]
+        return super().__call__()
+
+
 def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
     """Ticks, and at the outer sides of a figure their labels and the names of the axes."""
     for axis, artist in ((window.x, ax.xaxis), (window.y, ax.yaxis)):
@@ -268,7 +276,7 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
             artist.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
             artist.set_minor_formatter(NullFormatter())
         else:
-            artist.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            artist.set_major_locator(_Ticks(6, steps=[1, 2, 5, 10]))
     set_ticks(ax)
     ax.tick_params(labelbottom=bottom, labelleft=left)
     if bottom:

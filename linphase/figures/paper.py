@@ -196,7 +196,10 @@ def figure2(
     down = ceil(len(panels) / across)
     each = figure_size(width, width)[0] / inches(1) / across
     figure = NotebookFigure(figsize=figure_size(width, 0.84 * each * down + 0.2), layout="constrained")
-    drawn = list(zip(figure.subplots(down, across, squeeze=False).flat, shown, strict=False))
+    grid = figure.subplots(down, across, squeeze=False).flat
+    for unused in grid[len(panels) :]:
+        unused.remove()
+    drawn = list(zip(grid, shown, strict=False))
     numbers = [cells_of(runs, window, panel, Cuts()).numbers for panel in shown]
     for (ax, panel), values in zip(drawn, numbers, strict=True):
         _draw_bands(figure, ax, x, y, values, panel)

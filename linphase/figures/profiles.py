@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from linphase.diagram.axes import Axis, Facet, Window
 from linphase.diagram.cells import Plot, cells_of
 from linphase.diagram.curves import Curve, check_curves, curves_of
-from linphase.diagram.facts import facts
+from linphase.diagram.facts import FACTS, facts
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.panels import Panel, find_panel, made_by_theory, refuse_without_regimes
@@ -97,6 +97,8 @@ def curves(
             samples.append(_draw_shares(pane, runs, axes, cuts, predicted))
         elif panel.scale != "outcome":
             samples.append(_draw_numbers(pane, curves_of(runs, axes, panel, cuts, predicted), panel, axes, runs))
+    if len(found) > 1:
+        _name_above(panes[: len(found)])
     told = [*chain(*(curves for curves, _ in samples)), *chain(*(notes for _, notes in samples))]
     title = "\n".join(filter(None, (_held(axes), facts(runs))))
     _end(figure, ax, strips, list({str(each.get_label()): each for each in told}.values()), title)
@@ -117,6 +119,16 @@ def _sheet(count: int) -> tuple[Figure, list[MatplotlibAxes]]:
     return figure, panes
 
 
+def _name_above(panes: Sequence[MatplotlibAxes]) -> None:
+    """What stands upwards becomes the title of each of several panels, where there is more room for it."""
+    for pane in panes:
+        pane.set_title(pane.get_ylabel())
+        pane.set_ylabel("")
+        box = pane.get_subplotspec()
+        assert box is not None
+        fit(pane.title, 0.9 * figure_of(pane).get_size_inches()[0] / box.get_gridspec().ncols)
+
+
 def _end(
     figure: Figure, ax: MatplotlibAxes | None, strips: Sequence[Plot], handles: Sequence[Artist], title: str
 ) -> None:
@@ -134,9 +146,9 @@ def _end(
 
 
 def _held(axes: Axes) -> str:
-    """The values of the axes that have a single one, three a line."""
+    """The values of the axes that have a single one, which the facts do not tell, three a line."""
     single = [Axis.of(key, values) for key, values in list(axes.items())[1:] if len(values) == 1]
-    held = [(axis.name, axis.kept[0]) for axis in single]
+    held = [(axis.name, axis.kept[0]) for axis in single if axis.column not in FACTS]
     return "\n".join(held_name(tuple(held[i : i + 3])) for i in range(0, len(held), 3))
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from linphase.diagram.axes import Window, split_facets
 from linphase.diagram.cells import Cells, cells_of
+from linphase.diagram.facts import facts
 from linphase.diagram.looks import DISPUTED, LOOKS, plainly
 from linphase.diagram.mesh import Mesh, reach_of
 from linphase.diagram.panels import Panel, Span, find_panel, span_of
@@ -84,7 +85,8 @@ def terminal_diagram(
         title = ", ".join(filter(None, (_plain_title(shown), facet.title.replace("\N{MINUS SIGN}", "-"))))
         lines = [Text(title[:width]), *canvas.drawn(cells, span), *canvas.legend(cells, shown, span)]
         blocks.append(Text("\n").join(lines))
-    text = Text("\n\n").join(blocks)
+    kind = "majority" if shown.scale == "outcome" else "mean"
+    text = Text("\n\n").join([Text(facts(runs, kind).replace("$", "")[:width]), *blocks])
     # Names that files tell may hold what a terminal obeys; a letter for a letter keeps the colours in their places.
     text.plain = "".join(each if each == "\n" or each.isprintable() else "?" for each in text.plain)
     with console.capture() as written:

@@ -82,7 +82,7 @@ class TaskConfig(Section):
         default=None,
         ge=1,
         le=10**7,
-        title="number n of samples that the data are, y = A* x + noise; else the population",
+        title="number n of samples y = A* x + noise to train on; where it is not given, the population",
         description="an integer from 1 to 10^7",
     )
     capacity_exponent: Annotated[float | None, Younger] = Field(

@@ -208,7 +208,7 @@ def forgetting(moment: Moment) -> float:
 
 
 @observable(
-    "largest eigenvalue of the loss Hessian (record.sharpness)",
+    "top eigenvalue of the loss Hessian (record.sharpness)",
     unit="1/time",
     at=("end", "largest", "snapshots"),
     needs=("hessian",),

@@ -18,7 +18,10 @@ from linphase.model.section import Choice, Younger
 
 
 class Init(Choice):
-    """A family of starts: a frozen class whose fields are its keys in `[init]`, named by `kind`."""
+    """Where training starts: how the weights are drawn.
+
+    A family of starts: a frozen class whose fields are its keys in `[init]`, named by `kind`.
+    """
 
     selector: ClassVar[str] = "kind"
     default: ClassVar[str] = "gaussian"

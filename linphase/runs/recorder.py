@@ -25,7 +25,7 @@ class RecordConfig(Section):
         default=48,
         ge=2,
         le=10_000,
-        title="times kept of a run, at most; the times of the modes take 20",
+        title="largest number of moments kept of a run; the times of the modes need at least 20",
         description="an integer from 2 to 10000",
     )
     singular_values: Annotated[int, Field(ge=1, le=20_000)] | Literal["all"] = Field(

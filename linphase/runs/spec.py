@@ -40,7 +40,7 @@ class RunConfig(Section):
     max_time: float | None = Field(
         default=None,
         gt=0,
-        title="seconds that a run may take; one that takes longer ends as step_limit, no limit where it is not given",
+        title="seconds that a run may take; a longer one ends as step_limit; no limit where it is not given",
         description="a number of seconds above 0",
     )
 

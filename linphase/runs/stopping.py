@@ -34,7 +34,10 @@ class StopRule:
 
 
 class Stop(Choice):
-    """A way to end a run: a frozen class whose fields are its keys in `[stop]`, named by `rule`."""
+    """When a run ends.
+
+    A way to end a run is a frozen class whose fields are its keys in `[stop]`, named by `rule`.
+    """
 
     selector: ClassVar[str] = "rule"
     default: ClassVar[str] = "converged"

@@ -1,7 +1,7 @@
 """Results on disk: immutable Parquet parts, read as one table.
 
     results/NAME/configs/DIGEST.json            every configuration that was run here
-                 runs/part-*.parquet            one row a finished run, scalars only: the commit
+                 runs/part-*.parquet            one row for each finished run, scalars only: the commit
                  trajectories/part-*.parquet    the lists over time and over modes of the same runs
                  failures/part-*.parquet        attempts that failed
                  quarantine/                    damaged parts that `linphase check --repair` moved aside

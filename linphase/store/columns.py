@@ -142,7 +142,7 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
             "benefit",
             "float64",
             "",
-            "min_test_error less optimal_test_error, over lazy_test_error less that: 0 optimal, 1 as lazy training",
+            "(min_test_error - optimal_test_error)/(lazy_test_error - optimal_test_error); 0: optimal, 1: lazy",
         ),
         Column("optimal_test_error", "float64", "", "of the task: optimal shrinkage of Y, the noise known"),
         Column("lazy_test_error", "float64", "", "of the task: smallest test error as c goes to infinity"),
@@ -196,7 +196,7 @@ def _runs_columns(revision: int) -> tuple[Column, ...]:
             "",
             "mean train error over the last half of a run that ends at a given time, over the steps of gd; else null",
         ),
-        Column("mean_test_error", "float64", "", "the same of the test error"),
+        Column("mean_test_error", "float64", "", "the same for the test error"),
         Column(
             "train_error_floor",
             "float64",

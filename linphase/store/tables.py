@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 SCHEMA_KEY = b"linphase_schema"  # a part's metadata holds the schema version under it
 TABLE_KEY = b"linphase_table"  # ... the name of the table that it belongs to
 VERSION_KEY = b"linphase_version"  # ... the version that wrote it
+PAPER_KEY = b"linphase_paper"  # ... the paper whose mathematics it computed
 ASKED_KEY = b"linphase_configs"  # ... and the digests of the configurations that asked for its rows
+PAPER = "arXiv:2405.17580"  # Tu, Aranguri & Jacot 2024
+WRITER = {VERSION_KEY: __version__, PAPER_KEY: PAPER}  # what every Parquet file tells, exported ones too
 MAX_TEXT = 2**27  # bytes of a text column in a row group
 ROW_GROUP_BYTES = 2**23  # what is read to show one trajectory, and held in memory to fold
 
@@ -65,7 +68,7 @@ def schema_of(table: Table) -> pa.Schema:
 
 @lru_cache(maxsize=16)
 def _schema(declared: tuple[Column, ...], table: str) -> pa.Schema:
-    told = {SCHEMA_KEY: str(SCHEMA_VERSION), TABLE_KEY: table, VERSION_KEY: __version__}
+    told = {SCHEMA_KEY: str(SCHEMA_VERSION), TABLE_KEY: table, **WRITER}
     return pa.schema([field_of(column) for column in declared], metadata=told)
 
 
@@ -75,7 +78,7 @@ def arrow_of(frame: "pd.DataFrame", told: Mapping[str, Column]) -> pa.Table:
         field_of(told[name]) if name in told else pa.field(name, pa.Array.from_pandas(frame[name]).type)
         for name in frame.columns
     ]
-    schema = pa.schema(fields, metadata={VERSION_KEY: __version__.encode()})
+    schema = pa.schema(fields, metadata=WRITER)
     return pa.Table.from_pandas(frame, schema, preserve_index=False)
 
 

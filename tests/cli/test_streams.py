@@ -68,6 +68,7 @@ def test_exported_parquet_has_the_types_units_and_meanings_of_the_columns(linpha
         assert table.schema.field(name).metadata[b"meaning"].decode() == column.meaning
         assert table.schema.field(name).metadata.get(b"unit", b"").decode() == column.unit
     assert str(table.schema.field("width").type) == "int64"
+    assert table.schema.metadata[b"linphase_paper"] == b"arXiv:2405.17580"
 
 
 def test_export_prints_csv_and_nothing_else(linphase, tiny, tmp_path):

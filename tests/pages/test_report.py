@@ -286,7 +286,7 @@ def test_the_same_results_give_the_same_report(results, tmp_path):
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-# That without a choice every panel is drawn or named with a reason: tests/test_docs.py, of the report of the README.
+# That without a choice every panel is drawn or named with a reason, tests/test_docs.py sees in docs/commands.md.
 
 
 def test_a_panel_that_only_the_files_tell_of_is_drawn_under_a_name_that_is_no_path(results, monkeypatch):

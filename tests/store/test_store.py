@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,7 @@ def make_config(num=4, *, rank=1, noise=1.0, replicates=1, **grid):
     )
 
 
+BIBLIOGRAPHY = Path(__file__).parents[2] / "linphase/cli/linphase.bib"
 SPECS = list(make_config(20).expand())
 IDS = [spec.run_id for spec in SPECS]
 
@@ -153,6 +155,36 @@ def test_a_diverged_trajectory_with_huge_and_missing_numbers_is_kept(results):
     np.testing.assert_array_equal(
         load(results).trajectory(IDS[0]).test_error, np.array([1, 1e30, np.inf, np.inf, np.nan], np.float32)
     )
+
+
+def paper_of(part):
+    return pq.read_schema(part).metadata.get(b"linphase_paper")
+
+
+def test_every_part_tells_the_paper_that_linphase_cites(results):
+    write(results, SPECS[:2])
+    write(results, SPECS[2:4])
+    write_failures(results, [make_failure(SPECS[4])])
+    cited = re.search(r"@inproceedings{tu2024mixed.*?eprint = {([\d.]+)}", BIBLIOGRAPHY.read_text(), re.DOTALL)[1]
+    for folded in (False, True):
+        parts = [part for table in ("runs", "trajectories", "failures") for part in (results / table).iterdir()]
+        assert len(parts) == (3 if folded else 5)
+        assert {paper_of(part) for part in parts} == {f"arXiv:{cited}".encode()}
+        fold(results)
+
+
+def test_a_part_that_does_not_tell_the_paper_is_read_as_before_and_keeps_its_name(results):
+    write(results, SPECS[:2])
+    (part,) = (results / "runs").glob("*.parquet")
+    silent = {key: value for key, value in pq.read_schema(part).metadata.items() if key != b"linphase_paper"}
+    before = load(results).runs
+    older = rewrite(part, lambda rows: rows.replace_schema_metadata(silent))
+    assert older.name != part.name
+    pd.testing.assert_frame_equal(load(results).runs, before)
+    fold(results)
+    assert older.exists()
+    assert paper_of(older) is None
+    assert check(results).sound
 
 
 def test_the_types_of_the_columns_do_not_depend_on_their_values(results, tmp_path):
