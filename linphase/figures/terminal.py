@@ -86,7 +86,7 @@ def terminal_diagram(
         lines = [Text(title[:width]), *canvas.drawn(cells, span), *canvas.legend(cells, shown, span)]
         blocks.append(Text("\n").join(lines))
     kind = "majority" if shown.scale == "outcome" else "mean"
-    text = Text("\n\n").join([Text(facts(runs, kind).replace("$", "")[:width]), *blocks])
+    text = Text("\n").join([Text("\n\n").join(blocks), Text(facts(runs, kind).replace("$", "")[:width])])
     # Names that files tell may hold what a terminal obeys; a letter for a letter keeps the colours in their places.
     text.plain = "".join(each if each == "\n" or each.isprintable() else "?" for each in text.plain)
     with console.capture() as written:

@@ -36,7 +36,7 @@ def test_a_part_is_chosen_by_key_or_column_with_the_digits_a_user_types(runs):
         assert len(part) == len(runs)
         assert set(part["rank"]) == {2}
         assert left == axes | {"task.rank": [2]}
-    assert [facet.title for facet in split_facets(part, left)] == ["rank = 2"]
+    assert [facet.title for facet in split_facets(part, left)] == [""]
     fine = {"gamma_sigma2": [-3.0, -1.0 / 3], "gamma_w": AXES["gamma_w"]}
     assert select(runs, fine, {"gamma_sigma2": ["-0.3333"]})[1]["gamma_sigma2"] == [-1.0 / 3]
     assert select(both, axes, {"rank": [2, 4]})[1] == axes

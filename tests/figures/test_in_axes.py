@@ -104,7 +104,7 @@ def test_one_facet_is_drawn_into_axes_and_named_in_the_title(faceted, ax):
         'ax: holds one facet, found 2, of rank. Choose one, such as where={"rank": 1}, or leave ax out'
     )
     faceted.plot(where={"rank": 2}, ax=ax)
-    assert "rank = 2" in ax.get_legend().get_title().get_text()
+    assert "$k = 2$" in ax.get_legend().get_title().get_text()
     kept = faceted.runs[faceted.runs["rank"] == 2]
     assert np.isfinite(cells(ax, "outcomes")).sum() == len(kept.groupby(["gamma_sigma2", "gamma_w"]))
 
