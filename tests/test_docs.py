@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import html
 import importlib
 import os
 import re
@@ -116,21 +115,8 @@ def test_blocks_that_are_not_run_say_why():
 def test_the_readmes_commands_run_as_written(code, checkout):
     typed(code, checkout)
     if "linphase report" in code:
-        every_panel_is_drawn_or_named_with_a_reason((checkout / "report.html").read_text())
-
-
-def every_panel_is_drawn_or_named_with_a_reason(report: str) -> None:
-    """Of a report without --panel; the figures of its other sections are there too."""
-    drawn = {html.unescape(caption) for caption in re.findall(r'<img [^>]*alt="([^"]*)"', report)}
-    panels = report.partition('<h2 id="panels">')[2]
-    absent = dict(re.findall(r"<tr>\s*<td>([\w-]+)</td>\s*<td>(.*?)</td>", panels, re.DOTALL))
-    titles = {name: " ".join(panel.title.split()) for name, panel in known_panels().items()}
-    titles |= {name: FIGURES[name].__doc__.partition("\n")[0] for name in ("evidence", "collapse", "trajectories")}
-    assert not [name for name, title in titles.items() if title not in drawn and name not in absent]
-    assert all("sweep" in why for why in absent.values())
-    assert "Regimes with the measured boundaries" in drawn
-    for name in ("regime", "test-error"):
-        assert f"{name}: measured, predicted and their difference" in drawn
+        drawn = re.findall(r'<img [^>]*alt="([^"]*)"', (checkout / "report.html").read_text())
+        assert drawn == ["The phase diagram", "The six panels that tell most.", "Regimes with the measured boundaries"]
 
 
 def test_the_readmes_python_runs_as_written(checkout, monkeypatch, capsys):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -20,28 +20,43 @@ _SUFFIXES = (".md", ".html")
 
 @click.command()
 @results_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="DIR for report.md and .html, or FILE.md or FILE.html.  [default: RESULTS/report]")  # fmt: skip
-@click.option("--panel", "panels", multiple=True, help="Draw this one only. Repeatable.  [default: all]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="DIR for report.md and .html, or FILE.md or FILE.html.  [default: RESULTS/report]",
+)
+@click.option("--panel", "panels", multiple=True,
+              help="Draw this one; all draws every one. Repeatable.  [default: six of them in one figure]")  # fmt: skip
+@click.option("--against", type=click.Choice(["theory"]), help="Set every run beside its prediction too.")
 @axes_options
 @cuts_options
-def report(results: Path, output: Path | None, panels: Sequence[str], x: str | None, y: str | None, cuts: Cuts) -> None:
-    """Write all that is known of a sweep as one document.
+def report(
+    results: Path,
+    output: Path | None,
+    panels: Sequence[str],
+    against: Literal["theory"] | None,
+    x: str | None,
+    y: str | None,
+    cuts: Cuts,
+) -> None:
+    """Write what is known of a sweep as one document.
 
-    It tells configuration, provenance, regimes, boundaries, deviations from theory, failures and panels. The HTML is
-    one file with the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained.
+    It tells regimes, errors, panels, boundaries, failures, versions and the configuration. The HTML is one file with
+    the figures in it; those of the Markdown are in FILE_files beside it. Nothing is trained. --against theory predicts
+    the runs, some milliseconds each, and tells how far from them they are.
 
     \b
     Example:
       linphase report results/quickstart
-      linphase report results/quickstart -o quickstart.html --panel regime --panel test-error
+      linphase report results/quickstart -o quickstart.html --panel rank --panel test-error --against theory
     """
     from linphase.pages.report import contents
     from linphase.store.results import load
 
     files = _files(output or results / "report")  # before the work, not after
     loaded = spanned(load(results), x, y)
-    blocks = contents(loaded, panels=panels or None, cuts=cuts)
+    blocks = contents(loaded, panels=panels or None, against=against, cuts=cuts)
     for file in files:
         _write(blocks, file)
         echo(f"Report: {file}")
