@@ -57,6 +57,13 @@ UNCONVERGED = Look("unconverged", "#FFFFFF", _RISING)
 
 DISPUTED = Look(f"criteria agree on < {100 * AGREED:.0f} % of modes", "#808080", _FALLING, "white")
 
+# Curves over time, in figures and in the explorer.
+TRAIN = "#2C3E7B"
+TEST = "#C8553D"
+SIGNAL = "#2C3E7B"
+BULK = "#999999"
+THRESHOLD = "#000000"
+
 # Their samples in a legend: wider than a cell, so with more strokes.
 HATCHED = replace(UNCONVERGED, strokes=tuple(((x, 0.0), (x + 0.4, 1.0)) for x in (0.0, 0.3, 0.6)))
 FINELY_HATCHED = replace(DISPUTED, strokes=tuple(((x + 0.2, 0.0), (x, 1.0)) for x in (0.0, 0.2, 0.4, 0.6, 0.8)))

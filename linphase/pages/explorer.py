@@ -43,6 +43,7 @@ def build(results: Results, cuts: Cuts = Cuts()) -> str:
         "plotly": plotly,
         "data": as_json(shown),
         "rules": _file("rules.js"),
+        "names": _file("names.js"),
         "script": _file("page.js"),
     }
     # One pass: what is put in is not searched for more places.

@@ -5,7 +5,26 @@
   const element = (id) => document.getElementById(id);
   const rows = data.y.positions.length;
   const columns = data.x.positions.length;
-  const font = { family: 'system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif', size: 12, color: "#1d2530" };
+  const FAMILY = 'system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif';
+
+  // Colours of what surrounds the data, as the page has them; a picture and a print are on white paper.
+  const LIGHT = { paper: "#fff", plot: "#fff", ink: "#1d2530", frame: "#555" };
+  const themed = () => {
+    const style = getComputedStyle(document.documentElement);
+    return Object.fromEntries(Object.keys(LIGHT).map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  };
+  let colors = themed();
+  const fontOf = (size = 12, color = colors.ink) => ({ family: FAMILY, size, color });
+  const hoverlabel = { bgcolor: "#fff", bordercolor: LIGHT.ink, font: fontOf(12, LIGHT.ink), align: "left" };
+
+  function onPaper(make) {
+    const kept = colors;
+    colors = LIGHT;
+    const made = make();
+    colors = kept;
+    return made;
+  }
+
   const state = {
     panel: "regime",
     criterion: data.criterion,
@@ -20,36 +39,41 @@
 
   // ------------------------------------------------------------------------------------------------- the runs
 
-  const value = (name, run) => {
-    const column = data.runs[name];
-    if (column === undefined) return null;
-    return "all" in column ? column.all : column.each[run];
-  };
+  const read = new Map();
+  function value(name, run) {
+    if (!(name in data.runs)) return null;
+    if (!read.has(name)) read.set(name, columnOf(data.runs[name]));
+    return read.get(name)(run);
+  }
+  const theoryOf = { error: columnOf(data.theory.error), time: columnOf(data.theory.time) };
+  const place = Object.fromEntries(Object.entries(data.place).map(([name, each]) => [name, columnOf(each)]));
 
   // members[facet][cell]: its runs, one a replicate.
   const members = data.lines.map(() => Array.from({ length: rows * columns }, () => []));
   for (let run = 0; run < data.count; run += 1) {
-    const [x, y, facet] = [data.place.x[run], data.place.y[run], data.place.facet[run]];
+    const [x, y, facet] = [place.x(run), place.y(run), place.facet(run)];
     if (x >= 0 && y >= 0 && facet >= 0) members[facet][y * columns + x].push(run);
   }
 
   // The cell whose runs a place shows: itself, or its neighbour where nobody asked for a run at the place.
-  const owner = (cell, facet = state.facet) => data.stand_ins[facet][cell] ?? cell;
-  const beyond = data.beyond.map((places) => new Set(places));
-  const isCell = (place, facet = state.facet) => owner(place, facet) === place && !beyond[facet].has(place);
+  const owners = data.owners.map((lengths) => ownersOf(lengths, rows * columns));
+  const owner = (cell, facet = state.facet) => (owners[facet][cell] < 0 ? cell : owners[facet][cell]);
+  const isBeyond = (cell, facet = state.facet) => owners[facet][cell] < 0;
+  const isCell = (cell, facet = state.facet) => owners[facet][cell] === cell;
 
   // The places of each cell that covers several.
-  const reaches = data.stand_ins.map((covers) => {
+  const reaches = owners.map((of) => {
     const found = new Map();
-    for (const [place, cell] of Object.entries(covers)) {
+    of.forEach((cell, each) => {
+      if (cell < 0 || cell === each) return;
       if (!found.has(cell)) found.set(cell, [cell]);
-      found.get(cell).push(Number(place));
-    }
+      found.get(cell).push(each);
+    });
     return found;
   });
   const reach = (cell) => reaches[state.facet].get(cell) ?? [cell];
 
-  const nothingAt = (place) => (beyond[state.facet].has(place) ? "no run here" : "not run");
+  const nothingAt = (cell) => (isBeyond(cell) ? "no run here" : "not run");
 
   const unfinished = (run) => data.unfinished.includes(value("status", run));
   const unconverged = (run) => !unfinished(run) && !data.as_asked.includes(value("status", run));
@@ -67,11 +91,12 @@
   const looks = Object.keys(data.looks);
   const majority = (words) => majorityOf(words, looks);
 
-  const regimes = (facet) =>
-    members[facet].map((runs, place) => {
-      if (runs.length) return majority(runs.map((run) => outcome(run)));
-      return beyond[facet].has(place) ? null : ["missing"];
-    }).map((words, place, every) => every[owner(place, facet)]);
+  // What each place shows, by what its cell's runs do.
+  const ofPlaces = (facet, ofRuns, missing) => members[facet]
+    .map((runs, cell) => (runs.length ? ofRuns(runs) : isBeyond(cell, facet) ? null : missing))
+    .map((_, cell, every) => every[owner(cell, facet)]);
+
+  const regimes = (facet) => ofPlaces(facet, (runs) => majority(runs.map((run) => outcome(run))), ["missing"]);
 
   // -------------------------------------------------------------------------------------------------- writing
 
@@ -92,6 +117,9 @@
 
   // A number whose digits all count: a seed, a width.
   const whole = (number) => (Number.isSafeInteger(number) ? String(number).replace("-", "−") : written(number));
+
+  // A column that is kept to four digits shows no more.
+  const stored = (name, run) => ("numbers" in data.runs[name] ? written : whole)(value(name, run));
 
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   const label = (name) => data.looks[name]?.label ?? name;
@@ -146,13 +174,22 @@
   const panelOf = (name) => data.panels.find((panel) => panel.name === name);
 
   // What the cells of the chosen panel show: numbers and their scale, and the outcomes of those without a number.
+  const kept = new Map();
   function shownCells() {
-    if (state.panel === "regime") return { numbers: null, scale: null, outcomes: regimes(state.facet) };
-    const { by } = panelOf(state.panel);
-    const drawn = by[state.criterion] ?? Object.values(by)[0];
-    const { numbers, outcomes } = drawn.cells[state.facet];
-    const words = Array.from({ length: rows * columns }, (_, cell) => outcomes[cell] ?? null);
-    return { numbers, scale: drawn.scale ?? null, outcomes: words };
+    const { panel: name, facet } = state;
+    if (name === "regime") return { numbers: null, scale: null, outcomes: regimes(facet) };
+    const panel = panelOf(name);
+    const { column, scale } = panel.by[state.criterion] ?? Object.values(panel.by)[0];
+    const key = JSON.stringify([name, column, facet]);
+    if (!kept.has(key)) {
+      const rule = { unfinished: data.unfinished, order: looks, panel };
+      const ofRuns = (runs) =>
+        shownOf(runs.map((run) => value(column, run)), runs.map((run) => value("status", run)), rule);
+      const shown = ofPlaces(facet, ofRuns, { number: null, words: ["missing"] });
+      const numbers = scale ? shown.map((each) => each?.number ?? null) : null;
+      kept.set(key, { numbers, scale, outcomes: shown.map((each) => each?.words ?? null) });
+    }
+    return kept.get(key);
   }
 
   const grid = (list) => Array.from({ length: rows }, (_, row) => list.slice(row * columns, (row + 1) * columns));
@@ -161,10 +198,11 @@
     return [data.x.positions[cell % columns], data.y.positions[Math.floor(cell / columns)]];
   }
 
-  function hoverText(cell, shown) {
+  // What is told of a cell where the mouse rests, line by line, the first one typeset.
+  function hoverLines(cell, shown) {
     const runs = members[state.facet][cell];
-    const lines = [`<b>${typeset(escaped(coordinates(cell)))}</b>`];
-    if (!runs.length) return [...lines, nothingAt(cell)].join("<br>");
+    const lines = [typeset(escaped(coordinates(cell)))];
+    if (!runs.length) return [...lines, nothingAt(cell)];
     const first = runs[0];
     lines.push(`width ${whole(value("width", first))}, c = ${written(value("threshold", first))}`);
     lines.push(`regime: ${majority(runs.map((run) => outcome(run))).map(label).join(" = ")}`);
@@ -181,9 +219,21 @@
     const [signal, bulk] = ["signal", "bulk"].map((which) => written(mean(criterionOf(state.criterion)[which]), 3));
     lines.push(`active: ${signal} of the signal, ${bulk} of the bulk`);
     if (state.panel !== "test-error") lines.push(`smallest test error: ${written(mean("min_test_error"))}`);
-    const statuses = [...new Set(runs.map((run) => value("status", run)))].map(label).join(", ");
-    lines.push(runs.length > 1 ? `mean of ${runs.length} replicates: ${escaped(statuses)}` : escaped(statuses));
-    return lines.join("<br>");
+    const statuses = escaped([...new Set(runs.map((run) => value("status", run)))].map(label).join(", "));
+    return [...lines, runs.length > 1 ? `mean of ${runs.length} replicates: ${statuses}` : statuses];
+  }
+
+  function showTip(cell, { clientX, clientY }) {
+    const tip = element("tip");
+    tip.replaceChildren(...hoverLines(owner(cell), shownCells()).map((line) => {
+      const made = tag("div");
+      showTypeset(made, line);
+      return made;
+    }));
+    tip.hidden = false;
+    const fits = (at, length, room) => (at + 14 + length > room ? at - 14 - length : at + 14);
+    tip.style.left = `${Math.max(0, fits(clientX, tip.offsetWidth, innerWidth))}px`;
+    tip.style.top = `${Math.max(0, fits(clientY, tip.offsetHeight, innerHeight))}px`;
   }
 
   // A cell without a number; "no value" means something for times.
@@ -193,43 +243,55 @@
     return words.map((word) => (word === "undefined" && meaning ? meaning : label(word))).join(" = ");
   }
 
+  function diagramTraces(shown) {
+    const cells = Array.from({ length: rows * columns }, (_, cell) => cell);
+    return [
+      outcomeTrace(shown), ...numberTraces(shown), ...levelTraces(shown), ...tieTraces(shown), ...markTraces(shown),
+      ...lineTraces(),
+      {
+        // On top of everything, invisible: what the mouse finds. What it says is written where it rests, not before.
+        type: "heatmap", x: data.x.edges, y: data.y.edges, z: grid(cells), zsmooth: false, name: "cells",
+        colorscale: [[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale: false, hoverinfo: "none",
+      },
+    ];
+  }
+
+  // The frame is the same in every panel: where no colour bar is, the diagram is shorter by its height.
+  const BAR = 52;
+  function diagramLayout() {
+    const box = element("diagram");
+    const names = placedNames(box.clientWidth, box.clientHeight);
+    return {
+      width: box.clientWidth, height: box.clientHeight, margin: names.margin, font: fontOf(), showlegend: false,
+      paper_bgcolor: colors.paper, plot_bgcolor: colors.plot, dragmode: false, hovermode: "closest", hoverlabel,
+      xaxis: axisLayout(data.x), yaxis: axisLayout(data.y), annotations: names.texts,
+      shapes: [...frames(), ...names.leaders],
+    };
+  }
+
   function drawDiagram() {
     const shown = shownCells();
-    const traces = [outcomeTrace(shown), ...numberTraces(shown), ...tieTraces(shown), ...markTraces(shown)];
-    traces.push(...lineTraces());
-    const cells = Array.from({ length: rows * columns }, (_, cell) => cell);
-    const texts = cells.map((cell) => (owner(cell) === cell ? hoverText(cell, shown) : null));
-    traces.push({
-      // On top of everything, invisible: what the mouse finds.
-      type: "heatmap", x: data.x.edges, y: data.y.edges, z: grid(cells), zsmooth: false, name: "cells",
-      colorscale: [[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale: false,
-      text: grid(cells.map((cell) => texts[owner(cell)])), hovertemplate: "%{text}<extra></extra>",
-    });
-    const layout = {
-      margin: { l: 58, r: 8, t: 8, b: 48 }, font, showlegend: false, dragmode: false, hovermode: "closest",
-      hoverlabel: { bgcolor: "#fff", bordercolor: "#1d2530", font: { ...font, size: 12 }, align: "left" },
-      xaxis: axisLayout(data.x), yaxis: axisLayout(data.y), annotations: lineNames(), shapes: frames(),
-    };
-    Plotly.react("diagram", traces, layout, config).then(nameLines);
+    element("diagram").classList.toggle("bare", !shown.scale);
+    Plotly.react("diagram", diagramTraces(shown), diagramLayout(), config);
     drawKey(shown);
     const panel = panelOf(state.panel);
-    const meaning = data.columns[panel.column]?.meaning;
     const title = [escaped(panel.title), panel.formula].filter(Boolean).join(", ");
     showTypeset(element("panel-title"), state.panel === "regime" ? regimeTitle() : title);
-    element("panel-title").title = meaning ?? "";
+    element("panel-title").title = data.columns[panel.column]?.meaning ?? "";
   }
 
   const config = {
-    responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: false,
+    displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: false,
   };
   const regimeTitle = () => `regime; a mode is active where ${criterionOf(state.criterion).definition}`;
 
   function axisLayout(axis) {
     const range = [axis.edges[0], axis.edges[axis.edges.length - 1]];
     const layout = {
-      title: { text: axis.label, standoff: 6 }, type: axis.logarithmic ? "log" : "linear", fixedrange: true,
+      type: axis.logarithmic ? "log" : "linear", fixedrange: true,
       range: axis.logarithmic ? range.map(Math.log10) : range, showgrid: false, zeroline: false,
-      ticks: "outside", ticklen: 4, linecolor: "#555", mirror: true, showline: true, exponentformat: "power",
+      ticks: "outside", ticklen: 4, linecolor: colors.frame, tickcolor: colors.frame, mirror: true, showline: true,
+      exponentformat: "power",
     };
     if (!axis.few) return { ...layout, nticks: 8 };
     return { ...layout, tickvals: axis.positions, ticktext: axis.values.map(escaped) };
@@ -255,14 +317,28 @@
     const z = numbers.map((each) => (each === null || !logarithmic ? each : each > 0 ? Math.log10(each) : bottom));
     const places = ticks(low, high, logarithmic);
     const colorbar = {
-      thickness: 12, len: 1, outlinewidth: 0.5, ticks: "outside", ticklen: 3, xpad: 4,
-      title: { text: panelOf(state.panel).symbol, side: "right" },
+      orientation: "h", thickness: 10, len: 1, x: 0, xanchor: "left", xpad: 0, y: 0, yref: "container", ypad: 0,
+      yanchor: "bottom", outlinewidth: 0.5, ticks: "outside", ticklen: 3, tickcolor: colors.frame,
       tickvals: logarithmic ? places.map(Math.log10) : places, ticktext: places.map((each) => written(each)),
     };
     return [{
       type: "heatmap", x: data.x.edges, y: data.y.edges, z: grid(z), zmin: bottom, zmax: top, colorscale: scale.colors,
       colorbar, zsmooth: false, hoverinfo: "skip", name: "numbers",
     }];
+  }
+
+  // The levels that a panel declares, as steps along the edges of cells: white in a dark rim.
+  const levelsIn = (scale) => panelOf(state.panel).levels.filter((level) => scale.low < level && level < scale.high);
+  function levelTraces({ numbers, scale }) {
+    if (!scale) return [];
+    const edges = levelsIn(scale).flatMap((level) => levelEdges(numbers, level, data.x.edges, data.y.edges));
+    if (!edges.length) return [];
+    const [x, y] = [0, 1].map((axis) => edges.flatMap(([from, to]) => [from[axis], to[axis], null]));
+    const drawn = { type: "scatter", mode: "lines", x, y, hoverinfo: "skip" };
+    return [
+      { ...drawn, line: { color: "#404040", width: 3 }, name: "levels' rim" },
+      { ...drawn, line: { color: "#fff", width: 1.6 }, name: "levels" },
+    ];
   }
 
   function ticks(low, high, logarithmic) {
@@ -335,8 +411,8 @@
 
   function lineTraces() {
     return data.lines[state.facet].flatMap((line) => {
-      const dash = line.asymptotic ? "6px,4px" : "solid";
-      const width = line.asymptotic ? 1.4 : 1.9;
+      const dash = !line.bounds ? "1.5px,3px" : line.asymptotic ? "6px,4px" : "solid";
+      const width = !line.bounds ? 1.2 : line.asymptotic ? 1.4 : 1.9;
       const drawn = { type: "scatter", mode: "lines", x: line.x, y: line.y, hoverinfo: "skip" };
       return [
         { ...drawn, line: { color: "rgba(255,255,255,0.8)", width: width + 2 }, name: "halo" },
@@ -376,65 +452,78 @@
     }).join("");
   }
 
-  const moveFrames = () => Plotly.relayout("diagram", { shapes: frames() });
+  const moveFrames = () => {
+    const { clientWidth, clientHeight } = element("diagram");
+    Plotly.relayout("diagram", { shapes: [...frames(), ...placedNames(clientWidth, clientHeight).leaders] });
+  };
 
-  // The names of the lines at finite d stand along them, each where it is farthest from the other lines and names.
-  // Angles and distances need the size the diagram came out with.
-  const NAMES = { underparameterized: "width = k" };
-  function lineNames() {
-    const { xaxis, yaxis } = element("diagram")._fullLayout ?? {};
-    if (!xaxis?._length) return [];
-    const [width, height] = [xaxis._length, yaxis._length];
-    const curves = data.lines[state.facet].map((line) => inPixels(line, xaxis, yaxis));
-    const taken = [];
-    return data.lines[state.facet].flatMap((line, i) => {
-      if (line.asymptotic) return [];
-      const others = curves.filter((_, j) => j !== i).flat();
-      const gap = (place, points) => Math.min(1e4, ...points.map(([x, y]) => Math.hypot(x - place[0], y - place[1])));
-      const candidates = curves[i].map((_, k) => nameAt(curves[i], k)).filter(
-        ({ at: [x, y] }) => x > 55 && x < width - 55 && y > 45 && y < height - 12);
-      const room = ({ at }) => Math.min(gap(at, others), 40) + Math.min(gap(at, taken) / 2, 60);
-      const best = candidates.reduce((a, b) => (a && room(a) >= room(b) ? a : b), null);
-      if (!best) return [];
-      taken.push(best.at);
-      return [{
-        xref: "paper", yref: "paper", x: best.at[0] / width, y: 1 - best.at[1] / height,
-        text: NAMES[line.name] ?? line.name, textangle: best.angle, showarrow: false, font: { ...font, size: 11 },
-        bgcolor: "rgba(255,255,255,0.8)", borderpad: 1, captureevents: false,
-      }];
+  // The names of the lines at finite d, outside the frame where each line leaves it, and the margin that they take.
+  const HEIGHT = 14; // of a name
+  const pen = document.createElement("canvas").getContext("2d");
+  function placedNames(width, height) {
+    pen.font = `11px ${FAMILY}`;
+    const found = data.lines[state.facet].filter((line) => !line.asymptotic).flatMap((line) => {
+      const exit = exitOf(line.x.map((x, i) => [shareOf(data.x, x), shareOf(data.y, line.y[i])]));
+      return exit ? [{ ...exit, text: line.called, width: pen.measureText(line.called).width }] : [];
     });
+    const [above, beside] = ["top", "right"].map((side) => found.filter((name) => name.side === side));
+    const margin = { l: 58, r: Math.max(12, ...beside.map((name) => name.width + 18)), b: 48, pad: 0, autoexpand: false };
+    const across = width - margin.l - margin.r;
+    const over = inRows(above.map((name) => ({ ...name, share: name.at, at: name.at * across })), across + margin.r - 2);
+    margin.t = 8 + HEIGHT * Math.max(0, ...over.map((name) => name.row + 1));
+    if (!element("diagram").classList.contains("bare")) margin.b += BAR;
+    const up = height - margin.t - margin.b;
+    const right = inColumn(beside.map((name) => ({ ...name, share: name.at, at: name.at * up })), up, HEIGHT);
+    return { margin, texts: [...titles(margin), ...nameTexts(over, right)], leaders: leaders(over, right) };
   }
 
-  // A line every 8 pixels or so, in pixels from the upper left corner of the axes.
-  function inPixels(line, xaxis, yaxis) {
-    const points = line.x.map((x, k) => [x, line.y[k]]).filter((point) => !point.includes(null))
-      .map(([x, y]) => [xaxis.d2p(x), yaxis.d2p(y)]);
-    const inside = ([x, y]) => x >= 0 && x <= xaxis._length && y >= 0 && y <= yaxis._length;
-    return points.slice(1).flatMap((point, k) => {
-      const from = points[k];
-      const steps = Math.max(1, Math.round(Math.hypot(point[0] - from[0], point[1] - from[1]) / 8));
-      const between = (share) => from.map((each, axis) => each + share * (point[axis] - each));
-      return Array.from({ length: steps }, (_, j) => between(j / steps));
-    }).filter(inside);
+  // A value as its share of an axis, as it is drawn.
+  function shareOf(axis, each) {
+    const drawn = (number) => (axis.logarithmic ? Math.log(number) : number);
+    const [low, high] = [drawn(axis.edges[0]), drawn(axis.edges.at(-1))];
+    return (drawn(each) - low) / (high - low);
   }
 
-  function nameAt(curve, k) {
-    const [from, to] = [curve[Math.max(0, k - 5)], curve[Math.min(curve.length - 1, k + 5)]];
-    let turn = Math.atan2(to[1] - from[1], to[0] - from[0]);
-    if (turn > Math.PI / 2) turn -= Math.PI;
-    if (turn <= -Math.PI / 2) turn += Math.PI;
-    const at = [curve[k][0] + 11 * Math.sin(turn), curve[k][1] - 11 * Math.cos(turn)];
-    return { at, angle: (turn * 180) / Math.PI };
+  const TEXT = { xref: "paper", yref: "paper", showarrow: false, borderpad: 0, captureevents: false };
+
+  // Of the axes and, above its right end, of the colour bar.
+  function titles({ b: below }) {
+    const title = { ...TEXT, font: fontOf(13) };
+    const found = [
+      { ...title, text: data.x.label, x: 0.5, y: 0, xanchor: "center", yanchor: "top", yshift: -23 },
+      { ...title, text: data.y.label, x: 0, y: 0.5, xanchor: "right", yanchor: "middle", xshift: -36, textangle: -90 },
+    ];
+    const { symbol } = panelOf(state.panel);
+    if (!symbol || element("diagram").classList.contains("bare")) return found;
+    const bar = { font: fontOf(11), x: 1, y: 0, xanchor: "right", yanchor: "bottom", yshift: 32 - below };
+    return [...found, { ...TEXT, ...bar, text: symbol }];
   }
 
-  let named = "";
-  function nameLines() {
-    const names = lineNames();
-    const text = JSON.stringify([names, state.facet]);
-    if (text !== named) {
-      named = text;
-      Plotly.relayout("diagram", { annotations: names });
-    }
+  function nameTexts(over, right) {
+    const text = { ...TEXT, font: fontOf(11) };
+    return [
+      ...over.map(({ text: name, share, left, at, row }) => ({
+        ...text, text: name, x: share, y: 1, xanchor: "left", yanchor: "bottom", xshift: left - at - 2,
+        yshift: 3 + HEIGHT * row,
+      })),
+      ...right.map(({ text: name, share, middle, at }) => ({
+        ...text, text: name, x: 1, y: share, xanchor: "left", yanchor: "middle", xshift: 10, yshift: middle - at,
+      })),
+    ];
+  }
+
+  // From where a line leaves to its name.
+  function leaders(over, right) {
+    const line = {
+      type: "line", xref: "paper", yref: "paper", xsizemode: "pixel", ysizemode: "pixel", name: "leader",
+      line: { color: colors.ink, width: 0.8 },
+    };
+    return [
+      ...over.map(({ share, row }) => (
+        { ...line, xanchor: share, yanchor: 1, x0: 0, x1: 0, y0: 0, y1: 5 + HEIGHT * row })),
+      ...right.map(({ share, middle, at }) => (
+        { ...line, xanchor: 1, yanchor: share, x0: 0, x1: 8, y0: 0, y1: middle - at })),
+    ];
   }
 
   function drawKey(shown) {
@@ -453,6 +542,8 @@
     if (strayed.length) entry(swatch("unconverged"), `unconverged (${strayed.length})`);
     if (all) entry("no cell converged");
     if (shown.outcomes.some((each) => each && each.length > 1)) entry("◥ tie");
+    const levels = shown.scale ? levelsIn(shown.scale) : [];
+    if (levels.length) entry(tag("span", "", { class: "stroke step" }), `steps at ${levels.map((each) => written(each)).join(", ")}`);
     const drawn = new Set(data.lines[state.facet].map((line) => line.asymptotic));
     const [rows, columns] = data.lines[state.facet][0]?.shape ?? [];
     const size = rows === undefined ? "finite d" : rows === columns ? `d = ${columns}` : `${rows} x ${columns}`;
@@ -495,41 +586,38 @@
 
   // -------------------------------------------------------------------------------------------------- one cell
 
-  // Three bytes a number: the upper ones of a float32, linphase.pages.explorer_trajectories.encode.
-  function decode(text) {
-    const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-    const bits = new Uint32Array(bytes.length / 3);
-    for (let i = 0; i < bits.length; i += 1) {
-      bits[i] = (bytes[3 * i] << 8) | (bytes[3 * i + 1] << 16) | (bytes[3 * i + 2] << 24);
-    }
-    return new Float32Array(bits.buffer);
-  }
-
   function trajectory(run) {
-    const kept = data.trajectories[run];
-    if (!kept) return null;
-    const numbers = decode(kept.numbers);
-    const series = Array.from({ length: numbers.length / kept.moments }, (_, i) =>
-      Array.from(numbers.subarray(i * kept.moments, (i + 1) * kept.moments)));
-    const n = kept.modes.length;
-    const found = {
-      modes: kept.modes, time: series[0], train: series[1], test: series[2],
-      values: series.slice(3, 3 + n), balance: series.slice(3 + n, 3 + 2 * n), theory: null,
-    };
-    if (series.length > 3 + 2 * n) {
-      const values = series.slice(5 + 2 * n);
-      const c = value("threshold", run);
-      found.theory = {
-        train: series[3 + 2 * n], test: series[4 + 2 * n], values,
-        balance: values.map((each) => each.map((s) => s / Math.hypot(s, c))),
-      };
-    }
-    return found;
+    const packed = data.trajectories[run];
+    if (!packed) return null;
+    const { modes, of, moments, balanced, numbers: text } = packed;
+    const numbers = Array.from(numbersOf(text));
+    let from = 0;
+    const take = (count) => numbers.slice(from, (from += count));
+    const series = (count) => Array.from({ length: count }, () => take(moments));
+    const [time, train, test] = series(3);
+    const values = series(modes.length);
+    const balance = modes.map(() => Array(moments).fill(NaN));
+    modes.forEach((_, i) => take(balanced.length).forEach((each, k) => { balance[i][balanced[k]] = each; }));
+    const found = { modes, of, time, train, test, values, balance, theory: null };
+    if (from === numbers.length) return found;
+    const [c, clock] = [value("threshold", run), value("richness", run) ?? 1];
+    const [trains, tests] = series(2);
+    const ofTheory = take(modes.length).map((S) => time.map((t) => modeFromZero(t / clock, S, c)));
+    const balances = ofTheory.map((each) => each.map((s) => s / Math.hypot(s, c)));
+    return { ...found, theory: { train: trains, test: tests, values: ofTheory, balance: balances } };
   }
 
-  const SIGNAL = "#4a7bd0"; // black dashes stay legible on all of these
+  // How many of its modes are shown: "signal: 4 of 4 modes, bulk: 5 of 60 modes".
+  function toldModes(run, { modes, of }) {
+    const rank = Math.min(value("rank", run) ?? 0, of);
+    const signals = modes.filter((mode) => mode < rank).length;
+    const told = (name, shown, all) => (all ? [`${name}: ${shown} of ${all} modes`] : []);
+    return [...told("signal", signals, rank), ...told("bulk", modes.length - signals, of - rank)].join(", ");
+  }
+
   const RANKS = ["signal", "bulk", "train error", "test error", "theory"];
-  const [BULK, CONTRAST, THEORY] = ["#8a8f96", "#c8553d", "#000"];
+  const MEASURED = 0.6; // opacity, so that theory's black dashes stay legible on it
+  const DASHED = { color: "#000", width: 1.1, dash: "4px,3px" };
 
   function choose(place, run = null) {
     const cell = owner(place);
@@ -552,7 +640,7 @@
     const start = `(width ${whole(value("width", run))}, c = ${written(value("threshold", run))})`;
     showTypeset(element("cell-title"), typeset(escaped(run === null ? where : `${where} ${start}`)));
     const path = run === null ? null : trajectory(run);
-    element("note").textContent = path ? "" : whyNothing(run);
+    element("note").textContent = path ? toldModes(run, path) : whyNothing(run);
     element("curves").hidden = !path;
     drawNumbers(run, path);
     if (path) drawCurves(run, path);
@@ -560,15 +648,15 @@
   }
 
   function whyNothing(run) {
-    if (run === null && beyond[state.facet].has(state.chosen)) return "No run lies here.";
+    if (run === null && isBeyond(state.chosen)) return "No run lies here.";
     if (run === null) return "This cell has not been run.";
     if (value("status", run) === "failed") return `This run failed: ${data.errors[run] || "no reason is stored"}`;
     return "Of this replicate the page keeps no trajectory, for lack of space.";
   }
 
-  function drawCurves(run, path) {
+  // Measured: solid. Theory: dashed. The threshold: dotted.
+  function curveTraces(run, path) {
     const rank = value("rank", run);
-    const c = value("threshold", run);
     const theory = element("show-theory").checked ? path.theory : null;
     const traces = [];
     // Mode balance is measured at few of the moments: those are marked, and straight lines join them.
@@ -576,66 +664,96 @@
     const curve = (y, name, group, line, yaxis, first) => traces.push({
       type: "scatter", mode: marks(y), connectgaps: true, marker: { size: 5 }, x: path.time, y,
       name: first ? group : name, legendgroup: group, showlegend: first, legendrank: RANKS.indexOf(group), line, yaxis,
-      hovertemplate: `${name}: %{y:.4~g} at time %{x:.3~g}<extra></extra>`,
+      opacity: line.dash ? 1 : MEASURED, hovertemplate: `${name}: %{y:.4~g} at time %{x:.3~g}<extra></extra>`,
     });
     const groups = new Set();
     const modes = (set, axis, isTheory) => path.modes.map((mode, i) => [mode, i]).reverse().forEach(([mode, i]) => {
       const kind = mode < rank ? "signal" : "bulk";
       const group = isTheory ? "theory" : kind;
-      const line = isTheory ? { color: THEORY, width: 1, dash: "3px,3px" }
-        : { color: mode < rank ? SIGNAL : BULK, width: mode < rank ? 2 : 1.3 };
+      const line = isTheory ? DASHED : { color: data.curves[kind], width: mode < rank ? 3 : 2 };
       curve(set[i], `${kind} mode ${mode + 1}${isTheory ? ", theory" : ""}`, group, line, axis, !groups.has(group));
       groups.add(group);
     });
     modes(path.values, "y", false);
     modes(path.balance, "y2", false);
-    curve(path.train, "train error", "train error", { color: "#3f7f3a", width: 2 }, "y3", true);
-    curve(path.test, "test error", "test error", { color: CONTRAST, width: 2 }, "y3", true);
+    curve(path.train, "train error", "train error", { color: data.curves.train, width: 3 }, "y3", true);
+    curve(path.test, "test error", "test error", { color: data.curves.test, width: 3 }, "y3", true);
     if (theory) {
       modes(theory.values, "y", true);
       modes(theory.balance, "y2", true);
-      const line = { color: THEORY, width: 1, dash: "3px,3px" };
-      curve(theory.train, "train error, theory", "theory", line, "y3", false);
-      curve(theory.test, "test error, theory", "theory", line, "y3", false);
+      curve(theory.train, "train error, theory", "theory", DASHED, "y3", false);
+      curve(theory.test, "test error, theory", "theory", DASHED, "y3", false);
     }
+    return traces;
+  }
+
+  const BASELINES = { "optimal shrinkage": "optimal_test_error", "lazy limit": "lazy_test_error" };
+  function levelsOfCurves(run, ends) {
+    const c = value("threshold", run);
+    const level = (y, yaxis, text, line, showlegend) => ({
+      type: "scatter", mode: "lines", x: ends, y: [y, y], yaxis, name: text, showlegend, line,
+      hovertemplate: `${text}<extra></extra>`,
+    });
+    const dotted = { color: data.curves.threshold, width: 1.8, dash: "1.8px,2.6px" };
+    const faint = { color: data.curves.test, width: 1, dash: "1px,4px" };
+    return [
+      level(c, "y", `c = ${written(c)}`, dotted, true),
+      level(Math.SQRT1_2, "y2", "1/√2: theory's where the singular value is c", dotted, false), // s/√(s² + c²)
+      ...baselinesOf(run).map(([name, error]) =>
+        level(error, "y3", `test error by ${name}: ${written(error)}`, faint, false)),
+    ];
+  }
+
+  // What the test error is to be held against; results of before do not have it.
+  const baselinesOf = (run) => Object.entries(BASELINES).map(([name, column]) => [name, value(column, run)])
+    .filter(([, error]) => Number.isFinite(error));
+
+  // The moments in view, and whether their logarithms are drawn.
+  function spanOf(path) {
     const logTime = element("log-time").checked && new Set(path.time.filter((each) => each > 0)).size > 1;
-    const log = element("log-values").checked;
     const span = path.time.filter((each) => !logTime || each > 0);
-    const ends = [span[0], span[span.length - 1]];
-    const level = (y, yaxis, text) => {
-      traces.push({
-        type: "scatter", mode: "lines", x: ends, y: [y, y], yaxis, name: text, showlegend: yaxis === "y",
-        line: { color: "#a11d5e", width: 1.8, dash: "8px,3px,2px,3px" }, hovertemplate: `${text}<extra></extra>`,
-      });
-    };
-    level(c, "y", `c = ${written(c)}`);
-    level(Math.SQRT1_2, "y2", "1/√2: theory's where the singular value is c"); // s/√(s² + c²)
-    // What the test error is to be held against; results of before do not have it.
-    const baselines = [["optimal shrinkage", "optimal_test_error"], ["lazy limit", "lazy_test_error"]]
-      .filter(([, column]) => column in data.runs)
-      .map(([name, column]) => [name, value(column, run)])
-      .filter(([, error]) => Number.isFinite(error));
-    for (const [name, error] of baselines) level(error, "y3", `test error by ${name}: ${written(error)}`);
+    return { logTime, ends: [span[0], span.at(-1)] };
+  }
+
+  function curvesLayout(run, path) {
+    const { logTime, ends } = spanOf(path);
+    const log = element("log-values").checked;
+    const theory = element("show-theory").checked ? path.theory : null;
     const shownValues = [...path.values, ...(theory ? theory.values : [])].flat();
     const shownErrors = [path.train, path.test, ...(theory ? [theory.train, theory.test] : [])].flat();
+    const baselines = baselinesOf(run);
     const axis = (title, domain, more) => ({
-      title: { text: title, standoff: 4 }, domain, linecolor: "#555", mirror: true, showline: true, zeroline: false,
-      gridcolor: "#e6e8eb", ticks: "outside", ticklen: 3, exponentformat: "power", fixedrange: true, ...more,
+      title: { text: title, standoff: 4 }, domain, linecolor: colors.frame, tickcolor: colors.frame, mirror: true,
+      showline: true, zeroline: false, gridcolor: "#d9dce0", ticks: "outside", ticklen: 3, exponentformat: "power",
+      fixedrange: true, ...more,
     });
-    Plotly.react("curves", traces, {
-      margin: { l: 62, r: 8, t: 44, b: 40 }, font, hovermode: "closest", dragmode: false,
-      hoverlabel: { bgcolor: "#fff", bordercolor: "#1d2530", font },
-      legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom", font: { ...font, size: 11 } },
+    const { clientWidth: width, clientHeight: height } = element("curves");
+    const errors = valueRange(shownErrors, baselines.map(([, error]) => error), log, 1e-8);
+    const named = ([name, error], i) => ({
+      xref: "x domain", x: 0.01 + 0.32 * i, xanchor: "left", yref: "y3", y: errors.type === "log" ? Math.log10(error) : error,
+      yanchor: "top", text: name, showarrow: false, font: fontOf(10, data.curves.test), borderpad: 0,
+    });
+    return {
+      width, height, margin: { l: 62, r: 8, t: width < 560 ? 48 : 30, b: 40 }, font: fontOf(), hovermode: "closest",
+      dragmode: false, hoverlabel, paper_bgcolor: colors.paper, plot_bgcolor: colors.plot,
+      annotations: baselines.map(named),
+      legend: {
+        orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: fontOf(11, LIGHT.ink), bgcolor: colors.plot,
+        itemwidth: 30, tracegroupgap: 0,
+      },
       xaxis: axis("time", [0, 1], {
         anchor: "y3", mirror: "all", type: logTime ? "log" : "linear", nticks: 8,
         ...(ends[0] === ends[1] ? {} : { range: logTime ? ends.map(Math.log10) : ends }),
         ...(logTime ? logTicks(...ends) : {}),
       }),
-      yaxis: axis("singular values", [0.6, 1], valueRange(shownValues, [c], log, 1e-6)),
-      yaxis2: axis("mode balance", [0.32, 0.55], { range: [-0.03, 1.03], dtick: 0.5 }),
-      yaxis3: axis("errors", [0, 0.27], valueRange(shownErrors, baselines.map(([, error]) => error), log, 1e-8)),
-    }, config);
+      yaxis: axis("singular values", [0.6, 1], valueRange(shownValues, [value("threshold", run)], log, 1e-6)),
+      yaxis2: axis("balance", [0.32, 0.55], { range: [-0.03, 1.03], dtick: 0.5 }),
+      yaxis3: axis("errors", [0, 0.27], errors),
+    };
   }
+
+  const drawCurves = (run, path) => Plotly.react(
+    "curves", [...curveTraces(run, path), ...levelsOfCurves(run, spanOf(path).ends)], curvesLayout(run, path), config);
 
   function logTicks(low, high) {
     const tickvals = ticks(low, high, true);
@@ -671,19 +789,19 @@
     const thead = tag("thead");
     thead.append(head);
     table.append(thead);
-    const theory = data.theory[run];
+    const theory = [theoryOf.error(run), theoryOf.time(run)];
     const ended = (error) => (path?.theory ? written(path.theory[error].at(-1)) : "");
     line("status", label(value("status", run)));
     for (const { name } of data.criteria) line(`regime by ${name}`, label(outcome(run, name)));
-    line("smallest test error", written(value("min_test_error", run)), theory ? written(theory[0], 3) : "");
-    line("at time", written(value("time_at_min", run)), theory ? written(theory[1], 2) : "");
+    line("smallest test error", written(value("min_test_error", run)), theory[0] === null ? "" : written(theory[0], 3));
+    line("at time", written(value("time_at_min", run)), theory[1] === null ? "" : written(theory[1], 2));
     line("test error at the end", written(value("final_test_error", run)), ended("test"));
     line("train error at the end", written(value("final_train_error", run)), ended("train"));
     const all = element("columns");
     for (const name of Object.keys(data.runs)) {
       const row = tag("tr", "", { title: data.columns[name]?.meaning ?? "" });
       const unit = data.columns[name]?.unit ?? "";
-      row.append(tag("th", name, { scope: "row" }), tag("td", whole(value(name, run))), tag("td", unit));
+      row.append(tag("th", name, { scope: "row" }), tag("td", stored(name, run)), tag("td", unit));
       all.append(row);
     }
   }
@@ -702,6 +820,18 @@
   }
 
   // ---------------------------------------------------------------------------------------------- the controls
+
+  // How much of the window is left to the diagram and the curves hangs on the rows that the controls take.
+  function fit() {
+    const main = document.querySelector("main");
+    main.style.setProperty("--above", `${main.getBoundingClientRect().top + scrollY}px`);
+  }
+
+  function redraw() {
+    fit();
+    drawDiagram();
+    drawRun();
+  }
 
   function draw() {
     drawDiagram();
@@ -781,7 +911,20 @@
     });
     for (const id of ["log-values", "log-time", "show-theory"]) element(id).addEventListener("change", drawRun);
     for (const id of ["controls", "view"]) element(id).addEventListener("submit", (event) => event.preventDefault());
-    connectDiagram();
+    element("save").addEventListener("click", savePicture);
+    connectPaper();
+  }
+
+  // A print is on white paper and as wide as a page; a room may grow dark.
+  function connectPaper() {
+    const show = (printing) => {
+      document.body.classList.toggle("printing", printing);
+      colors = printing ? LIGHT : themed();
+      redraw();
+    };
+    addEventListener("beforeprint", () => show(true));
+    addEventListener("afterprint", () => show(false));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(false));
   }
 
   function connectDiagram() {
@@ -792,6 +935,11 @@
       state.keyboard = false;
       choose(point.z);
     });
+    element("diagram").on("plotly_hover", (event) => {
+      const point = event.points.find((each) => each.data.name === "cells");
+      if (point) showTip(point.z, event.event);
+    });
+    element("diagram").on("plotly_unhover", () => { element("tip").hidden = true; });
     // To the next place of another cell; at the edge it stays.
     const moved = ([column, row], [right, up]) => {
       const from = owner(row * columns + column);
@@ -828,16 +976,131 @@
     // Not where a click brought the focus: drawing between its two halves would lose it.
     frame.addEventListener("focus", () => frame.matches(":focus-visible") && showKeyboard(true));
     frame.addEventListener("blur", () => state.keyboard && showKeyboard(false));
-    addEventListener("resize", () => setTimeout(drawDiagram, 200));
+    let resized = 0;
+    addEventListener("resize", () => {
+      clearTimeout(resized);
+      resized = setTimeout(redraw, 150);
+    });
   }
+
+  // ------------------------------------------------------------------------------------------- a picture of both
+
+  // What is seen as a PNG at twice its size, on white paper: the diagram with its key, and the curves beside it.
+  async function savePicture() {
+    const shown = shownCells();
+    const image = (data, layout) => Plotly.toImage(
+      { data, layout, config }, { format: "png", width: layout.width, height: layout.height, scale: 2 }).then(loaded);
+    const left = onPaper(() => ({
+      title: [plainly(element("panel-title"))], layout: diagramLayout(), traces: diagramTraces(shown),
+      key: [...element("key").children],
+    }));
+    const path = state.run === null ? null : trajectory(state.run);
+    const right = path && onPaper(() => ({
+      title: [plainly(element("cell-title")), element("note").textContent], layout: curvesLayout(state.run, path),
+      traces: [...curveTraces(state.run, path), ...levelsOfCurves(state.run, spanOf(path).ends)], key: [],
+    }));
+    const halves = [left, right].filter(Boolean);
+    for (const half of halves) half.image = await image(half.traces, half.layout);
+    const link = tag("a", "", { download: `${data.name}-${state.panel}.png`, href: composed(halves).toDataURL("image/png") });
+    link.click();
+    element("saved").textContent = `Saved ${link.download}`;
+  }
+
+  // Typeset text as one writes it by hand.
+  const plainly = (node) => [...node.childNodes].map((each) => {
+    if (each.nodeType === Node.TEXT_NODE) return each.textContent;
+    return ({ SUB: "_", SUP: "^" }[each.tagName] ?? "") + plainly(each);
+  }).join("");
+
+  function loaded(url) {
+    const made = new Image();
+    made.src = url;
+    return made.decode().then(() => made);
+  }
+
+  // Halves side by side on one canvas: lines of a title, the image, the key.
+  function composed(halves) {
+    const [gap, line] = [16, 20];
+    const canvas = document.createElement("canvas");
+    const [space, heads] = [canvas.getContext("2d"), Math.max(...halves.map(({ title }) => title.length))];
+    const rowsOf = halves.map(({ key, layout }) => keyRows(space, key, layout.width));
+    const width = halves.reduce((sum, { layout }) => sum + layout.width + gap, gap);
+    const height = Math.max(...halves.map(({ layout }, i) => layout.height + line * (heads + rowsOf[i].length))) + gap;
+    [canvas.width, canvas.height] = [2 * width, 2 * height];
+    space.scale(2, 2);
+    space.fillStyle = LIGHT.paper;
+    space.fillRect(0, 0, width, height);
+    let x = gap;
+    halves.forEach(({ title, image, layout }, i) => {
+      space.fillStyle = LIGHT.ink;
+      title.forEach((text, row) => {
+        space.font = `${row ? 13 : "bold 14"}px ${FAMILY}`;
+        space.fillText(text, x, line * (row + 0.9), layout.width);
+      });
+      space.drawImage(image, x, line * heads, layout.width, layout.height);
+      rowsOf[i].forEach((row, k) => row.forEach((entry) =>
+        drawEntry(space, entry, x + entry.x, line * (heads + k + 0.8) + layout.height)));
+      x += layout.width + gap;
+    });
+    return canvas;
+  }
+
+  // The entries of the key in rows of at most this width.
+  function keyRows(space, entries, width) {
+    space.font = `13px ${FAMILY}`;
+    const found = [];
+    let x = Infinity;
+    for (const each of entries) {
+      const sample = each.querySelector(".swatch, .stroke");
+      const text = sample ? each.lastChild.textContent : each.textContent;
+      const length = (sample ? 34 : 0) + space.measureText(text).width + 16;
+      if (x + length > width) {
+        found.push([]);
+        x = 0;
+      }
+      found.at(-1).push({ x, sample, text });
+      x += length;
+    }
+    return found;
+  }
+
+  function drawEntry(space, { sample, text }, x, y) {
+    space.font = `13px ${FAMILY}`;
+    space.setLineDash([]);
+    [space.strokeStyle, space.lineWidth] = ["#555", 1];
+    if (sample?.classList.contains("swatch")) {
+      const style = getComputedStyle(sample);
+      space.fillStyle = style.backgroundColor;
+      space.fillRect(x + 10, y - 11, 14, 13);
+      space.strokeRect(x + 10, y - 11, 14, 13);
+      space.fillStyle = style.color;
+      space.fillText(sample.textContent, x + 13, y);
+    } else if (sample) {
+      const step = sample.classList.contains("step");
+      for (const [color, breadth] of step ? [["#404040", 4], ["#fff", 2]] : [["#000", 2]]) {
+        [space.strokeStyle, space.lineWidth] = [color, breadth];
+        space.setLineDash(sample.classList.contains("dashed") ? [6, 4] : []);
+        space.beginPath();
+        space.moveTo(x + 2, y - 4);
+        space.lineTo(x + 28, y - 4);
+        space.stroke();
+      }
+    }
+    space.fillStyle = LIGHT.ink;
+    space.fillText(text, x + (sample ? 34 : 0), y);
+  }
+
+  // -------------------------------------------------------------------------------------------------- the beginning
 
   const runsWord = (count) => `${count} run${count === 1 ? "" : "s"}`;
   const cells = members.flatMap((places, facet) => places.filter((_, place) => isCell(place, facet))).length;
   const size = `${cells} cells, ${runsWord(data.count)}`;
   element("summary").textContent = `linphase explorer: ${size}`
     + (data.left_out ? `; of ${runsWord(data.left_out)} the page keeps no trajectory, for lack of space` : "");
-  drawDiagram();
   connect();
+  fit();
+  drawDiagram();
+  connectDiagram();
   drawCounts();
   // Begin with the cell in the middle, or the first that was run.
   const center = owner(Math.floor(rows / 2) * columns + Math.floor(columns / 2));
