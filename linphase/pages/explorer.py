@@ -15,6 +15,10 @@ from linphase.pages.explorer_trajectories import thin
 from linphase.store.results import Results
 
 
+# In this order, as one script: each may use what stands before it, the last one begins.
+SCRIPTS = ("rules.js", "names.js", "cells.js", "diagram.js", "frame.js", "curves.js", "picture.js", "page.js")
+
+
 def build(results: Results, cuts: Cuts = Cuts()) -> str:
     """The explorer of some results, one HTML document that asks for nothing else.
 
@@ -42,9 +46,7 @@ def build(results: Results, cuts: Cuts = Cuts()) -> str:
         "style": _file("page.css"),
         "plotly": plotly,
         "data": as_json(shown),
-        "rules": _file("rules.js"),
-        "names": _file("names.js"),
-        "script": _file("page.js"),
+        "scripts": "\n".join(map(_file, SCRIPTS)),
     }
     # One pass: what is put in is not searched for more places.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _file("page.html"))

@@ -1,4 +1,3 @@
-"use strict";
 // The rules that linphase itself has in Python, for the page decides anew as the cuts move: from order parameters and
 // cuts to a word, and from the words of replicates to that of their cell. A test holds them equal to Python's.
 

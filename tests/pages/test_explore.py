@@ -17,7 +17,7 @@ from linphase.diagram.panels import known_panels
 from linphase.files import printable
 from linphase.model.draws import draw_task
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.pages.explorer import as_json, build
+from linphase.pages.explorer import SCRIPTS, as_json, build
 from linphase.pages.explorer_tables import markup
 from linphase.pages.explorer_trajectories import (
     BUDGET,
@@ -120,7 +120,7 @@ def test_the_page_asks_for_nothing_and_forbids_itself_to(page):
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
     own = Path(sys.modules["linphase.pages"].__file__).parent
-    for name in ("page.html", "page.css", "page.js", "names.js", "rules.js"):
+    for name in ("page.html", "page.css", *SCRIPTS):
         assert not re.search(r"https?:|@import|url\(", (own / name).read_text())
 
 
@@ -136,12 +136,12 @@ def test_nothing_of_the_users_becomes_html(page, results):
 
 
 def test_a_name_that_looks_like_a_place_of_the_template_stays_a_name(results, tmp_path):
-    renamed = results.path.rename(tmp_path / "{{script}}")
+    renamed = results.path.rename(tmp_path / "{{scripts}}")
     try:
         (tmp_path / "{{data}}").symlink_to(renamed)
         page = build(replace(one_facet(results), path=tmp_path / "{{data}}"))
-        assert "<h1>{{script}}</h1>" in page  # the directory itself is named
-        assert data_of(page)["name"] == "{{script}}"
+        assert "<h1>{{scripts}}</h1>" in page  # the directory itself is named
+        assert data_of(page)["name"] == "{{scripts}}"
     finally:
         renamed.rename(results.path)
 
