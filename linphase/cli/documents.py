@@ -108,7 +108,8 @@ def explore(results: Path, output: Path | None, x: str | None, y: str | None, cu
 
     It needs no network. Choose a panel, move the cuts and watch the regimes change, click a cell (or go there with the
     arrow keys and press Enter) and see its singular values, mode balance and errors over time, with theory's. Save PNG
-    saves what is seen. 20,000 runs make a file of about 20 MB, with fewer moments and modes of each run. --criterion and the cuts are what the page shows at first. Needs plotly: pip install 'linphase[explore]'.
+    saves what is seen. 20,000 runs make a file of about 20 MB, which keeps fewer moments and modes of each run.
+    --criterion and the cuts are what the page shows at first. Needs plotly: pip install 'linphase[explore]'.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The page: a template, its style and script, plotly's script, and the data, all in one text."""
+"""The page: a template, its style and scripts, plotly's script, and the data, all in one text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from linphase.model.regime import Cuts
 from linphase.pages.explorer_tables import tables
 from linphase.pages.explorer_trajectories import thin
 from linphase.store.results import Results
-
 
 # In this order, as one script: each may use what stands before it, the last one begins.
 SCRIPTS = ("rules.js", "names.js", "cells.js", "diagram.js", "frame.js", "curves.js", "picture.js", "page.js")
