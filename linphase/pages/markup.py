@@ -87,6 +87,7 @@ pre {{ background: #f6f6f6; padding: 0.75rem; overflow-x: auto; font-size: 0.812
 figure {{ margin: 1.5rem 0; }}
 figure img {{ display: block; max-width: 100%; height: auto; }}
 figcaption {{ font-size: 0.875rem; color: #555; }}
+nav {{ margin-bottom: 1rem; }}
 nav a {{ margin-right: 1em; }}
 summary {{ cursor: pointer; }}
 @media (prefers-color-scheme: dark) {{
