@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import html
 import importlib
 import os
 import re
@@ -22,8 +21,6 @@ from click.testing import CliRunner
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.plugins import activate
-from linphase.diagram.panels import known_panels
-from linphase.figures.drawing import FIGURES
 from tests.test_design import ROOMS
 
 ROOT = Path(__file__).parents[1]
@@ -119,20 +116,6 @@ def test_the_readmes_commands_run_as_written(code, checkout):
     typed(code, checkout)
 
 
-def every_panel_is_drawn_or_named_with_a_reason(report: str) -> None:
-    """Of a report without --panel; the figures of its other sections are there too."""
-    drawn = {html.unescape(caption) for caption in re.findall(r'<img [^>]*alt="([^"]*)"', report)}
-    panels = report.partition('<h2 id="panels">')[2]
-    absent = dict(re.findall(r"<tr>\s*<td>([\w-]+)</td>\s*<td>(.*?)</td>", panels, re.DOTALL))
-    titles = {name: " ".join(panel.title.split()) for name, panel in known_panels().items()}
-    titles |= {name: FIGURES[name].__doc__.partition("\n")[0] for name in ("evidence", "collapse", "trajectories")}
-    assert not [name for name, title in titles.items() if title not in drawn and name not in absent]
-    assert all("sweep" in why for why in absent.values())
-    assert "Regimes with the measured boundaries" in drawn
-    for name in ("regime", "test-error"):
-        assert f"{name}: measured, predicted and their difference" in drawn
-
-
 def test_the_readmes_python_runs_as_written(checkout, monkeypatch, capsys):
     # In this process, for speed; every warning is an error here too.
     (code,) = (b.code for b in blocks() if b.language == "python")
@@ -202,7 +185,8 @@ def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
         else:
             typed(fewer_starts(block.code), tmp_path)
     if document == "docs/commands.md":
-        every_panel_is_drawn_or_named_with_a_reason((tmp_path / "report.html").read_text())
+        drawn = re.findall(r'<img [^>]*alt="([^"]*)"', (tmp_path / "report.html").read_text())
+        assert drawn == ["The phase diagram", "The six panels that tell most.", "Regimes with the measured boundaries"]
 
 
 def fewer_starts(code: str) -> str:

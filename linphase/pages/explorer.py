@@ -1,4 +1,4 @@
-"""The page: a template, its style and script, plotly's script, and the data, all in one text."""
+"""The page: a template, its style and scripts, plotly's script, and the data, all in one text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from linphase.model.regime import Cuts
 from linphase.pages.explorer_tables import tables
 from linphase.pages.explorer_trajectories import thin
 from linphase.store.results import Results
+
+# In this order, as one script: each may use what stands before it, the last one begins.
+SCRIPTS = ("rules.js", "names.js", "cells.js", "diagram.js", "frame.js", "curves.js", "picture.js", "page.js")
 
 
 def build(results: Results, cuts: Cuts = Cuts()) -> str:
@@ -42,8 +45,7 @@ def build(results: Results, cuts: Cuts = Cuts()) -> str:
         "style": _file("page.css"),
         "plotly": plotly,
         "data": as_json(shown),
-        "rules": _file("rules.js"),
-        "script": _file("page.js"),
+        "scripts": "\n".join(map(_file, SCRIPTS)),
     }
     # One pass: what is put in is not searched for more places.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _file("page.html"))

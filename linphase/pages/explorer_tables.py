@@ -19,9 +19,9 @@ from matplotlib.colors import LogNorm, to_hex
 from numpy.typing import NDArray
 
 from linphase.diagram.axes import Axis, Facet, Window
-from linphase.diagram.cells import Cells, cells_of, stand_ins
+from linphase.diagram.cells import cells_of, stand_ins
 from linphase.diagram.lines import theory_lines
-from linphase.diagram.looks import LOOKS
+from linphase.diagram.looks import BULK, LOOKS, SIGNAL, TEST, THRESHOLD, TRAIN
 from linphase.diagram.mesh import Reach, mesh_of, reach_of
 from linphase.diagram.outcomes import OUTCOMES
 from linphase.diagram.panels import UNFINISHED, Panel, find_panel, known_panels
@@ -30,9 +30,11 @@ from linphase.figures.scales import scale_of
 from linphase.files import printable
 from linphase.model.regime import CRITERIA, REGIMES, Cuts
 from linphase.pages.explorer_trajectories import Thinned
+from linphase.pages.packing import MOST_CODES, pack_codes, pack_numbers
 from linphase.runs.records import AS_ASKED
 from linphase.store.columns import trajectories_columns
 from linphase.store.results import Results
+from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED
 
 _AXIS_LABELS = {  # plotly's markup
     "gamma_sigma2": "<i>γ</i><sub><i>σ</i>²</sub> = log<sub><i>d</i></sub> <i>σ</i>²",
@@ -46,6 +48,7 @@ _AXIS_LABELS = {  # plotly's markup
     "weight_decay": "weight decay <i>l</i>",
     "label_noise": "label noise <i>ε</i>",
 }
+_CALLED = {UNDERPARAMETERIZED: "width = k"}  # as the figures do
 _MOST_CELLS = 20_000
 _STOPS = 17  # of a colour map
 _SHARES = ("signal_active", "bulk_active")  # the order parameters
@@ -65,7 +68,6 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
     facets = list(_facets(runs, further, facet))
     mesh = mesh_of(results)
     reaches = [reach_of(mesh, window, each) for each in facets]
-    covered = [_covered(each.runs, window, reach) for each, reach in zip(facets, reaches, strict=True)]
     return {
         "name": printable(results.path.resolve().name),
         "x": _axis(window.x),
@@ -82,24 +84,23 @@ def tables(results: Results, thinned: Thinned) -> dict[str, Any]:
             | {share.partition("_")[0]: criterion.column(share) for share in _SHARES}
             for name, criterion in CRITERIA.items()
         ],
+        "curves": {"train": TRAIN, "test": TEST, "signal": SIGNAL, "bulk": BULK, "threshold": THRESHOLD},
         "looks": {name: {"label": look.label, "color": look.color} for name, look in LOOKS.items()},
         "panels": _panels(results, facets, window, reaches),
         "lines": [_lines(each.runs, window) for each in facets],
-        "stand_ins": [stood_for for stood_for, _ in covered],
-        "beyond": [beyond for _, beyond in covered],  # places that are empty without being missing
+        "owners": [_owners(each.runs, window, reach) for each, reach in zip(facets, reaches, strict=True)],
         "columns": {
             column.name: {"unit": column.unit, "meaning": column.meaning}
             for column in (*results.columns.values(), *trajectories_columns())
         },
         "count": len(runs),
         "place": {
-            "x": window.x.index(runs).tolist(),
-            "y": window.y.index(runs).tolist(),
-            "facet": facet.tolist(),
+            name: _column(pd.Series(each))
+            for name, each in (("x", window.x.index(runs)), ("y", window.y.index(runs)), ("facet", facet))
         },
         "runs": {name: _column(runs[name]) for name in results.columns if name in runs},
         "trajectories": [thinned.kept.get(run_id) for run_id in runs["run_id"]],
-        "theory": [_pair(thinned.theory.get(run_id)) for run_id in runs["run_id"]],
+        "theory": _theory(runs["run_id"], thinned.theory),
         "left_out": thinned.left_out,
         "errors": _errors(results),
     }
@@ -131,17 +132,28 @@ def _facets(runs: pd.DataFrame, further: Sequence[Axis], facet: NDArray[np.intp]
         yield Facet("", runs[facet == i], {axis.column: value for axis, value in zip(further, values, strict=True)})
 
 
-def _covered(runs: pd.DataFrame, window: Window, reach: Reach | None) -> tuple[dict[str, int], list[int]]:
-    """By empty place the cell that takes it in, and the places that none does; all as numbers row by row."""
+def _owners(runs: pd.DataFrame, window: Window, reach: Reach | None) -> list[int] | None:
+    """The cell that each place shows, row by row, -1 where none does, as run lengths: owner, count, owner, count, ...
+
+    None where every place is a cell of its own.
+    """
     shape = _, columns = len(window.y.kept), len(window.x.kept)
     places = set(zip(window.y.index(runs).tolist(), window.x.index(runs).tolist(), strict=True))
     there = {place for place in places if min(place) >= 0}
     covers = stand_ins(there, window, reach)
+    owners = np.arange(shape[0] * columns).reshape(shape)
     beyond = np.full(shape, window.derived) if reach is None else reach.owners < 0
     for place in (there | covers.keys()) if window.derived else ():
         beyond[place] = False
-    numbers = {str(row * columns + column): at[0] * columns + at[1] for (row, column), at in covers.items()}
-    return numbers, np.flatnonzero(beyond).tolist()
+    owners[beyond] = -1
+    for (row, column), at in covers.items():
+        owners[row, column] = at[0] * columns + at[1]
+    flat = owners.ravel()
+    if (flat == np.arange(flat.size)).all():
+        return None
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 1))
+    lengths = np.diff(starts, append=flat.size)
+    return np.column_stack([flat[starts], lengths]).ravel().tolist()
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
@@ -177,7 +189,7 @@ def _written(value: Any) -> str:
 def _panels(
     results: Results, facets: Sequence[Facet], window: Window, reaches: Sequence[Reach | None]
 ) -> list[dict[str, Any]]:
-    """The panels these results hold something of; an outcome is left to the page, for it hangs on the cuts."""
+    """The panels these results hold something of: what they show of the runs follows on the page, by rules.js."""
     found = []
     for name, panel in known_panels(results.columns).items():
         drawn = {}
@@ -187,12 +199,12 @@ def _panels(
             except LinphaseError:
                 continue  # nothing to draw
             if panel.column is not None:
-                each = zip(facets, reaches, strict=True)
-                drawn[by] = _drawn(shown, [cells_of(one.runs, window, shown, Cuts(by), reach) for one, reach in each])
+                drawn[by] = {"column": shown.column, "scale": _scale(shown, Cuts(by), facets, window, reaches)}
         if drawn or panel.column is None:
             found.append({"name": name, "title": panel.title.replace("\n", " "), "column": panel.column,
                           "unit": "" if "$" in panel.unit else panel.unit, "symbol": markup(panel.unit),
-                          "formula": markup(panel.formula), "null": panel.null, "by": drawn})  # fmt: skip
+                          "formula": markup(panel.formula), "null": panel.null, "levels": panel.levels,
+                          "outcome": panel.scale == "outcome", "ln": panel.scale == "ln", "by": drawn})  # fmt: skip
     return found
 
 
@@ -214,33 +226,25 @@ def markup(mathtext: str) -> str:
     return mathtext
 
 
-def _drawn(panel: Panel, facets: Sequence[Cells]) -> dict[str, Any]:
-    """Numbers and outcomes of the cells of every facet, row by row, and their common colours."""
-    scale = scale_of(np.concatenate([cells.numbers.ravel() for cells in facets]), panel)
-    drawn: dict[str, Any] = {
-        "cells": [
-            {
-                "numbers": _rounded(cells.numbers.ravel()) if scale is not None else None,
-                "outcomes": {
-                    str(np.ravel_multi_index(cell, cells.numbers.shape)): shown
-                    for cell, shown in cells.outcomes.items()
-                },
-            }
-            for cells in facets
-        ]
+def _scale(
+    panel: Panel, cuts: Cuts, facets: Sequence[Facet], window: Window, reaches: Sequence[Reach | None]
+) -> dict[str, Any] | None:
+    """The common colours of the cells of every facet; None where they have no numbers."""
+    if panel.scale == "outcome":
+        return None
+    each = zip(facets, reaches, strict=True)
+    numbers = [cells_of(facet.runs, window, panel, cuts, reach).deciding for facet, reach in each]
+    scale = scale_of(np.concatenate(numbers), panel)
+    if scale is None:
+        return None
+    stops = np.linspace(0, 1, _STOPS)
+    colors = mpl.colormaps[scale.colormap](stops)
+    return {
+        "low": float(scale.norm.vmin or 0),
+        "high": float(scale.norm.vmax or 0),
+        "logarithmic": isinstance(scale.norm, LogNorm),
+        "colors": [[float(stop), to_hex(color)] for stop, color in zip(stops, colors, strict=True)],
     }
-    if scale is not None:
-        stops = np.linspace(0, 1, _STOPS)
-        drawn["scale"] = {
-            "low": float(scale.norm.vmin or 0),
-            "high": float(scale.norm.vmax or 0),
-            "logarithmic": isinstance(scale.norm, LogNorm),
-            "colors": [
-                [float(stop), to_hex(color)]
-                for stop, color in zip(stops, mpl.colormaps[scale.colormap](stops), strict=True)
-            ],
-        }
-    return drawn
 
 
 def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
@@ -248,6 +252,8 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
     return [
         {
             "name": line.name,
+            "called": _CALLED.get(line.name, line.name),
+            "bounds": line.name != INFINITE_NOISE,  # whether it lies between two regimes
             "asymptotic": line.asymptotic,
             "shape": line.shape,
             "x": _rounded(_half(line.x), 6),
@@ -258,20 +264,27 @@ def _lines(runs: pd.DataFrame, window: Window) -> list[dict[str, Any]]:
 
 
 def _half(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of a smooth line every other point; of one whose points are cells all."""
-    return values[::2] if len(values) > 200 else values
+    """Of a smooth line every other point, and both its ends; of one whose points are cells all."""
+    return np.append(values[:-1:2], values[-1]) if len(values) > 200 else values
 
 
 # -------------------------------------------------------------------------------------------------------------- runs
 
 
 def _column(values: pd.Series[Any]) -> dict[str, Any]:
-    """A column as the page reads it: {"all": value} where it is the same for all runs, else {"each": values}."""
+    """A column as the page reads it, the shortest of four forms; see `columnOf` in rules.js."""
     if pd.api.types.is_float_dtype(values.dtype) and values.name not in _EXACT:
-        each = _rounded(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    else:
-        each = [_given(value) for value in values.tolist()]
-    return {"all": each[0]} if each and all(value == each[0] for value in each) else {"each": each}
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+        rounded = _rounded(numbers[:1])
+        return {"all": rounded[0]} if len(set(_rounded(numbers))) == 1 else {"numbers": pack_numbers(numbers)}
+    each = [_given(value) for value in values.tolist()]
+    places = {value: i for i, value in enumerate(dict.fromkeys(each))}
+    if len(places) <= 1:
+        return {"all": each[0] if each else None}
+    if len(places) <= min(len(each) // 4, MOST_CODES):
+        return {"of": list(places), "codes": pack_codes([places[value] for value in each])}
+    return {"each": each}
 
 
 def _given(value: Any) -> Any:
@@ -285,8 +298,10 @@ def _rounded(values: NDArray[np.float64], digits: int = 4) -> list[float | None]
     return [float(f"{value:.{digits}g}") if isfinite(value) else None for value in values.tolist()]
 
 
-def _pair(theory: tuple[float, float] | None) -> list[float | None] | None:
-    return None if theory is None else _rounded(np.array(theory))
+def _theory(run_ids: pd.Series[Any], theory: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+    """Theory's smallest test error from A = 0, and when, as two columns."""
+    found = np.array([theory.get(run_id, (np.nan, np.nan)) for run_id in run_ids]).reshape(-1, 2)
+    return {name: {"numbers": pack_numbers(found[:, i])} for i, name in enumerate(("error", "time"))}
 
 
 def _errors(results: Results) -> Mapping[str, str]:

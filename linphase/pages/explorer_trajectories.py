@@ -1,15 +1,14 @@
 """Trajectories thinned for the page, with theory's curves beside them, as short text.
 
-A run keeps a few moments of its signal modes and of some bulk modes. A number takes three bytes, the upper ones of a
-float32 (a relative error of 2^-16: four significant digits), which base64 makes four characters.
+A run keeps a few moments of its signal modes and of some bulk modes, fewer where many runs share the room.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from linphase.model.draws import TaskConfig, draw_task
 from linphase.model.task import Task
+from linphase.pages.packing import pack_numbers
 from linphase.store.reading import row_groups, scan
 from linphase.store.results import Results
 from linphase.store.rows import TASK_COLUMNS, clock_of, decay_of, has_closed_form, seed_of, task_config_of
@@ -28,9 +28,10 @@ from linphase.theory.mode import TargetModes, modes_from_zero
 
 Array = NDArray[np.floating]
 
-BUDGET = 12_000_000  # characters for all trajectories together: the file stays under 25 MB
+BUDGET = 13_000_000  # characters for all trajectories together: the file stays under 25 MB
 MOMENTS = (12, 48)  # fewest and most kept of a run
-_SIGNAL, _BULK = 8, 5  # most modes kept of either
+MODES = ((8, 5), (2, 2))  # most kept of the signal and of the bulk, where there is room and where there is less
+_BESIDES = 90  # characters of a run that are no numbers
 _SCAN = 200  # moments among which theory's smallest test error is sought
 _TOLD = (
     *("run_id", *TASK_COLUMNS, "seed", "independent_dimensions", "replicate", "width", "threshold"),
@@ -48,16 +49,25 @@ class Thinned:
     left_out: int  # finished runs whose trajectory found no place
 
 
+@dataclass(frozen=True)
+class _Detail:
+    """How much is kept of each run, at most."""
+
+    moments: int
+    signal: int
+    bulk: int
+
+
 def thin(results: Results) -> Thinned:
-    """The trajectories of a sweep, with as many moments and replicates as the budget allows."""
+    """The trajectories of a sweep, with as many moments, modes and replicates as the budget allows."""
     finished = results.runs[results.runs["status"] != "failed"]
-    chosen, moments = _plan(finished)
+    chosen, detail = _plan(finished)
     records: Any = chosen[list(_TOLD)].to_dict("records")
     told: dict[str, Mapping[str, Any]] = {run["run_id"]: run for run in records}
 
     def read(file: Path) -> dict[str, dict[str, Any]]:
         return {
-            row["run_id"]: _thin(row, told[row["run_id"]], moments)
+            row["run_id"]: _thin(row, told[row["run_id"]], detail)
             for rows in row_groups(file, TRAJECTORIES, ("run_id", "recorded_modes", *_LISTS))
             for row in _rows(rows, told)
         }
@@ -68,20 +78,24 @@ def thin(results: Results) -> Thinned:
     return Thinned(found, theory, len(finished) - len(chosen))
 
 
-def _plan(finished: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """The runs to keep, by replicates, and how many moments of each."""
+def _plan(finished: pd.DataFrame) -> tuple[pd.DataFrame, _Detail]:
+    """The runs to keep, and how much of each: fewer moments first, then fewer modes, replicates, and cells at last."""
     for replicates in sorted(set(finished["replicate"]), reverse=True):
         chosen = finished[finished["replicate"] <= replicates]
-        room = BUDGET / (4 * max(1, _series(chosen)))
-        if room >= MOMENTS[0]:
-            return chosen, int(min(room, MOMENTS[1]))
-    return finished[finished["replicate"] <= 0], MOMENTS[0]
+        for signal, bulk in MODES:
+            moments = int(min(_moments(chosen, signal, bulk), MOMENTS[1]))
+            if moments >= MOMENTS[0]:
+                return chosen, _Detail(moments, signal, bulk)
+    chosen = finished[finished["replicate"] <= 0]
+    (signal, bulk), few = MODES[-1], MOMENTS[0]
+    step = ceil(few / max(_moments(chosen, signal, bulk), 1e-3))
+    return chosen.iloc[::step], _Detail(few, signal, bulk)
 
 
-def _series(runs: pd.DataFrame) -> int:
-    """Lists of numbers over time: of each mode value, balance and theory's value; times, errors and theory's errors."""
-    modes = np.minimum(runs["rank"].to_numpy(dtype=float), _SIGNAL) + _BULK
-    return int(np.sum(3 * modes + 5))
+def _moments(runs: pd.DataFrame, signal: int, bulk: int) -> float:
+    """How many moments of each run there is room for: see `_thin` for what a moment and a mode take."""
+    modes = np.minimum(runs["rank"].to_numpy(dtype=float), signal) + bulk
+    return float((BUDGET - np.sum(_BESIDES + 4 * modes)) / max(1, 4 * np.sum(5 + 1.5 * modes)))
 
 
 def _rows(rows: pa.Table, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,31 +112,34 @@ def _rows(rows: pa.Table, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _thin(row: Mapping[str, Any], run: Mapping[str, Any], moments: int) -> dict[str, Any]:
-    """One run: modes (their places, from 0), moments, and numbers: series after series of so many moments.
+def _thin(row: Mapping[str, Any], run: Mapping[str, Any], detail: _Detail) -> dict[str, Any]:
+    """One run: modes (their places, from 0), of how many, moments, those that tell the balance, and the numbers.
 
-    The series: time, train error, test error, s_i and balance of the modes; where the task can be drawn again, theory's
-    train error, test error and s_i from A = 0 at the same moments.
+    The numbers, series after series: time, train error, test error and s_i at the moments; balance at those that tell
+    it; where the task can be drawn again, theory's train and test error from A = 0 at the moments, and the targets S_i,
+    of which theory's s_i are functions.
     """
-    modes = chosen_modes(int(run["rank"]), row["singular_values"].shape[1])
+    modes = chosen_modes(int(run["rank"]), row["singular_values"].shape[1], detail.signal, detail.bulk)
     balanced = np.flatnonzero(np.isfinite(row["mode_balance"]).any(axis=1))  # few of the moments tell it
-    some = balanced[_spread(0, len(balanced) - 1, moments // 2)]
-    kept = chosen_moments(row["test_error"], moments, some.tolist())
+    some = balanced[_spread(0, len(balanced) - 1, detail.moments // 2)]
+    kept = chosen_moments(row["test_error"], detail.moments, some.tolist())
+    telling = [i for i, moment in enumerate(kept) if moment in set(some.tolist())]
     time = row["time"][kept]
-    series = [time, row["train_error"][kept], row["test_error"][kept]]
-    series += [*row["singular_values"][kept][:, modes].T, *row["mode_balance"][kept][:, modes].T]
-    thinned: dict[str, Any] = {"modes": modes, "moments": len(kept)}
+    series = [time, row["train_error"][kept], row["test_error"][kept], *row["singular_values"][kept][:, modes].T]
+    series += [*row["mode_balance"][kept][telling][:, modes].T]
+    shape = task_config_of(run).shape
+    thinned = {"modes": modes, "of": min(int(run["width"]), *shape), "moments": len(kept), "balanced": telling}
     c = float(run["threshold"])
-    if not has_closed_form(run) or decay_of(run):
-        return thinned | {"numbers": encode(np.concatenate(series))}
-    target = _target(run)
-    if _same(target.values, row["target_singular_values"]) and np.isfinite(time).all() and c > 0:
-        clock = clock_of(run)
-        s = modes_from_zero(time / clock, target.values, c)
-        series += [target.train_error(s), target.test_error(s), *s[:, modes].T]
-        error, when = _smallest(target, c, float(time[-1]) / clock)
-        thinned["theory"] = error, clock * when
-    return thinned | {"numbers": encode(np.concatenate(series))}
+    if has_closed_form(run) and not decay_of(run):
+        target = _target(run)
+        if _same(target.values, row["target_singular_values"]) and np.isfinite(time).all() and c > 0:
+            clock = clock_of(run)
+            S = target.values  # noqa: PD011, of TargetModes
+            s = modes_from_zero(time / clock, S, c)
+            series += [target.train_error(s), target.test_error(s), S[modes]]
+            error, when = _smallest(target, c, float(time[-1]) / clock)
+            thinned["theory"] = error, clock * when
+    return thinned | {"numbers": pack_numbers(np.concatenate(series))}
 
 
 def _same(drawn: Array, stored: Array) -> bool:
@@ -130,10 +147,9 @@ def _same(drawn: Array, stored: Array) -> bool:
     return len(drawn) == len(stored) and np.allclose(drawn, stored, rtol=1e-4, atol=1e-5 * float(drawn.max()))
 
 
-def chosen_modes(rank: int, recorded: int) -> list[int]:
+def chosen_modes(rank: int, recorded: int, signal: int = MODES[0][0], bulk: int = MODES[0][1]) -> list[int]:
     """The signal modes and the quartiles of the bulk, from its largest mode to its smallest; evenly fewer of many."""
-    signal = _spread(0, min(rank, recorded) - 1, _SIGNAL)
-    return signal + _spread(rank, recorded - 1, _BULK)
+    return _spread(0, min(rank, recorded) - 1, signal) + _spread(rank, recorded - 1, bulk)
 
 
 def chosen_moments(test_error: Array, count: int, wanted: Sequence[int] = ()) -> list[int]:
@@ -184,11 +200,3 @@ def _smallest(target: TargetModes, c: float, end: float) -> tuple[float, float]:
     error = target.test_error(modes_from_zero(time, target.values, c))
     best = int(np.argmin(error))
     return float(error[best]), float(time[best])
-
-
-def encode(values: Sequence[float] | Array) -> str:
-    """Numbers as base64 of three bytes each: a float32 rounded to its upper three."""
-    with np.errstate(over="ignore"):
-        bits = np.asarray(values, dtype="<f4").view("<u4")
-    rounded = np.where(np.isfinite(bits.view("<f4")), bits + np.uint32(0x80), bits).astype("<u4")
-    return base64.b64encode(rounded.view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()).decode("ascii")

@@ -56,7 +56,15 @@ class Picture:
     png: bytes
 
 
-Block = Heading | Text | Table | Code | Picture
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that a reader opens by their title."""
+
+    title: str
+    blocks: Sequence[Heading | Text | Table | Code]
+
+
+Block = Heading | Text | Table | Code | Picture | Folded
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -79,7 +87,23 @@ pre {{ background: #f6f6f6; padding: 0.75rem; overflow-x: auto; font-size: 0.812
 figure {{ margin: 1.5rem 0; }}
 figure img {{ display: block; max-width: 100%; height: auto; }}
 figcaption {{ font-size: 0.875rem; color: #555; }}
+nav {{ margin-bottom: 1rem; }}
 nav a {{ margin-right: 1em; }}
+summary {{ cursor: pointer; }}
+@media (prefers-color-scheme: dark) {{
+  body {{ color: #e3e5e8; background: #16191d; }}
+  a {{ color: #8ab4f8; }}
+  th, td {{ border-color: #3c4148; }}
+  pre {{ background: #22262b; }}
+  figure img {{ background: #fff; }}
+  figcaption {{ color: #b4b9c0; }}
+}}
+@media print {{
+  body {{ color: #000; background: #fff; max-width: none; margin: 0; }}
+  nav {{ display: none; }}
+  figure, tr {{ break-inside: avoid; }}
+  h2 {{ break-after: avoid; }}
+}}
 </style>
 </head>
 <body>
@@ -91,6 +115,23 @@ nav a {{ margin-right: 1em; }}
 
 def html(blocks: Sequence[Block]) -> str:
     """One HTML page that needs no other file, made from the Markdown: the pictures are in it."""
+    titles = [block for block in blocks if isinstance(block, Heading)]
+    return _PAGE.format(
+        title=escape(titles[0].text if titles else ""),
+        contents="\n".join(
+            f'<a href="#{_anchor(each.text)}">{escape(each.text)}</a>' for each in titles if each.level == 2
+        ),
+        body="".join(
+            f"<details>\n<summary>{escape(block.title)}</summary>\n{_body(block.blocks)}</details>\n"
+            if isinstance(block, Folded)
+            else _body([block])
+            for block in blocks
+        ),
+    )
+
+
+def _body(blocks: Sequence[Block]) -> str:
+    """Blocks as HTML, none of them folded."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     pictures = {f"{_PICTURES}/{block.name}.png": block.png for block in blocks if isinstance(block, Picture)}
     tokens = parser.parse(markdown(blocks, _PICTURES))
@@ -101,14 +142,7 @@ def html(blocks: Sequence[Block]) -> str:
             token.attrSet("class", "number")
         elif token.children and token.children[0].type == "image":
             _make_figure(tokens[i - 1 : i + 2], pictures)
-    titles = [block for block in blocks if isinstance(block, Heading)]
-    return _PAGE.format(
-        title=escape(titles[0].text if titles else ""),
-        contents="\n".join(
-            f'<a href="#{_anchor(each.text)}">{escape(each.text)}</a>' for each in titles if each.level == 2
-        ),
-        body=parser.renderer.render(tokens, parser.options, {}),
-    )
+    return str(parser.renderer.render(tokens, parser.options, {}))
 
 
 _PICTURES = "pictures"  # where the Markdown says they are
@@ -153,6 +187,9 @@ def _markdown_block(block: Block, pictures: str) -> str:
             rule = " | ".join("--:" if name in numbers else ":--" for name in columns)
             lines = [" | ".join(map(_escaped, row)) for row in (columns, *rows)]
             return "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
+        case Folded(title, inner):
+            folded = markdown(inner, pictures)
+            return f"<details>\n<summary>{escape(title)}</summary>\n\n{folded}\n</details>"
 
 
 def _escaped(text: str) -> str:

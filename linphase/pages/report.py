@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from linphase import __version__
 from linphase.config.config import parse_config
-from linphase.config.toml import config_toml
-from linphase.diagram.panels import known_panels, unknown_panel
+from linphase.config.shortest import shortest_toml
+from linphase.diagram.panels import base_name, known_panels, unknown_panel, usual_panel
 from linphase.figures.drawing import FIGURES
 from linphase.files import printable
 from linphase.model.regime import Cuts
-from linphase.pages.markup import Block, Code, Heading, Table, Text
-from linphase.pages.report_findings import boundaries, errors, panels_of, regimes, theory
+from linphase.pages.markup import Block, Code, Folded, Heading, Table, Text
+from linphase.pages.report_findings import AGAINST_THEORY, boundaries, errors, panels_of, regimes, theory
 from linphase.runs.records import AS_ASKED
 from linphase.store.results import Results
 
 PROVENANCE = ("linphase_version", "numerics_version", "python_version", "numpy_version", "scipy_version", "blas", "cpu")
-_ELSEWHERE = ("boundaries", "all")  # figures of what the report draws anyway
+EVERY = "all"  # as the name of a panel: each one by itself
 _TRACEBACKS = 5  # shown, of different errors
 
 
-def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cuts = Cuts()) -> list[Block]:
+def contents(
+    results: Results,
+    *,
+    panels: Sequence[str] | None = None,
+    against: Literal["theory"] | None = None,
+    cuts: Cuts = Cuts(),
+) -> list[Block]:
     """The report of a results directory.
 
     Parameters
@@ -29,7 +36,10 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
     results
         What the report is about.
     panels
-        The names of the panels and figures that are drawn; by default all that there are.
+        The names of the panels and figures that are drawn; "all": each by itself. By default the figure of the six that
+        tell most.
+    against
+        "theory": every run is set beside its prediction, which is computed here.
     cuts
         They decide the regimes, as in `linphase.diagram.outcomes`.
 
@@ -42,21 +52,32 @@ def contents(results: Results, *, panels: Sequence[str] | None = None, cuts: Cut
     ------
     LinphaseError
         If a panel is unknown.
+
+    Examples
+    --------
+    >>> html(contents(linphase.load("results/quickstart"), panels=["rank"]))
     """
-    known = [*known_panels(results.columns), *FIGURES]
-    if unknown := [name for name in panels or () if name not in known]:
-        raise unknown_panel(unknown[0], known)
-    names = panels or [name for name in known if name not in _ELSEWHERE]
-    blocks = [
-        Heading(1, f"Sweep {printable(results.path.resolve().name)}"),
-        *_summary(results),
-        *_configurations(results),
-    ]
-    if results.runs.empty:
-        return blocks
-    blocks += [*_provenance(results), *regimes(results, cuts), *errors(results, cuts), *boundaries(results, cuts)]
-    blocks += [*theory(results, names, cuts), *_failures(results), *panels_of(results, names, cuts)]
+    names = _names(results, panels)
+    blocks = [Heading(1, f"Sweep {printable(results.path.resolve().name)}"), *_summary(results)]
+    if not results.runs.empty:
+        blocks += [*regimes(results, cuts), *errors(results, cuts), *panels_of(results, names, cuts)]
+        blocks += boundaries(results, cuts)
+        if against is not None:
+            blocks += theory(results, names if panels else AGAINST_THEORY, cuts)
+        blocks += [*_failures(results), *_provenance(results)]
+    blocks += _configurations(results)
     return [Text("None.") if isinstance(block, Table) and not block.rows else block for block in blocks]
+
+
+def _names(results: Results, panels: Sequence[str] | None) -> list[str]:
+    """What is drawn under Panels; the usual panel and the boundaries have their places above and below."""
+    known = [*known_panels(results.columns), *FIGURES]
+    if unknown := [name for name in panels or () if base_name(name, known) is None]:
+        raise unknown_panel(unknown[0], known)
+    if not panels:
+        return ["all"]
+    elsewhere = (usual_panel(results.runs), "boundaries", EVERY)
+    return [name for name in (known if EVERY in panels else panels) if name not in elsewhere]
 
 
 def _summary(results: Results) -> Iterator[Block]:
@@ -77,13 +98,12 @@ def _configurations(results: Results) -> Iterator[Block]:
         config = parse_config(resolved, stored=True)
         axes = " x ".join(f"{len(values)} {key}" for key, values in config.grid.axes.items())
         yield Text(
-            f"{config.name}, digest {config.digest}: {axes} = {config.cells} cells, "
+            f"{'Extended by ' if number else ''}{config.name}, digest {config.digest}: {axes} = {config.cells} cells, "
             f"{config.grid.replicates} replicate{'s' if config.grid.replicates > 1 else ''} each"
             f"{f', split {config.refine_levels} times where the outcome changes' if config.refine_levels else ''}."
         )
-        yield Code("toml", config_toml(resolved))
-        if number == 0 and len(results.configs) > 1:
-            yield Text("Extended by")
+        said = Text("What it takes to sweep the same runs; keys that are not here have their defaults.")
+        yield Folded(f"{config.name}.toml", [said, Code("toml", shortest_toml(resolved))])
 
 
 def _provenance(results: Results) -> Iterator[Block]:

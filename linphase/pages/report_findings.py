@@ -20,7 +20,7 @@ from linphase.diagram.derived import shifts
 from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.outcomes import OUTCOMES, outcomes
-from linphase.diagram.panels import Panel, known_panels, made_by_theory
+from linphase.diagram.panels import Panel, base_name, known_panels, made_by_theory, usual_panel
 from linphase.diagram.versus import Among, deviations, differing, paired, predictions_of
 from linphase.errors import ConfigError, LinphaseError
 from linphase.figures.diagrams import against
@@ -38,7 +38,7 @@ _DPI = 200
 
 
 def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
-    """How many runs came to which regime by each criterion, and ended in which status."""
+    """The diagram; how many runs came to which regime by each criterion, and ended in which status."""
     counts = {by: outcomes(results.runs, replace(cuts, criterion=by)).value_counts() for by in CRITERIA}
     rows = [
         (name, *(str(int(count.get(name, 0))) for count in counts.values()))
@@ -47,10 +47,12 @@ def regimes(results: Results, cuts: Cuts) -> Iterator[Block]:
     ]
     by_each = [f"by {by}" for by in CRITERIA]
     yield Heading(2, "Regimes")
+    usual = usual_panel(results.runs)
+    yield _picture(_file_name(usual), "The phase diagram", partial(draw, results, usual, cuts))
     yield Text(
-        f"Runs in every regime by each criterion of active; a run is lazy with less than {cuts.signal:g} of its "
-        f"signal modes active, balanced with {cuts.bulk:g} or more of its bulk modes active, else mixed. "
-        f"Elsewhere in this report: by {cuts.criterion}."
+        f"A run is lazy with less than {cuts.signal:g} of its signal modes active, balanced with {cuts.bulk:g} or more "
+        "of its bulk modes active, else mixed. The table counts the runs of every regime by each criterion of active; "
+        f"all else in this report is by {cuts.criterion}."
     )
     yield Table(("regime", *by_each), rows, numbers=by_each)
     statuses = results.runs["status"].value_counts()
@@ -65,12 +67,12 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         return
     yield Heading(2, "Smallest test errors")
     yield Text(
-        "By regime: what holds in one does not hold in another. Benefit: what is left above optimal shrinkage, over "
-        "what lazy training leaves: 0 optimal, 1 no better than lazy. Learning order: when the bulk is within 5 % of "
-        "its targets over when the signal is, 1 where all modes rise together. Who stops at the smallest test error "
-        "knows A*; the last column is of a stop where the train error is that of a fitted signal. Cells beyond the "
-        "infinite-noise line, sigma2^2 width > gamma^2 with the richness gamma, are apart: there the start's own noise "
-        "counts."
+        "Benefit is what is left above optimal shrinkage, over what lazy training leaves: 0 is optimal, 1 no better "
+        "than lazy. Learning order is the time at which the bulk is within 5 % of its targets, over that at which the "
+        "signal is: 1 where all modes rise together. To stop at the smallest test error one must know A*; the last "
+        "column is of a stop that does not, where the train error is that of a fitted signal. Cells beyond the "
+        "infinite-noise line, sigma2^2 width > gamma^2 with the richness gamma, stand apart: there the start's own "
+        "noise counts."
     )
     head = ("regime", "runs", "median", "smallest", "largest", "benefit", "learning order", "stop without A*")
     for facet in split_facets(runs, results.axes) if len(results.axes) > 2 else [Facet("", runs, {})]:
@@ -82,7 +84,7 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
     for name, what in baselines.items():
         error = runs[f"{name}_test_error"]
         rows.append((what, *(f"{each:.3g}" for each in (error.median(), error.min(), error.max()))))
-    yield Text("To be held against, of the tasks alone (limits of c by the closed form, A = 0 at the start):")
+    yield Text("To hold against them, what the tasks alone tell (limits of c by the closed form, from A = 0):")
     yield Table(("test error of", "median", "smallest", "largest"), rows, numbers=("median", "smallest", "largest"))
 
 
@@ -209,14 +211,18 @@ def _relative(value: float) -> str:
 
 
 def panels_of(results: Results, names: Sequence[str], cuts: Cuts) -> Iterator[Block]:
-    """The panels and figures of these names, and why some are not drawn."""
+    """The panels and figures of these names, and why some are not drawn; nothing where none is named."""
+    if not names:
+        return
     captions = {name: panel.title for name, panel in known_panels(results.columns).items()}
     captions |= {name: (figure.__doc__ or name).partition("\n")[0] for name, figure in FIGURES.items()}
     yield Heading(2, "Panels")
     absent = []
     for name in names:
         try:
-            yield Picture(_file_name(name), _line(captions[name]), _png(draw(results, name, cuts)))
+            base = base_name(name, captions) or name
+            caption = _line(captions[base]) + ("" if base == name else ", spread of the replicates")
+            yield Picture(_file_name(name), caption, _png(draw(results, name, cuts)))
         except LinphaseError as error:
             absent.append((name, str(error)))
     if absent:

@@ -73,7 +73,7 @@ def test_the_explorer_and_the_report_lie_over_them(results, tmp_path):
     data = json.loads(text)
     assert (data["x"]["column"], data["y"]["column"], data["y"]["plain"]) == ("noise", "c", "c")
     assert data["y"]["label"] == "threshold c = σ<sup>2</sup>\u2009width"
-    assert (data["beyond"], data["stand_ins"], data["facets"]) == ([[]], [{}], [])
+    assert (data["owners"], data["facets"]) == ([None], [])
     assert len(data["lines"][0]) >= 2
     done = linphase("report", results.path, "--x", "noise", "--panel", "regime", "-o", tmp_path / "r.md")
     assert done.exit_code == 0, done.output

@@ -1,9 +1,9 @@
 """A results directory that was extended by values on its axes: cells of unequal size, and none of them missing."""
 
-import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +17,7 @@ from linphase.figures.trajectory_map import trajectory_map
 from linphase.store.results import load
 from linphase.sweeps.sweeping import sweep
 from tests.figures.made import artists, filled, legend_labels, unfinished
+from tests.pages.packed import data_of, owners_of, places_of
 
 COARSE = {"gamma_sigma2": [-2.0, -1.0, 0.0, 1.0], "gamma_w": [0.5, 1.5, 2.5]}
 DENSE = {"gamma_sigma2": [-1.0, -0.6, -0.2], "gamma_w": [1.5, 1.9, 2.3]}
@@ -55,8 +56,7 @@ def counts(labels):
 
 def page(results, file):
     linphase("explore", results.path, "-o", file)
-    (text,) = re.findall(r'id="data">(.*?)</script>', file.read_text(), re.DOTALL)
-    return json.loads(text)
+    return data_of(file.read_text())
 
 
 def test_no_figure_has_a_missing_cell_and_the_legend_counts_those_asked_for(results):
@@ -92,20 +92,14 @@ def test_a_run_that_is_missing_is_drawn_as_far_as_its_cell_reaches_and_counted_o
 
 def test_the_explorer_tells_of_every_place_the_cell_that_covers_it(results, lacking, tmp_path):
     data = page(results, tmp_path / "e.html")
-    asked = {(y, x) for x, y in zip(data["place"]["x"], data["place"]["y"], strict=True)}
-    columns = len(data["x"]["values"])
-    covers = {divmod(int(place), columns): divmod(cell, columns) for place, cell in data["stand_ins"][0].items()}
-    assert data["beyond"] == [[]]
-    assert set(covers.values()) <= asked
-    assert not asked & set(covers)
-    assert len(asked) == CELLS == columns * len(data["y"]["values"]) - len(covers)
-    status = next(panel for panel in data["panels"] if panel["name"] == "status")["by"]["threshold"]["cells"][0]
-    assert {word for words in status["outcomes"].values() for word in words} == {"converged"}
-    data = page(lacking, tmp_path / "l.html")
-    status = next(panel for panel in data["panels"] if panel["name"] == "status")["by"]["threshold"]["cells"][0]
-    absent = {int(place) for place, words in status["outcomes"].items() if words == ["missing"]}
-    (cell,) = absent - {int(place) for place in data["stand_ins"][0]}
-    assert {data["stand_ins"][0][str(place)] for place in absent - {cell}} == {cell}
+    asked = set(places_of(data))
+    owners = owners_of(data)
+    assert owners.min() >= 0  # nothing lies beyond
+    itself = np.arange(owners.size).reshape(owners.shape)
+    assert set(zip(*map(np.ndarray.tolist, np.nonzero(owners == itself)), strict=True)) == asked
+    assert {divmod(owner, owners.shape[1]) for owner in owners.ravel().tolist()} == asked
+    assert len(asked) == CELLS
+    assert (owners_of(page(lacking, tmp_path / "l.html")) == owners).all()  # a missing run takes in as much
 
 
 def test_the_report_has_no_missing_cell(results, tmp_path):

@@ -1,6 +1,5 @@
 """The explorer's file: complete in itself, everything of the user's escaped, small, true to the stored numbers."""
 
-import base64
 import json
 import re
 import sys
@@ -14,20 +13,30 @@ from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.diagram.axes import Window
-from linphase.diagram.cells import cells_of
-from linphase.diagram.panels import find_panel, known_panels
+from linphase.diagram.panels import known_panels
 from linphase.files import printable
 from linphase.model.draws import draw_task
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.pages.explorer import as_json, build
+from linphase.pages.explorer import SCRIPTS, as_json, build
 from linphase.pages.explorer_tables import markup
-from linphase.pages.explorer_trajectories import BUDGET, MOMENTS, _thin, chosen_modes, chosen_moments, encode, thin
+from linphase.pages.explorer_trajectories import (
+    BUDGET,
+    MODES,
+    MOMENTS,
+    _Detail,
+    _thin,
+    chosen_modes,
+    chosen_moments,
+    thin,
+)
+from linphase.pages.packing import pack_codes, pack_numbers
 from linphase.store.columns import Column
 from linphase.store.results import Results, load
 from linphase.store.rows import failure_row
 from linphase.store.writing import create, write_failures
 from linphase.theory.mode import mode_value
+from tests.figures.made import filled
+from tests.pages.packed import column_of, data_of, numbers_of
 from tests.processes import train_here
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u2028&amp;"
@@ -86,11 +95,6 @@ def page(results):
     return build(results, cuts=Cuts(criterion="balance", signal=0.4, bulk=0.6))
 
 
-def data_of(page: str) -> dict:
-    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    return json.loads(text)
-
-
 class Elements(HTMLParser):
     """Names and attributes of all elements, as a browser's tokenizer sees them, and the title's text."""
 
@@ -108,12 +112,6 @@ class Elements(HTMLParser):
             self.title += data
 
 
-def decode(text: str) -> np.ndarray:
-    """What page.js does with it."""
-    upper = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 3)
-    return np.pad(upper, ((0, 0), (1, 0))).copy().view("<f4").ravel()
-
-
 def test_the_page_asks_for_nothing_and_forbids_itself_to(page):
     elements = Elements(page).found
     assert not [tag for tag, attributes in elements if {"src", "href", "action", "srcset"} & set(attributes)]
@@ -122,7 +120,7 @@ def test_the_page_asks_for_nothing_and_forbids_itself_to(page):
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
     own = Path(sys.modules["linphase.pages"].__file__).parent
-    for name in ("page.html", "page.css", "page.js"):
+    for name in ("page.html", "page.css", *SCRIPTS):
         assert not re.search(r"https?:|@import|url\(", (own / name).read_text())
 
 
@@ -138,12 +136,12 @@ def test_nothing_of_the_users_becomes_html(page, results):
 
 
 def test_a_name_that_looks_like_a_place_of_the_template_stays_a_name(results, tmp_path):
-    renamed = results.path.rename(tmp_path / "{{script}}")
+    renamed = results.path.rename(tmp_path / "{{scripts}}")
     try:
         (tmp_path / "{{data}}").symlink_to(renamed)
         page = build(replace(one_facet(results), path=tmp_path / "{{data}}"))
-        assert "<h1>{{script}}</h1>" in page  # the directory itself is named
-        assert data_of(page)["name"] == "{{script}}"
+        assert "<h1>{{scripts}}</h1>" in page  # the directory itself is named
+        assert data_of(page)["name"] == "{{scripts}}"
     finally:
         renamed.rename(results.path)
 
@@ -160,31 +158,14 @@ def test_the_first_state_is_what_was_asked_for(page):
     assert (data["criterion"], data["signal_cut"], data["bulk_cut"]) == ("balance", 0.4, 0.6)
 
 
-def test_panels_hold_the_numbers_that_the_figures_draw(page, results):
-    data = data_of(page)
-    window = Window.of(results.axes)
-    for name in ("test-error", "iterations", "bulk-active", "status", "crossing-time"):
-        panel = next(each for each in data["panels"] if each["name"] == name)
-        for by, drawn in panel["by"].items():
-            runs = results.runs[(results.runs["rank"] == 2) & (results.runs["noise"] == 0.0)]  # the third facet
-            shown = find_panel(name, Cuts(by), results.runs)
-            cells = cells_of(runs, window, shown, Cuts(by))
-            if name == "status":
-                assert drawn["cells"][2]["numbers"] is None
-            else:
-                numbers = np.array(drawn["cells"][2]["numbers"], dtype=float)
-                np.testing.assert_allclose(numbers, cells.numbers.ravel(), rtol=1e-3)
-            outcomes = {int(cell): tuple(words) for cell, words in drawn["cells"][2]["outcomes"].items()}
-            assert outcomes == {y * len(window.x.kept) + x: words for (y, x), words in cells.outcomes.items()}
-
-
 def test_a_stored_column_that_nobody_declares_here_is_shown_with_its_panel(page, results):
     data = data_of(page)
     assert data["columns"]["entropy"] == {"unit": HOSTILE, "meaning": HOSTILE}
-    assert data["runs"]["entropy"]["each"] == [float(f"{value:.4g}") for value in results.runs["entropy"]]
+    assert column_of(data["runs"]["entropy"], data["count"]) == pytest.approx(list(results.runs["entropy"]), rel=1e-5)
     (panel,) = (each for each in data["panels"] if each["name"] == "entropy")
     (drawn,) = panel["by"].values()
-    assert {number for cells in drawn["cells"] for number in cells["numbers"]} >= {0.1429, 6.0}
+    assert drawn["column"] == "entropy"
+    assert (drawn["scale"]["low"], drawn["scale"]["high"]) == pytest.approx((1 / 7, 6.0), rel=1e-4)
     assert panel["title"].startswith("entropy ")
     # Plotly reads these as markup.
     assert panel["formula"].startswith("e<sub>max</sub> &lt;/script&gt;")
@@ -211,8 +192,7 @@ def test_a_panel_without_numbers_is_left_out(page):
 
 def test_order_parameters_are_exact_so_that_cuts_on_them_are(page, results):
     for name in ("signal_active", "bulk_active", "bulk_active_by_speedup", "noise", "width"):
-        column = data_of(page)["runs"][name]
-        kept = column["each"] if "each" in column else [column["all"]] * len(results.runs)
+        kept = column_of(data_of(page)["runs"][name], len(results.runs))
         stored = [None if value is None or value != value else value for value in results.runs[name].tolist()]
         assert kept == stored
 
@@ -222,24 +202,30 @@ def test_a_thinned_trajectory_is_the_stored_one_with_theory_beside_it(page, resu
     place = results.runs.index[(results.runs["rank"] == 2) & (results.runs["width"] > 8) & (results.runs["noise"] > 0)]
     run = results.runs.loc[place[-1]]
     kept, stored = data["trajectories"][place[-1]], results.trajectory(run["run_id"])
-    series = decode(kept["numbers"]).reshape(-1, kept["moments"]).astype(float)
-    n = len(kept["modes"])
+    numbers, m, n = iter(numbers_of(kept["numbers"]).astype(float)), kept["moments"], len(kept["modes"])
+    time, train, test, *values = np.array([next(numbers) for _ in range((3 + n) * m)]).reshape(3 + n, m)
     assert kept["modes"] == [0, 1, 2, 3, 4, 6, 7]  # two of the signal, the quartiles of the other six
-    at = np.abs(np.subtract.outer(series[0], stored.time)).argmin(axis=1)
-    np.testing.assert_allclose(series[0], stored.time[at], rtol=2e-5)
-    np.testing.assert_allclose(series[2], stored.test_error[at], rtol=2e-5)
+    assert kept["of"] == 8
+    at = np.abs(np.subtract.outer(time, stored.time)).argmin(axis=1)
+    np.testing.assert_allclose(time, stored.time[at], rtol=2e-5)
+    np.testing.assert_allclose(train, stored.train_error[at], rtol=2e-5)
+    np.testing.assert_allclose(test, stored.test_error[at], rtol=2e-5)
     assert np.argmin(stored.test_error) in at
-    np.testing.assert_allclose(series[3 : 3 + n], stored.singular_values[at][:, kept["modes"]].T, rtol=2e-5)
-    np.testing.assert_allclose(series[3 + n : 3 + 2 * n], stored.mode_balance[at][:, kept["modes"]].T, rtol=2e-5)
+    np.testing.assert_allclose(values, stored.singular_values[at][:, kept["modes"]].T, rtol=2e-5)
+    telling = at[kept["balanced"]]
+    balance = np.array([next(numbers) for _ in range(n * len(telling))]).reshape(n, -1)
+    np.testing.assert_allclose(balance, stored.mode_balance[telling][:, kept["modes"]].T, rtol=2e-5)
+    assert len(telling) > 3
     task = draw_task(results.expected()[run["run_id"]].task, replicate=int(run["replicate"]))
     U, S, V = task.solution_svd
-    s = mode_value(series[0][:, None], 0.0, S, run["threshold"])  # (moments, 8)
+    s = mode_value(time[:, None], 0.0, S, run["threshold"])  # (moments, 8)
     A = np.einsum("im,tm,jm->tij", U, s, V)
-    np.testing.assert_allclose(series[3 + 2 * n], np.mean((A - task.target) ** 2, axis=(1, 2)), rtol=1e-3)
-    np.testing.assert_allclose(series[4 + 2 * n], np.mean((A - task.signal) ** 2, axis=(1, 2)), rtol=1e-3)
-    np.testing.assert_allclose(series[5 + 2 * n :], s[:, kept["modes"]].T, rtol=1e-3)
-    smallest, when = data["theory"][place[-1]]
-    assert smallest <= series[4 + 2 * n].min() * 1.001
+    theory = np.array([next(numbers) for _ in range(2 * m)]).reshape(2, m)
+    np.testing.assert_allclose(theory[0], np.mean((A - task.target) ** 2, axis=(1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(theory[1], np.mean((A - task.signal) ** 2, axis=(1, 2)), rtol=1e-3)
+    np.testing.assert_allclose([*numbers], S[kept["modes"]], rtol=1e-4)
+    smallest, when = (column_of(data["theory"][name], data["count"])[place[-1]] for name in ("error", "time"))
+    assert smallest <= theory[1].min() * 1.001
     assert 0 <= when <= run["final_time"]
 
 
@@ -251,11 +237,19 @@ def test_theory_is_left_out_where_the_task_drawn_here_is_another(results):
 
 def test_numbers_of_three_bytes_keep_four_digits():
     values = np.array([0.0, 1.0, np.pi, -2 / 3, 1e-30, 6.02e23, 1e-44, 3.4028234e38, np.nan, np.inf])
-    back = decode(encode(values))
+    back = numbers_of(pack_numbers(values))
     np.testing.assert_allclose(back[:6], values[:6], rtol=2e-5)
     assert back[6] == pytest.approx(0, abs=1e-40)
     assert np.isnan(back[8])
     assert back[9] == np.inf
+
+
+def test_a_column_of_few_values_is_kept_exactly_as_their_codes():
+    values = [1 / 3, None, 0.1 + 0.2, 1 / 3] * 70000
+    of = [1 / 3, None, 0.1 + 0.2]
+    codes = pack_codes([of.index(value) for value in values])
+    assert column_of({"of": of, "codes": codes}, len(values)) == values
+    assert column_of({"of": [*range(65536)], "codes": pack_codes([65535, 256, 0])}, 3) == [65535, 256, 0]
 
 
 @pytest.mark.parametrize(("rank", "recorded", "modes"), [
@@ -289,34 +283,65 @@ def test_moments_stay_spread_where_every_one_tells_the_balance(results):
     row = {"time": np.geomspace(1, 2, n), "train_error": np.ones(n), "test_error": np.linspace(2, 1, n),
            "singular_values": np.ones((n, 8)), "mode_balance": np.ones((n, 8)),
            "target_singular_values": path.final_modes.target + 1}  # fmt: skip
-    thinned = _thin(row, run, 12)
-    time = decode(thinned["numbers"]).reshape(-1, thinned["moments"])[0]
+    thinned = _thin(row, run, _Detail(12, *MODES[0]))
+    time = numbers_of(thinned["numbers"])[: thinned["moments"]]
     assert np.diff(time).max() < 0.3
 
 
-def test_more_runs_get_fewer_moments_then_fewer_replicates(monkeypatch, results):
-    everything = thin(results)
+def test_more_runs_get_fewer_moments_then_fewer_modes_then_fewer_replicates_then_fewer_cells(monkeypatch, results):
+    everything, finished = thin(results), results.runs[results.runs["status"] != "failed"]
     assert everything.left_out == 0
     assert max(one["moments"] for one in everything.kept.values()) == MOMENTS[1]
-    size = sum(len(one["numbers"]) for one in everything.kept.values())
-    monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", size // 3)
-    fewer = thin(results)
+    most = max(len(one["modes"]) for one in everything.kept.values())
+
+    def size(thinned):
+        return sum(len(as_json(one)) for one in thinned.kept.values())
+
+    def thinned(share):
+        monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", share * full)
+        found = thin(results)
+        assert size(found) <= share * full
+        return found
+
+    full = size(everything)
+    fewer = thinned(0.8)
     assert MOMENTS[0] <= max(one["moments"] for one in fewer.kept.values()) < MOMENTS[1]
-    assert sum(len(one["numbers"]) for one in fewer.kept.values()) <= size // 3
-    monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", size // 12)
-    one_replicate = thin(results)
-    assert one_replicate.left_out == (results.runs["replicate"] == 1).sum()
+    assert fewer.left_out == 0
+    narrower = thinned(0.55)
+    assert (max(len(one["modes"]) for one in narrower.kept.values()), narrower.left_out) == (4, 0)
+    assert most == 7
+    one_replicate = thinned(0.35)
+    assert one_replicate.left_out == (finished["replicate"] == 1).sum()
     assert data_of(build(one_facet(results)))["left_out"] == one_replicate.left_out
+    some = thinned(0.1)
+    assert 0 < len(some.kept) < (finished["replicate"] == 0).sum()
+    assert len(some.kept) + some.left_out == len(finished)
 
 
-def test_2500_cells_at_d_200_stay_under_25_mb(page):
-    # The budget bounds the trajectories; the runs grow, two a cell; the rest stays.
+def test_20000_cells_stay_under_25_mb(page):
+    # The budget bounds the trajectories; the numbers of the runs grow with these; the rest stays.
     data = data_of(page)
     sizes = {name: len(as_json(value)) for name, value in data.items()}
-    growing = sum(sizes[name] for name in ("place", "runs", "panels", "theory"))
+    growing = sum(sizes[name] for name in ("place", "runs", "theory"))
     staying = len(page) - growing - sizes["trajectories"]
     assert staying < 5.5e6
-    assert staying + 5000 / data["count"] * growing + BUDGET + 2500 * 60 < 25e6
+    assert staying + 20_000 / data["count"] * growing + BUDGET < 25e6
+
+
+def test_the_page_grows_with_the_cells_that_were_asked_for_and_not_with_the_places(tmp_path):
+    def config(first, last):
+        values = np.linspace(first, last, 20).round(6).tolist()
+        grid = {"gamma_sigma2": values, "gamma_w": values}
+        return parse_config({"name": "two", "task": {"dimension": 8, "rank": 2}, "grid": grid}).predicted()
+
+    # 2 times 20 x 20 cells in 39 x 39 places: nearly half of them belong to others.
+    filled(tmp_path / "r", config(0.0, 0.95))
+    both = filled(tmp_path / "r", config(0.95, 1.9))
+    page = data_of(build(both))
+    assert len(page["x"]["values"]) == 39
+    sizes = {name: len(as_json(value)) for name, value in page.items()}
+    assert sizes["panels"] < 40_000
+    assert sizes["owners"] < 15 * 39 * 39
 
 
 def test_the_command_writes_the_file_beside_the_results_or_where_told(results, tmp_path):

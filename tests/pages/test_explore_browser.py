@@ -5,21 +5,30 @@ import re
 import shutil
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import combinations, cycle
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from linphase.config.config import parse_config
 from linphase.diagram.axes import Window, span
 from linphase.diagram.cells import cells_of, stand_ins
+from linphase.diagram.looks import BULK, SIGNAL, TEST, THRESHOLD, TRAIN
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import known_panels
+from linphase.diagram.panels import find_panel, known_panels
+from linphase.figures.painting import edge_segments
 from linphase.files import printable
 from linphase.model.regime import CRITERIA, Cuts
-from linphase.pages.explorer import build
+from linphase.pages.explorer import as_json, build
+from linphase.pages.explorer_trajectories import BUDGET
+from linphase.store.results import load
 from tests.figures.made import filled
+from tests.pages.packed import column_of, data_of
 from tests.pages.test_explore import GRID, small
+from tests.processes import train_here
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -201,6 +210,9 @@ def test_a_click_shows_that_cells_trajectory(explorer, results):
         np.testing.assert_allclose(drawn["test error"][1], stored.test_error[moments], rtol=2e-5)
         np.testing.assert_allclose(drawn["bulk mode 3"][1], stored.singular_values[moments, 2], rtol=2e-5)
         np.testing.assert_allclose(drawn[f"c = {run['threshold']:.4g}"][1], run["threshold"], rtol=1e-3)
+        assert explorer.text("note") == f"signal: 2 of 2 modes, bulk: {min(5, min(run['width'], 8) - 2)} of " + (
+            f"{min(run['width'], 8) - 2} modes"
+        )
         assert drawn["signal mode 1, theory"][1][0] == 0  # from A = 0
         last = drawn["signal mode 1, theory"][1][-1]
         assert last == pytest.approx(values[-1], rel=0.05)
@@ -261,7 +273,7 @@ def test_a_cut_moved_by_keys_changes_the_counts_and_the_colours(explorer, result
 def test_keys_alone_reach_a_cell_and_show_it(explorer, results):
     from selenium.webdriver import ActionChains, Keys
 
-    explorer.script("document.getElementById('reset').focus()")
+    explorer.script("document.getElementById('save').focus()")
     ActionChains(explorer.browser).send_keys(Keys.TAB).perform()
     assert explorer.script("return document.activeElement.id") == "frame"
     frame = "return document.getElementById('diagram').layout.shapes.find((each) => each.name === 'focus')"
@@ -282,11 +294,12 @@ def test_hovering_a_cell_shows_its_numbers(explorer, results):
     explorer.choose_facet(2, 1)
     explorer.choose("panel", "test-error")
     explorer.hover(1, 3)
-    hovered = "return [...document.querySelectorAll('.hoverlayer text')].map((each) => each.textContent).join(' ')"
-    explorer.wait(lambda: "smallest test error" in explorer.script(hovered))
+    explorer.wait(lambda: "smallest test error" in explorer.text("tip"))
     runs = at(results, 1, 3, rank=2, noise=1.0)
-    assert f"width {runs['width'].iloc[0]}" in explorer.script(hovered)
-    assert f"{runs['min_test_error'].mean():.4g}" in explorer.script(hovered)
+    assert f"width {runs['width'].iloc[0]}" in explorer.text("tip")
+    assert f"{runs['min_test_error'].mean():.4g}" in explorer.text("tip")
+    explorer.browser.find_element("id", "reset").click()
+    explorer.wait(lambda: explorer.script("return document.getElementById('tip').hidden"))
 
 
 def test_every_panel_draws_and_none_is_smoothed(explorer):
@@ -349,16 +362,211 @@ def test_replicates_and_toggles_of_the_curves(explorer, results):
     assert not [name for name in explorer.curves() if "theory" in name]
 
 
+@contextmanager
+def window(explorer, width, height):
+    """The page in a window whose inside has this size."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    explorer.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        drawn = "const box = document.getElementById('diagram'); return box._fullLayout.width - box.clientWidth"
+        explorer.wait(lambda: explorer.script("return innerWidth") == width and explorer.script(drawn) == 0)
+        yield
+    finally:
+        explorer.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+BOX = "const box = document.getElementById(arguments[0]).getBoundingClientRect(); return [box.top, box.bottom]"
+
+
+@pytest.mark.parametrize("size", [(900, 700), (1400, 900)])
+@pytest.mark.parametrize("panel", ["regime", "learning-order"])
+def test_a_click_shows_the_curves_without_scrolling(explorer, size, panel):
+    with window(explorer, *size):
+        explorer.choose("panel", panel)
+        before = explorer.text("cell-title")
+        explorer.hover(3, 3, click=True)
+        explorer.wait(lambda: explorer.text("cell-title") != before)
+        assert explorer.script("return scrollY") == 0
+        for name in ("diagram", "curves"):
+            top, bottom = explorer.script(BOX, name)
+            assert 0 < top < bottom <= size[1], name
+        assert explorer.script("return document.documentElement.scrollWidth") <= size[0]
+
+
+TEXTS = """const diagram = document.getElementById("diagram");
+    const { left, top } = diagram.getBoundingClientRect(), { l, t, w, h } = diagram._fullLayout._size;
+    return [[left + l, top + t, left + l + w, top + t + h, innerWidth],
+    [...document.querySelectorAll("#diagram .annotation-text")].map((each) => {
+    const box = each.getBoundingClientRect();
+    return [each.textContent, box.left, box.top, box.right, box.bottom]; })];"""
+
+
+@pytest.mark.parametrize("size", [(900, 700), (1400, 900)])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_names_of_lines_stand_outside_the_frame_and_apart(explorer, size, rank):
+    with window(explorer, *size):
+        explorer.choose_facet(rank, 1)
+        frame, texts = explorer.script(TEXTS)
+        names = {name: box for name, *box in texts if "=" not in name or name.startswith("width = k")}
+        assert {"mixed | lazy", "mixed | balanced", "infinite noise"} <= {*names}
+        for left, top, right, bottom in names.values():
+            assert bottom <= frame[1] + 1 or left >= frame[2] - 1
+            assert 0 <= left < right <= frame[4]
+            assert top > 0
+        for one, other in combinations(names.values(), 2):
+            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] + 3 or other[3] <= one[1] + 3
+
+
+def test_measured_is_solid_theory_dashed_and_the_threshold_dotted_in_the_figures_colours(explorer):
+    explorer.choose_facet(2, 1)
+    drawn = explorer.script(
+        """return document.getElementById("curves").data.map((each) =>
+        [each.hovertemplate.split(/[:<]/)[0], each.line.color, each.line.dash ?? "solid"]);"""
+    )
+    lines = {name: (color, dash) for name, color, dash in drawn}
+    assert lines["train error"] == (TRAIN, "solid")
+    assert lines["test error"] == (TEST, "solid")
+    assert lines["signal mode 1"] == (SIGNAL, "solid")
+    assert lines["bulk mode 3"] == (BULK, "solid")
+    (threshold,) = (line for name, line in lines.items() if name.startswith("c = "))
+    assert threshold[0] == THRESHOLD
+    dashes = {name: [float(each.rstrip("px")) for each in dash.split(",")] for name, (_, dash) in lines.items()
+              if dash != "solid"}  # fmt: skip
+    assert all(min(dashes[name]) > 2 for name in dashes if "theory" in name and name in lines and ", theory" in name)
+    assert {name for name in lines if ", theory" in name} <= {*dashes}
+    (dots,) = (each for name, each in dashes.items() if name.startswith("c = "))
+    assert dots[0] < 2
+
+
+def test_infinite_noise_is_thin_and_dotted_for_it_bounds_no_regime(explorer):
+    explorer.choose_facet(2, 1)
+    drawn = explorer.script("return document.getElementById('diagram').data.filter((each) => each.mode === 'lines')")
+    lines = {each["name"]: each["line"] for each in drawn if each["name"] != "halo"}
+    thin, bound = lines["infinite noise, finite d"], lines["mixed | lazy, finite d"]
+    assert thin["width"] < bound["width"]
+    assert thin["dash"] not in ("solid", bound["dash"], lines["mixed | lazy, asymptotic"]["dash"])
+
+
+def test_the_distance_draws_its_levels_and_says_which(browser, tmp_path):
+    axes = {"gamma_sigma2": np.linspace(-3, 0.5, 8).round(3).tolist(), "gamma_w": [0.5, 1.0, 1.5, 2.0]}
+    config = {
+        "name": "apart",
+        "task": {"dimension": 8, "rank": 2},
+        "grid": axes,
+        "record": {"compare": "self_consistent"},
+    }
+    train_here(parse_config(config), tmp_path / "r")
+    results = load(tmp_path / "r")
+    (tmp_path / "e.html").write_text(build(results), encoding="utf-8")
+    opened = Explorer(browser, tmp_path / "e.html")
+    opened.choose("panel", "distance")
+    (levels,) = opened.script("return document.getElementById('diagram').data.filter((each) => each.name === 'levels')")
+    cells = cells_of(results.runs, Window.of(results.axes), find_panel("distance", Cuts(), results.runs), Cuts())
+    inside = [level for level in (-7.0, -4.0, 0.0) if np.nanmin(cells.numbers) < level < np.nanmax(cells.numbers)]
+    sides = [np.where(np.isfinite(cells.numbers), cells.numbers < level, np.nan) for level in inside]
+    edges = [each for side in sides for each in edge_segments(side, Window.of(results.axes)).tolist()]
+    assert len(levels["x"]) == 3 * len(edges) > 0
+    assert f"steps at {', '.join(f'{level:g}'.replace('-', '−') for level in inside)}" in opened.text("key")
+    assert opened.complaints() == []
+
+
+def test_the_frame_is_the_same_with_and_without_a_colour_bar(explorer):
+    boxes = set()
+    for panel in ("regime", "test-error", "status", "final-time"):
+        explorer.choose("panel", panel)
+        boxes.add(tuple(map(round, explorer.script(TEXTS)[0])))
+    assert len({(right - left, bottom - top) for left, top, right, bottom, _ in boxes}) == 1
+
+
+def test_a_picture_of_what_is_seen_is_saved_without_the_network(browser, explorer, tmp_path):
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    explorer.choose("panel", "test-error")
+    explorer.requests()
+    explorer.browser.find_element("id", "save").click()
+    explorer.wait(lambda: "Saved" in explorer.text("saved") and list(tmp_path.glob("*.png")))
+    (file,) = tmp_path.glob("*.png")
+    assert file.name.endswith("-test-error.png")
+    explorer.wait(lambda: file.read_bytes()[-8:-4] == b"IEND")
+    pixels = imread(file)
+    width = explorer.script("return document.getElementById('diagram').clientWidth")
+    assert pixels.shape[1] > 4 * width  # two halves, at twice their size
+    left, right = pixels[:, : pixels.shape[1] // 2, :3], pixels[:, pixels.shape[1] // 2 :, :3]
+    assert all((half.std(axis=-1) > 0.05).mean() > 0.005 for half in (left, right))  # colours on both
+    assert (pixels[[0, -1]][..., :3] == 1).all()  # on white paper
+    assert all(url.startswith(("data:", "blob:")) for url in explorer.requests())
+    explorer.hover(0, 4, click=True)
+
+
+def test_in_a_dark_room_the_paper_is_dark_and_what_is_written_on_it_light(explorer):
+    def luminance(color):
+        """Of #fff, #ffffff or rgb(255, 255, 255): 1."""
+        digits = "".join(2 * each for each in color[1:]) if len(color) == 4 else color[1:]
+        hexadecimal = [int(digits[i : i + 2], 16) for i in (0, 2, 4)] if color.startswith("#") else []
+        values = hexadecimal or [float(each) for each in re.findall(r"[\d.]+", color)[:3]]
+        return np.dot([0.2126, 0.7152, 0.0722], values) / 255
+
+    told = """const style = getComputedStyle(document.body);
+        const layout = document.getElementById("diagram")._fullLayout;
+        return [style.backgroundColor, style.color, layout.paper_bgcolor, layout.font.color, layout.plot_bgcolor];"""
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    explorer.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        explorer.wait(lambda: luminance(explorer.script(told)[2]) < 0.2)
+        page, ink, paper, font, plot = map(luminance, explorer.script(told))
+        assert max(page, paper) < 0.15 < 0.7 < min(ink, font, plot)
+    finally:
+        explorer.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    explorer.wait(lambda: luminance(explorer.script(told)[2]) > 0.99)
+
+
+def many(page, across, up):
+    """A page of one facet, as one of so many cells whose runs repeat those that it has."""
+    data = data_of(page)
+    runs, count = data["count"], across * up
+
+    def repeated(form):
+        return {"each": [each for each, _ in zip(cycle(column_of(form, runs)), range(count), strict=False)]}
+
+    for axis, size in (("x", across), ("y", up)):
+        edges = np.linspace(data[axis]["edges"][0], data[axis]["edges"][-1], size + 1)
+        places = (edges[1:] + edges[:-1]) / 2
+        values = [f"{each:g}" for each in places]
+        data[axis] |= {"values": values, "positions": places.tolist(), "edges": edges.tolist(), "few": False}
+    x, y = (each.ravel().tolist() for each in np.meshgrid(np.arange(across), np.arange(up)))
+    data |= {
+        "count": count,
+        "runs": {name: repeated(form) for name, form in data["runs"].items()},
+        "theory": {name: repeated(form) for name, form in data["theory"].items()},
+        "place": {"x": {"each": x}, "y": {"each": y}, "facet": {"all": 0}},
+        "trajectories": [data["trajectories"][run % runs] for run in range(count)],
+    }
+    before, _, after = page.partition('id="data">')
+    return before + 'id="data">' + as_json(data) + after[after.index("</script>") :]
+
+
+def test_20000_runs_are_drawn_within_3_seconds(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("linphase.pages.explorer_trajectories.BUDGET", BUDGET / 20_000 * 6)
+    grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.5, 1.5]}
+    config = parse_config({"name": "few", "task": {"dimension": 8, "rank": 2}, "grid": grid})
+    few = filled(tmp_path / "r", config.predicted())
+    file = tmp_path / "e.html"
+    file.write_text(many(build(few), 142, 141), encoding="utf-8")
+    assert file.stat().st_size > 15e6
+    took = []
+    for _ in range(3):  # the processors may be shared
+        opened = Explorer(browser, file)
+        assert opened.text("summary") == "linphase explorer: 20022 cells, 20022 runs"
+        took.append(opened.script("return performance.getEntriesByType('navigation')[0].domComplete"))
+    assert min(took) < 3000
+    assert opened.complaints() == []
+
+
 def test_a_narrow_window_stacks_the_two_halves(explorer):
     place = "return document.getElementById(arguments[0]).getBoundingClientRect().top"
     assert abs(explorer.script(place, "left") - explorer.script(place, "right")) < 2
-    size = {"width": 480, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    explorer.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+    with window(explorer, 480, 800):
         explorer.wait(lambda: explorer.script(place, "right") > explorer.script(place, "left") + 300)
         explorer.wait(lambda: explorer.script("return document.documentElement.scrollWidth") <= 480)
-    finally:
-        explorer.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_every_control_has_a_name(explorer):
@@ -384,9 +592,8 @@ def test_cells_of_unequal_size_are_met_hovered_and_framed_as_a_whole(browser, tm
     assert sum(opened.counts()[0].values()) == 17
     frame = "return document.getElementById('diagram').layout.shapes.find((each) => each.name === arguments[0])"
     # Below gamma_w = 1.5 the places -0.6 and -0.2 belong to -1, where c = 8^-1 2.
-    hovered = "return [...document.querySelectorAll('.hoverlayer text')].map((each) => each.textContent).join(' ')"
     opened.hover(3, 0)
-    opened.wait(lambda: "width 2, c = 0.25" in opened.script(hovered))
+    opened.wait(lambda: "width 2, c = 0.25" in opened.text("tip"))
     opened.hover(3, 0, click=True)
     opened.wait(lambda: "= −1, γw = 0.5" in opened.text("cell-title"))
     window = Window.of(grown.axes)
@@ -395,7 +602,7 @@ def test_cells_of_unequal_size_are_met_hovered_and_framed_as_a_whole(browser, tm
     assert (across.min(), across.max()) == pytest.approx(window.x.edges[[1, 4]])
     assert (up.min(), up.max()) == pytest.approx(window.y.edges[[0, 1]])
     assert path.count("M") == 3 + 3 + 2  # no side within the cell
-    opened.script("document.getElementById('reset').focus()")
+    opened.script("document.getElementById('save').focus()")
     ActionChains(browser).send_keys(Keys.TAB, Keys.HOME, *[Keys.ARROW_RIGHT] * 2).perform()
     assert "γ_σ² = 1, γ_w = 0.5" in opened.text("here")  # two steps from -3
     assert opened.complaints() == []

@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 
 from linphase.cli import main
 from linphase.config.config import parse_config
-from linphase.config.toml import config_toml
 from linphase.diagram import versus
 from linphase.diagram.outcomes import outcomes
+from linphase.diagram.panels import known_panels
 from linphase.diagram.versus import Among, deviations, paired, predicted_runs
 from linphase.errors import LinphaseError
+from linphase.figures.drawing import FIGURES
 from linphase.model.regime import Cuts
 from linphase.pages import report_findings
-from linphase.pages.markup import Code, Heading, Picture, Table, Text, html, markdown
+from linphase.pages.markup import Code, Folded, Heading, Picture, Table, Text, html, markdown
 from linphase.pages.report import contents
 from linphase.pages.report_findings import panels_of, theory
 from linphase.runs.training import train_spec
@@ -50,7 +51,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def blocks(results):
-    return contents(results, panels=["test-error", "distance"])
+    return contents(results, panels=["test-error", "distance"], against="theory")
 
 
 def linphase(*arguments):
@@ -92,17 +93,17 @@ def test_a_report_has_a_section_for_everything_asked(blocks):
     sections = [block.text for block in blocks if isinstance(block, Heading)]
     assert sections == [
         "Sweep <script>tiny|",
-        "Configuration",
-        "Provenance",
         "Regimes",
         "Smallest test errors",
+        "Panels",
         "Measured boundaries",
         "Deviations from theory",
         "Failures",
-        "Panels",
+        "Provenance",
+        "Configuration",
     ]
     pictures = [block.name for block in blocks if isinstance(block, Picture)]
-    assert pictures == ["measured-boundaries", "test-error-against-theory", "test-error"]
+    assert pictures == ["regime", "test-error", "measured-boundaries", "test-error-against-theory"]
     assert all(block.png.startswith(b"\x89PNG") for block in blocks if isinstance(block, Picture))
 
 
@@ -118,17 +119,32 @@ def test_smallest_test_errors_are_told_by_regime_beside_their_baselines(results,
     )
 
 
-def test_the_configuration_in_a_report_describes_the_same_runs(results, blocks):
-    codes = [block.text for block in blocks if isinstance(block, Code) and block.language == "toml"]
-    assert parse_config(CONFIG) in [parse_config(tomllib.loads(code)) for code in codes]
-    full = parse_config(
-        {
-            **CONFIG,
-            "grid": {**CONFIG["grid"], "dynamics.learning_rate": ["auto", 1e-5, {"paper": 5.0}]},
-            "dynamics": {"kind": "gd"},
-        }
-    )
-    assert parse_config(tomllib.loads(config_toml(full.resolved()))).digest == full.digest
+def test_without_a_choice_there_is_one_figure_of_panels_and_no_prediction(results, monkeypatch):
+    monkeypatch.setattr(versus, "train_spec", lambda *_: pytest.fail("a run was predicted"))
+    blocks = contents(results)
+    assert [block.name for block in blocks if isinstance(block, Picture)] == ["regime", "all", "measured-boundaries"]
+
+
+@pytest.mark.slow
+def test_all_draws_every_panel_by_itself_or_says_why_not(results):
+    blocks = contents(results, panels=["all"])
+    drawn = {block.caption for block in blocks if isinstance(block, Picture)}
+    absent = {name: why for table in tables_under(blocks, "Panels") for name, why in table.rows}
+    titles = {name: " ".join(panel.title.split()) for name, panel in known_panels().items() if name != "regime"}
+    titles |= {name: FIGURES[name].__doc__.partition("\n")[0] for name in ("evidence", "collapse", "trajectories")}
+    assert not [name for name, title in titles.items() if title not in drawn and name not in absent]
+    assert not [name for name in absent if titles[name] in drawn]
+    assert all("sweep" in why for why in absent.values())
+
+
+def test_the_folded_configuration_is_short_and_describes_the_same_runs(results, blocks):
+    folded = [block for block in blocks if isinstance(block, Folded)]
+    codes = [block.text for fold in folded for block in fold.blocks if isinstance(block, Code)]
+    assert {parse_config(tomllib.loads(code)).digest for code in codes} == {
+        parse_config(config, stored=True).digest for config in results.configs
+    }
+    assert all("[grid]" in code and "[record]" not in code for code in codes)
+    assert html(blocks).count("<details>") == html(blocks).count("</details>") == len(folded) == 2
 
 
 def test_regimes_and_statuses_are_counted(results, blocks):
@@ -267,10 +283,10 @@ def test_a_paragraph_reads_as_it_was_written(text):
 def test_the_command_writes_both_documents_with_their_pictures(results, blocks, tmp_path, monkeypatch):
     asked = {}
     monkeypatch.setattr("linphase.pages.report.contents", lambda _, **options: asked.update(options) or blocks)
-    options = ("--panel", "regime", "--panel", "rank", "--bulk-cut", "0.25")
+    options = ("--panel", "regime", "--panel", "rank", "--against", "theory", "--bulk-cut", "0.25")
     done = linphase("report", results.path, "-o", tmp_path / "out", *options)
     assert done.exit_code == 0, done.output
-    assert asked == {"panels": ("regime", "rank"), "cuts": Cuts(bulk=0.25)}
+    assert asked == {"panels": ("regime", "rank"), "against": "theory", "cuts": Cuts(bulk=0.25)}
     assert (tmp_path / "out" / "report.html").read_text().startswith("<!DOCTYPE html>")
     linked = {name.name for name in (tmp_path / "out" / "report_files").iterdir()}
     assert linked == {f"{block.name}.png" for block in blocks if isinstance(block, Picture)}
@@ -284,9 +300,6 @@ def test_the_same_results_give_the_same_report(results, tmp_path):
     for name in ("a.html", "b.html"):
         assert linphase("report", results.path, "-o", tmp_path / name, "--panel", "regime").exit_code == 0
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-
-
-# That without a choice every panel is drawn or named with a reason, tests/test_docs.py sees in docs/commands.md.
 
 
 def test_a_panel_that_only_the_files_tell_of_is_drawn_under_a_name_that_is_no_path(results, monkeypatch):
