@@ -114,7 +114,7 @@ def test_unconverged_missing_diverged_failed_and_tied_cells_have_marks_of_their_
     assert "/: unconverged (1)" in colored
     assert "criteria agree" not in text
     tie.loc[35, "evidence_agreement"] = 0.7
-    assert terminal_diagram(tie, AXES).splitlines()[-1] == "criteria agree on < 80 % of modes (1)"
+    assert terminal_diagram(tie, AXES).splitlines()[-2] == "criteria agree on < 80 % of modes (1)"
 
 
 @pytest.mark.parametrize("panel", known_panels())
