@@ -47,23 +47,23 @@ def draw_error_over_d(ax: Axes, trained: pd.DataFrame) -> None:
         curve = [asymptotic_cell(TypicalTask(each, RANK), at).min_test_error for each in d]
         last = local_slope(TypicalTask(1e12, RANK), at)
         label = f"{at}: {last:.2f}".replace("-", "\N{MINUS SIGN}").replace("\N{MINUS SIGN}0.00", "0.00")
-        ax.plot(d, curve, color=color, label=label)
+        ax.plot(d, curve, color=color, linestyle=(0, (4, 1.5)), label=label)
         here = trained[trained["sum"] == at]
         bars = [here["mean"] - here["low"], here["high"] - here["mean"]]
         ax.errorbar(here["d"], here["mean"], bars, fmt=mark, color=color, markersize=stroke(2.6), elinewidth=stroke(0.7),
                     markeredgecolor="white", markeredgewidth=stroke(0.3))  # fmt: skip
     best = [TypicalTask(each, RANK).baselines.optimal for each in d]
-    ax.plot(d, best, color="black", linestyle=(0, (4, 2)), linewidth=stroke(0.8), label="optimal shrinkage")
+    ax.plot(d, best, color="black", linestyle=(0, (1, 1.5)), linewidth=stroke(0.8), label="optimal shrinkage")
     handles, labels = ax.get_legend_handles_labels()
     handles.append(Line2D([], [], color="0.4", marker="o", linestyle="", markersize=stroke(2.6)))
     ax.legend(
         handles,
-        [*labels, "trained"],
+        [*labels, "trained; lines are theory"],
         frameon=False,
         loc="lower left",
         title="$\\gamma_{\\sigma^2}+\\gamma_w$:\nslope at $10^{12}$",
         alignment="left",
-        handlelength=1.2,
+        handlelength=1.7,
         borderaxespad=0.2,
     )
     ax.set(

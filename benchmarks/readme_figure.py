@@ -23,13 +23,15 @@ from benchmarks.claim_figures import draw_error_over_d
 from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.lines import theory_lines
-from linphase.diagram.looks import LOOKS, Array
+from linphase.diagram.looks import BULK, LOOKS, SIGNAL, THRESHOLD, Array
 from linphase.diagram.panels import find_panel
 from linphase.figures.fitting import PAGE_WIDTH
-from linphase.figures.layout import draw_frame
+from linphase.figures.labels import label_lines
+from linphase.figures.layout import draw_frame, settle
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells
-from linphase.figures.style import inches, points, save, set_ticks, stroke, styled
+from linphase.figures.placing import NAMES
+from linphase.figures.style import NotebookFigure, inches, points, save, set_ticks, stroke, styled
 from linphase.model.regime import REGIMES, Cuts
 
 ROOT = Path(__file__).parents[1]
@@ -71,13 +73,13 @@ def draw_cell(ax: Axes, results: linphase.Results, regime: str, name: str) -> No
     gamma_sigma2 = CELLS[regime]
     runs = results.runs[results.runs["gamma_sigma2"] == gamma_sigma2]
     time = np.geomspace(1e-3, 1, 200) * float(runs["final_time"].max())
-    for which, color in (("bulk", "0.45"), ("signal", LOOKS["balanced"].color)):
+    for which, color in (("bulk", BULK), ("signal", SIGNAL)):
         logs = np.log(over_replicates(results, gamma_sigma2, time)[which])
         middle = logs.mean(axis=0)
         half = stdtrit(len(logs) - 1, 0.975) * logs.std(axis=0, ddof=1) / sqrt(len(logs))
         ax.fill_between(time, np.exp(middle - half), np.exp(middle + half), color=color, alpha=0.3, linewidth=0)
         ax.plot(time, np.exp(middle), color=color, linewidth=stroke(1.0))
-    ax.axhline(float(runs["threshold"].iloc[0]), color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(1.0))
+    ax.axhline(float(runs["threshold"].iloc[0]), color=THRESHOLD, linestyle=(0, (1, 1.2)), linewidth=stroke(1.0))
     ax.set(xscale="log", yscale="log", ylim=(0.1, 200), xlim=(time[0], time[-1]))
     ax.set_title(f"({name}) {regime}", fontsize=points(8), pad=points(2))
     set_ticks(ax)
@@ -86,36 +88,40 @@ def draw_cell(ax: Axes, results: linphase.Results, regime: str, name: str) -> No
 @styled
 def head(diagram: linphase.Results, cells: linphase.Results, trained: pd.DataFrame) -> Figure:
     """Left the regime diagram with the places of the three cells, in the middle these over time, right the error."""
-    figure = Figure(figsize=(inches(PAGE_WIDTH), inches(0.42 * PAGE_WIDTH)), layout="constrained")
-    grid = figure.add_gridspec(3, 3, width_ratios=(1.15, 0.75, 1.15))
-    left, right = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[:, 2])
+    figure = NotebookFigure(figsize=(inches(PAGE_WIDTH), inches(0.42 * PAGE_WIDTH)), layout="constrained")
+    grid = figure.add_gridspec(3, 4, width_ratios=(1.15, 0.08, 0.75, 1.15))  # the second for names of lines
+    left, right = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[:, 3])
     window = Window.of(diagram.axes)
     panel = find_panel("regime", Cuts(), diagram.runs)
     draw_cells(left, cells_of(diagram.runs, window, panel, Cuts()), window, None)
     draw_frame(left, window, left=True, bottom=True)
-    draw_lines(left, theory_lines(diagram.runs, window))
     for name, at in zip(CELL_NAMES, CELLS.values(), strict=True):
         left.text(at, WIDTH, name, ha="center", va="center", fontsize=points(8), weight="bold", zorder=5,
                   bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": "black", "linewidth": 0.6})  # fmt: skip
-    swatches = [Patch(facecolor=LOOKS[each].color, edgecolor="0.4", linewidth=0.5, label=each) for each in REGIMES]
-    left.legend(handles=swatches, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False,
+    shown = (LOOKS[name] for name in (*REGIMES, "underparameterized"))
+    swatches = [Patch(facecolor=look.color, edgecolor="0.4", linewidth=0.5, label=look.label) for look in shown]
+    left.legend(handles=swatches, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False,
                 handlelength=1.0, columnspacing=1.0)  # fmt: skip
-    left.set_title("where a start trains how, $d = 64$")
+    left.set_title("where a start trains how, $d = 64$", pad=points(NAMES + 3))
+    lines_of_theory = theory_lines(diagram.runs, window)
+    draw_lines(left, lines_of_theory)
 
-    middle = [figure.add_subplot(grid[i, 1]) for i in range(3)]
+    middle = [figure.add_subplot(grid[i, 2]) for i in range(3)]
     for ax, regime, name in zip(middle, CELLS, CELL_NAMES, strict=True):
         draw_cell(ax, cells, regime, name)
     middle[1].set_ylabel("singular values of $A$")
     middle[2].set_xlabel("time")
     lines = [
-        Line2D([], [], color=LOOKS["balanced"].color, linewidth=stroke(1.0), label="signal"),
-        Line2D([], [], color="0.45", linewidth=stroke(1.0), label="bulk"),
+        Line2D([], [], color=SIGNAL, linewidth=stroke(1.0), label="signal"),
+        Line2D([], [], color=BULK, linewidth=stroke(1.0), label="bulk"),
         Line2D([], [], color="black", linestyle=(0, (1, 1.2)), linewidth=stroke(1.0), label="$c$"),
     ]
     middle[2].legend(handles=lines, loc="upper center", bbox_to_anchor=(0.45, -0.62), ncols=3, frameon=False,
                      handlelength=1.2, columnspacing=0.8)  # fmt: skip
     draw_error_over_d(right, trained)
     right.set_title("smallest test error at any $d$")
+    settle(figure)
+    label_lines(figure, left, lines_of_theory)
     return figure
 
 
