@@ -83,11 +83,8 @@ def place(
     rows = [grid[first : first + columns] for first in range(0, len(grid), columns)]
     width, lefts, across = _columns(float(figure.get_size_inches()[0]), rows, columns, bars)
     middle = (lefts[0] + lefts[-1] + across) / 2
-    one_wide = 2 * min(middle, width - middle)
-    for pane in grid:
-        fit(pane.title, one_wide if columns == 1 else lefts[1] - lefts[0] - gap)
-    if around.heading is not None:
-        fit(around.heading, one_wide)
+    whole = 2 * min(middle, width - middle)
+    _fit_titles(grid, around.heading, whole if columns == 1 else lefts[1] - lefts[0] - gap, whole)
     alone = len(grid) == 1  # then its title is the heading
     titles = [max(_height(pane.title) for pane in row) for row in rows]
     over = [titles[0] if alone else _height(around.heading), _height(around.facts), _heights(around.swatches)]
@@ -115,6 +112,19 @@ def place(
             pane.set_title(pane.get_title(), pad=72 * pad + points(1), va="bottom")
         y -= 2 * gap
     _anchor(around.samples, middle, _heights(around.samples) + gap / 2, (width, height))
+    _stand_beside(bars, grid, width)
+
+
+def _fit_titles(grid: Sequence[Axes], heading: Text | None, each: float, whole: float) -> None:
+    """Break the titles of diagrams, and that of the figure, within the inches that there are for them."""
+    for pane in grid:
+        fit(pane.title, each)
+    if heading is not None:
+        fit(heading, whole)
+
+
+def _stand_beside(bars: Sequence[Bar], grid: Sequence[Axes], width: float) -> None:
+    """Put each colour bar on the right of its diagrams, as high as they are together."""
     for bar in bars:
         boxes = [grid[i].get_position() for i in bar.beside]
         x = max(box.x1 for box in boxes) + (NAMES + BAR_GAP) * _unit() / width
