@@ -20,6 +20,7 @@ import linphase
 from linphase.diagram.scaling import laws_of_panel
 from linphase.dynamics.self_consistent import SelfConsistent
 from linphase.figures.along import along
+from linphase.figures.evolution import run_figure
 from linphase.figures.fitting import WIDTHS
 from linphase.figures.paper import figure1, figure2
 
@@ -101,7 +102,14 @@ def of_one_run() -> dict[str, Draw]:
     descent = linphase.train(task, weights, linphase.GradientDescent(learning_rate={"paper": 5}, max_steps=100))
     names = ("gradient descent", "self-consistent")
     return {
-        "linphase run": lambda style: run.plot(theory=theory.trajectory, style=style),
+        "linphase run": lambda style: run_figure(
+            run.trajectory,
+            threshold=start.threshold,
+            rank=task.rank,
+            theory=theory.trajectory,
+            names=("gradient flow", "self-consistent"),
+            style=style,
+        ),
         "linphase run --look figure1": lambda style: figure1(
             descent.trajectory, theory.trajectory, threshold=start.threshold, rank=task.rank, names=names, style=style
         ),
@@ -137,7 +145,7 @@ def main() -> None:
         for width, columns in COLUMNS.items():
             pictures = {name: picture(draw(linphase.Style(figure_width=width))) for name, draw in figures.items()}
             file = ROOT / "docs" / f"figures_{width.replace('-', '_')}.png"
-            sheet(pictures, columns).quantize(128, dither=Dither.NONE).save(file, optimize=True)
+            sheet(pictures, columns).quantize(256, dither=Dither.NONE).save(file, optimize=True)
             print(file.relative_to(ROOT), f"{len(pictures)} figures, {WIDTHS[width]} inches wide each")
 
 

@@ -119,7 +119,8 @@ def explore(results: Path, output: Path | None, where: Sequence[str], x: str | N
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"-o: a file name ending in .html is required, found {str(output)!r}")
     file = output or results / "explorer.html"
-    check_directory(file)  # before the work, not after
+    if output is not None:
+        check_directory(file)  # before the work, not after
     loaded = spanned(loaded_part(results, where), x, y)
     page = build(loaded, cuts).encode()
     write_whole(file, page)

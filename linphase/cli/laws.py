@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linphase.cli.output import console, echo, echo_row, save_figure
+from linphase.errors import ConfigError
 from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
@@ -33,6 +34,9 @@ def fit_boundaries(
     elif output is not None:
         from linphase.figures.along import along, law_name
 
+        if not any(law.points for law in laws):
+            notes = "; ".join(dict.fromkeys(law.note for law in laws if law.note))
+            raise ConfigError(f"--fit {axis}: a boundary with points is required to draw its law, found none. {notes}")
         several = len({law.quantity for law in laws if law.points}) > 1
 
         def name(law: "Law") -> str:

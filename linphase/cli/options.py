@@ -80,8 +80,8 @@ def scale_options(command: Command) -> Command:
         click.option(
             "--scale", type=click.Choice(["log", "linear"]), help="Of the numbers, in place of the panel's own."
         ),
-        click.option("--vmax", type=float, metavar="NUMBER", help="Upper end of the colours."),
-        click.option("--vmin", type=float, metavar="NUMBER", help="Lower end of the colours."),
+        click.option("--vmax", type=float, metavar="NUMBER", help="Upper end of the colours, or of the axis."),
+        click.option("--vmin", type=float, metavar="NUMBER", help="Lower end of the colours, or of the axis."),
     ):
         command = option(command)
     return command
@@ -114,7 +114,7 @@ def where_option(command: Command) -> Command:
         metavar="KEY=VALUE",
         multiple=True,
         help="Take only the runs with this value of an axis or a column, such as task.rank=4, width=4096 or "
-        "replicate=0; a number takes the nearest on its axis. Repeatable; values of one key add up.",
+        "replicate=0; a number takes the nearest on its axis. Repeatable; a key may have several values.",
     )(command)
 
 

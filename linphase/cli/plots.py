@@ -32,6 +32,8 @@ from linphase.files import write_whole
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from linphase.diagram.measured import MeasuredBoundary
     from linphase.figures.fitting import Style
     from linphase.store.results import Results
@@ -115,13 +117,14 @@ def plot(
       linphase plot results/paper_figure2_gd --look figure2
     """
     from linphase.diagram.axes import selected
-    from linphase.diagram.panels import usual_panel
+    from linphase.diagram.panels import made_by_theory, usual_panel
     from linphase.store.results import load
 
     chosen_values = conditions(where)
     _refuse_at(at)
     if look is not None:
-        _check_look(look, {"--against": against, "--terminal": terminal or None}, cuts)
+        told = {f"--{name}": name for name in differing(style) if name in _OF_DIAGRAMS}
+        _check_look(look, {"--against": against, "--terminal": terminal or None, **told}, cuts)
     _check_along(along, fit, panel, {"--look": look, "--against": against, "--x": x, "--terminal": terminal})
     _check_together(panel or "regime", against, terminal, output, style)
     if along is not None:
@@ -159,7 +162,7 @@ def plot(
     else:
         panels = tuple(FIGURE_2) if panel is None else (panel,)
         figure = figure2(loaded.runs, loaded.axes, panels, columns=loaded.columns, mesh=mesh_of(loaded), style=style)
-    if one_cell and not figure.findobj(lambda artist: artist.get_gid() == "train, theory"):
+    if one_cell and not made_by_theory(loaded.runs) and not _has_theory(figure):
         echo(
             "Theory is left out: no time passed in the run, its task cannot be drawn again, or there is no closed form "
             "for its inputs or its start",
@@ -196,6 +199,9 @@ def _shared_out(
     alone = {key for key in conditions if not axis_called(key, results.axes) and axis_called(key, other.axes)}
     mine = {key: values for key, values in conditions.items() if key not in alone}
     return mine, {key: values for key, values in conditions.items() if key in alone or key == "replicate"}
+
+
+_OF_DIAGRAMS = ("vmin", "vmax", "scale", "no-lines", "no-names")
 
 
 def _check_look(look: str, others: Mapping[str, Any], cuts: Cuts) -> None:
@@ -290,6 +296,11 @@ def _print_diagram(results: "Results", panel: str, cuts: Cuts) -> None:
     echo_diagram(text)
 
 
+def _has_theory(figure: "Figure") -> bool:
+    """Whether a figure of one run has theory's curves."""
+    return bool(figure.findobj(lambda artist: artist.get_gid() == "train, theory"))
+
+
 def _cell(results: "Results", cuts: Cuts) -> str:
     """Which cell the only one is, and what its run came to."""
     from linphase.diagram.outcomes import outcomes
@@ -326,8 +337,8 @@ _MINUS = re.compile(r"(?:^|(?<=[=,]))-(?=[\d.])|(?<=\d[eE])-(?=\d)")  # of a num
 @click.option(
     "--fit",
     metavar="KEY",
-    help="The power of this axis by which the threshold c of every boundary goes, such as task.dimension, width or "
-    "width/d, and by which it strays from theory's.",
+    help="The power of this axis by which the threshold c of every boundary goes, such as task.dimension or width/d, "
+    "and by which it strays from theory's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -381,6 +392,8 @@ def boundary(
     """
     from linphase.diagram.measured import boundaries_of, untold
 
+    if output is None and (unused := differing(style)):
+        raise ConfigError(f"--{next(iter(unused))}: -o FILE is required with it, found none")
     as_data = output is not None and output.suffix.lower() in (".csv", ".json")
     if output is not None:
         if not as_data and output.suffix.lower() not in (".png", ".pdf", ".svg"):

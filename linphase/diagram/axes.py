@@ -187,9 +187,15 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[
         for place, i in zip(places, cell, strict=True):
             here &= place == i
         values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
-        named = {axis.column: values[axis.column] for axis in further if len(axis.kept) > 1 or axis.column not in FACTS}
+        named = {column: value for column, value in values.items() if column in named_columns(axes)}
         facets.append(Facet(facet_title(named), runs[here], values))
     return facets
+
+
+def named_columns(axes: Mapping[str, Sequence[Any]]) -> set[str]:
+    """The columns that a facet's title names: of the further axes those that `facts` does not tell of all runs."""
+    further = (Axis.of(key, values) for key, values in list(axes.items())[2:])
+    return {axis.column for axis in further if len(axis.kept) > 1 or axis.column not in FACTS}
 
 
 def facet_title(values: Mapping[str, Any]) -> str:
@@ -231,7 +237,7 @@ def only_facet(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> str:
         further = [Axis.of(key, values) for key, values in list(axes.items())[2:]]
         choice = " ".join(f"--where {axis.column}={plainly(axis.kept[0])}" for axis in further if len(axis.kept) > 1)
         raise LinphaseError(
-            f"trajectories are drawn of one facet, found {len(facets)}. Choose one, such as linphase plot {choice}"
+            f"runs over time are drawn of one facet, found {len(facets)}. Choose one, such as linphase plot {choice}"
         )
     return facets[0].title
 
@@ -265,7 +271,7 @@ def span(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]], x: str | None = 
         None if asked is None else named_axis(option, asked, axes) for option, asked in (("x", x), ("y", y))
     )
     if across is not None and across == upwards:
-        raise LinphaseError(f"y: must be another axis than x, found {y!r} for both")
+        raise LinphaseError(f"y: must be another axis than the one across, found {y!r} for both")
     usual = spanning_first(axes)
     named = [key for key in (across, upwards) if key is not None]
     replaced = {key for name in named if name in DERIVED for key in DERIVED[name].replaces}

@@ -30,7 +30,7 @@ class Curve:
     held: Held  # values of the further axes that have several, by column
     x: Array  # (n,) positions on the axis
     mean: Array  # (n,) over the replicates, as a diagram shows it
-    low: Array  # (n,) ends of the 95 % interval of the mean by Student's t; nan of fewer than three replicates
+    low: Array  # (n,) ends of the 95 % interval of the mean, on a log scale of its logarithm; nan of fewer than three
     high: Array
     replicates: NDArray[np.intp]  # (n,) with a number
     theory: Array  # (n,) the mean of theory's predictions
@@ -150,6 +150,9 @@ def _intervals(runs: pd.DataFrame, window: Window, panel: Panel) -> tuple[Array,
         half = stdtrit(count - 1, (1 + LEVEL) / 2) * deviation / np.sqrt(count)
         half = np.where(count >= FEWEST, half, np.nan)
         low, high = mean - half, mean + half
+        if panel.scale == "log":  # that of the logarithm of the mean, whose deviation is half/mean to first order
+            factor = np.exp(half / mean)
+            low, high = np.where(mean > 0, mean / factor, low), np.where(mean > 0, mean * factor, high)
         if panel.scale == "share":  # no share lies beyond
             low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
         if panel.scale == "ln":

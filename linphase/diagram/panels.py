@@ -385,6 +385,11 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     if panel.measured:
         title = f"{panel.title}\nby {criterion.title}: {criterion.definition}"
         panel = replace(panel, column=cuts.column(panel.column), title=title)
+    if panel.statistic != "mean" and "replicate" in runs and runs["replicate"].nunique() < 2:
+        raise LinphaseError(
+            f"panel {name}: two replicates or more are required, found one. Sweep with grid.replicates = 3 into the "
+            "same directory"
+        )
     if not holds(runs, panel):
         raise LinphaseError(
             f"panel {panel.name} needs column {panel.column}, which these results do not hold; "
@@ -560,7 +565,7 @@ def _ends(numbers: Array, *, logarithmic: bool) -> tuple[float, float]:
     low, high = float(numbers.min()), float(numbers.max())
     least = max(abs(low), abs(high)) / 10 or 0.2
     pad = max(least - (high - low), 0.0) / 2
-    return low - pad, high + pad
+    return low - pad if low < 0 else max(low - pad, 0.0), high + pad  # numbers of which none is negative
 
 
 def _balanced_span(numbers: Array) -> Span:

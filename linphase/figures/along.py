@@ -76,7 +76,7 @@ def along(
     slopes
         Draw the lines, and write slopes with their intervals into the legend.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
 
     Raises
     ------

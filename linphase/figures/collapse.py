@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from linphase.diagram.looks import Array, written
 from linphase.errors import LinphaseError
 from linphase.figures.fitting import COLUMN_WIDTH, Style, StyleName
-from linphase.figures.style import NotebookFigure, figure_size, inches, set_ticks, stroke, styled
+from linphase.figures.style import NotebookFigure, figure_size, inches, require_size, set_ticks, stroke, styled
 from linphase.store.rows import scales
 
 _TOLERANCE = 0.05
@@ -55,13 +55,14 @@ def collapse(runs: pd.DataFrame, modes: pd.DataFrame, *, style: StyleName | Styl
     modes
         Of `Results.final_modes`.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
 
     Raises
     ------
     LinphaseError
         If no converged run has modes.
     """
+    require_size(3.2, 2.5)
     cloud = _points(runs, modes)
     figure = NotebookFigure(figsize=figure_size(COLUMN_WIDTH, 1.1 * COLUMN_WIDTH), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))

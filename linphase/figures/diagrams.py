@@ -12,7 +12,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from linphase.diagram.axes import MAX_FACETS, Axis, Facet, Window, facet_title, off_axes, over_axes, split_facets
+from linphase.diagram.axes import (
+    MAX_FACETS,
+    Axis,
+    Facet,
+    Window,
+    facet_title,
+    named_columns,
+    off_axes,
+    over_axes,
+    split_facets,
+)
 from linphase.diagram.cells import Cells, Plot, cells_of
 from linphase.diagram.looks import LOOKS, Array, plainly
 from linphase.diagram.mesh import Mesh, Reach, reach_of
@@ -75,7 +85,7 @@ def phase_diagram(
     ax
         Of a figure of one's own: one facet is drawn there, with a legend over it, and the names of the lines left out.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
 
     Raises
     ------
@@ -137,7 +147,7 @@ def all_panels(
     mesh: Mesh | None = None,
     style: StyleName | Style = "paper",
 ) -> Figure:
-    """Several panels of one grid in one figure; a row of panels for each facet where there are further axes.
+    """Several panels of one grid in one figure; where there are further axes, each facet begins a row.
 
     By default those of the overview that the runs hold. Arguments and errors are those of `phase_diagram`.
     """
@@ -149,7 +159,8 @@ def all_panels(
         for shown in chosen
     ]
     across = len(chosen) if len(facets) > 1 else min(3, len(chosen))
-    sheet = Sheet(plots, window, across, COLUMN_WIDTH if across == 1 else PAGE_WIDTH, barred="each")
+    width = COLUMN_WIDTH if across == 1 else PAGE_WIDTH
+    sheet = Sheet(plots, window, across, width, barred="each", whole_rows=len(facets) > 1)
     return sheet.finish(title=_once(facets))
 
 
@@ -168,7 +179,7 @@ def evidence(
 ) -> Figure:
     """The regime diagram by each criterion of active, and the share of modes on which all agree.
 
-    Cells whose regimes differ between the criteria have a dot in the last diagram. Further axes: a row for each facet.
+    Cells whose regimes differ between the criteria have a dot in the last diagram. Each facet begins a row.
     Arguments and errors are those of `phase_diagram`.
     """
     window, facets = Window.of(axes), split_facets(runs, axes)
@@ -183,7 +194,8 @@ def evidence(
     ]
     a_row = len(regimes) + 1
     across = 2 if len(facets) == 1 else a_row
-    sheet = Sheet(plots, window, across, 0.8 * PAGE_WIDTH if across == 2 else PAGE_WIDTH, barred="each")
+    width = 0.8 * PAGE_WIDTH if across == 2 else PAGE_WIDTH
+    sheet = Sheet(plots, window, across, width, barred="each", whole_rows=True)
     dot = _DOT | {"markersize": stroke(3.2), "markeredgewidth": stroke(0.6)}
     parted = cells = 0
     for last in range(a_row - 1, len(plots), a_row):
@@ -228,7 +240,7 @@ def against(
     meshes: tuple[Mesh, Mesh] | None = None,
     style: StyleName | Style = "paper",
 ) -> Figure:
-    """One panel of some runs, of what they are set against, and their difference; a row for each facet.
+    """One panel of some runs, of what they are set against, and their difference; each facet begins a row.
 
     The difference is measured minus predicted, for quantities over decades the logarithm of the ratio; of outcomes the
     cells that differ are shown in both colours. The title says where theory starts.
@@ -268,16 +280,18 @@ def against(
         )
     first, second = called = [_short(name) for name in names]
     off = {axis.column for axis in off_axes(predicted, axes)}
+    told = named_columns(axes)
     of_each = (None, None) if meshes is None else (meshes[0], meshes[1].over(axes))
     plots: list[Plot] = []
     for facet, other in zip(facets, split_facets(over_axes(predicted, axes), axes), strict=True):
         known = {name: value for name, value in other.values.items() if name not in off}  # noqa: PD011, of a Facet
         reaches = [reach_of(mesh, window, each) for mesh, each in zip(of_each, (facet, other), strict=True)]
-        plots += _three(facet, replace(other, title=facet_title(known)), window, shown, cuts, (first, second), reaches)
+        named = {name: value for name, value in known.items() if name in told}
+        plots += _three(facet, replace(other, title=facet_title(named)), window, shown, cuts, (first, second), reaches)
     compared = [plot.cells for plot in plots[2::3]]
     if not any(np.isfinite(cells.numbers).any() or set(cells.outcomes.values()) - {("missing",)} for cells in compared):
         raise LinphaseError("no cell is both in the results and in those they are set against: their grids differ")
-    sheet = Sheet(plots, window, 3, PAGE_WIDTH)
+    sheet = Sheet(plots, window, 3, PAGE_WIDTH, whole_rows=len(facets) > 1)
     differing = any(len(cell) == 2 for cells in compared for cell in cells.outcomes.values())
     halves = [LOOKS["lazy"], LOOKS["balanced"]]
     unsettled = [

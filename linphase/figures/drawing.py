@@ -34,7 +34,7 @@ from linphase.diagram.reference import Reference, sweep_beside, theory_for
 from linphase.diagram.replicate_means import common_times, mean_curves
 from linphase.diagram.sampling import cell_of_each_regime, only_run, sampled_runs
 from linphase.diagram.versus import predictions_of
-from linphase.errors import ConfigError, LinphaseError
+from linphase.errors import ConfigError, LinphaseError, check_argument
 from linphase.figures import diagrams, profiles
 from linphase.figures.collapse import collapse
 from linphase.figures.evolution import title_of, trajectory_figure
@@ -99,7 +99,7 @@ def draw(
     ax
         Of a figure of one's own, where one facet of a panel, or of boundaries, is drawn.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
 
     Raises
     ------
@@ -116,6 +116,8 @@ def draw(
         _check_one_axes(ax, name, against)
     if style_called(style).ranged:
         _check_scale(name, panel)
+    if name in WITHOUT_LINES and not (style_called(style).lines and style_called(style).names):
+        raise LinphaseError(f"lines, names: {name} has none of theory's lines to leave out")
     varied = several(results.axes)
     if against is None and len(varied) == 1 and (panel is not None or name == "all"):
         line = replace(results, axes={varied[0]: results.axes[varied[0]], **results.axes})
@@ -166,6 +168,9 @@ def plot(
 ) -> Figure:
     """`draw` or `draw_along`, of the part of the results that is asked for; see `Results.plot`, which calls it."""
     _check_part(where, against)
+    for argument, asked in {"panel": name, "x": x, "y": y, "along": along}.items():
+        if asked is not None:
+            check_argument(argument, asked, str, "a name")
     if name is not None:
         _check_name(results, name)
     part = selected(results, where)
@@ -212,10 +217,13 @@ def draw_along(
     --------
     >>> draw_along(selected(results, {"gamma_w": 2}), "test-error", along="gamma_sigma2")
     """
-    if _check_name(results, name) is None and name != "all":
+    panel = _check_name(results, name)
+    if panel is None and name != "all":
         raise LinphaseError(f"panel {name}: is a figure of its own, so no curve can be drawn of it. Choose another one")
     if ax is not None:
         _check_one_axes(ax, name, None)
+    if style_called(style).ranged:
+        _check_scale(name, panel)
     axes = span(results.runs, results.axes, named_axis("along", along, results.axes), y)
     return _curves(replace(results, axes=axes), name, cuts, ax=ax, style=style)
 
@@ -249,6 +257,7 @@ def _curves(results: Results, name: str, cuts: Cuts, *, ax: Axes | None, style: 
 
 
 IN_ONE_AXES = ("boundaries",)  # of FIGURES
+WITHOUT_LINES = ("collapse", "trajectories", "three-regimes")
 
 
 def _check_one_axes(ax: Any, name: str, against: object) -> None:
@@ -273,7 +282,7 @@ def _check_scale(name: str, panel: Panel | None) -> None:
 
 def _check_part(where: Any, against: Any) -> None:
     """Refuse arguments of another shape than they must have."""
-    if not isinstance(where, Mapping):
+    if not (isinstance(where, Mapping) and all(isinstance(key, str) for key in where)):
         raise LinphaseError(
             f'where: values by the key of an axis are required, such as {{"rank": 4}}, found {where!r:.60}'
         )
@@ -404,7 +413,8 @@ def _regime_cell(results: Results, runs: pd.DataFrame) -> RegimeCell:
         rank=int(first["rank"]),
         replicates=len(told),
         measured=mean_curves(measured, time),
-        theory=mean_curves(known, time) if len(known) == len(told) else None,
+        theory=mean_curves(known, time) if len(known) == len(told) and not made_by_theory(runs) else None,
+        predicted=made_by_theory(runs),
     )
 
 
@@ -418,7 +428,8 @@ def _one_run(results: Results, cuts: Cuts, style: StyleName | Style) -> Figure:
         threshold=threshold,
         rank=int(run["rank"]),
         crossings=crossings(trajectory, threshold),
-        theory=_theory(run, trajectory),
+        theory=None if (predicted := made_by_theory(results.runs)) else _theory(run, trajectory),
+        predicted=predicted,
         baselines=baselines_in(run),
         title=title_of(run, outcome, replicates),
         style=style,

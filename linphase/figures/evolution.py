@@ -23,6 +23,7 @@ from linphase.errors import LinphaseError
 from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName
 from linphase.figures.run_curves import (
     MEASURED,
+    PREDICTED,
     THEORY,
     Curves,
     OverTime,
@@ -45,7 +46,17 @@ from linphase.figures.run_curves import (
     tint,
     within,
 )
-from linphase.figures.style import NotebookFigure, check_axes, figure_of, figure_size, inches, points, stroke, styled
+from linphase.figures.style import (
+    NotebookFigure,
+    check_axes,
+    figure_of,
+    figure_size,
+    inches,
+    points,
+    require_size,
+    stroke,
+    styled,
+)
 from linphase.runs.records import AS_ASKED, TrainedRun, Trajectory
 
 _FEW = 8  # signal modes whose crossings get a line through all diagrams
@@ -92,7 +103,7 @@ def run_figure(
     places
         The axes, by their names in PARTS, to draw some of the parts into; by default a figure of all.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
     """
     places = _panes() if places is None else places
     steps = time_label == "step"
@@ -136,6 +147,7 @@ def run_figure(
 
 def _panes() -> dict[str, Axes]:
     """The axes of a figure of all parts: the errors beside the modes, or above them where the figure is narrow."""
+    require_size(3.0, 2.0)
     width = figure_size(PAGE_WIDTH, PAGE_WIDTH)[0]
     places, heights = list[Any]([["errors"], ["modes"], ["escaped"]]), [3.0, 3.5, 1.0]
     if beside := width >= points(_BESIDE):
@@ -245,6 +257,7 @@ def trajectory_figure(
     rank: int,
     crossings: ArrayLike = (),
     theory: OverTime | None = None,
+    predicted: bool = False,
     baselines: Mapping[str, float] = MappingProxyType({}),
     title: str | None = None,
     style: StyleName | Style = "paper",
@@ -262,19 +275,22 @@ def trajectory_figure(
         and lines, the others by ticks on the threshold.
     theory
         Drawn dashed over the run; of its bulk only the largest mode and the quartiles.
+    predicted
+        Whether the run is theory's own; then it is dashed, and nothing is drawn over it.
     baselines
         Test errors by their names: lines across the errors.
     title
         Above the figure.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
     """
+    require_size(3.0, 3.0)
     figure = NotebookFigure(figsize=figure_size(COLUMN_WIDTH, 1.6 * COLUMN_WIDTH), layout="constrained")
     above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=(1.15, 1, 1))
     moments = finite(trajectory.time)
     logarithmic = bool((moments > 0).any())
     run = Curves.of(trajectory, moments, moments > 0 if logarithmic else slice(None))
-    drawn = [(run, MEASURED)]
+    drawn = [(run, PREDICTED if predicted else MEASURED)]
     if theory is not None:
         drawn.append((Curves.of(theory, finite(theory.time)).beside(run), THEORY))
     crossed = np.asarray(crossings, dtype=np.float64)
@@ -301,6 +317,8 @@ def trajectory_figure(
         handles.append(Line2D([], [], label="$s_i$ crosses $c$", **ring()))
     if theory is not None:
         handles += [pen.sample(name) for name, pen in (("measured", MEASURED), ("theory from $A = 0$", THEORY))]
+    elif predicted:
+        handles.append(PREDICTED.sample("theory from $A = 0$"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, borderpad=0.1,
                   columnspacing=1.0, handlelength=1.6, handletextpad=0.4)  # fmt: skip
     figure.align_ylabels([above, middle, below])

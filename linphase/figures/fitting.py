@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from math import isfinite
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from linphase.errors import LinphaseError
+from linphase.errors import LinphaseError, check_argument
 
 StyleName = Literal["paper", "talk"]
 ScaleChoice = Literal["log", "linear"]
@@ -65,6 +66,14 @@ class Style:
     scale: ScaleChoice | None = None
 
     def __post_init__(self) -> None:
+        for name, (kind, required) in _KINDS.items():
+            if (value := getattr(self, name)) is not None:
+                check_argument(name, value, kind, required)
+                if isinstance(value, int | float) and not isfinite(value):
+                    raise LinphaseError(f"{name}: a finite number is required, found {value}")
+        for name in _SIZES:
+            if not 0 < getattr(self, name) <= _LARGEST:
+                raise LinphaseError(f"{name}: a positive number is required, found {getattr(self, name)}")
         if isinstance(self.figure_width, str) and self.figure_width not in WIDTHS:
             raise LinphaseError(
                 f"figure_width: {', '.join(WIDTHS)} or a number of inches is required, found {self.figure_width!r}"
@@ -72,6 +81,8 @@ class Style:
         for name, inches in (("figure_width", self.inches_wide), ("figure_height", self.figure_height)):
             if inches is not None and not _SMALLEST <= inches <= _LARGEST:
                 raise LinphaseError(f"{name}: {_SMALLEST} to {_LARGEST} inches are required, found {inches!r}")
+        if self.scale not in (None, *get_args(ScaleChoice)):
+            raise LinphaseError(f"scale: log or linear is required, found {self.scale!r}")
         if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:
             raise LinphaseError(f"vmax: a number above vmin = {self.vmin:g} is required, found {self.vmax:g}")
         if self.scale == "log" and any(end is not None and end <= 0 for end in (self.vmin, self.vmax)):
@@ -93,6 +104,16 @@ class Style:
 
 
 _SMALLEST, _LARGEST = 1.0, 100.0  # inches
+_SIZES = ("size", "type", "stroke")
+_NUMBER: tuple[Any, str] = ((int, float), "a number")
+_KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys((*_SIZES, "figure_height", "vmin", "vmax"), _NUMBER),
+    "figure_width": ((int, float, str), "a width"),
+    "font": (str, "the name of a family"),
+    "sheet": ((str, os.PathLike), "the path of a style sheet"),
+    **dict.fromkeys(("title", "lines", "names"), (bool, "True or False")),
+    "scale": (str, "log or linear"),
+}
 
 # On a slide of 13.3 inches a column takes nearly half of it and a page all but the margins; type is 15 to 17 points.
 STYLES: dict[StyleName, Style] = {"paper": Style(), "talk": Style(size=1.8, type=2.1, stroke=2.2)}
@@ -105,8 +126,8 @@ def style_called(style: StyleName | Style) -> Style:
     """The style of a name, or the style itself; LinphaseError where there is none."""
     if isinstance(style, Style):
         return style
-    if style not in STYLES:
-        raise LinphaseError(f"style must be one of {', '.join(STYLES)}, found {style!r}")
+    if not isinstance(style, str) or style not in STYLES:
+        raise LinphaseError(f"style must be one of {', '.join(STYLES)}, or a linphase.Style, found {style!r:.60}")
     return STYLES[style]
 
 
@@ -126,6 +147,3 @@ def differing(style: Style) -> dict[str, str]:
             name = field.name.replace("_", "-")
             found[f"no-{name}" if value is False else name] = "" if value is False else str(value)
     return found
-
-
-_SIZES = ("size", "type", "stroke")

@@ -170,7 +170,8 @@ def label_lines(figure: Figure, ax: Axes, lines: Sequence[Line]) -> None:
         missing = (name for name, place in zip(named, places, strict=True) if place is None)
         return sum(0.5 if name == INFINITE_NOISE else 1.0 for name in missing), moved  # bounds of regimes come first
 
-    ways = (_packed(way, lengths, box) for way in product(*((*ends, None) for ends in named.values())))
+    every = [end for ends in named.values() for end in ends]
+    ways = (_packed(way, lengths, box, every) for way in product(*((*ends, None) for ends in named.values())))
     places, _ = min(ways, key=lambda way: cost(*way))
     for name, place in zip(named, places, strict=True):
         if place is not None:
@@ -196,10 +197,13 @@ def _ends(curve: Array, box: Bbox) -> list[_End]:
     return found
 
 
-def _packed(way: Sequence[_End | None], lengths: Sequence[float], box: Bbox) -> tuple[list[_End | None], float]:
+def _packed(
+    way: Sequence[_End | None], lengths: Sequence[float], box: Bbox, every: Sequence[_End]
+) -> tuple[list[_End | None], float]:
     """Places of names whose lines end so, and how far they are moved.
 
-    Along each side they follow each other in the order of the ends. A name that would lose its line is left out.
+    Along each side they follow each other in the order of the ends. A name that would lose its line, or be nearer to
+    the end of another one, is left out.
     """
     places: list[_End | None] = [None] * len(way)
     moved = 0.0
@@ -218,14 +222,15 @@ def _packed(way: Sequence[_End | None], lengths: Sequence[float], box: Bbox) -> 
         clear = np.diff(centers) >= apart - 1
         for j, (along, i) in enumerate(here):
             shift = abs(float(centers[j]) - along)
-            if shift <= halves[j] + gap and clear[max(j - 1, 0) : j + 1].all():
+            nearest = min(abs(end.along - float(centers[j])) for end in every if end.at_top == at_top)
+            if shift <= halves[j] + gap and shift <= nearest + 1 and clear[max(j - 1, 0) : j + 1].all():
                 places[i] = _End(at_top, float(centers[j]))
                 moved += shift
     return places, moved
 
 
 _GAP = 0.08  # between neighbouring names, of the longest
-_OVER = 0.5  # of half of a name may stand beyond a corner of the frame
+_OVER = 0.25  # of half of a name may stand beyond a corner of the frame
 _ROUNDS = 20
 
 

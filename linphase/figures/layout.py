@@ -52,6 +52,7 @@ class Sheet:
         shape: float = 0.92,
         barred: Literal["each", "panel"] = "panel",
         lined: bool = True,
+        whole_rows: bool = False,
         ax: Axes | None = None,
     ) -> None:
         """Paint cells, levels, frames and theory's lines.
@@ -70,6 +71,8 @@ class Sheet:
             Whether each diagram has a colour bar beside it, or all diagrams of a panel one together.
         lined
             Whether theory's lines are drawn, where the style in use does not leave them out.
+        whole_rows
+            Whether a row tells of one facet: where it has no room it is broken into rows of equal length.
         ax
             Of the caller: the one diagram is painted there, and its figure is not laid out.
         """
@@ -80,7 +83,7 @@ class Sheet:
         self.grid: list[Axes]
         if ax is None:
             size = figure_size(width, width)
-            self.columns = columns_that_fit(columns, size[0], barred=barred == "each")
+            self.columns = columns_that_fit(columns, size[0], barred=barred == "each", whole=whole_rows)
             self.figure = NotebookFigure(figsize=size)
             rows = ceil(len(plots) / self.columns)
             grid = self.figure.subplots(rows, self.columns, sharex=True, sharey=True, squeeze=False).flat
@@ -112,7 +115,7 @@ class Sheet:
             told = [i for i, plot in enumerate(self.plots) if plot.panel == panel]
             if scale is None:
                 continue
-            for beside in [told] if self.barred == "panel" else [[i] for i in told]:
+            for beside in self._blocks(told) if self.barred == "panel" else [[i] for i in told]:
                 given = (panel.levels, panel.unit, self._marks(panel))
                 if self.ax is not None:
                     draw_colorbar(self.figure, scale, *given, ax=[self.ax], aspect=28, pad=0.03, shrink=0.98)
@@ -121,6 +124,15 @@ class Sheet:
                     draw_colorbar(self.figure, scale, *given, cax=bar)
                     bars.append(Bar(bar, beside))
         return bars
+
+    def _blocks(self, told: Sequence[int]) -> list[list[int]]:
+        """Diagrams of one panel that share a bar: all, or those of a row, where others would stand beside the bar."""
+        column = max(i % self.columns for i in told)
+        between = range(min(told) // self.columns, max(told) // self.columns + 1)
+        if all(row * self.columns + column in told for row in between):
+            return [list(told)]
+        rows = dict.fromkeys(i // self.columns for i in told)
+        return [[i for i in told if i // self.columns == row] for row in rows]
 
     def _marks(self, panel: Panel) -> dict[str, float]:
         """The values that are marked at a panel's colour bar, where all its diagrams have about the same.
@@ -194,7 +206,12 @@ class Sheet:
 
     def _mark_handles(self) -> list[Artist]:
         """Samples of the values that are marked at colour bars."""
-        names = {name: None for panel, scale in self.scales.items() if scale for name in self._marks(panel)}
+        names = {
+            name: None
+            for panel, scale in self.scales.items()
+            for name, value in self._marks(panel).items()
+            if scale is not None and (scale.norm.vmin or 0) <= value <= (scale.norm.vmax or 0)
+        }
         looks = mark_looks(names)
         return [Line2D([], [], label=f"{name} error", **look) for name, look in zip(names, looks, strict=True)]
 

@@ -87,7 +87,7 @@ def _lines(plots: Sequence[Plot], lines: Sequence[Sequence[Line]]) -> list[Artis
 def _bands(lines: Sequence[Sequence[Line]]) -> list[Artist]:
     """Samples of the spread of one draw about theory's lines."""
     names = dict.fromkeys(line.banded for each in lines for line in each if line.banded)
-    return [Patch(color="black", alpha=0.2, linewidth=0, label=name) for name in names]
+    return [Patch(color="black", alpha=0.3, linewidth=0, label=name) for name in names]
 
 
 def _swatches(plots: Sequence[Plot], whose: str) -> list[Swatch]:

@@ -38,7 +38,7 @@ def draw_lines(ax: Axes, lines: Sequence[Line]) -> None:
     for line in lines:
         thin = line.name == INFINITE_NOISE
         if line.band is not None:
-            ax.fill_betweenx(line.y, *line.band, color="black", alpha=0.2, linewidth=0, zorder=2.5, gid="band")
+            ax.fill_betweenx(line.y, *line.band, color="black", alpha=0.3, linewidth=0, zorder=2.5, gid="band")
         width = stroke(0.6 if thin else 0.8 if line.asymptotic else 1.1)
         ax.plot(
             line.x,

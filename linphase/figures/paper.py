@@ -75,7 +75,7 @@ def figure1(
     names
         Of the run and of theory.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
     """
     across = beside(2, PAGE_WIDTH, 2.4)
     size = figure_size(PAGE_WIDTH, 2.9 if across == 2 else 4.8)

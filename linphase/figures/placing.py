@@ -29,7 +29,7 @@ NAMES = 9.0  # of the names of lines, at the top and on the right of a diagram
 BAR_GAP, BAR, TICKS = 6.0, 7.0, 36.0  # before a colour bar, across it, and of its ticks and unit
 RIGHT = NAMES + BAR_GAP + BAR + TICKS  # of a colour bar, whether there is one or not
 GAP = 3.0  # between what stands above each other, and at the figure's edges
-LEAST = 44.0  # across a diagram
+LEAST, USUAL = 44.0, 85.0  # across a diagram at least: where the width is asked for, and where it is not
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,22 @@ class Surroundings:
     samples: Sequence[Legend]
 
 
-def columns_that_fit(columns: int, width: float, *, barred: bool) -> int:
+def columns_that_fit(columns: int, width: float, *, barred: bool, whole: bool) -> int:
     """As many columns as a figure of some inches has room for, of those asked for.
 
-    barred: whether each diagram has a colour bar of its own.
+    Parameters
+    ----------
+    columns, width
+        Those asked for, and the inches.
+    barred
+        Whether each diagram has a colour bar of its own.
+    whole
+        Whether they are to divide those asked for.
     """
     room = width / _unit() - LEFT
     fitting = room / (LEAST + RIGHT) if barred else (room - RIGHT + NAMES) / (LEAST + NAMES + GAP)
-    return max(1, min(columns, int(fitting)))
+    able = (count for count in range(2, columns + 1) if count <= fitting and not (whole and columns % count))
+    return max(able, default=1)
 
 
 def place(
@@ -165,8 +173,9 @@ def _columns(
         column = max(i % columns for i in bar.beside)
         needed = (NAMES + BAR_GAP + BAR + GAP) * unit + _aside(bar.axes)
         rights[column] = max(rights[column], RIGHT * unit, needed)
-    least = left + sum(rights) + columns * LEAST / 2 * unit
-    if width < least and style_in_use().figure_width is not None:
+    asked = style_in_use().figure_width is not None
+    least = left + sum(rights) + columns * (LEAST / 2 if asked else USUAL) * unit
+    if width < least and asked:
         raise LinphaseError(f"figure_width: at least {least:.1f} inches are required for this figure, found {width:g}")
     width = max(width, least)
     across = (width - left - sum(rights)) / columns
@@ -191,16 +200,18 @@ def _unit() -> float:
     return points(1) / 72
 
 
-def _dpi(artist: Artist) -> float:
+def _figure(artist: Artist) -> Figure:
     figure = artist.get_figure(root=True)
     assert figure is not None
-    return float(figure.dpi)
+    return figure
+
+
+def _dpi(artist: Artist) -> float:
+    return float(_figure(artist).dpi)
 
 
 def _extent(artist: Text | Legend) -> Bbox:
-    figure = artist.get_figure(root=True)
-    assert figure is not None
-    return artist.get_window_extent(renderer(figure))
+    return artist.get_window_extent(renderer(_figure(artist)))
 
 
 def _height(artist: Text | None) -> float:
@@ -212,8 +223,7 @@ def _height(artist: Text | None) -> float:
 
 def _beyond(pane: Axes) -> tuple[float, float]:
     """Inches that ticks and names of the axes take on the left and below, with a gap."""
-    figure = pane.get_figure(root=True)
-    assert figure is not None
+    figure = _figure(pane)
     box = pane.get_window_extent()
     parts = [axis.get_tightbbox(renderer(figure)) for axis in (pane.xaxis, pane.yaxis)]
     left, bottom = (
@@ -225,8 +235,7 @@ def _beyond(pane: Axes) -> tuple[float, float]:
 
 def _aside(bar: Axes) -> float:
     """Inches that the ticks and the unit of a colour bar take."""
-    figure = bar.get_figure(root=True)
-    assert figure is not None
+    figure = _figure(bar)
     part = bar.yaxis.get_tightbbox(renderer(figure))
     return 0.0 if part is None else float(part.x1 - bar.get_window_extent().x1) / figure.dpi
 

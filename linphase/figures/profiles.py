@@ -20,7 +20,7 @@ from linphase.diagram.curves import Curve, check_curves, curves_of
 from linphase.diagram.facts import FACTS, facts
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.diagram.mesh import Mesh, reach_of
-from linphase.diagram.panels import Panel, find_panel, made_by_theory, refuse_without_regimes
+from linphase.diagram.panels import Panel, find_panel, made_by_theory, refuse_without_regimes, span_of
 from linphase.errors import LinphaseError
 from linphase.figures.along import THEORY, draw_points, held_name, log_ticks, pens
 from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName, style_in_use
@@ -28,7 +28,17 @@ from linphase.figures.layout import draw_frame, settle
 from linphase.figures.legends import draw_over, draw_row, key
 from linphase.figures.painting import draw_cells
 from linphase.figures.placing import fit
-from linphase.figures.style import NotebookFigure, beside, figure_of, figure_size, inches, points, stroke, styled
+from linphase.figures.style import (
+    NotebookFigure,
+    beside,
+    figure_of,
+    figure_size,
+    inches,
+    points,
+    require_size,
+    stroke,
+    styled,
+)
 from linphase.model.regime import Cuts
 
 if TYPE_CHECKING:
@@ -86,6 +96,8 @@ def curves(
         If a panel is unknown or has nothing to draw, the axis has one value, or there are too many curves.
     """
     check_curves(axes)
+    if not style_in_use().lines:
+        predicted = None
     found = [find_panel(name, cuts, runs, columns) for name in panels]
     figure, panes = _sheet(len(found)) if ax is None else (figure_of(ax), [ax])
     strips: list[Plot] = []
@@ -110,6 +122,7 @@ def _sheet(count: int) -> tuple[Figure, list[MatplotlibAxes]]:
     width = COLUMN_WIDTH if count == 1 else PAGE_WIDTH
     across = beside(min(3, count), width, 1.6)
     rows = ceil(count / across)
+    require_size(1.8, 1.3 * rows)
     each = figure_size(width, width)[0] / inches(1) / across
     size = figure_size(width, (0.62 if count == 1 else 0.75) * each * rows + 0.45)
     figure = NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.04))
@@ -174,17 +187,20 @@ def _draw_numbers(ax: MatplotlibAxes, found: Sequence[Curve], panel: Panel, axes
     logarithmic = (style.scale or panel.scale) == "log" and any((curve.mean > 0).any() for curve in found)
     label = "\n".join(filter(None, (panel.title, panel.unit if "$" in panel.unit or panel.statistic != "mean" else "")))
     window = _frame(ax, axes, label, "log" if logarithmic else "linear")
-    named = _draw_baselines(ax, found, window)
+    named = _draw_baselines(ax, found, window) if style.lines else {}
     predicted = made_by_theory(runs)
     handles: list[Artist] = []
-    for curve, (color, mark) in zip(found, pens(len(found)), strict=True):
-        _draw_curve(ax, curve, window, color, mark, dashed=predicted)
+    for i, (curve, (color, mark)) in enumerate(zip(found, pens(len(found)), strict=True)):
+        _draw_curve(ax, curve, _apart(curve, window, i, len(found)), window, color, mark, dashed=predicted)
         name = held_name(curve.held) or ("theory" if predicted else "measured")
         line: Any = THEORY if predicted else "none"
         handles.append(Line2D([], [], color=color, marker=mark, markersize=stroke(3), linestyle=line, label=name))
     if panel.scale == "share":
         ax.set_ylim(-0.03, 1.03)
-    ax.set_ylim(style.vmin, style.vmax)
+    if style.ranged:
+        asked = replace(panel, scale="log" if logarithmic else "linear")
+        span_of(np.concatenate([curve.mean for curve in found]), asked, style.vmin, style.vmax)  # refuses bad ends
+        ax.set_ylim(style.vmin, style.vmax)
     if logarithmic:
         log_ticks(ax.yaxis, *ax.get_ylim())
     else:
@@ -193,13 +209,23 @@ def _draw_numbers(ax: MatplotlibAxes, found: Sequence[Curve], panel: Panel, axes
     return handles, _notes(found)
 
 
+def _apart(curve: Curve, window: Window, i: int, count: int) -> Array:
+    """Where the points of curve i of several are drawn: aside by a part of a cell, that no interval hides another."""
+    if count == 1 or np.isnan(curve.low).all():
+        return curve.x
+    shift = (i - (count - 1) / 2) * min(0.12, 0.6 / count)
+    if window.x.logarithmic:
+        return np.asarray(curve.x * np.exp(shift * np.diff(np.log(window.x.edges))))
+    return np.asarray(curve.x + shift * np.diff(window.x.edges))
+
+
 def _draw_curve(
-    ax: MatplotlibAxes, curve: Curve, window: Window, color: Any, mark: str, *, dashed: bool = False
+    ax: MatplotlibAxes, curve: Curve, places: Array, window: Window, color: Any, mark: str, *, dashed: bool = False
 ) -> None:
     """Points with intervals, theory dashed; without theory thin lines join the points, but between words."""
     words = isinstance(window.x.kept[0], str)
     drawn = np.isfinite(curve.mean) & ((curve.mean > 0) if ax.get_yscale() == "log" else True)
-    x, mean = curve.x[drawn], curve.mean[drawn]
+    x, mean = places[drawn], curve.mean[drawn]
     bars = np.nan_to_num([mean - curve.low[drawn], curve.high[drawn] - mean])
     draw_points(ax, x, mean, bars if bars.any() else None, color, mark)
     open_ = curve.unconverged[drawn]
@@ -249,6 +275,8 @@ def _name_lines(ax: MatplotlibAxes, named: Named) -> None:
     places: list[tuple[float, list[str]]] = []
     for name, (height, _) in sorted(named.items(), key=lambda item: item[1][0]):
         place = float(ax.transAxes.inverted().transform(ax.transData.transform((1, height)))[1])
+        if not 0 <= place <= 1:
+            continue
         if places and place - places[-1][0] < _CLOSE:
             places[-1][1].append(name)
         else:
@@ -309,7 +337,7 @@ def _draw_shares(
     for name, called, color, mark in _OF_REGIMES:
         if runs[cuts.column(name.replace("-", "_"))].notna().any():  # no bulk, no share of it
             (curve,) = curves_of(runs, axes, find_panel(name, cuts, runs), cuts, predicted)
-            _draw_curve(ax, curve, window, color, mark, dashed=made_by_theory(runs))
+            _draw_curve(ax, curve, curve.x, window, color, mark, dashed=made_by_theory(runs))
             handles.append(
                 Line2D([], [], color=color, marker=mark, markersize=stroke(3), linestyle="none", label=called)
             )

@@ -92,7 +92,8 @@ class Pen:
 
 
 MEASURED = Pen(signal=1.4, bulk=0.5, errors=1.6, order=2.0)
-THEORY = Pen(signal=0.7, bulk=0.7, errors=0.8, order=2.5, every_mode=False, dashes=(3, 2), suffix=", theory")
+THEORY = Pen(signal=0.7, bulk=0.7, errors=0.8, order=2.5, every_mode=False, dashes=(4, 2), suffix=", theory")
+PREDICTED = replace(THEORY, every_mode=True, suffix="")  # of a run that is theory's own
 
 
 # --- Curves and marks ----------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def draw_colorbar(
     marks: Mapping[str, float] = MappingProxyType({}),
     **where: Any,
 ) -> None:
-    """A colour bar with a line at each of the levels drawn in the diagram, and a triangle at each marked value.
+    """A colour bar with a line at each of the levels drawn in the diagram, and a mark beside it at each marked value.
 
     Parameters
     ----------
@@ -97,10 +97,15 @@ _FEW_DECADES = 8.0  # below it the round numbers of a linear scale are ticks
 
 
 def mark_looks(names: Iterable[str]) -> list[dict[str, Any]]:
-    """How the marks of a colour bar look, in the order of their names: triangles that point at the bar."""
-    rim: dict[str, Any] = {"linestyle": "none", "marker": ">", "markersize": stroke(3.2), "markeredgecolor": "black"}
+    """How the marks of a colour bar look, in the order of their names: of different shapes, in grey print too."""
+    rim: dict[str, Any] = {"linestyle": "none", "markersize": stroke(3.0), "markeredgecolor": "black"}
     rim |= {"markeredgewidth": stroke(0.6)}
-    return [rim | {"markerfacecolor": color} for _, color in zip(names, cycle(_MARK_COLORS), strict=False)]
+    return [rim | look for _, look in zip(names, cycle(_MARKS), strict=False)]
 
 
-_MARK_COLORS = ("black", "white", "0.6", "0.85")
+_MARKS: tuple[dict[str, Any], ...] = (
+    {"marker": ">", "markerfacecolor": "black"},
+    {"marker": "o", "markerfacecolor": "white"},
+    {"marker": "D", "markerfacecolor": "0.6"},
+    {"marker": "s", "markerfacecolor": "0.85"},
+)

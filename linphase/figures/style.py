@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from functools import wraps
 from io import BytesIO
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import matplotlib as mpl
@@ -70,6 +71,9 @@ _HEEDED = ("font.", "mathtext.", "axes.linewidth", "axes.labelsize", "axes.title
 _USUAL_FONT = {"font.family": ["DejaVu Sans"], "mathtext.fontset": "dejavusans"}
 
 
+_SETTINGS_ARE_SHARED = RLock()  # matplotlib's, by all threads: figures are drawn one after the other
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """A function that draws in the style of its argument `style`.
 
@@ -79,10 +83,11 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         style = style_called(cast("StyleName | Style", kwargs.get("style", "paper")))
-        settings = _settings(style)
+        with _SETTINGS_ARE_SHARED:
+            settings = _settings(style)
         token = IN_USE.set(style)
         try:
-            with context(["default", settings]):
+            with _SETTINGS_ARE_SHARED, context(["default", settings]):
                 figure = draw(*args, **kwargs)
                 if not style.title and kwargs.get("ax") is None:
                     _leave_out_titles(figure)
@@ -130,9 +135,15 @@ def _of_sheet(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise LinphaseError(f"{path}: a style sheet (.mplstyle) is required, found no file")
     try:
+        text = Path(path).read_text(encoding="utf-8")
         read = mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False)
     except (OSError, ValueError) as error:
         raise LinphaseError(f"{path}: is no style sheet that matplotlib reads: {error}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if (said := line.partition("#")[0].strip()) and ":" not in said:
+            raise LinphaseError(f"{path}, line {number}: KEY: VALUE is required, found {said!r:.60}")
+    if not float(read.get("font.size", 1)) > 0:
+        raise LinphaseError(f"{path}: font.size must be a positive number, found {read['font.size']}")
     return {str(key): value for key, value in read.items() if str(key).startswith(_HEEDED)}
 
 
@@ -153,19 +164,20 @@ def _family(font: str) -> list[str]:
 
 
 def _mathematics_of(family: Sequence[str] | str) -> dict[str, Any]:
-    """Settings in which formulas have the letters of a family, with those of STIX where it lacks some."""
-    first = family if isinstance(family, str) else family[0]
-    if first in ("serif", "DejaVu Serif"):
-        return {"mathtext.fontset": "dejavuserif"}
-    if first in (*_GENERIC, "DejaVu Sans"):
-        return {"mathtext.fontset": "dejavusans"}
-    return {
-        "mathtext.fontset": "custom",
-        "mathtext.rm": first,
-        "mathtext.it": f"{first}:italic",
-        "mathtext.bf": f"{first}:bold",
-        "mathtext.fallback": "stix",
-    }
+    """The set of mathematical letters, of those that matplotlib has, that goes with a family."""
+    first = family if isinstance(family, str) else next(iter(family), "")
+    alike = (fonts for words, fonts in _MATHEMATICS if any(word in first.lower() for word in words))
+    return {"mathtext.fontset": next(alike, "dejavusans")}
+
+
+_MATHEMATICS = (
+    (("dejavu serif", "bitstream"), "dejavuserif"),
+    (("stix", "times", "termes", "nimbus roman", "liberation serif"), "stix"),
+    (("cmr", "computer modern", "latin modern", "cmu"), "cm"),
+    (("helvet", "arial", "liberation sans", "nimbus sans"), "stixsans"),
+    (("sans",), "dejavusans"),
+    (("serif",), "dejavuserif"),
+)
 
 
 def _named(settings: Mapping[str, Any]) -> list[str]:
@@ -191,6 +203,16 @@ def figure_size(width: float, height: float) -> tuple[float, float]:
     style = style_in_use()
     wide, high = style.inches_wide, style.figure_height
     return inches(width) if wide is None else wide, inches(height) if high is None else high
+
+
+def require_size(width: float, height: float) -> None:
+    """Raise LinphaseError where a figure is asked for that is smaller than its contents need, in inches of paper."""
+    style = style_in_use()
+    for name, asked, least in (("width", style.inches_wide, width), ("height", style.figure_height, height)):
+        if asked is not None and asked < inches(least):
+            raise LinphaseError(
+                f"figure_{name}: at least {inches(least):.1f} inches are required for this figure, found {asked:g}"
+            )
 
 
 def beside(count: int, width: float, least: float) -> int:

@@ -32,10 +32,11 @@ from linphase.figures.run_curves import (
     quartiles,
     tint,
 )
-from linphase.figures.style import NotebookFigure, figure_size, inches, points, set_ticks, styled
+from linphase.figures.style import NotebookFigure, figure_size, inches, points, require_size, set_ticks, styled
 from linphase.model.regime import REGIMES
 
 _SOLID = replace(MEASURED, signal=1.0, bulk=1.0)
+_DASHED = replace(_SOLID, dashes=THEORY.dashes)  # of runs that are theory's own
 _DEPTH = 1e-6  # of the largest value, in view
 _TIMES = 4  # with a number, at most
 _TYPE = 10 / 7  # points for each inch of width: three columns have to fit, and be legible at half the size
@@ -51,6 +52,7 @@ class RegimeCell:
     replicates: int
     measured: MeanCurves
     theory: MeanCurves | None  # of the same replicates at the same times; None where it has no closed form
+    predicted: bool = False  # whether the runs are theory's own
 
 
 @styled
@@ -68,8 +70,9 @@ def three_regimes(cells: Mapping[str, RegimeCell], *, title: str = "", style: St
     title
         Above the figure.
     style
-        paper or talk.
+        paper, talk, or a `Style`.
     """
+    require_size(3.2, 2.0)
     width = figure_size(PAGE_WIDTH, PAGE_WIDTH)[0]
     size = max(_TYPE * width, points(7))
     shape = 0.66 if width >= inches(5) else 0.95
@@ -82,7 +85,7 @@ def three_regimes(cells: Mapping[str, RegimeCell], *, title: str = "", style: St
             _draw(above, below, cells[regime], size)
         else:
             above.set_title(f"{name}\n", fontsize=size)
-            _leave_empty((above, below), f"no cell of this\nsweep is {regime}", size)
+            _leave_empty((above, below), f"no cell here\nis {regime}", size)
         for ax in (above, below):
             set_ticks(ax)
             ax.tick_params(labelsize=size)
@@ -105,7 +108,7 @@ def three_regimes(cells: Mapping[str, RegimeCell], *, title: str = "", style: St
 def _draw(above: Axes, below: Axes, cell: RegimeCell, size: float) -> None:
     """One column."""
     below.set_title(f"$c$ = {written(cell.threshold)}", fontsize=size)
-    for curves, pen in ((cell.measured, _SOLID), (cell.theory, THEORY)):
+    for curves, pen in ((cell.measured, _DASHED if cell.predicted else _SOLID), (cell.theory, THEORY)):
         if curves is None:
             continue
         for name, color in (("train", TRAIN), ("test", TEST)):
@@ -138,7 +141,7 @@ def _name_times(ax: Axes, first: float, last: float) -> None:
 
 def _draw_mean(ax: Axes, time: Array, mean: Mean, color: str, pen: Pen, width: float, name: str) -> None:
     ax.plot(time, mean.value, zorder=pen.order, gid=f"{name}{pen.suffix}", **pen.style(color, width))
-    if pen is _SOLID and np.isfinite(mean.low).any():
+    if pen is not THEORY and np.isfinite(mean.low).any():
         ax.fill_between(
             time, mean.low, mean.high, color=color, alpha=0.35, linewidth=0, zorder=1.5, gid=f"{name}, interval"
         )
@@ -172,6 +175,7 @@ def _handles(cells: Mapping[str, RegimeCell]) -> list[Artist]:
     counts = sorted({cell.replicates for cell in cells.values()})
     told = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     theory = "theory from $A = 0$" + (", mean" if counts[-1] > 1 else "")
+    pen, whose = (_DASHED, "theory, ") if all(cell.predicted for cell in cells.values()) else (_SOLID, "")
     handles: list[Artist] = [
         Line2D([], [], label="train", **_SOLID.style(TRAIN, 1.6)),
         Line2D([], [], label="test", **_SOLID.style(TEST, 1.6)),
@@ -179,7 +183,7 @@ def _handles(cells: Mapping[str, RegimeCell]) -> list[Artist]:
         Line2D([], [], label="signal modes", **_SOLID.style(SIGNAL, 1.6)),
         Line2D([], [], label="bulk: largest, quartiles", **_SOLID.style(BULK, 1.2)),
         *([THEORY.sample(theory)] if any(cell.theory for cell in cells.values()) else []),
-        _SOLID.sample("one run each" if counts[-1] == 1 else f"geometric mean of {told} runs"),
+        pen.sample(whose + ("one run each" if counts[-1] == 1 else f"geometric mean of {told} runs")),
     ]
     if counts[-1] >= FEWEST:
         return [*handles, Patch(color="0.75", label="its 95 % interval")]

@@ -84,7 +84,7 @@ def test_the_explorer_and_the_report_lie_over_them(results, tmp_path):
     ("plot", ["--x", "nois"], "x: must be an axis of the sweep, gamma_sigma2, task.noise, gamma_w, or one that follows "
      "from them, c, c/s_1, width/d, n/d, found 'nois'; did you mean noise?"),
     ("report", ["--y", "width"], "found 'width'; did you mean width/d?"),
-    ("explore", ["--x", "c", "--y", "c"], "y: must be another axis than x, found 'c' for both"),
+    ("explore", ["--x", "c", "--y", "c"], "y: must be another axis than the one across, found 'c' for both"),
     ("plot", ["--x", "c", "--panel", "trajectories"], "trajectories: are laid over axes of the sweep, found c and"),
     ("plot", ["--look", "figure2"], "Figure 2 is drawn over a variance and a width, found gamma_sigma2 and noise"),
 ])  # fmt: skip

@@ -51,8 +51,9 @@ def test_a_curve_is_the_mean_with_students_interval_at_every_place(runs):
         grouped = runs[runs["gamma_w"] == y].groupby("gamma_sigma2")["min_test_error"]
         np.testing.assert_array_equal(curve.x, X)
         np.testing.assert_allclose(curve.mean, grouped.mean())
-        low, high = stats.t.interval(0.95, REPLICATES - 1, grouped.mean(), grouped.sem())
-        np.testing.assert_allclose((curve.low, curve.high), (low, high))
+        # Of the logarithm of the mean, as the panel is logarithmic: its deviation is sem/mean to first order.
+        ends = stats.t.interval(0.95, REPLICATES - 1, np.log(grouped.mean()), grouped.sem() / grouped.mean())
+        np.testing.assert_allclose((curve.low, curve.high), np.exp(ends))
         assert set(curve.replicates) == {REPLICATES}
         assert curve.held == (("gamma_w", y),)
         np.testing.assert_allclose(curve.baselines["optimal"], 0.065)

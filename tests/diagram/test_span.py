@@ -78,7 +78,7 @@ def test_an_axis_that_is_not_there_is_refused_with_those_that_are_and_the_one_me
             LinphaseError, match=rf"x: must be .* task.rank, or .* c, c/s_1, .*, found '{asked_for_}'{meant}"
         ):
             span(runs, axes, x=asked_for_)
-    with pytest.raises(LinphaseError, match=r"y: must be another axis than x, found 'rank' for both"):
+    with pytest.raises(LinphaseError, match=r"y: must be another axis than the one across, found 'rank' for both"):
         span(runs, axes, x="task.rank", y="rank")
     with pytest.raises(LinphaseError, match=r"c: an axis of what the runs have, and there are none yet"):
         span(runs[:0], axes, x="c")

@@ -82,12 +82,13 @@ def one_cell(style="paper"):
     )
 
 
-def small_diagrams():
+def small_diagrams(style="paper"):
     axes = {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [1.0, 1.5, 2.0]}
     made = [predicted_run(x, y) for y in axes["gamma_w"] for x in axes["gamma_sigma2"]]
     rows = table(*(row for row, _ in made))
     over_time = {row["run_id"]: trajectory for row, trajectory in made}
-    return trajectory_map(rows, axes, {one: over_time[one.run_id] for one in sampled_runs(rows, axes)})
+    sampled = {one: over_time[one.run_id] for one in sampled_runs(rows, axes)}
+    return trajectory_map(rows, axes, sampled, style=style)
 
 
 def regimes_over_time():

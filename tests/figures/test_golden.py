@@ -25,7 +25,7 @@ from linphase.figures.drawing import FIGURES
 from tests.figures.pictures import NAMES, picture
 
 GOLDEN = Path(__file__).parent / "golden"
-TOLERANCE = 1.7
+TOLERANCE = 1.5
 DPI = 72
 
 

@@ -125,7 +125,7 @@ def test_one_facet_is_drawn_into_axes_and_named_in_the_title(faceted, ax):
         ({"panel": "trajectories", "along": "gamma_w"}, "panel trajectories: is a figure of its own, so no curve "
          "can be drawn of it. Choose another one"),
         ({"along": "gamma_w", "x": "c"}, "x: has no meaning with along. Leave one of them out"),
-        ({"style": "x"}, "style must be one of paper, talk, found 'x'"),
+        ({"style": "x"}, "style must be one of paper, talk, or a linphase.Style, found 'x'"),
     ],
 )  # fmt: skip
 def test_a_bad_argument_is_one_message_that_names_it(results, ax, arguments, message):

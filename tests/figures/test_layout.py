@@ -13,13 +13,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from linphase.diagram.panels import known_panels
 from linphase.errors import LinphaseError
+from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.fitting import STYLES, Style
 from linphase.figures.layout import settle
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import MIXED_LAZY
-from tests.figures.made import AXES, artist, artists
-from tests.figures.pictures import picture, plain
+from tests.figures.made import AXES, artist, artists, modes_of
+from tests.figures.pictures import picture, plain, small_diagrams
 
 
 @pytest.fixture
@@ -117,6 +118,21 @@ def test_panels_and_facets_wrap_within_a_column(runs):
     check_whole(facets)
 
 
+def test_rows_of_facets_are_kept_whole_and_no_colour_bar_lies_on_another_one(runs):
+    both = pd.concat([runs, runs.assign(rank=2)], ignore_index=True)
+    axes = AXES | {"task.rank": [2, 4]}
+    rows = all_panels(
+        both, axes, panels=("regime", "test-error", "stable-rank", "iterations"), style=Style(figure_width=6)
+    )
+    firsts = [rows.axes[i].get_position().x0 for i in (0, 4)]
+    assert firsts[0] == pytest.approx(firsts[1])
+    narrow = against(both, both, axes, "test-error", style=Style(figure_width="one-column"))
+    bars = [bar.get_window_extent() for bar in narrow.axes[6:]]
+    assert len(bars) == 6
+    assert not any(a.overlaps(b) for i, a in enumerate(bars) for b in bars[:i])
+    check_whole(narrow)
+
+
 def test_a_figure_that_is_too_small_for_its_diagrams_is_refused_with_what_it_needs(runs):
     for style, name in ((Style(figure_width=1.2), "figure_width"), (Style(figure_height=1.2), "figure_height")):
         with pytest.raises(
@@ -125,6 +141,9 @@ def test_a_figure_that_is_too_small_for_its_diagrams_is_refused_with_what_it_nee
             phase_diagram(runs, AXES, "test-error", style=style)
         needed = float(re.findall(r"at least ([\d.]+)", str(said.value))[0]) + 0.05
         phase_diagram(runs, AXES, "test-error", style=replace(style, **{name: needed}))
+    for draw in (lambda style: collapse(runs, modes_of(runs, 1.02), style=style), small_diagrams):
+        with pytest.raises(LinphaseError, match=r"figure_width: at least [\d.]+ inches are required for this figure"):
+            draw(style=Style(figure_width=1.5))
 
 
 def test_no_title_of_several_panels_is_wider_than_there_is_room_between_panels(runs):

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib as mpl
 import numpy as np
@@ -159,6 +160,9 @@ def test_a_style_sheet_and_a_font_are_heeded_and_what_is_none_is_refused(tmp_pat
     sheet.write_text("font.size: large and small\n")
     with pytest.raises(LinphaseError, match=r"journal\.mplstyle: is no style sheet that matplotlib reads"):
         phase_diagram(plain(), AXES, "regime", style=Style(sheet=sheet))
+    sheet.write_text("font.size: 9\ngarbage\n")
+    with pytest.raises(LinphaseError, match=r"journal\.mplstyle, line 2: KEY: VALUE is required, found 'garbage'"):
+        phase_diagram(plain(), AXES, "regime", style=Style(sheet=sheet))
     with pytest.raises(LinphaseError, match=r"a style sheet .* is required, found no file"):
         phase_diagram(plain(), AXES, "regime", style=Style(sheet=tmp_path))
     with pytest.raises(LinphaseError, match=r"found 'DejaVu Sherif'\. Did you mean DejaVu Serif"):
@@ -174,6 +178,18 @@ def test_titles_lines_and_names_are_left_out_where_that_is_asked():
     assert unnamed.axes[0].lines
     assert not artists(unnamed.axes[0], "line label")
     assert "theory" in legend_labels(unnamed)
+
+
+def test_figures_are_drawn_in_several_threads_and_leave_the_settings_as_they_are():
+    before = dict(mpl.rcParams)
+    styles = [Style(font="serif"), Style(type=1.5), Style(), Style(font="monospace")]
+    with ThreadPoolExecutor(4) as threads:
+        drawn = list(threads.map(lambda style: phase_diagram(plain(), AXES, "regime", style=style), styles))
+    alone = [phase_diagram(plain(), AXES, "regime", style=style) for style in styles]
+    for one, other in zip(drawn, alone, strict=True):
+        assert one.axes[0].xaxis.label.get_size() == other.axes[0].xaxis.label.get_size()
+        assert one.axes[0].xaxis.label.get_fontname() == other.axes[0].xaxis.label.get_fontname()
+    assert dict(mpl.rcParams) == before
 
 
 def test_the_facts_of_a_diagram_stand_in_it_once():
@@ -208,9 +224,15 @@ def test_the_scale_of_a_panel_is_given_or_hangs_on_cells_that_hold_the_signal_an
     ("given", "message"),
     [
         ({"figure_width": "three-column"}, "figure_width: one-column, two-column or a number of inches is required"),
-        ({"figure_height": float("nan")}, "figure_height: 1.0 to 100.0 inches are required, found nan"),
+        ({"figure_height": float("nan")}, "figure_height: a finite number is required, found nan"),
         ({"vmin": 2, "vmax": 1}, "vmax: a number above vmin = 2 is required, found 1"),
         ({"vmin": 0, "scale": "log"}, "positive numbers are required on a logarithmic scale"),
+        ({"vmax": float("inf")}, "vmax: a finite number is required, found inf"),
+        ({"figure_width": [3]}, r"figure_width: a width is required, found \[3\]"),
+        ({"font": 3}, "font: the name of a family is required, found 3"),
+        ({"title": "no"}, "title: True or False is required, found 'no'"),
+        ({"type": 0}, "type: a positive number is required, found 0"),
+        ({"scale": "cubic"}, "scale: log or linear is required, found 'cubic'"),
     ],
 )
 def test_a_style_that_cannot_be_is_refused(given, message):
@@ -219,5 +241,5 @@ def test_a_style_that_cannot_be_is_refused(given, message):
 
 
 def test_an_unknown_style_is_refused():
-    with pytest.raises(LinphaseError, match="style must be one of paper, talk, found 'poster'"):
+    with pytest.raises(LinphaseError, match=r"style must be one of paper, talk, or a linphase\.Style, found 'poster'"):
         phase_diagram(plain(), AXES, "regime", style="poster")

@@ -12,6 +12,8 @@ from linphase.config.config import parse_config
 from linphase.diagram.looks import BULK, SIGNAL, TEST, THRESHOLD, TRAIN
 from linphase.diagram.replicate_means import common_times, mean_curves
 from linphase.diagram.sampling import cell_of_each_regime
+from linphase.errors import LinphaseError
+from linphase.figures.fitting import Style
 from linphase.figures.run_curves import quartiles
 from linphase.runs.beside import theory_beside
 from linphase.store.rows import task_of
@@ -104,7 +106,7 @@ def test_a_regime_that_the_sweep_lacks_is_an_empty_column_that_says_so_and_witho
     one = results.runs[(results.runs["replicate"] == 0) & (results.runs["regime"] != "mixed")]
     figure = replace(results, runs=one).plot("three-regimes")
     errors, modes = columns(figure)[r"$\mathbf{mixed}$"]
-    assert [text.get_text() for text in errors.texts] == ["no cell of this\nsweep is mixed"]
+    assert [text.get_text() for text in errors.texts] == ["no cell here\nis mixed"]
     assert not errors.lines
     assert not modes.lines
     lazy, _ = columns(figure)[r"$\mathbf{lazy}$"]
@@ -122,7 +124,7 @@ def faceted(tmp_path_factory):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ([], "trajectories are drawn of one facet, found 2. Choose one, such as linphase plot --where noise=0.5"),
+        ([], "runs over time are drawn of one facet, found 2. Choose one, such as linphase plot --where noise=0.5"),
         (["--where", "noise=1"], "three-regimes: a cell that is lazy, mixed or balanced is required, found none"),
     ],
 )
@@ -131,3 +133,22 @@ def test_several_facets_and_no_regime_at_all_are_one_message(faceted, where, mes
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())
     assert not list(faceted.glob("*.png"))
+
+
+def test_runs_of_theory_are_dashed_and_called_theory(tmp_path):
+    predicted = filled(tmp_path / "theory", parse_config(CONFIG).predicted())
+    errors, _ = columns(predicted.plot("three-regimes"))[r"$\mathbf{balanced}$"]
+    assert artist(errors, "train").is_dashed()
+    assert not artists(errors, "train, theory")
+    assert "theory, geometric mean of 3 runs" in legend_labels(predicted.plot("three-regimes"))
+    one = predicted.plot("trajectories", where={"gamma_sigma2": -2.0, "gamma_w": 1.5})
+    assert artist(one.axes[-1], "train").is_dashed()
+    assert "measured" not in legend_labels(one)
+    assert "theory from $A = 0$" in legend_labels(one)
+
+
+def test_a_figure_narrower_than_its_columns_need_is_refused(results):
+    with pytest.raises(LinphaseError, match=r"figure_width: at least 3.2 inches are required for this figure, found 2"):
+        results.plot("three-regimes", style=Style(figure_width=2))
+    with pytest.raises(LinphaseError, match="three-regimes has none of theory's lines to leave out"):
+        results.plot("three-regimes", style=Style(lines=False))

@@ -227,7 +227,7 @@ def test_the_command_names_its_file_by_what_is_not_the_default(path, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "trajectories are drawn of one facet, found 2. Choose one, such as linphase plot --where noise=0.5"),
+        ([], "runs over time are drawn of one facet, found 2. Choose one, such as linphase plot --where noise=0.5"),
         (["--where", "noise"], "--where: KEY=VALUE is required, found 'noise'. Example: --where task.rank=4"),
         (
             ["--where", "noise=7"],
