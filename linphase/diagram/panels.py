@@ -376,6 +376,11 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     if base is None:
         raise unknown_panel(name, known)
     if base != name:
+        if len(set(runs["replicate"])) == 1:
+            raise LinphaseError(
+                f"panel {name}: two replicates or more are required, found one. Sweep with grid.replicates = 3 into "
+                "the same directory"
+            )
         return _spread_of(find_panel(base, cuts, runs, columns))
     panel, criterion = known[name], CRITERIA[cuts.criterion]
     if panel.formula and not (panel.column in _MEASURED_ON_DATA and _of_other_inputs(runs)):
@@ -385,11 +390,6 @@ def find_panel(name: str, cuts: Cuts, runs: pd.DataFrame, columns: Mapping[str, 
     if panel.measured:
         title = f"{panel.title}\nby {criterion.title}: {criterion.definition}"
         panel = replace(panel, column=cuts.column(panel.column), title=title)
-    if panel.statistic != "mean" and "replicate" in runs and runs["replicate"].nunique() < 2:
-        raise LinphaseError(
-            f"panel {name}: two replicates or more are required, found one. Sweep with grid.replicates = 3 into the "
-            "same directory"
-        )
     if not holds(runs, panel):
         raise LinphaseError(
             f"panel {panel.name} needs column {panel.column}, which these results do not hold; "

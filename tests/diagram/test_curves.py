@@ -155,6 +155,8 @@ def test_a_cell_of_fewer_than_two_replicates_has_no_spread(runs):
     alike = lone.assign(min_test_error=0.3)
     np.testing.assert_array_equal(spread("test-error", alike)[1].numbers[:, 1:], 0.0)
     assert "? fewer than two replicates (2)" in terminal_diagram(lone, AXES, "test-error-spread")
+    with pytest.raises(LinphaseError, match="two replicates or more are required, found one"):
+        spread("test-error", runs[runs["replicate"] == 0])
 
 
 def test_every_panel_has_a_spread_and_a_wrong_name_has_none(runs):
