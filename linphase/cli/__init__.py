@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from linphase import __version__
-from linphase.cli import documents, filling, listing, plots, single, start, submission, upkeep
+from linphase.cli import boundary, documents, filling, listing, plots, single, start, submission, upkeep
 from linphase.cli.output import echo, environment_told, open_streams, remember_names, visibly
 from linphase.errors import LinphaseError, Note
 
@@ -95,7 +95,7 @@ def main() -> None:
 GROUPS = {
     "Begin": (start.init, start.schema),
     "Run": (filling.sweep, submission.submit, listing.status, single.run),
-    "Look": (plots.plot, plots.boundary, listing.classify, documents.explore, documents.report),
+    "Look": (plots.plot, boundary.boundary, listing.classify, documents.explore, documents.report),
     "Ask theory": (filling.theory,),
     "Keep": (listing.export, listing.columns, upkeep.check, upkeep.compact, start.cite),
 }

@@ -27,7 +27,7 @@ from linphase.figures.legends import draw_over, draw_rows, key
 from linphase.figures.overlays import draw_lines
 from linphase.figures.painting import draw_cells, draw_levels
 from linphase.figures.placing import Bar, Surroundings, columns_that_fit, place
-from linphase.figures.scales import draw_colorbar, mark_looks, scale_of
+from linphase.figures.scales import draw_colorbar, mark_look, scale_of
 from linphase.figures.style import NotebookFigure, figure_of, figure_size, points, set_ticks, setting
 from linphase.store.rows import by_task
 
@@ -212,8 +212,7 @@ class Sheet:
             for name, value in self._marks(panel).items()
             if scale is not None and (scale.norm.vmin or 0) <= value <= (scale.norm.vmax or 0)
         }
-        looks = mark_looks(names)
-        return [Line2D([], [], label=f"{name} error", **look) for name, look in zip(names, looks, strict=True)]
+        return [Line2D([], [], label=f"{name} error", **mark_look(name)) for name in names]
 
     def _facts(self) -> str:
         """What all diagrams have in common, unless titles are left out."""

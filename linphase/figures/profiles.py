@@ -20,7 +20,8 @@ from linphase.diagram.curves import Curve, check_curves, curves_of
 from linphase.diagram.facts import FACTS, facts
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.diagram.mesh import Mesh, reach_of
-from linphase.diagram.panels import Panel, find_panel, made_by_theory, refuse_without_regimes, span_of
+from linphase.diagram.panels import Panel, find_panel, made_by_theory, refuse_without_regimes
+from linphase.diagram.ranges import span_of
 from linphase.errors import LinphaseError
 from linphase.figures.along import THEORY, draw_points, held_name, log_ticks, pens
 from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName, style_in_use

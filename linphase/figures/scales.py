@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from linphase.diagram.looks import Array, written
-from linphase.diagram.panels import Extend, Panel, span_of
+from linphase.diagram.panels import AT_REST, BASELINES, Panel
+from linphase.diagram.ranges import Extend, span_of
 from linphase.figures.fitting import style_in_use
 from linphase.figures.style import points, set_ticks, setting, stroke
 
@@ -83,11 +83,14 @@ def draw_colorbar(
     for level in levels:
         if low < level < high:
             bar.ax.axhline(level, color="white", linewidth=stroke(1.0), gid="level")
-    for (name, value), look in zip(marks.items(), mark_looks(marks), strict=True):
+    for name, value in marks.items():
         if low <= value <= high:
-            bar.ax.plot(
-                [-0.45], [value], transform=bar.ax.get_yaxis_transform(), clip_on=False, gid=f"mark {name}", **look
-            )
+            beside: dict[str, Any] = {
+                "transform": bar.ax.get_yaxis_transform(),
+                "clip_on": False,
+                "gid": f"mark {name}",
+            }
+            bar.ax.plot([-0.5], [value], **beside, **mark_look(name))
     if label:
         bar.set_label(label, fontsize=setting("legend.fontsize"), labelpad=points(1))
     bar.outline.set_linewidth(stroke(0.6))
@@ -96,16 +99,13 @@ def draw_colorbar(
 _FEW_DECADES = 8.0  # below it the round numbers of a linear scale are ticks
 
 
-def mark_looks(names: Iterable[str]) -> list[dict[str, Any]]:
-    """How the marks of a colour bar look, in the order of their names: of different shapes, in grey print too."""
-    rim: dict[str, Any] = {"linestyle": "none", "markersize": stroke(3.0), "markeredgecolor": "black"}
-    rim |= {"markeredgewidth": stroke(0.6)}
-    return [rim | look for _, look in zip(names, cycle(_MARKS), strict=False)]
+def mark_look(name: str) -> dict[str, Any]:
+    """How the mark of a name looks at every colour bar and in legends: of a shape of its own, in grey print too."""
+    names = [*BASELINES, AT_REST]
+    place = names.index(name) if name in names else -1  # of a plugin's panel
+    marker, face = _MARKS[place]
+    return {"linestyle": "none", "marker": marker, "markerfacecolor": face, "markersize": stroke(3.0),
+            "markeredgecolor": "black", "markeredgewidth": stroke(0.6)}  # fmt: skip
 
 
-_MARKS: tuple[dict[str, Any], ...] = (
-    {"marker": ">", "markerfacecolor": "black"},
-    {"marker": "o", "markerfacecolor": "white"},
-    {"marker": "D", "markerfacecolor": "0.6"},
-    {"marker": "s", "markerfacecolor": "0.85"},
-)
+_MARKS = ((">", "black"), ("o", "white"), ("D", "0.6"), ("s", "0.85"))

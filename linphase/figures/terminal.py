@@ -19,7 +19,8 @@ from linphase.diagram.cells import Cells, cells_of
 from linphase.diagram.facts import facts
 from linphase.diagram.looks import DISPUTED, LOOKS, plainly
 from linphase.diagram.mesh import Mesh, reach_of
-from linphase.diagram.panels import Panel, Span, find_panel, span_of
+from linphase.diagram.panels import Panel, find_panel
+from linphase.diagram.ranges import Span, span_of
 from linphase.model.regime import REGIMES, Cuts
 
 if TYPE_CHECKING:

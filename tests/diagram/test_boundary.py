@@ -319,7 +319,7 @@ def test_a_block_on_a_terminal_is_no_wider_than_80_columns(results, monkeypatch)
     from rich.console import Console
 
     console = Console(width=80, force_terminal=True, record=True, file=StringIO())
-    monkeypatch.setattr("linphase.cli.plots.console", lambda: console)
+    monkeypatch.setattr("linphase.cli.boundary.console", lambda: console)
     assert CliRunner().invoke(main, ["boundary", str(results.path)]).exit_code == 0
     text = console.export_text()
     assert text.count("gamma_sigma2 at") == 4

@@ -7,7 +7,8 @@ import pytest
 from linphase.diagram.axes import Window
 from linphase.diagram.cells import cells_of
 from linphase.diagram.outcomes import outcomes
-from linphase.diagram.panels import find_panel, known_panels, span_of
+from linphase.diagram.panels import find_panel, known_panels
+from linphase.diagram.ranges import span_of
 from linphase.model.regime import AGREED, Cuts, majority
 from tests.figures.made import GAMMA_SIGMA2, GAMMA_W, run, table
 

@@ -88,6 +88,13 @@ def trajectory(n=30, modes=6, **changes):
     )
 
 
+TINY = {
+    "name": "tiny",
+    "task": {"dimension": 8, "rank": 2},
+    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5], "replicates": 2},
+}
+
+
 def filled(path, config, keep=lambda spec: True):
     """The results of a config, or of some of its runs, trained in this process: workers are not the subject."""
     create(path, config)

@@ -14,18 +14,12 @@ from linphase.figures.drawing import FIGURES, draw, figure
 from linphase.model.regime import Cuts
 from linphase.model.registry import forget
 from linphase.store.columns import Column
-from tests.figures.made import artist, artists, filled, marks, unfinished
-
-CONFIG = {
-    "name": "tiny",
-    "task": {"dimension": 8, "rank": 2},
-    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5], "replicates": 2},
-}
+from tests.figures.made import TINY, artist, artists, filled, marks, unfinished
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(CONFIG).predicted())
+    return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(TINY).predicted())
 
 
 @pytest.fixture(scope="module", autouse=True)

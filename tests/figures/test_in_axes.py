@@ -18,23 +18,17 @@ from linphase.figures import style
 from linphase.figures.drawing import draw
 from linphase.model.draws import TaskConfig
 from linphase.model.regime import Cuts
-from tests.figures.made import artist, artists, filled, legend_labels
-
-CONFIG = {
-    "name": "tiny",
-    "task": {"dimension": 8, "rank": 2},
-    "grid": {"gamma_sigma2": [-2.0, -1.0, 0.0], "gamma_w": [0.0, 1.5, 2.5], "replicates": 2},
-}
+from tests.figures.made import TINY, artist, artists, filled, legend_labels
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(CONFIG).predicted())
+    return filled(tmp_path_factory.mktemp("results") / "tiny", parse_config(TINY).predicted())
 
 
 @pytest.fixture(scope="module")
 def faceted(tmp_path_factory):
-    ranks = CONFIG | {"grid": CONFIG["grid"] | {"task.rank": [1, 2]}}
+    ranks = TINY | {"grid": TINY["grid"] | {"task.rank": [1, 2]}}
     return filled(tmp_path_factory.mktemp("faceted") / "tiny", parse_config(ranks).predicted())
 
 

@@ -214,6 +214,11 @@ def test_the_scale_of_a_panel_is_given_or_hangs_on_cells_that_hold_the_signal_an
     assert isinstance(norm, LogNorm)  # though the numbers span no decade
     assert norm.vmax < 1.1
     asked = Style(vmin=0.5, vmax=2.0, scale="linear")
+    known = loud.assign(lazy_test_error=0.7, optimal_test_error=0.1, zero_test_error=1.0)
+    figure = phase_diagram(known, AXES, "test-error", style=asked)
+    shapes = {line.get_gid(): line.get_marker() for line in figure.axes[1].lines}
+    told = {each.get_label(): each.get_marker() for legend in figure.legends for each in legend.legend_handles}
+    assert shapes == {"mark lazy": told["lazy error"], "mark $A = 0$": told["$A = 0$ error"]}  # optimal is out of range
     norm = artist(phase_diagram(loud, AXES, "test-error", style=asked).axes[0], "numbers").norm
     assert (type(norm), norm.vmin, norm.vmax) == (Normalize, 0.5, 2.0)
     with pytest.raises(LinphaseError, match="a positive low end is required on its log scale, found -1"):
