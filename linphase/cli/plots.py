@@ -124,8 +124,13 @@ def plot(
     _check_along(along, fit, panel, {"--look": look, "--against": against, "--x": x, "--terminal": terminal})
     _check_together(panel or "regime", against, terminal, output, style)
     if along is not None:
+        part = loaded_part(results, where)
+        chosen, draw_them = panel or usual_panel(part.runs), draw_laws if fit else _draw_curves
         named = {"along": along, "where": ",".join(where), "y": y, **differing(style)}
-        _draw_along(loaded_part(results, where), panel, named, cuts, fit=fit, output=output, style=style)
+        file = output or results / f"{_default_name(chosen + ('-fit' if fit else ''), named, cuts)}.png"
+        if missing := len(part.missing()):
+            echo(f"warning: {missing} runs are missing or failed; linphase status counts them", err=True)
+        draw_them(part, chosen, along, y, cuts, output=file, style=style)
         return
     loaded = load(results)
     other = None if against in (None, "theory") else _other(loaded, Path(str(against)))
@@ -230,32 +235,15 @@ def _check_along(along: str | None, fit: bool, panel: str | None, others: Mappin
         raise ConfigError("--fit: --panel with a panel of numbers is required, found none. Example: --panel test-error")
 
 
-def _draw_along(
-    results: "Results",
-    panel: str | None,
-    named: Mapping[str, str | None],
-    cuts: Cuts,
-    *,
-    fit: bool,
-    output: Path | None,
-    style: "Style",
+def _draw_curves(
+    results: "Results", panel: str, axis: str, by: str | None, cuts: Cuts, *, output: Path, style: "Style"
 ) -> None:
-    """Draw curves along an axis or, with --fit, the laws; named: what the file's name tells."""
-    from linphase.diagram.panels import usual_panel
-
-    chosen, along, y = panel or usual_panel(results.runs), str(named["along"]), named["y"]
-    file = output or results.path / f"{_default_name(chosen + ('-fit' if fit else ''), named, cuts)}.png"
-    if missing := len(results.missing()):
-        echo(f"warning: {missing} runs are missing or failed; linphase status counts them", err=True)
-    if fit:
-        draw_laws(results, chosen, along, y, cuts, output=file, style=style)
-        return
+    """Draw a panel as curves along an axis; arguments of `draw_laws`, which draws the lines through them."""
     from linphase.figures.drawing import draw_along
 
-    save_figure(
-        draw_along(results, chosen, cuts, along=along, y=y, style=style), file, results, f"{chosen} along {along}", cuts
-    )
-    echo(f"Figure: {file}")
+    figure = draw_along(results, panel, cuts, along=axis, y=by, style=style)
+    save_figure(figure, output, results, f"{panel} along {axis}", cuts)
+    echo(f"Figure: {output}")
 
 
 def _check_together(panel: str, against: str | None, terminal: bool, output: Path | None, style: "Style") -> None:
