@@ -115,9 +115,11 @@ def science(path: Path) -> pd.DataFrame:
 
 
 def trajectories(path: Path) -> pd.DataFrame:
-    """The trajectories table, each list as its bytes."""
+    """The trajectories table, each list as its bytes; one that is null has no values, as readers take it."""
     table = pd.read_parquet(path / "trajectories").drop_duplicates("run_id").sort_values("run_id", ignore_index=True)
-    return table.map(lambda value: value.tobytes() if isinstance(value, np.ndarray) else value)
+    return table.map(
+        lambda value: value.tobytes() if isinstance(value, np.ndarray) else b"" if value is None else value
+    )
 
 
 def same_science(one: Path, two: Path) -> None:

@@ -115,7 +115,7 @@ class Moment:
 Measure = Callable[[Moment], float | int | None]
 At = Literal["end", "minimum", "largest", "crossing", "snapshots"]
 # How the column of an observable is called, and what its meaning says of the moment. Lists are in the trajectories
-# table: one value a signal mode (crossing), or one a kept moment (snapshots).
+# table, by what they are along: one value a signal mode (k), or one a kept moment (n).
 _COLUMNS: dict[str, tuple[str, str]] = {
     "end": ("{}", "{} at the end"),
     "minimum": ("{}_at_min", "{} at time_at_min"),
@@ -123,7 +123,7 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "crossing": ("{}_at_crossing", "of each signal mode: {} where s_i passes c for good; nan: never"),
     "snapshots": ("{}", "{} over time"),
 }
-LISTS = ("crossing", "snapshots")
+LISTS = {"crossing": "k", "snapshots": "n"}
 _NEEDS = ("weights", "kernel", "hessian", "start", "signal")
 # The units that tell of a clock, and by which power of its slowness a value changes.
 _OF_CLOCK = {"time": 1, "1/time": -1}

@@ -7,7 +7,7 @@ numerics version are shown.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,18 +119,26 @@ class Asked:
         return version, (version > 0) & (version == highest[place])
 
     def contradicted(self, rows: pa.Table, table: Table) -> str | None:
-        """A column in which rows of runs asked for say other than was asked for; None where there is none.
+        """A column in which rows of runs asked for say other than was asked for; None where there is none."""
+        return next((name for name, wrong in self._contradictions(rows, table) if wrong.any()), None)
+
+    def contradicting(self, rows: pa.Table, table: Table) -> NDArray[np.bool_]:
+        """Which of some rows (n,) of runs asked for say other than was asked for in any column."""
+        none = np.zeros(rows.num_rows, dtype=np.bool_)
+        return reduce(np.logical_or, (wrong for _, wrong in self._contradictions(rows, table)), none)
+
+    def _contradictions(self, rows: pa.Table, table: Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Each column that repeats what was asked for, with the rows (n,) that say other; a stranger's says nothing.
 
         Numbers agree to 1e-9: another machine may raise d to a power with another last digit.
         """
         place = self.places(rows.column("run_id").to_pylist())[0]
-        expected = self._told.iloc[place[place >= 0]]
-        rows = rows.filter(pa.array(place >= 0, pa.bool_()))
         for name in repeated(table):
             column = rows.column(name)  # nulls aside: a key may be younger than the row
-            if not _agree(column.drop_null(), expected[name][column.is_valid().to_numpy()]):
-                return name
-        return None
+            told = (place >= 0) & column.is_valid().to_numpy()
+            wrong = np.zeros(rows.num_rows, dtype=np.bool_)
+            wrong[told] = ~_agree(column.filter(pa.array(told, pa.bool_())), self._told[name].iloc[place[told]])
+            yield name, wrong
 
     @property
     def _told(self) -> pd.DataFrame:
@@ -185,13 +193,14 @@ def repeated(table: Table) -> list[str]:
     return [column.name for column in table.columns if column.key is not None or column.name == "threshold"]
 
 
-def _agree(found: pa.ChunkedArray, asked: "pd.Series[Any]") -> bool:
+def _agree(found: pa.ChunkedArray, asked: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Which values (n,) are those asked for."""
     if pa.types.is_integer(found.type) or pa.types.is_floating(found.type):
         wanted = pd.to_numeric(asked, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        return bool(np.isclose(found.to_numpy().astype(np.float64), wanted, rtol=1e-9, atol=0).all())
+        return np.asarray(np.isclose(found.to_numpy().astype(np.float64), wanted, rtol=1e-9, atol=0))
     # A plugin's rule is told as data where the plugin is not here.
     pairs = zip(found.to_pylist(), asked.to_numpy(dtype=object), strict=True)
-    return all(one == other or isinstance(other, Mapping) for one, other in pairs)
+    return np.array([one == other or isinstance(other, Mapping) for one, other in pairs], dtype=np.bool_)
 
 
 def asked_table(specs: Mapping[str, RunSpec], further: Mapping[str, str] = {}) -> pd.DataFrame:

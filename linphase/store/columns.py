@@ -55,6 +55,9 @@ _TRACED = frozenset(
         *("crossing_times", "escape_times", "convergence_times"),
     )
 )
+# The column that tells how many moments were kept (n) and modes over time (r), how many modes there are (m), and how
+# many of them are the signal's (k).
+LENGTHS = {"n": "time", "r": "recorded_modes", "m": "final_singular_values", "k": "crossing_times"}
 _FINISHED = tuple(name for name in STATUSES if name != "failed")  # what a row of the runs table can have as status
 _NOT_STORED = ("record.singular_values", "run.max_time")
 
@@ -74,6 +77,8 @@ class Column:
     required: bool = False  # whether every row that linphase writes has a value
     words: tuple[str, ...] = ()  # the values that it can have; any where there are none
     bounds: tuple[float, float] | None = None  # the least and the most that it can be, where it has a value
+    along: str = ""  # of a list: the `LENGTHS` whose product is its length
+    optional: bool = False  # of a list: whether it is empty in a run that did not measure it
 
 
 _START = {
@@ -241,22 +246,37 @@ def _trajectories_columns(revision: int) -> tuple[Column, ...]:
         Column("run_id", "string", "", "as in the runs table"),
         Column("recorded_modes", "int32", "", "r: modes kept over time; 2-d lists are (len(time), r), row-major"),
         Column("time", "list<float64>", "time", "moments kept"),
-        Column("step", "list<int64>", "steps", "updates made by then; accepted steps under flow"),
-        Column("train_error", "list<float32>", "", "||A - Y||_F^2/d^2"),
-        Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2"),
-        Column("distance", "list<float32>", "", "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared"),
-        Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d"),
+        Column("step", "list<int64>", "steps", "updates made by then; accepted steps under flow", along="n"),
+        Column("train_error", "list<float32>", "", "||A - Y||_F^2/d^2", along="n"),
+        Column("test_error", "list<float32>", "", "||A - A*||_F^2/d^2", along="n"),
+        Column(
+            "distance",
+            "list<float32>",
+            "",
+            "||A - A_sc||_F^2/d^2 over time; empty where nothing is compared",
+            along="n",
+            optional=True,
+        ),
+        Column("singular_values", "list<float32>", "", "s_i(A) over time, descending; 2-d", along="nr"),
         Column(
             "mean_singular_values",
             "list<float32>",
             "",
             "means of s_i(A) over time, in the last half of a run that ends at a given time; else empty",
+            along="r",
+            optional=True,
         ),
-        Column("mode_balance", "list<float32>", "", "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), NaN: not measured; 2-d"),
+        Column(
+            "mode_balance",
+            "list<float32>",
+            "",
+            "2 s_i/(u_i^T C2 u_i + v_i^T C1 v_i), NaN: not measured; 2-d",
+            along="nr",
+        ),
         Column("final_singular_values", "list<float32>", "", "s_i(A) of every mode at the end"),
-        Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end"),
-        Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end"),
-        Column("target_singular_values", "list<float32>", "", "s_i(Y) of every mode"),
+        Column("final_mode_balance", "list<float32>", "", "mode balance of every mode at the end", along="m"),
+        Column("final_speed_up", "list<float32>", "", "mode speed-up kappa_i of every mode at the end", along="m"),
+        Column("target_singular_values", "list<float32>", "", "s_i(Y) of every mode", along="m"),
         Column(
             "crossing_times",
             "list<float32>",
@@ -268,12 +288,14 @@ def _trajectories_columns(revision: int) -> tuple[Column, ...]:
             "list<float32>",
             "time",
             "of each signal mode: s_i passes half of s_i(Y) for good; nan: never",
+            along="k",
         ),
         Column(
             "convergence_times",
             "list<float32>",
             "time",
             "of each signal mode: last time s_i is off s_i(Y) by over 5 %; nan: still is",
+            along="k",
         ),
         *(_observed(one, at) for one in OBSERVABLES.values() for at in one.at if at in LISTS),
         Column("observables", "string", "", "as in the runs table"),
@@ -351,8 +373,9 @@ def _order_parameters(criterion: Any) -> tuple[Column, Column]:
 
 def _observed(one: Observable, at: Any) -> Column:
     number = "int32" if one.is_integer else "float64"
-    type_ = "list<float32>" if at in LISTS else number
-    return Column(one.column(at), type_, one.unit, one.told(at))
+    if at in LISTS:
+        return Column(one.column(at), "list<float32>", one.unit, one.told(at), along=LISTS[at], optional=True)
+    return Column(one.column(at), number, one.unit, one.told(at))
 
 
 def _apart(columns: Sequence[Column]) -> list[Column]:

@@ -23,7 +23,7 @@ from linphase.model import arrays
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
 from linphase.runs.spec import NUMERICS_VERSION, RunSpec
-from linphase.store.asked import Asked
+from linphase.store.asked import Asked, repeated
 from linphase.store.columns import Column
 from linphase.store.directory import configs, existing
 from linphase.store.reading import ATTEMPTS, Gone, names_in, read_table
@@ -300,6 +300,8 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     failures = read_table(root, FAILURES, FAILURES.names)
     names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *(COLUMNS if refined else ()), *columns)))
     finished = read_table(root, RUNS, names)
+    if names is not None and _has_copies(finished):  # of which those count that say what was asked for
+        finished = read_table(root, RUNS, tuple(dict.fromkeys((*names, *repeated(RUNS)))))
     versions = finished.column("numerics_version").unique().to_pylist()
     asked = Asked(
         resolved,
@@ -307,7 +309,8 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
         str(root / "configs"),
         Labels(finished, failures.column("run_id").to_pylist()) if refined else None,
     )
-    runs = _to_pandas(_with_failed(_fullest_first(finished), failures)).drop_duplicates("run_id", ignore_index=True)
+    finished = _best_first(finished, asked).select(finished.column_names if names is None else names)
+    runs = _to_pandas(_with_failed(finished, failures)).drop_duplicates("run_id", ignore_index=True)
     tried = _to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True)
     version, shown = asked.shown(runs["run_id"].tolist())
     known = asked.places(tried["run_id"].tolist())[0] >= 0
@@ -346,12 +349,16 @@ def _column(field: pa.Field) -> Column:
     return column
 
 
-def _fullest_first(rows: pa.Table) -> pa.Table:
-    """Where a run has copies, the one with the most observables first."""
-    if pc.count_distinct(rows.column("run_id")).as_py() == rows.num_rows:
+def _has_copies(rows: pa.Table) -> bool:
+    return bool(pc.count_distinct(rows.column("run_id")).as_py() < rows.num_rows)
+
+
+def _best_first(rows: pa.Table, asked: Asked) -> pa.Table:
+    """Where a run has copies, first the one that says what was asked for, and of these that with most observables."""
+    if not _has_copies(rows):
         return rows
     counts = [len(names_in(text)) for text in rows.column("observables").to_pylist()]
-    return rows.take(np.argsort([-count for count in counts], kind="stable"))
+    return rows.take(np.lexsort((np.negative(counts), asked.contradicting(rows, RUNS))))
 
 
 def _axes(resolved: Sequence[dict[str, Any]], asked: Asked) -> dict[str, list[Any]]:

@@ -5,12 +5,11 @@ no declaration. Columns that a part has and nobody declares here are kept and sh
 """
 
 import hashlib
-import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,22 +201,13 @@ def check_rows(rows: pa.Table, table: Table) -> None:
             raise ValueError(f"it has rows whose {column.name} is none of {', '.join(column.words)}")
         if column.bounds and not pc.all(_within(values, *column.bounds), min_count=0).as_py():
             raise ValueError(f"it has rows whose {column.name} no run can have")
-    _check_lengths(rows)
+    _check_lengths(rows, table)
 
 
 def _within(values: pa.ChunkedArray, least: float, most: float) -> pa.ChunkedArray:
     """Which values are neither below the least nor above the most; nan never is."""
     enough = pc.greater_equal(values, pa.scalar(least, values.type))
     return enough if most == math.inf else pc.and_(enough, pc.less_equal(values, pa.scalar(most, values.type)))
-
-
-# Lists of a trajectory that are as long as each other, and those that have r values a moment.
-_AS_LONG = (
-    ("time", "step", "train_error", "test_error"),
-    ("final_singular_values", "final_mode_balance", "final_speed_up", "target_singular_values"),
-    ("crossing_times", "escape_times", "convergence_times"),
-)
-_TWO_DIMENSIONAL = ("singular_values", "mode_balance")
 
 
 def asked_by(schema: pa.Schema, digests: Iterable[str]) -> pa.Schema:
@@ -231,22 +221,31 @@ def askers(schema: pa.Schema) -> set[str]:
     return set((schema.metadata or {}).get(ASKED_KEY, b"").decode("ascii", "replace").split())
 
 
-def _check_lengths(rows: pa.Table) -> None:
+def _check_lengths(rows: pa.Table, table: Table) -> None:
     """Raise ValueError where lists have other lengths than linphase writes; one that is null is of no length."""
-    length = {
-        column: pc.list_value_length(rows.column(column)).cast(pa.int64())
-        for column in rows.column_names
-        if column in itertools.chain(*_AS_LONG, _TWO_DIMENSIONAL)
-    }
-    wanted = {name: length[names[0]] for names in _AS_LONG for name in names if {name, names[0]} <= length.keys()}
-    if {"time", "recorded_modes"} <= set(rows.column_names):
-        values = pc.multiply(length["time"], rows.column("recorded_modes").cast(pa.int64()))
-        wanted |= {name: values for name in _TWO_DIMENSIONAL if name in length}
-    for name, number in wanted.items():
-        wrong = pc.not_equal(length[name], number)
+    there = set(rows.column_names)
+    for column in (one for one in table.columns if one.along and {one.name, *_tellers(one)} <= there):
+        length, wanted = _lengths(rows, column.name), _lengths(rows, *_tellers(column))
+        wrong = pc.not_equal(length, wanted)
+        if column.optional:
+            wrong = pc.and_(wrong, pc.greater(length, 0))
         if pc.any(wrong, min_count=0).as_py():
             at = pc.index(wrong, True).as_py()
-            raise ValueError(f"{name} must have {number[at]} values, found {length[name][at]}")
+            raise ValueError(f"{column.name} must have {wanted[at]} values, found {length[at]}")
+
+
+def _tellers(column: Column) -> list[str]:
+    """The columns that tell how long the lists of one are."""
+    return [columns.LENGTHS[each] for each in column.along]
+
+
+def _lengths(rows: pa.Table, *names: str) -> pa.ChunkedArray:
+    """How long lists are, in each row; of counts themselves; of several columns the product."""
+    each = (
+        pc.list_value_length(rows.column(name)) if pa.types.is_list(rows.column(name).type) else rows.column(name)
+        for name in names
+    )
+    return reduce(pc.multiply, (one.cast(pa.int64()) for one in each))
 
 
 def _list_array(values: Sequence[Any], kind: pa.DataType) -> pa.ListArray:

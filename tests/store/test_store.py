@@ -29,7 +29,7 @@ from linphase.model.observables import Modes
 from linphase.runs.records import Trajectory, over_time
 from linphase.runs.spec import NUMERICS_VERSION
 from linphase.store.checking import check
-from linphase.store.columns import SCHEMA_VERSION, failures_columns, runs_columns, trajectories_columns
+from linphase.store.columns import LENGTHS, SCHEMA_VERSION, failures_columns, runs_columns, trajectories_columns
 from linphase.store.directory import configs
 from linphase.store.folding import fold
 from linphase.store.reading import finished_ids
@@ -270,10 +270,26 @@ def test_a_row_with_other_columns_than_declared_is_a_programming_error(results, 
         write_runs(results, [row], [trajectory_row(IDS[0], make_trajectory(IDS[0]))])
 
 
-def test_lists_over_time_and_modes_must_have_the_declared_lengths(results):
-    trajectory = trajectory_row(IDS[0], make_trajectory(IDS[0])) | {"mode_balance": np.ones(4)}
-    with pytest.raises(ValueError, match="mode_balance must have 15 values, found 4"):
+@pytest.mark.parametrize(
+    ("name", "length", "right"),
+    [
+        *(("mode_balance", 4, 15), ("step", 6, 5), ("final_speed_up", 2, 3), ("escape_times", 0, 1)),
+        *(("distance", 1, 5), ("sharpness", 4, 5), ("mean_singular_values", 1, 3)),
+    ],
+)
+def test_lists_over_time_and_modes_must_have_the_declared_lengths(results, name, length, right):
+    trajectory = trajectory_row(IDS[0], make_trajectory(IDS[0])) | {name: np.ones(length)}
+    with pytest.raises(ValueError, match=f"{name} must have {right} values, found {length}"):
         write_runs(results, [make_row(SPECS[0])], [trajectory])
+
+
+def test_every_list_says_what_it_is_along_and_lists_of_what_was_not_measured_are_empty(results):
+    told = [column for column in trajectories_columns() if column.type.startswith("list<")]
+    assert {column.name for column in told if not column.along} <= set(LENGTHS.values())
+    unmeasured = {column.name: np.zeros(0) for column in told if column.optional}
+    assert {"distance", "mean_singular_values", "sharpness"} <= unmeasured.keys()
+    write_runs(results, [make_row(SPECS[0])], [trajectory_row(IDS[0], make_trajectory(IDS[0])) | unmeasured])
+    assert_holds(results, IDS[:1])
 
 
 def test_a_batch_without_runs_writes_nothing(results):

@@ -270,21 +270,36 @@ def test_a_row_group_that_claims_too_much_is_not_unpacked(in_parts, monkeypatch)
     assert any(name == f"trajectories/{part.name}" and "claims" in why for name, why in check(path).foreign)
 
 
-@pytest.mark.parametrize(
-    ("name", "values"), [("noise", [2.0] * 4), ("gamma_sigma2", [-2.5] * 4), ("kind", ["gd"] * 4), ("rank", [1] * 4)]
-)
-def test_rows_that_say_other_than_their_ids_stand_for_are_named_and_moved_aside(in_parts, name, values):
+LIES = [("noise", 2.0), ("gamma_sigma2", -2.5), ("kind", "gd"), ("kind", "many"), ("rank", 1)]
+
+
+def with_value(rows, name, value):
+    index = rows.schema.get_field_index(name)
+    field = rows.schema.field(index)
+    return rows.set_column(index, field, [pa.array([value] * rows.num_rows, field.type)])
+
+
+@pytest.mark.parametrize(("name", "value"), LIES)
+def test_rows_that_say_other_than_their_ids_stand_for_are_named_and_moved_aside(in_parts, name, value):
     path, names, ids = in_parts
     part = path / "runs" / names["runs"][1]
-    rows = pq.read_table(part)
-    index = rows.schema.get_field_index(name)
-    kind = rows.schema.field(index)
-    made = add_part(path / "runs", rows.set_column(index, kind, [pa.array(values, kind.type)]))
+    made = add_part(path / "runs", with_value(pq.read_table(part), name, value))
     part.unlink()
     fold(path)  # leaves it apart
     assert check(path).foreign == ((f"runs/{made.name}", f"its rows have another {name} than the runs of their ids"),)
     assert linphase("check", path, "--repair").exit_code == 0
     assert [spec.run_id for spec in load(path).missing()] == ids[1]
+
+
+@pytest.mark.parametrize(("name", "value"), LIES)
+def test_beside_them_the_rows_of_the_runs_themselves_are_shown(in_parts, name, value):
+    path, names, _ = in_parts
+    before, some = load(path).runs, load(path, ["min_test_error"]).runs
+    rows = with_value(pq.read_table(path / "runs" / names["runs"][1]), "min_test_error", 0.5)
+    observed = rows.column("observables")[0].as_py()
+    add_part(path / "runs", with_value(with_value(rows, name, value), "observables", f"{observed} another"))
+    pd.testing.assert_frame_equal(load(path).runs, before)
+    pd.testing.assert_frame_equal(load(path, ["min_test_error"]).runs, some)
 
 
 # Places
