@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.estimates import Estimate
 from linphase.diagram.looks import written
+from linphase.diagram.names import axis_label
 from linphase.figures.fitting import COLUMN_WIDTH
-from linphase.figures.layout import axis_label
 from linphase.figures.style import inches, set_ticks, stroke, styled
 
 if TYPE_CHECKING:

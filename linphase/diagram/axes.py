@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import product
 from math import prod
@@ -18,6 +18,7 @@ from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.derived import DERIVED, START, Derived
 from linphase.diagram.facts import FACTS
 from linphase.diagram.looks import Array, plainly, written
+from linphase.diagram.names import held_name
 from linphase.errors import LinphaseError, Note
 from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
@@ -155,13 +156,24 @@ def as_stored(value: Any) -> Any:
 class Facet:
     """The runs of one combination of the third and further axes."""
 
-    title: str
     runs: pd.DataFrame
-    values: dict[str, Any]  # by column
+    values: dict[str, Any] = field(default_factory=dict)  # by column
+    named: dict[str, Any] = field(default_factory=dict)  # those of them of which `facts` does not tell
+
+    @property
+    def title(self) -> str:
+        """What names it in a figure, with mathematics."""
+        return held_name(self.named.items())
+
+    @property
+    def plain(self) -> str:
+        """What names it in a text, by columns."""
+        named = ", ".join(f"{column} = {written(value)}" for column, value in self.named.items())
+        return named.replace("\N{MINUS SIGN}", "-")
 
 
 def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Facet]:
-    """The runs of each combination of the third and further axes, with a title of what `facts` does not tell of all.
+    """The runs of each combination of the third and further axes, named by what `facts` does not tell of all.
 
     Parameters
     ----------
@@ -188,19 +200,14 @@ def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[
             here &= place == i
         values = {axis.column: axis.kept[i] for axis, i in zip(further, cell, strict=True)}
         named = {column: value for column, value in values.items() if column in named_columns(axes)}
-        facets.append(Facet(facet_title(named), runs[here], values))
+        facets.append(Facet(runs[here], values, named))
     return facets
 
 
 def named_columns(axes: Mapping[str, Sequence[Any]]) -> set[str]:
-    """The columns that a facet's title names: of the further axes those that `facts` does not tell of all runs."""
+    """The columns that name a facet: of the further axes those that `facts` does not tell of all runs."""
     further = (Axis.of(key, values) for key, values in list(axes.items())[2:])
     return {axis.column for axis in further if len(axis.kept) > 1 or axis.column not in FACTS}
-
-
-def facet_title(values: Mapping[str, Any]) -> str:
-    """What names the facet of some values, by column."""
-    return ", ".join(f"{column} = {written(value)}" for column, value in values.items())
 
 
 def off_axes(others: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Axis]:

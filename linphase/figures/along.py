@@ -17,35 +17,19 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from linphase.diagram.curves import MOST
 from linphase.diagram.looks import Array, written
-from linphase.diagram.measured import Facet
+from linphase.diagram.names import axis_label, held_name
 from linphase.diagram.scaling import Law, Line
 from linphase.errors import LinphaseError
 from linphase.figures.fitting import COLUMN_WIDTH, Style, StyleName
-from linphase.figures.layout import axis_label
 from linphase.figures.style import NotebookFigure, figure_size, set_ticks, stroke, styled
 
 _MARKS = "os^Dv"
 THEORY: Any = (0, (4, 2))  # dashes
-_SYMBOLS = {
-    "gamma_sigma2": r"$\gamma_{\sigma^2}$",
-    "gamma_w": r"$\gamma_w$",
-    "init_variance": r"$\sigma^2$",
-    "dimension": "$d$",
-    "rank": "$k$",
-    "noise": r"$\nu$",
-    "c": "$c$",
-    "c/s_1": "$c/s_1$",
-}
 
 
 def law_name(law: Law) -> str:
     """What is held along a law, in mathematics."""
     return held_name(law.held)
-
-
-def held_name(held: Facet) -> str:
-    """Columns and values in mathematics; empty without any."""
-    return ", ".join(f"{_SYMBOLS.get(column, column.replace('_', ' '))} = {written(value)}" for column, value in held)
 
 
 @styled

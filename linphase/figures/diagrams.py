@@ -17,7 +17,6 @@ from linphase.diagram.axes import (
     Axis,
     Facet,
     Window,
-    facet_title,
     named_columns,
     off_axes,
     over_axes,
@@ -287,7 +286,7 @@ def against(
         known = {name: value for name, value in other.values.items() if name not in off}  # noqa: PD011, of a Facet
         reaches = [reach_of(mesh, window, each) for mesh, each in zip(of_each, (facet, other), strict=True)]
         named = {name: value for name, value in known.items() if name in told}
-        plots += _three(facet, replace(other, title=facet_title(named)), window, shown, cuts, (first, second), reaches)
+        plots += _three(facet, replace(other, named=named), window, shown, cuts, (first, second), reaches)
     compared = [plot.cells for plot in plots[2::3]]
     if not any(np.isfinite(cells.numbers).any() or set(cells.outcomes.values()) - {("missing",)} for cells in compared):
         raise LinphaseError("no cell is both in the results and in those they are set against: their grids differ")
@@ -324,7 +323,7 @@ def _three(
     sides = (facet, other)
     pair = [cells_of(each.runs, window, shown, cuts, reach) for each, reach in zip(sides, reaches, strict=True)]
     for each, cells, name in zip(sides, pair, names, strict=True):
-        gap = ", " if len(each.title + name) < 30 else ",\n"
+        gap = ", " if len(each.plain + name) < 30 else ",\n"
         yield Plot(shown, f"{shown.title}\n{gap.join(filter(None, (each.title, name)))}", each.runs, cells)
     if window.derived:
         pair = [cells_of(runs, window, shown, cuts) for runs in in_both(facet.runs, other.runs, window)]

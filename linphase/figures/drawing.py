@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
-from linphase.diagram.axes import axis_column, facet_title, named_axis, only_facet, selected, several, span
+from linphase.diagram.axes import axis_column, named_axis, only_facet, selected, several, span
 from linphase.diagram.curves import check_curves
 from linphase.diagram.facts import facts
 from linphase.diagram.looks import written
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
+from linphase.diagram.names import held_name
 from linphase.diagram.outcomes import outcomes
 from linphase.diagram.panels import (
     BASELINES,
@@ -408,7 +409,7 @@ def _regime_cell(results: Results, runs: pd.DataFrame) -> RegimeCell:
     spanning = [axis_column(key) for key in list(results.axes)[:2]]
     others = {name: first[name] for name in spanning if name not in (*VARIANCE_KEYS, *WIDTH_KEYS)}
     return RegimeCell(
-        place="\n".join([where, facet_title(others)] if others else [where]),
+        place="\n".join([where, held_name(others.items())] if others else [where]),
         threshold=float(first["threshold"]),
         rank=int(first["rank"]),
         replicates=len(told),

@@ -16,10 +16,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from linphase.diagram.axes import Axis, Window
 from linphase.diagram.cells import Plot
-from linphase.diagram.derived import DERIVED
 from linphase.diagram.facts import facts
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import Array, written
+from linphase.diagram.names import axis_label
 from linphase.diagram.panels import Panel
 from linphase.figures.fitting import style_in_use
 from linphase.figures.labels import label_levels, label_lines, line_in
@@ -236,28 +236,6 @@ def settle(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-_AXIS_LABELS = {
-    "gamma_sigma2": r"$\gamma_{\sigma^2} = \log_d\,\sigma^2$",
-    "gamma_w": r"$\gamma_w = \log_d\,\mathrm{width}$",
-    "init_variance": r"initial variance $\sigma^2$",
-    "width": "width",
-    "dimension": "dimension $d$",
-    "output_dimension": r"output dimension $d_{\mathrm{out}}$",
-    "rank": "rank $k$",
-    "noise": r"noise $\nu$",
-    "variance_ratio": r"variance ratio $r = \sigma_2^2/\sigma_1^2$",
-    "gamma_variance_ratio": r"$\gamma_r = \log_d\,\sigma_2^2/\sigma_1^2$",
-    "learning_rate_ratio": r"rate ratio $p = \epsilon_1/\epsilon_2$",
-    "richness": r"richness $\gamma$",
-    "lambda_balance": r"balance $\lambda$",
-    "weight_decay": r"weight decay $l$",
-    "label_noise": r"label noise $\varepsilon$",
-    "batch_size": r"batch size $B$",
-    "learning_rate_rule": r"learning rate $\eta$",
-    "stop_time": "time at the end",
-}
-
-
 _MOST_NAMES = 12  # of values on an axis
 
 
@@ -299,8 +277,3 @@ def draw_frame(ax: Axes, window: Window, *, left: bool, bottom: bool) -> None:
         ax.set_xlabel(axis_label(window.x.name), fontsize=setting("axes.labelsize"))
     if left:
         ax.set_ylabel(axis_label(window.y.name), fontsize=setting("axes.labelsize"))
-
-
-def axis_label(name: str) -> str:
-    """What stands at an axis, with mathematics: by its column, or the name of a derived one."""
-    return DERIVED[name].label if name in DERIVED else _AXIS_LABELS.get(name, name.replace("_", " "))

@@ -183,7 +183,7 @@ def figure2(
             *names, last = FIGURE_2
             raise LinphaseError(f"Figure 2: panel must be {', '.join(names)} or {last}, found {name!r}")
     window = _window(runs, axes)
-    if mesh is not None and not mesh.reach(window, Facet("", runs, {})).asked.all():
+    if mesh is not None and not mesh.reach(window, Facet(runs)).asked.all():
         raise LinphaseError(
             "Figure 2: a sweep of every combination of the two axes is required, through which contours run, found one "
             "that was refined or extended in a part. Draw its panels without --look, or sweep a whole grid"

@@ -20,10 +20,11 @@ from linphase.diagram.curves import Curve, check_curves, curves_of
 from linphase.diagram.facts import FACTS, facts
 from linphase.diagram.looks import LOOKS, Array, written
 from linphase.diagram.mesh import Mesh, reach_of
+from linphase.diagram.names import held_name
 from linphase.diagram.panels import Panel, find_panel, made_by_theory, refuse_without_regimes
 from linphase.diagram.ranges import span_of
 from linphase.errors import LinphaseError
-from linphase.figures.along import THEORY, draw_points, held_name, log_ticks, pens
+from linphase.figures.along import THEORY, draw_points, log_ticks, pens
 from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName, style_in_use
 from linphase.figures.layout import draw_frame, settle
 from linphase.figures.legends import draw_over, draw_row, key
@@ -319,7 +320,7 @@ def _draw_outcomes(
         )
     if panel.shows_regime:
         refuse_without_regimes(runs)
-    cells = cells_of(runs, window, panel, cuts, reach_of(mesh, window, Facet("", runs, {})))
+    cells = cells_of(runs, window, panel, cuts, reach_of(mesh, window, Facet(runs)))
     strip = Window(window.x, replace(window.y, edges=np.array(_STRIP), logarithmic=False))
     draw_cells(ax, cells, strip, None)
     _frame(ax, axes, "", "linear")

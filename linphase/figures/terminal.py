@@ -83,7 +83,7 @@ def terminal_diagram(
     canvas = _Canvas.of(window, width, console.color_system is not None and not console.no_color)
     blocks = []
     for facet, cells in zip(facets, every, strict=True):
-        title = ", ".join(filter(None, (_plain_title(shown), facet.title.replace("\N{MINUS SIGN}", "-"))))
+        title = ", ".join(filter(None, (_plain_title(shown), facet.plain)))
         lines = [Text(title[:width]), *canvas.drawn(cells, span), *canvas.legend(cells, shown, span)]
         blocks.append(Text("\n").join(lines))
     kind = "majority" if shown.scale == "outcome" else "mean"

@@ -23,6 +23,7 @@ from linphase.diagram.cells import cells_of, stand_ins
 from linphase.diagram.lines import theory_lines
 from linphase.diagram.looks import BULK, LOOKS, SIGNAL, TEST, THRESHOLD, TRAIN
 from linphase.diagram.mesh import Reach, mesh_of, reach_of
+from linphase.diagram.names import axis_label
 from linphase.diagram.outcomes import OUTCOMES
 from linphase.diagram.panels import UNFINISHED, Panel, find_panel, known_panels
 from linphase.errors import LinphaseError
@@ -36,18 +37,6 @@ from linphase.store.columns import trajectories_columns
 from linphase.store.results import Results
 from linphase.theory.boundaries import INFINITE_NOISE, UNDERPARAMETERIZED
 
-_AXIS_LABELS = {  # plotly's markup
-    "gamma_sigma2": "<i>γ</i><sub><i>σ</i>²</sub> = log<sub><i>d</i></sub> <i>σ</i>²",
-    "gamma_w": "<i>γ<sub>w</sub></i> = log<sub><i>d</i></sub> width",
-    "init_variance": "initial variance <i>σ</i>²",
-    "variance_ratio": "variance ratio <i>r</i> = <i>σ</i>₂²/<i>σ</i>₁²",
-    "gamma_variance_ratio": "<i>γ<sub>r</sub></i> = log<sub><i>d</i></sub> <i>σ</i>₂²/<i>σ</i>₁²",
-    "learning_rate_ratio": "rate ratio <i>p</i> = <i>ϵ</i>₁/<i>ϵ</i>₂",
-    "richness": "richness <i>γ</i>",
-    "lambda_balance": "balance <i>λ</i>",
-    "weight_decay": "weight decay <i>l</i>",
-    "label_noise": "label noise <i>ε</i>",
-}
 _CALLED = {UNDERPARAMETERIZED: "width = k"}  # as the figures do
 _MOST_CELLS = 20_000
 _STOPS = 17  # of a colour map
@@ -129,7 +118,7 @@ def _facet_of(runs: pd.DataFrame, further: Sequence[Axis]) -> NDArray[np.intp]:
 def _facets(runs: pd.DataFrame, further: Sequence[Axis], facet: NDArray[np.intp]) -> Iterator[Facet]:
     """Every combination of the further axes, in the order of `_facet_of`."""
     for i, values in enumerate(product(*(axis.kept for axis in further))):
-        yield Facet("", runs[facet == i], {axis.column: value for axis, value in zip(further, values, strict=True)})
+        yield Facet(runs[facet == i], {axis.column: value for axis, value in zip(further, values, strict=True)})
 
 
 def _owners(runs: pd.DataFrame, window: Window, reach: Reach | None) -> list[int] | None:
@@ -160,19 +149,13 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return {
         "column": axis.column,
         "plain": axis.column if axis.derived is not None else _plain(axis.column),
-        "label": _label(axis),
+        "label": markup(axis_label(axis.name)),
         "values": [_written(value) for value in axis.kept],
         "positions": axis.positions.tolist(),
         "edges": axis.edges.tolist(),
         "logarithmic": axis.logarithmic,
         "few": axis.few,
     }
-
-
-def _label(axis: Axis) -> str:
-    if axis.derived is not None:
-        return markup(axis.derived.label)
-    return _AXIS_LABELS.get(axis.column, _plain(axis.column))
 
 
 def _plain(column: str) -> str:
@@ -209,16 +192,16 @@ def _panels(
 
 
 _SIGNS = {
-    r"\|": "‖", r"\Theta": "Θ", r"\kappa": "κ", r"\lambda": "λ", r"\nabla": "∇", r"\nu": "ν", r"\sigma": "σ",
-    r"\langle": "⟨", r"\rangle": "⟩",
-    r"\mathrm{max}": "max", r"\mathrm{min}": "min", r"\mathrm{width}": "width", r"\cos": "cos", r"\ln": "ln",
-    r"\,": "\u2009", "-": "−", "$": "",
+    r"\|": "‖", r"\Theta": "Θ", r"\gamma": "γ", r"\epsilon": "ϵ", r"\eta": "η", r"\kappa": "κ", r"\lambda": "λ",
+    r"\nabla": "∇", r"\nu": "ν", r"\sigma": "σ", r"\varepsilon": "ε", r"\langle": "⟨", r"\rangle": "⟩",
+    r"\cos": "cos", r"\ln": "ln", r"\log": "log", r"\,": "\u2009", "-": "−", "$": "", "^2": "²",
 }  # fmt: skip
 
 
 def markup(mathtext: str) -> str:
     """Mathtext as the page and plotly read it: signs, <sub> and <sup> for indices and powers, all else escaped."""
     mathtext = re.sub(r"\\sqrt{(.*?)}", r"√\1", escape(mathtext, quote=False))
+    mathtext = re.sub(r"\\mathrm{(.*?)}", r"\1", mathtext)
     for sign, plain in _SIGNS.items():
         mathtext = mathtext.replace(sign, plain)
     for mark, name in (("_", "sub"), (r"\^", "sup")):

@@ -75,9 +75,9 @@ def errors(results: Results, cuts: Cuts) -> Iterator[Block]:
         "noise counts."
     )
     head = ("regime", "runs", "median", "smallest", "largest", "benefit", "learning order", "stop without A*")
-    for facet in split_facets(runs, results.axes) if len(results.axes) > 2 else [Facet("", runs, {})]:
-        if facet.title:
-            yield Text(facet.title)
+    for facet in split_facets(runs, results.axes) if len(results.axes) > 2 else [Facet(runs)]:
+        if facet.plain:
+            yield Text(facet.plain)
         yield Table(head, list(_error_rows(facet.runs, cuts)), numbers=head[1:])
     baselines = {"optimal": "optimal shrinkage", "balanced": "c to 0", "lazy": "c to infinity", "zero": "A = 0"}
     rows = []

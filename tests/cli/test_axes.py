@@ -72,7 +72,7 @@ def test_the_explorer_and_the_report_lie_over_them(results, tmp_path):
     (text,) = re.findall(r'id="data">(.*?)</script>', (tmp_path / "e.html").read_text(), re.DOTALL)
     data = json.loads(text)
     assert (data["x"]["column"], data["y"]["column"], data["y"]["plain"]) == ("noise", "c", "c")
-    assert data["y"]["label"] == "threshold c = σ<sup>2</sup>\u2009width"
+    assert data["y"]["label"] == "threshold c = σ²\u2009width"
     assert (data["owners"], data["facets"]) == ([None], [])
     assert len(data["lines"][0]) >= 2
     done = linphase("report", results.path, "--x", "noise", "--panel", "regime", "-o", tmp_path / "r.md")
@@ -106,7 +106,7 @@ def test_a_boundary_needs_several_variances_and_nothing_else_does(one_start, tmp
     with unfinished():
         figure = draw(one_start, "benefit")
         assert labels(figure) == (r"noise $\nu$", "rank $k$")
-        assert figure.axes[0].get_title().endswith("init_variance = 0.1, width = 32")
+        assert figure.axes[0].get_title().endswith(r"$\sigma^2$ = 0.1, width = 32")
         done = linphase("report", one_start.path, "--panel", "regime", "-o", tmp_path / "r.md")
     assert done.exit_code == 0, done.output
     assert message.replace("_", "\\_") in (tmp_path / "r.md").read_text() or message in (tmp_path / "r.md").read_text()

@@ -35,7 +35,7 @@ def axes_of(one):
 
 def reach(one, axes=None, runs=None):
     window = Window.of(axes or axes_of(one))
-    return one.reach(window, Facet("", one.asked[:0] if runs is None else runs, {}))
+    return one.reach(window, Facet(one.asked[:0] if runs is None else runs))
 
 
 def around(place, lines):

@@ -42,7 +42,7 @@ def test_an_axis_with_one_value_is_no_facet():
     runs, axes = asked({"gamma_sigma2": [-2, -1], "gamma_w": [1.5], "task.noise": [1.0, 2.0], "task.rank": [1]})
     (facet,) = split_facets(runs, axes)
     assert len(facet.runs) == len(runs)
-    assert facet.title == "gamma_w = 1.5"  # but it is told
+    assert (facet.title, facet.plain) == (r"$\gamma_w$ = 1.5", "gamma_w = 1.5")  # but it is told
 
 
 GRID = {"gamma_sigma2": [-2, -1], "gamma_w": [1.0, 1.5, 2.0], "task.noise": [1.0, 2.0], "task.rank": [1, 2]}

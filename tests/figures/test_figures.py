@@ -271,7 +271,7 @@ def test_an_unknown_panel_and_a_lone_axis_are_refused(runs):
 def test_a_third_axis_makes_one_facet_for_each_value(runs):
     both = pd.concat([runs, runs.assign(rank=2).iloc[:5]], ignore_index=True)
     figure = phase_diagram(both, AXES | {"task.rank": [2, 4]}, "test-error")
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["rank = 2", "rank = 4"]
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["$k$ = 2", "$k$ = 4"]
     assert [artist(ax, "numbers").get_array().count() for ax in figure.axes[:2]] == [5, len(runs)]
     norms = [artist(ax, "numbers").norm for ax in figure.axes[:2]]
     assert norms[0] is norms[1]
@@ -323,7 +323,7 @@ def test_too_many_facets_are_refused_with_their_number(runs):
 def test_two_further_axes_make_a_table_of_facets(runs):
     figure = phase_diagram(runs, AXES | {"task.rank": [2, 4], "task.noise": [0.0, 1.0, 2.0]}, "regime")
     titles = [ax.get_title() for ax in figure.axes]
-    assert titles[:3] == ["rank = 2, noise = 0", "rank = 2, noise = 1", "rank = 2, noise = 2"]
+    assert titles[:3] == [rf"$k$ = 2, noise $\nu$ = {noise}" for noise in range(3)]
     grid = figure.axes[0].get_subplotspec().get_gridspec()
     assert (grid.nrows, grid.ncols) == (2, 3)
 
@@ -580,7 +580,7 @@ def test_the_evidence_shows_three_measures_and_dots_where_they_part(runs):
     assert "regimes differ (1 of 42 cells)" in legend_labels(figure)
     facets = evidence(pd.concat([other, other.assign(rank=2)]), AXES | {"task.rank": [2, 4]})
     titles = [" ".join(ax.get_title().split()) for ax in facets.axes[3:8:4]]
-    assert titles == [f"modes on which all agree rank = {k}" for k in (2, 4)]
+    assert titles == [f"modes on which all agree $k$ = {k}" for k in (2, 4)]
 
 
 def test_the_collapse_counts_the_modes_within_5_percent_of_the_curve(runs):

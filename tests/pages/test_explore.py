@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from linphase.cli import main
 from linphase.config.config import parse_config
+from linphase.diagram.derived import DERIVED
+from linphase.diagram.names import axis_label
 from linphase.diagram.panels import known_panels
 from linphase.files import printable
 from linphase.model.draws import draw_task
@@ -30,7 +32,7 @@ from linphase.pages.explorer_trajectories import (
     thin,
 )
 from linphase.pages.packing import pack_codes, pack_numbers
-from linphase.store.columns import Column
+from linphase.store.columns import Column, runs_columns
 from linphase.store.results import Results, load
 from linphase.store.rows import failure_row
 from linphase.store.writing import create, write_failures
@@ -383,10 +385,11 @@ def test_results_without_a_finished_run_still_make_a_page(tmp_path):
 
 
 def test_formulas_and_symbols_of_panels_are_typeset_and_nothing_of_tex_is_left():
-    assert markup(r"$\|A-A^*\|_F^2/d^2$") == "‖A−A<sup>*</sup>‖<sub>F</sub><sup>2</sup>/d<sup>2</sup>"
+    assert markup(r"$\|A-A^*\|_F^2/d^2$") == "‖A−A<sup>*</sup>‖<sub>F</sub>²/d²"
     assert markup(r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2$").startswith(
         "ln\u2009max<sub>t</sub>\u2009‖A−A<sub>sc</sub>‖"
     )
     formulas = [text for panel in known_panels().values() for text in (panel.formula, panel.unit)]
-    for text in (*formulas, *(each.definition for each in CRITERIA.values())):
+    axes = [axis_label(column.name) for column in runs_columns()] + [axis_label(name) for name in DERIVED]
+    for text in (*formulas, *axes, *(each.definition for each in CRITERIA.values())):
         assert not set(markup(text)) & set("\\${}_^"), text
