@@ -86,7 +86,7 @@ def escape() -> Iterator[SweepConfig]:
 
 
 def narrow() -> Iterator[SweepConfig]:
-    """Widths down to a quarter of d, around the line between active and lazy."""
+    """Widths down to a quarter of d, around the line between mixed and lazy."""
     for d in NARROW_DIMENSIONS:
         for ratio in NARROW_WIDTHS:
             line = log(signal(d) / int(ratio * d)) / log(d)
@@ -106,7 +106,7 @@ def collapse() -> Iterator[SweepConfig]:
 
 
 def signal(d: int) -> float:
-    """The typical singular value of the signal in Y: at c equal to it lies the line between active and lazy."""
+    """The typical singular value of the signal in Y: at c equal to it lies the line between mixed and lazy."""
     return lazy_threshold(signal_singular_value(RANK, None, d, d), 1.0, d, d)
 
 

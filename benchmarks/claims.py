@@ -29,7 +29,7 @@ from linphase.theory.mode import mode_time
 
 SMALL = 0.2  # a small test error; that of A = 0 is 1
 MARGIN = 0.02  # in exponents and shares: as much as a limit may lie outside of an interval
-NEAR = 0.1  # in the sum: as far as the fewest iterations may lie from the line between active and lazy
+NEAR = 0.1  # in the sum: as far as the fewest iterations may lie from the line between mixed and lazy
 TOLD_SUMS = (0.75, 0.95, 1.0, 1.05, 1.2, 1.4)
 QUIET = 10  # so many c^2 is a width well below infinite noise
 BANDS = {"balanced": (-0.5, 0.45), "mixed": (0.5, 0.9), "lazy": (1.05, 1.4)}  # sums, both ends included
@@ -410,7 +410,7 @@ def claims() -> list[Claim]:
     for d in (200, 400):
         found.append(
             Claim(
-                "The fewest iterations, at the paper's learning rate, are at the line between active and lazy, sum = 1",
+                "The fewest iterations, at the paper's learning rate, are at the line between mixed and lazy, sum = 1",
                 "sum of the fewest iterations",
                 f"the interval is further than {NEAR} from 1",
                 partial(fewest_iterations, d),

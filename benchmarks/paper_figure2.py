@@ -113,7 +113,7 @@ def statements(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
     ]
     found.append(
         (
-            "Fewest iterations near the line between active and lazy, gamma_sigma2 + gamma_w = 1",
+            "Fewest iterations near the line between mixed and lazy, gamma_sigma2 + gamma_w = 1",
             f"for gamma_w > 1 they are at gamma_sigma2 + gamma_w = {np.median(fewest):.2f} (median over widths; "
             f"{np.min(fewest):.2f} to {np.max(fewest):.2f})",
             _verdict(abs(np.median(fewest) - 1) <= MARGIN),

@@ -713,7 +713,7 @@ def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
 
 @pytest.mark.slow
 def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, undisturbed):
-    larger = ("--set", "grid.replicates=15", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
+    larger = ("--set", "grid.replicates=8", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
     alone, beside = tmp_path / "alone", tmp_path / "beside"
     assert linphase("sweep", "--config", config, "--out", alone, *larger).exit_code == 0
     process = start("sweep", "--config", config, "--out", beside, *larger)
