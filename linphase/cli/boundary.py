@@ -166,7 +166,8 @@ def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
     """A block for each boundary and facet; where nobody reads it on a terminal, lines with tabs."""
     from rich.table import Table
 
-    from linphase.diagram.measured import COLUMNS, blocks, facet_text, filled, table_row
+    from linphase.diagram.measured import COLUMNS, blocks, filled, table_row
+    from linphase.diagram.names import held_text
 
     terminal = console()
     if not found:
@@ -174,12 +175,12 @@ def _print_boundaries(found: Sequence["MeasuredBoundary"]) -> None:
     elif not terminal.is_terminal:
         echo_row(("boundary", "facet", *COLUMNS))
         for one in found:
-            echo_row((one.name, facet_text(one.facet), *table_row(one)))
+            echo_row((one.name, held_text(one.facet), *table_row(one)))
     else:
         for name, facet, block in blocks(found):
             rows = [table_row(one) for one in block]
             kept = [i for i in filled(rows) if COLUMNS[i] != "note"]
-            title = name + (f", {facet_text(facet)}" if facet else "")
+            title = name + (f", {held_text(facet)}" if facet else "")
             table = Table(*(COLUMNS[i] for i in kept), title=f"gamma_sigma2 at {title}", title_justify="left")
             for row in rows:
                 table.add_row(*(row[i] for i in kept))

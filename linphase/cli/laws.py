@@ -102,13 +102,13 @@ def _print(laws: Sequence["Law"]) -> None:
 
 def _row(law: "Law") -> tuple[str, ...]:
     from linphase.diagram.looks import plainly
-    from linphase.diagram.measured import facet_text
+    from linphase.diagram.names import held_text
 
     places = [plainly(point.x) for point in law.points]
     line, over = law.line, law.over_theory
     return (
         law.quantity,
-        facet_text(law.held),
+        held_text(law.held),
         f"{len(places)}: {places[0]} to {places[-1]}" if len(places) > 1 else f"1: {places[0]}" if places else "none",
         "-" if line is None else _number(line.slope),
         _interval(line),

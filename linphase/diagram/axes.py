@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.derived import DERIVED, START, Derived
 from linphase.diagram.facts import FACTS
-from linphase.diagram.looks import Array, plainly, written
-from linphase.diagram.names import held_name
+from linphase.diagram.looks import Array, plainly
+from linphase.diagram.names import held_name, held_text
 from linphase.errors import LinphaseError, Note
 from linphase.store.asked import asked_table
 from linphase.store.columns import for_keys
@@ -158,7 +158,7 @@ class Facet:
 
     runs: pd.DataFrame
     values: dict[str, Any] = field(default_factory=dict)  # by column
-    named: dict[str, Any] = field(default_factory=dict)  # those of them of which `facts` does not tell
+    named: dict[str, Any] = field(default_factory=dict)  # those that its title names
 
     @property
     def title(self) -> str:
@@ -167,9 +167,8 @@ class Facet:
 
     @property
     def plain(self) -> str:
-        """What names it in a text, by columns."""
-        named = ", ".join(f"{column} = {written(value)}" for column, value in self.named.items())
-        return named.replace("\N{MINUS SIGN}", "-")
+        """What names it in a text."""
+        return held_text(self.named.items())
 
 
 def split_facets(runs: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Facet]:

@@ -397,10 +397,6 @@ def blocks(found: Sequence[MeasuredBoundary]) -> Iterator[tuple[str, Facet, list
         yield name, facet, [each for each in found if (each.name, each.facet) == (name, facet)]
 
 
-def facet_text(facet: Facet) -> str:
-    return ", ".join(f"{key} = {plainly(value)}" for key, value in facet)
-
-
 def table_row(boundary: MeasuredBoundary) -> tuple[str, ...]:
     """A boundary as texts under COLUMNS: "below grid" or "above grid" where it is infinite, "-" where it is nan."""
     return (

@@ -1,10 +1,10 @@
-"""What the quantities on axes are called in figures and pages: one table, in mathtext."""
+"""What the quantities on axes are called: in figures and at the axes of pages by one table, with mathematics."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from linphase.diagram.derived import DERIVED
-from linphase.diagram.looks import written
+from linphase.diagram.looks import plainly, written
 
 
 class _Name(NamedTuple):
@@ -33,12 +33,13 @@ _NAMES = {
     "stop_time": _Name("time at the end"),
     "c": _Name("$c$"),
     "c/s_1": _Name("$c/s_1$"),
+    "n/d": _Name("$n/d$"),
     "width/d": _Name(r"$\mathrm{width}/d$"),
 }
 
 
 def axis_label(column: str) -> str:
-    """What stands at an axis: of a column, or of a derived quantity by its name."""
+    """What stands at the axis of a column or of a derived quantity."""
     if column in DERIVED:
         return DERIVED[column].label
     name = _name(column)
@@ -48,6 +49,11 @@ def axis_label(column: str) -> str:
 def held_name(held: Iterable[tuple[str, Any]]) -> str:
     """What names a facet or a curve by the values held there, as in "$d$ = 64, $k$ = 4"; empty without any."""
     return ", ".join(f"{_name(column).before_value} = {written(value)}" for column, value in held)
+
+
+def held_text(held: Iterable[tuple[str, Any]]) -> str:
+    """The same by columns and as options are typed, for texts: "dimension = 64, rank = 4"."""
+    return ", ".join(f"{column} = {plainly(value)}" for column, value in held)
 
 
 def _name(column: str) -> _Name:

@@ -15,7 +15,6 @@ from linphase.config.keys import VARIANCE_KEYS, WIDTH_KEYS
 from linphase.diagram.axes import axis_column, named_axis, only_facet, selected, several, span
 from linphase.diagram.curves import check_curves
 from linphase.diagram.facts import facts
-from linphase.diagram.looks import written
 from linphase.diagram.measured import PATHS, MeasuredBoundary, boundaries_of, boundaries_of_path
 from linphase.diagram.mesh import mesh_of
 from linphase.diagram.names import held_name
@@ -405,7 +404,7 @@ def _regime_cell(results: Results, runs: pd.DataFrame) -> RegimeCell:
     predicted = [_theory(run, each) for run, each in zip(told, measured, strict=True)]
     known = [each for each in predicted if each is not None]
     time, first = common_times(measured), told[0]
-    where = rf"$\gamma_{{\sigma^2}}$ = {written(round(first['gamma_sigma2'], 3))}, width {first['width']:,}"
+    where = f"{held_name([('gamma_sigma2', round(first['gamma_sigma2'], 3))])}, width {first['width']:,}"
     spanning = [axis_column(key) for key in list(results.axes)[:2]]
     others = {name: first[name] for name in spanning if name not in (*VARIANCE_KEYS, *WIDTH_KEYS)}
     return RegimeCell(

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from linphase.diagram.looks import LOOKS, SIGNAL, Array, written
+from linphase.diagram.names import held_name
 from linphase.errors import LinphaseError
 from linphase.figures.fitting import COLUMN_WIDTH, PAGE_WIDTH, Style, StyleName
 from linphase.figures.run_curves import (
@@ -349,10 +350,7 @@ def title_of(run: Mapping[str, Any], outcome: str, replicates: int = 1) -> str:
     replicates
         How many its cell has: of several, its own is told.
     """
-    place = (
-        rf"$\gamma_{{\sigma^2}}$ = {written(run['gamma_sigma2'])}, $\gamma_w$ = {written(run['gamma_w'])}, "
-        f"width {run['width']:,}"
-    )
+    place = f"{held_name((name, run[name]) for name in ('gamma_sigma2', 'gamma_w'))}, width {run['width']:,}"
     told = [LOOKS[outcome].label if outcome in LOOKS else outcome]
     if outcome == "undefined" and not run["rank"]:
         told = []  # nothing tells which modes are the signal's

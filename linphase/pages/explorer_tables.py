@@ -199,9 +199,9 @@ _SIGNS = {
 
 
 def markup(mathtext: str) -> str:
-    """Mathtext as the page and plotly read it: signs, <sub> and <sup> for indices and powers, all else escaped."""
+    """Mathtext as the page and plotly read it: signs, <sub> for indices, ² and <sup> for powers, all else escaped."""
     mathtext = re.sub(r"\\sqrt{(.*?)}", r"√\1", escape(mathtext, quote=False))
-    mathtext = re.sub(r"\\mathrm{(.*?)}", r"\1", mathtext)
+    mathtext = re.sub(r"\\mathrm{(.*?)}", r"\1", mathtext.replace(r"_\mathrm", "_"))
     for sign, plain in _SIGNS.items():
         mathtext = mathtext.replace(sign, plain)
     for mark, name in (("_", "sub"), (r"\^", "sup")):

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from linphase import __version__
 from linphase.diagram.axes import Facet, select, split_facets
 from linphase.diagram.derived import shifts
-from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, facet_text, filled, table_row, untold
+from linphase.diagram.measured import COLUMNS, blocks, boundaries_of, filled, table_row, untold
 from linphase.diagram.mesh import mesh_of
+from linphase.diagram.names import held_text
 from linphase.diagram.outcomes import OUTCOMES, outcomes
 from linphase.diagram.panels import Panel, base_name, known_panels, made_by_theory, usual_panel
 from linphase.diagram.versus import Among, deviations, differing, paired, predictions_of
@@ -125,7 +126,7 @@ def boundaries(results: Results, cuts: Cuts) -> Iterator[Block]:
     for name, facet, block in blocks(found):
         rows = [table_row(crossing) for crossing in block]
         kept = filled(rows)
-        yield Text(name + (f", {facet_text(facet)}" if facet else ""))
+        yield Text(name + (f", {held_text(facet)}" if facet else ""))
         shown = tuple(COLUMNS[i] for i in kept)
         yield Table(shown, [tuple(row[i] for i in kept) for row in rows], numbers=tuple(set(shown) & set(_NUMBERS)))
     yield _picture(

@@ -78,7 +78,7 @@ class Column:
     words: tuple[str, ...] = ()  # the values that it can have; any where there are none
     bounds: tuple[float, float] | None = None  # the least and the most that it can be, where it has a value
     along: str = ""  # of a list: the `LENGTHS` whose product is its length
-    optional: bool = False  # of a list: whether it is empty in a run that did not measure it
+    optional: bool = False  # of a list: whether it may be empty, as in a run that did not measure it
 
 
 _START = {

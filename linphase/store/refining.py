@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +25,16 @@ class Labels:
     Parameters
     ----------
     finished
-        Rows of a runs table with COLUMNS; none by default.
+        Rows of a runs table with COLUMNS, of copies the best first; none by default.
     failed
         The ids of runs that have failed and were not finished since.
     """
 
     def __init__(self, finished: pa.Table | None = None, failed: Collection[str] = ()) -> None:
         columns = [] if finished is None else [finished.column(name).to_pylist() for name in COLUMNS]
-        self._ends = {run_id: end for run_id, *end in zip(*columns, strict=True)}
+        self._ends: dict[str, list[Any]] = {}
+        for run_id, *end in zip(*columns, strict=True):
+            self._ends.setdefault(run_id, end)
         self._failed = frozenset(failed)
 
     def settled(self, spec: RunSpec) -> bool:

@@ -3,7 +3,6 @@
 import json
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from linphase.config.keys import WIDTH_KEYS
-from linphase.errors import ResultsError
+from linphase.errors import ResultsError, Unavailable
 from linphase.model import arrays
 from linphase.model.regime import Cuts
 from linphase.runs.records import Trajectory
@@ -87,18 +86,26 @@ class Results:
         ResultsError
             If there is none of this id.
         """
+        refused: dict[str, ResultsError] = {}  # by part: another one may hold a copy
         for attempt in range(ATTEMPTS):
             if attempt or run_id not in self._places:
                 self._places.clear()
-                self._places.update(find_trajectories(self.path))
+                self._places.update(find_trajectories(self.path, besides=refused))
             if run_id not in self._places:
-                raise ResultsError(
+                absent = ResultsError(
                     f"{self.path}: no trajectory of run {run_id!r}. Finished runs have one; their ids "
                     "are in the column run_id of .runs"
                 )
+                raise next(iter(refused.values()), absent)
             name, row_group = self._places[run_id]
-            with suppress(Gone):  # folded since: look where it is now
+            try:
                 return read_trajectory(self.path / TRAJECTORIES.name / name, row_group, run_id)
+            except Gone:  # folded since: look where it is now
+                continue
+            except Unavailable:  # another time it can be read
+                raise
+            except ResultsError as error:
+                refused[name] = error
         raise ResultsError(f"{self.path}: the trajectory of run {run_id!r} cannot be opened. Try again")
 
     def plot(
@@ -300,16 +307,15 @@ def load(path: str | Path, columns: Sequence[str] | None = None) -> Results:
     failures = read_table(root, FAILURES, FAILURES.names)
     names = None if columns is None else tuple(dict.fromkeys((*_ALWAYS, *(COLUMNS if refined else ()), *columns)))
     finished = read_table(root, RUNS, names)
-    if names is not None and _has_copies(finished):  # of which those count that say what was asked for
+    if names is not None and _has_copies(finished):  # of which those count that contradict nothing asked for
         finished = read_table(root, RUNS, tuple(dict.fromkeys((*names, *repeated(RUNS)))))
     versions = finished.column("numerics_version").unique().to_pylist()
-    asked = Asked(
-        resolved,
-        versions,
-        str(root / "configs"),
-        Labels(finished, failures.column("run_id").to_pylist()) if refined else None,
-    )
-    finished = _best_first(finished, asked).select(finished.column_names if names is None else names)
+    asked = Asked(resolved, versions, str(root / "configs"))
+    finished = _best_first(finished, asked)
+    if refined:
+        labels = Labels(finished, failures.column("run_id").to_pylist())
+        asked = Asked(resolved, versions, str(root / "configs"), labels)
+    finished = finished if names is None else finished.select(names)
     runs = _to_pandas(_with_failed(finished, failures)).drop_duplicates("run_id", ignore_index=True)
     tried = _to_pandas(failures).drop_duplicates(list(FAILURES.key), ignore_index=True)
     version, shown = asked.shown(runs["run_id"].tolist())
@@ -354,7 +360,7 @@ def _has_copies(rows: pa.Table) -> bool:
 
 
 def _best_first(rows: pa.Table, asked: Asked) -> pa.Table:
-    """Where a run has copies, first the one that says what was asked for, and of these that with most observables."""
+    """Where a run has copies, first those as they were asked for, of these the one with most observables."""
     if not _has_copies(rows):
         return rows
     counts = [len(names_in(text)) for text in rows.column("observables").to_pylist()]

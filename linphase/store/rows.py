@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,8 +220,11 @@ def draw_seed(task: TaskConfig, row: Mapping[str, Any] | pd.Series[Any]) -> int:
     return 0 if task.isotropic else seed_of(row)
 
 
-def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:
-    """In which part and row group each trajectory is; of copies the one with the most observables."""
+def find_trajectories(root: Path, besides: Collection[str] = ()) -> dict[str, tuple[str, int]]:
+    """In which part and row group each trajectory is; of copies the one with the most observables.
+
+    besides: names of parts that are not to be read.
+    """
 
     def ids(file: Path) -> list[list[tuple[str, int]]]:
         return [_measured(rows) for rows in row_groups(file, TRAJECTORIES, ("run_id", "observables"))]
@@ -229,7 +232,7 @@ def find_trajectories(root: Path) -> dict[str, tuple[str, int]]:
     places: dict[str, tuple[str, int]] = {}
     most: dict[str, int] = {}
     for name, groups in scan(root, TRAJECTORIES, ids).items():
-        for index, group in enumerate(groups):
+        for index, group in enumerate(groups if name not in besides else ()):
             for run_id, count in group:
                 if count > most.get(run_id, -1):
                     places[run_id], most[run_id] = (name, index), count

@@ -222,7 +222,7 @@ def askers(schema: pa.Schema) -> set[str]:
 
 
 def _check_lengths(rows: pa.Table, table: Table) -> None:
-    """Raise ValueError where lists have other lengths than linphase writes; one that is null is of no length."""
+    """Raise ValueError where lists have other lengths than linphase writes; null ones are not looked at."""
     there = set(rows.column_names)
     for column in (one for one in table.columns if one.along and {one.name, *_tellers(one)} <= there):
         length, wanted = _lengths(rows, column.name), _lengths(rows, *_tellers(column))
@@ -240,7 +240,7 @@ def _tellers(column: Column) -> list[str]:
 
 
 def _lengths(rows: pa.Table, *names: str) -> pa.ChunkedArray:
-    """How long lists are, in each row; of counts themselves; of several columns the product."""
+    """What some columns count in each row, lists by their lengths, multiplied."""
     each = (
         pc.list_value_length(rows.column(name)) if pa.types.is_list(rows.column(name).type) else rows.column(name)
         for name in names

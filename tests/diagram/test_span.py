@@ -10,6 +10,7 @@ from linphase.config.config import parse_config
 from linphase.diagram.axes import Axis, Window, over_axes, span, split_facets
 from linphase.diagram.cells import Cells, stand_ins
 from linphase.diagram.derived import DERIVED
+from linphase.diagram.names import held_name
 from linphase.errors import LinphaseError
 from linphase.store.results import spanning_first
 from linphase.store.rows import asked_for, task_config_of
@@ -43,6 +44,14 @@ def test_an_axis_with_one_value_is_no_facet():
     (facet,) = split_facets(runs, axes)
     assert len(facet.runs) == len(runs)
     assert (facet.title, facet.plain) == (r"$\gamma_w$ = 1.5", "gamma_w = 1.5")  # but it is told
+
+
+def test_a_facet_is_named_with_mathematics_in_figures_and_as_options_are_typed_in_texts():
+    grid = {"gamma_sigma2": [-2, -1], "gamma_w": [1.0, 1.5], "task.noise": [1.0, 1e-5], "task.rank": [1]}
+    runs, axes = asked(grid)
+    titles = [(facet.title, facet.plain) for facet in split_facets(runs, axes)]
+    assert titles == [(r"noise $\nu$ = $10^{-5}$", "noise = 1e-05"), (r"noise $\nu$ = 1", "noise = 1")]
+    assert all(held_name([(name, 2)]).startswith("$") for name in DERIVED)
 
 
 GRID = {"gamma_sigma2": [-2, -1], "gamma_w": [1.0, 1.5, 2.0], "task.noise": [1.0, 2.0], "task.rank": [1, 2]}

@@ -389,6 +389,7 @@ def test_formulas_and_symbols_of_panels_are_typeset_and_nothing_of_tex_is_left()
     assert markup(r"$\ln\,\mathrm{max}_t\,\|A-A_{sc}\|_F^2$").startswith(
         "ln\u2009max<sub>t</sub>\u2009‖A−A<sub>sc</sub>‖"
     )
+    assert markup(r"$d_\mathrm{out}$, $\gamma_{\sigma^2}$") == "d<sub>out</sub>, γ<sub>σ²</sub>"
     formulas = [text for panel in known_panels().values() for text in (panel.formula, panel.unit)]
     axes = [axis_label(column.name) for column in runs_columns()] + [axis_label(name) for name in DERIVED]
     for text in (*formulas, *axes, *(each.definition for each in CRITERIA.values())):

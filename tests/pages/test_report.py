@@ -156,6 +156,13 @@ def test_regimes_and_statuses_are_counted(results, blocks):
     assert {row[0]: row[1] for row in statuses.rows} == {"converged": "18", "failed": "1"}
 
 
+def test_tables_of_a_further_axis_are_named_by_its_values_in_plain_text(tmp_path):
+    grid = {"gamma_sigma2": [-2, -1], "gamma_w": [1, 2], "init.richness": [1e-4, 1.0]}
+    train_here(parse_config({**CONFIG, "dynamics": {"kind": "modes"}, "grid": grid}), tmp_path / "r")
+    texts = [block.text for block in contents(load(tmp_path / "r")) if isinstance(block, Text)]
+    assert {"richness = 0.0001", "richness = 1"} <= set(texts)
+
+
 def test_boundaries_come_with_their_intervals(blocks):
     names = [block.text for block in blocks if isinstance(block, Text)]
     assert {"mixed | lazy", "mixed | balanced", "learning order = 2", "benefit = 1/2"} <= set(names)

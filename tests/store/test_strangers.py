@@ -15,6 +15,7 @@ import pytest
 
 from linphase.config.config import parse_config
 from linphase.config.plugins import activate, read_plugin
+from linphase.errors import ResultsError
 from linphase.runs.spec import NUMERICS_VERSION
 from linphase.store.checking import check
 from linphase.store.folding import fold
@@ -300,6 +301,23 @@ def test_beside_them_the_rows_of_the_runs_themselves_are_shown(in_parts, name, v
     add_part(path / "runs", with_value(with_value(rows, name, value), "observables", f"{observed} another"))
     pd.testing.assert_frame_equal(load(path).runs, before)
     pd.testing.assert_frame_equal(load(path, ["min_test_error"]).runs, some)
+
+
+def test_a_trajectory_that_cannot_be_read_is_read_from_its_copy(in_parts):
+    path, names, (_, ids, *_) = in_parts
+    whole = path / "trajectories" / names["trajectories"][1]
+    before, rows = load(path).trajectory(ids[0]), pq.read_table(whole)
+    observed = rows.column("observables")[0].as_py()
+    index = rows.schema.get_field_index("distance")
+    wrong = rows.set_column(index, rows.schema.field(index), [pa.array([[1.0]] * 4, rows.schema.field(index).type)])
+    part = add_part(path / "trajectories", with_value(wrong, "observables", f"{observed} another"))
+    found = load(path).trajectory(ids[0])
+    np.testing.assert_array_equal(found.singular_values, before.singular_values)
+    assert found.distance.size == 0
+    assert [name for name, _ in check(path).foreign] == [f"trajectories/{part.name}"]
+    whole.unlink()
+    with pytest.raises(ResultsError, match="distance must have"):
+        load(path).trajectory(ids[0])
 
 
 # Places

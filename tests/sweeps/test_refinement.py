@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from math import isfinite
@@ -64,6 +65,19 @@ def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "r"
     sweep(refined(3), path)
     return path
+
+
+def test_rows_that_contradict_their_runs_change_no_level(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "r")
+    (part,) = (tmp_path / "r" / "runs").glob("part-*")
+    rows = pq.read_table(part)
+    for name, value in (("noise", 3.0), ("status", "step_limit")):
+        index = rows.schema.get_field_index(name)
+        field = rows.schema.field(index)
+        rows = rows.set_column(index, field, [pa.array([value] * rows.num_rows, field.type)])
+    for count in range(8):  # some of the parts sort before the true one, some behind it
+        add_part(tmp_path / "r" / "runs", rows.slice(count))
+    assert load(tmp_path / "r").asked.levels == load(whole).asked.levels
 
 
 def test_a_sweep_trains_every_level_and_asks_for_nothing_more(whole):
