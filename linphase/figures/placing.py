@@ -141,22 +141,30 @@ def _stand_beside(bars: Sequence[Bar], grid: Sequence[Axes], width: float) -> No
 
 
 def fit(title: Text, width: float) -> None:
-    """Break the lines of a title between words, none of them in a formula, so that it is at most some inches wide."""
+    """Break the lines of a title so that it is at most some inches wide, behind a comma where there is one.
+
+    Neither a formula nor "name = value" is broken.
+    """
     lines = title.get_text().split("\n")
     fitted: list[str] = []
     while lines:
         line = lines.pop(0)
         words = _WORDS.findall(line)
-        for kept in range(len(words), 0, -1):
-            title.set_text(" ".join(words[:kept]))
-            if kept == 1 or _extent(title).width / _dpi(title) <= width:
-                fitted.append(" ".join(words[:kept]))
-                lines = [" ".join(words[kept:]), *lines] if kept < len(words) else lines
-                break
+        kept = next((count for count in range(len(words), 1, -1) if _fits(title, words[:count], width)), 1)
+        if kept < len(words):
+            kept = next((count for count in range(kept, 0, -1) if words[count - 1].endswith(",")), kept)
+            lines = [" ".join(words[kept:]), *lines]
+        fitted.append(" ".join(words[:kept]))
     title.set_text("\n".join(fitted))
 
 
-_WORDS = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^\s$])+")  # \$ is no mathematics
+def _fits(title: Text, words: Sequence[str], width: float) -> bool:
+    title.set_text(" ".join(words))
+    return bool(_extent(title).width / _dpi(title) <= width)
+
+
+_WORD = r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^\s$])+"  # \$ is no mathematics
+_WORDS = re.compile(rf"{_WORD}(?: = {_WORD})?")
 
 
 def _columns(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -17,6 +18,7 @@ from linphase.figures.collapse import collapse
 from linphase.figures.diagrams import against, all_panels, evidence, phase_diagram
 from linphase.figures.fitting import STYLES, Style
 from linphase.figures.layout import settle
+from linphase.figures.placing import fit
 from linphase.model.regime import Cuts
 from linphase.theory.boundaries import MIXED_LAZY
 from tests.figures.made import AXES, artist, artists, modes_of
@@ -218,3 +220,18 @@ def test_what_is_laid_out_stays_so_whatever_matplotlib_is_set_to(setting):
         figure.subplots()
         settle(figure)
         assert figure.get_layout_engine() is None
+
+
+def test_a_title_is_broken_behind_a_comma_and_never_before_a_value_or_in_a_formula():
+    def broken(text, inches):
+        figure = Figure(figsize=(4, 3))
+        FigureCanvasAgg(figure)
+        title = figure.text(0.5, 0.5, text, fontsize=10)
+        fit(title, inches)
+        return title.get_text().split("\n")
+
+    name = r"$k$ = 2, noise $\nu$ = 0.5"
+    assert broken(name, 4) == [name]
+    assert broken(name, 1.2) == ["$k$ = 2,", r"noise $\nu$ = 0.5"]
+    assert broken(name, 0.1) == ["$k$ = 2,", "noise", r"$\nu$ = 0.5"]
+    assert broken("at the paper's learning rate", 1.2) == ["at the paper's", "learning rate"]
