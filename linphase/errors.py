@@ -51,6 +51,7 @@ _REMEDIES = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "Larger files are required than this process may write. Allow them, as with `ulimit -f unlimited`",
+    errno.ESTALE: "The server of the disk does not know the file any more. Try again",
     errno.EIO: "The disk does not do what it is asked to. Look at it, or choose another place",
 }
 # Of errors that have no such number: the loader's, Python's, Arrow's, matplotlib's.

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, changes to the file system that last, and drafts that go."""
+"""Files written whole or not at all, changes to the file system that last, drafts that go, and names in a directory."""
 
 import errno
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from linphase.errors import LinphaseError, Unavailable, shortage
 
+UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 SAFE_AGE = 24 * 3600.0  # seconds; a draft is written within minutes
 _DRAFT = re.compile(r"\.(.*\.)?[0-9a-f]{8,16}\.part", re.DOTALL)  # the names of the drafts of `whole`
 
@@ -57,6 +58,19 @@ def write_whole(file: Path, content: str | bytes) -> None:
     """Write a text, in UTF-8, or bytes as a whole file; see `whole`."""
     with whole(file) as draft:
         draft.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def names_in(directory: Path) -> list[str]:
+    """The names in a directory, sorted; none where there is no such directory.
+
+    Raises Unavailable where they cannot be read just now, which does not say that nothing is there.
+    """
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unavailable(f"{directory}: {UNREADABLE.format(error.strerror or error)}") from error
 
 
 def printable(text: str) -> str:

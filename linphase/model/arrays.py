@@ -7,6 +7,7 @@ names it by its digest gets the same numbers in every process.
 import hashlib
 import mmap
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError, Unavailable
+from linphase.files import UNREADABLE, names_in
 
 Array = NDArray[np.floating]
 
@@ -87,7 +89,8 @@ def look_in(results: Path) -> None:
     """Have what a results directory keeps, as arrays/DIGEST.npy or arrays/DIGEST.npz, found by the digests."""
     _looked_in.pop(results, None)
     _looked_in[results] = None
-    for file in (results / DIRECTORY).glob("*.np[yz]"):
+    for name in filter(re.compile(FILE).fullmatch, names_in(results / DIRECTORY)):
+        file = results / DIRECTORY / name
         _places.setdefault(file.stem, file)
 
 
@@ -126,21 +129,37 @@ def damage(file: Path) -> str:
     Raises Unavailable where it cannot be read just now, which says nothing of what it holds.
     """
     try:
+        _verified(file)
+    except _Damaged as wrong:
+        return str(wrong)
+    return ""
+
+
+class _Damaged(Exception):
+    """A file does not hold what its name says."""
+
+
+def _verified(file: Path) -> Any:
+    """The array in a file, not yet in memory, or its bundle; raises _Damaged, or Unavailable."""
+    try:
         if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
-            return "it is no file"
+            raise _Damaged("it is no file")
         if file.suffix == ".npz":
             bundle = _bundle(file)
-            whole = np.array_equal(bundle.pop("seal", np.empty(0)), _seal(file.stem, bundle))
-            return "" if whole else "it does not hold what was kept in it"
-        found = digest(mapped(file))
+            if not np.array_equal(bundle.pop("seal", np.empty(0)), _seal(file.stem, bundle)):
+                raise _Damaged("it does not hold what was kept in it")
+            return bundle
+        array = mapped(file)
+        found = digest(array)
     except FileNotFoundError:
-        return LOST
+        raise _Damaged(LOST) from None
     except OSError as error:
-        text = f"cannot be read: {error.strerror or error}. Make it readable, or try again"
-        raise Unavailable(f"{file}: {text}") from error
+        raise Unavailable(f"{file}: {UNREADABLE.format(error.strerror or error)}") from error
     except NO_ARRAY as error:
-        return f"it cannot be read as an array: {error}"
-    return "" if found == file.stem else f"it holds another array, of digest {found}"
+        raise _Damaged(f"it cannot be read as an array: {error}") from error
+    if found != file.stem:
+        raise _Damaged(f"it holds another array, of digest {found}")
+    return array
 
 
 def _bundle(file: Path) -> dict[str, Array]:
@@ -157,8 +176,8 @@ def _seal(wanted: str, bundle: Mapping[str, Array]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=8)
 def _read(file: Path) -> Any:
-    if wrong := damage(file):
-        raise LinphaseError(f"{file}: {wrong}. {_REMEDY}")
-    if file.suffix == ".npy":
-        return np.load(file, allow_pickle=False)
-    return {name: array for name, array in _bundle(file).items() if name != "seal"}
+    try:
+        found = _verified(file)
+    except _Damaged as wrong:
+        raise LinphaseError(f"{file}: {wrong}. {_REMEDY}") from wrong
+    return found if isinstance(found, dict) else np.array(found)

@@ -9,11 +9,10 @@ from typing import Any
 
 from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable, check_argument
-from linphase.files import printable
+from linphase.files import UNREADABLE, names_in, printable
 from linphase.model import arrays
 
 ARRAYS = arrays.DIRECTORY  # where the arrays of the user are kept, each as DIGEST.npy
-_UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 
 
 def configs(path: str | Path) -> list[dict[str, Any]]:
@@ -36,13 +35,7 @@ def configs(path: str | Path) -> list[dict[str, Any]]:
 
 def config_names(root: Path) -> list[str]:
     """The files of the configurations; none where there is no such directory."""
-    try:
-        names = os.listdir(root / "configs")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise Unavailable(f"{root}: {_UNREADABLE.format(error.strerror or error)}") from error
-    return sorted(name for name in names if name.endswith(".json") and not name.startswith("."))
+    return [name for name in names_in(root / "configs") if name.endswith(".json") and not name.startswith(".")]
 
 
 def is_results(root: Path) -> bool:
@@ -56,14 +49,14 @@ def existing(path: str | Path) -> Path:
     root = Path(path)
     try:
         os.stat(root)
+        refuse_links(root)
     except (FileNotFoundError, NotADirectoryError):
         text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
         raise ResultsError(f"{root}: {text}") from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise ResultsError(f"{root}: no results directory can be there: {error.strerror}. Give another") from error
-        raise Unavailable(f"{root}: {_UNREADABLE.format(error.strerror or error)}") from error
-    refuse_links(root)
+        raise Unavailable(f"{root}: {UNREADABLE.format(error.strerror or error)}") from error
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "
@@ -85,8 +78,13 @@ def refuse_links(root: Path) -> None:
 
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a path is a link to a place outside a directory."""
+    try:
+        # Not Path.is_symlink, which says no where it cannot look, from Python 3.14 on.
+        is_link = stat.S_ISLNK(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     # Not Path.resolve, which raises RuntimeError on links that lead in a circle before Python 3.13.
-    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    return is_link and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def read_config(file: Path) -> dict[str, Any]:
         resolved = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ELOOP):  # which are links to nothing
-            raise Unavailable(f"{shown}: {_UNREADABLE.format(error.strerror or error)}") from error
+            raise Unavailable(f"{shown}: {UNREADABLE.format(error.strerror or error)}") from error
         raise ResultsError(f"{shown}: cannot be read as a configuration: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ResultsError(f"{shown}: cannot be read as a configuration: {error}") from error

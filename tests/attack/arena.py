@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from linphase.cli import main
 from linphase.config.config import load_config
 from linphase.store.writing import create
@@ -22,8 +24,8 @@ from tests.attack.forked import Child, Ended
 CONFIG = """
 name = "attacked"
 [task]
-dimension = 5
-rank = 2
+target = "Y.npy"
+signal = "A.npy"
 [grid]
 gamma_sigma2 = [-2.0, -1.0]
 gamma_w = [0.0, 1.5]
@@ -64,12 +66,21 @@ def prepare(path: Path) -> Ground:
     """The undisturbed sweeps, by the command line, and the same runs in parts of two."""
     ground = Ground(path)
     (path / "sweep.toml").write_text(CONFIG)
+    _draw_target(path)
     arena = Arena(path / "first", ground, random.Random(0))
     arena.linphase(*SWEEP)
     arena.linphase(*THEORY)
     arena.call(partial(_in_parts, path / "sweep.toml", ground.parts, ()))
-    arena.call(partial(_in_parts, path / "sweep.toml", ground.other, ("task.noise=0.5",)))
+    arena.call(partial(_in_parts, path / "sweep.toml", ground.other, ("task.rank=1",)))
     return ground
+
+
+def _draw_target(path: Path) -> None:
+    """Arrays of the user's own, which then lie in the results too: a signal of rank 2, and it with noise."""
+    dice = np.random.default_rng(0)
+    signal = dice.standard_normal((5, 2)) @ dice.standard_normal((2, 5))
+    np.save(path / "A.npy", signal)
+    np.save(path / "Y.npy", signal + dice.standard_normal((5, 5)))
 
 
 def _in_parts(config: Path, path: Path, overrides: tuple[str, ...]) -> None:

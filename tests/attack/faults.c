@@ -97,6 +97,12 @@ WRAP(int, mkdir, "mkdir", (const char *path, mode_t mode), (path, mode), AT_FDCW
 WRAP(int, unlink, "unlink", (const char *path), (path), AT_FDCWD, path)
 WRAP(int, stat, "stat", (const char *restrict path, struct stat *restrict found), (path, found), AT_FDCWD, path)
 WRAP(int, stat64, "stat", (const char *restrict path, struct stat64 *restrict found), (path, found), AT_FDCWD, path)
+WRAP(int, lstat, "stat", (const char *restrict path, struct stat *restrict found), (path, found), AT_FDCWD, path)
+WRAP(int, lstat64, "stat", (const char *restrict path, struct stat64 *restrict found), (path, found), AT_FDCWD, path)
+WRAP(int, fstatat, "stat", (int one, const char *restrict path, struct stat *restrict found, int flags),
+     (one, path, found, flags), one, path)
+WRAP(int, fstatat64, "stat", (int one, const char *restrict path, struct stat64 *restrict found, int flags),
+     (one, path, found, flags), one, path)
 
 /* Of open, the mode is there only where a file may be made. */
 #define WRAP_OPEN(name, directory, parameters, ...)                     \

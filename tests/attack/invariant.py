@@ -17,7 +17,8 @@ from tests.attack.arena import SWEEP, THEORY, Arena
 from tests.processes import same_science
 
 _OURS = re.compile(
-    r"configs/(\.first|[0-9a-f]{16})\.json|(runs|trajectories|failures)/part-[0-9a-f]{40}\.parquet|quarantine/.*",
+    r"configs/(\.first|[0-9a-f]{16})\.json|(runs|trajectories|failures)/part-[0-9a-f]{40}\.parquet|"
+    r"arrays/[0-9a-f]{20}\.npy|quarantine/.*",
     re.DOTALL,
 )
 

@@ -1,11 +1,13 @@
 """The user's own arrays beside the results: kept by what they contain, whole or not at all, and read from there."""
 
+import errno
 import io
 import os
 import shutil
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,6 +191,24 @@ def test_what_cannot_be_read_just_now_is_no_damage(config, results, monkeypatch,
     for call in (lambda: check(results), lambda: load(results) and draw_task(config.task)):
         with pytest.raises(Unavailable, match=r"cannot be read: Input/output error. Make it readable, or try again"):
             call()
+
+
+@pytest.mark.parametrize("call", ["listdir", "lstat"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_directory_of_arrays_that_cannot_be_looked_into_has_lost_none(results, monkeypatch, call, number):
+    real = getattr(os, call)
+
+    def fail(path, *rest, **more):
+        if Path(path) == results / "arrays":
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, call, fail)
+    for read in (check, load):
+        with pytest.raises(
+            Unavailable, match=rf"cannot be read: {os.strerror(number)}. Make it readable, or try again"
+        ):
+            read(results)
 
 
 def test_a_damaged_array_is_told_to_who_needs_it(config, results, forgetful):
