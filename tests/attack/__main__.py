@@ -131,7 +131,10 @@ def _attacked(ground: Ground, seed: int, kind: str, number: int) -> Result:
     """One attack: which it is and what it does follow from the seed, the kind and the number."""
     dice = random.Random(f"{seed}/{kind}/{number}")
     attacks = ATTACKS[kind]
-    one = dice.choices(attacks, [each.weight for each in attacks])[0]
+    if number < len(attacks):  # each once, before any comes again
+        one = random.Random(f"{seed}/{kind}").sample(attacks, len(attacks))[number]
+    else:
+        one = dice.choices(attacks, [each.weight for each in attacks])[0]
     arena = Arena(ground.path / f"{kind}-{number}", ground, dice, number)
     count, failure = _act(one, arena)
     if not failure:

@@ -205,11 +205,11 @@ def a_parent_of_workers_killed(arena: Arena) -> int:
 
 @attack("kills", weight=3)
 def signals_sent(arena: Arena) -> int:
-    """Ctrl-C and SIGTERM, once or twice: the end comes soon and leaves nothing."""
-    child = arena.start(*SWEEP, *arena.dice.choice(((), ("--jobs", "1"))))
+    """Ctrl-C, which reaches the whole group, and SIGTERM, once or twice: the end comes soon and leaves nothing."""
+    child = arena.start(*SWEEP, *arena.dice.choice(((), ("--jobs", "1"), ("--jobs", "2"))))
     for number in arena.dice.choices((signal.SIGINT, signal.SIGTERM), k=2):
-        if not child.ends_within(arena.dice.uniform(0.05, 0.6)):
-            os.kill(child.pid, number)
+        if not child.ends_within(arena.dice.uniform(0.05, 1.0)):
+            os.killpg(child.pid, number) if number == signal.SIGINT else os.kill(child.pid, number)
             arena.told[-1] += f", {signal.Signals(number).name}"
     began = time.monotonic()
     done = child.wait()

@@ -1,10 +1,8 @@
-"""Sweeps that are killed, stopped and run beside each other at random moments: nothing is lost or different."""
+"""Sweeps that are killed, suspended and run beside each other; `python -m tests.attack` has random moments."""
 
 import os
-import random
 import re
 import signal
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -25,50 +23,11 @@ from tests.processes import (
     same_science,
     start_sweep,
     wait_for_first_part,
-    workers,
 )
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to find workers")
 
-KILLS = 2  # of parents, and of workers at least; `python -m tests.attack` has more, of smaller sweeps
 MANY = SLOWER.replace("dimension = 40", "dimension = 24").replace("num = 12", "num = 20")  # 200 runs
-
-
-@pytest.fixture
-def dice():
-    """Random moments; the seed is in the output of a test that fails."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    return random.Random(seed)
-
-
-def complete(slower: Path, path: Path) -> None:
-    """Every run is there once, with the bits of the undisturbed sweep."""
-    results = load(path / "r")
-    assert results.runs["run_id"].is_unique
-    assert not results.missing()
-    same_science(slower, path / "r")
-
-
-@pytest.mark.alone
-def test_parents_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
-    kills = rounds = 0
-    while kills < KILLS:
-        path = tmp_path / str(rounds)
-        path.mkdir(exist_ok=True)
-        process = start_sweep(path)
-        try:
-            process.communicate(timeout=dice.uniform(0.8, 3.0))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            assert gone(process.pid)  # no worker outlives its parent
-            kills += 1
-        else:
-            complete(slower, path)
-            rounds += 1
-    finish(start_sweep(path))
-    complete(slower, path)
 
 
 @pytest.mark.alone
@@ -111,52 +70,6 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_and_of_others_stay(tmp
         assert another.path.is_dir()
     assert sorted(os.listdir(tmp_path)) == sorted([*kept, "linphase-workers-link0000", "shm"])
     assert sorted(os.listdir(tmp_path / "shm")) == ["1", "sem.loky-1-bbbbbbbb"]
-
-
-@pytest.mark.alone
-def test_workers_killed_at_random_moments_lose_nothing(slower, tmp_path, dice):
-    kills = rounds = 0
-    while kills < KILLS:
-        path = tmp_path / str(rounds)
-        path.mkdir()
-        process = start_sweep(path)
-        for _ in range(3):
-            time.sleep(dice.uniform(0.5, 2.0))
-            if found := workers(process.pid):
-                os.kill(dice.choice(found), signal.SIGKILL)
-                kills += 1
-        process.communicate(timeout=120)
-        if process.returncode == 1:  # a run was hit twice while it was alone: to all appearances its own fault
-            process = start_sweep(path, "--retry-failed")
-        finish(process)
-        complete(slower, path)
-        rounds += 1
-
-
-@pytest.mark.alone
-def test_two_signals_at_random_moments_end_a_sweep_soon_and_leave_nothing_broken(slower, tmp_path, dice):
-    for _ in range(3):
-        process = start_sweep(tmp_path)
-        time.sleep(dice.uniform(0.0, 4.0))
-        begun = (tmp_path / "r" / "runs").is_dir()
-        began = time.monotonic()
-        for number in dice.choices((signal.SIGINT, signal.SIGTERM), k=2):
-            # Ctrl-C reaches the whole group.
-            if process.poll() is None:
-                os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-            time.sleep(dice.uniform(0.0, 1.0))
-        out, _ = process.communicate(timeout=30)
-        assert time.monotonic() - began < 10
-        # Negative where it ended already. A signal during Python's own start ends it in Python's way.
-        started = "init_import_site" not in out
-        assert process.returncode in (0, 130, 143, -signal.SIGTERM, -signal.SIGINT) or not started, out
-        if "Stopping" in out:
-            assert "Traceback" not in out
-        assert gone(process.pid)
-        if begun:
-            load(tmp_path / "r")  # every part can be read: a warning would be an error here
-    finish(start_sweep(tmp_path))
-    complete(slower, tmp_path)
 
 
 @pytest.mark.alone
