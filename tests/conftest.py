@@ -25,6 +25,16 @@ def tiny(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def slower(tmp_path_factory):
+    """The undisturbed sweep of `tests.processes.SLOWER` that disturbed ones are compared with."""
+    from tests.processes import finish, start_sweep
+
+    path = tmp_path_factory.mktemp("slower")
+    finish(start_sweep(path))
+    return path / "r"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Under .ci/run, which installs all that tests need, a skipped test is a failed one."""

@@ -315,14 +315,6 @@ def cluster():
         pytest.skip(reason)
 
 
-@pytest.fixture(scope="module")
-def slower(tmp_path_factory):
-    """The undisturbed sweep that those of SLURM are compared with."""
-    path = tmp_path_factory.mktemp("slower")
-    finish(start_sweep(path))
-    return path / "r"
-
-
 @pytest.fixture
 def on_cluster(cluster, here, monkeypatch):
     """A directory of one's own, linphase in the PATH of the jobs; what is left of them is cancelled.
