@@ -1,6 +1,8 @@
 """One BLAS thread for every test, as in every sweep: the same bits, and no time lost in threads on small matrices."""
 
+import fcntl
 import os
+import shutil
 import tomllib
 
 import pytest
@@ -12,6 +14,26 @@ settings.load_profile("no deadline")
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory, worker_id):
+    """A directory that is dear to make, by its name and its maker: once for all processes that test at once."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+
+    def once(name, make):
+        path, made = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of a maker that failed
+                path.mkdir()
+                make(path)
+                made.touch()
+        return path
+
+    return once
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,8 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def first_command(tmp_path_factory):
-    """A clone, a new virtual environment, the README's first command in it: the clone, and what was printed."""
-    path = tmp_path_factory.mktemp("fresh")
+def run_first_command(path):
+    """A clone, a new virtual environment, the README's first command in it."""
     checkout = path / "linphase"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
     venv.create(path / "venv")
@@ -47,7 +45,14 @@ def first_command(tmp_path_factory):
         timeout=900,
     )
     assert done.returncode == 0, done.stdout
-    return checkout, done.stdout
+    (path / "printed").write_text(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def first_command(made_once):
+    """The clone, and what was printed."""
+    path = made_once("fresh", run_first_command)
+    return path / "linphase", (path / "printed").read_text()
 
 
 @pytest.fixture(scope="module")

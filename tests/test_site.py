@@ -40,15 +40,17 @@ class Page(HTMLParser):
             self.loaded += [told[name] for name in ("src", "href") if told.get(name)]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def build(built):
     """The command of the Makefile, into another directory."""
-    built = tmp_path_factory.mktemp("site")
     (command,) = re.findall(r"^\tpython (-m sphinx .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     words = [str(built / Path(word).name) if word.startswith("build/") else word for word in command.split()]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr  # a warning is an error
-    return built / "site"
+
+
+@pytest.fixture(scope="module")
+def site(made_once):
+    return made_once("documentation", build) / "site"
 
 
 @pytest.fixture(scope="module")
