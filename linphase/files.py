@@ -60,17 +60,25 @@ def write_whole(file: Path, content: str | bytes) -> None:
         draft.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+@contextmanager
+def readable(place: Path) -> Iterator[None]:
+    """Raise Unavailable where the block cannot read something just now: that says nothing of what is there."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{error.filename or place}: {UNREADABLE.format(error.strerror or error)}") from error
+
+
 def names_in(directory: Path) -> list[str]:
     """The names in a directory, sorted; none where there is no such directory.
 
     Raises Unavailable where they cannot be read just now, which does not say that nothing is there.
     """
-    try:
-        return sorted(os.listdir(directory))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise Unavailable(f"{directory}: {UNREADABLE.format(error.strerror or error)}") from error
+    with readable(directory):
+        try:
+            return sorted(os.listdir(directory))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def printable(text: str) -> str:

@@ -21,8 +21,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from linphase.errors import LinphaseError, Unavailable
-from linphase.files import UNREADABLE, names_in
+from linphase.errors import LinphaseError
+from linphase.files import names_in, readable
 
 Array = NDArray[np.floating]
 
@@ -141,25 +141,29 @@ class _Damaged(Exception):
 
 def _verified(file: Path) -> Any:
     """The array in a file, not yet in memory, or its bundle; raises _Damaged, or Unavailable."""
-    try:
-        if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
-            raise _Damaged("it is no file")
-        if file.suffix == ".npz":
-            bundle = _bundle(file)
-            if not np.array_equal(bundle.pop("seal", np.empty(0)), _seal(file.stem, bundle)):
-                raise _Damaged("it does not hold what was kept in it")
-            return bundle
-        array = mapped(file)
-        found = digest(array)
-    except FileNotFoundError:
-        raise _Damaged(LOST) from None
-    except OSError as error:
-        raise Unavailable(f"{file}: {UNREADABLE.format(error.strerror or error)}") from error
-    except NO_ARRAY as error:
-        raise _Damaged(f"it cannot be read as an array: {error}") from error
+    with readable(file):
+        try:
+            if not stat.S_ISREG(os.stat(file).st_mode):  # opening a pipe would wait for ever
+                raise _Damaged("it is no file")
+            if file.suffix == ".npz":
+                return _unsealed(file)
+            array = mapped(file)
+            found = digest(array)
+        except FileNotFoundError:
+            raise _Damaged(LOST) from None
+        except NO_ARRAY as error:
+            raise _Damaged(f"it cannot be read as an array: {error}") from error
     if found != file.stem:
         raise _Damaged(f"it holds another array, of digest {found}")
     return array
+
+
+def _unsealed(file: Path) -> dict[str, Array]:
+    """The arrays in a file, without the seal that they have to match."""
+    bundle = _bundle(file)
+    if not np.array_equal(bundle.pop("seal", np.empty(0)), _seal(file.stem, bundle)):
+        raise _Damaged("it does not hold what was kept in it")
+    return bundle
 
 
 def _bundle(file: Path) -> dict[str, Array]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linphase.errors import ResultsError
-from linphase.files import SAFE_AGE, names_in, remove, sync
+from linphase.files import SAFE_AGE, names_in, readable, remove, sync
 from linphase.model import arrays
 from linphase.store.asked import Asked, asked_in, repeated
 from linphase.store.directory import ARRAYS, configs, existing, leads_out
@@ -148,7 +148,8 @@ def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
 
 def _unsound_arrays(root: Path) -> dict[str, Unreadable]:
     """The files of the user's own arrays that do not hold what their names say, by name, and those that are lost."""
-    found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in names_in(root / ARRAYS) if name[0] != "."}
+    with readable(root / ARRAYS):
+        found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in names_in(root / ARRAYS) if name[0] != "."}
     for config in configs(root):
         for file in arrays.files_of(config.get("task", {})):
             found.setdefault(f"{ARRAYS}/{file}", Damaged(arrays.LOST))
@@ -213,7 +214,8 @@ def leftovers(root: Path) -> list[str]:
     """Drafts, whether somebody still writes them or not."""
     directories = ("configs", ARRAYS, *(table.name for table in TABLES))
     drafts = (f"{name}/{file}" for name in directories for file in names_in(root / name) if _DRAFT.fullmatch(file))
-    return [name for name in drafts if not (root / name).is_dir()]
+    with readable(root):
+        return [name for name in drafts if not (root / name).is_dir()]
 
 
 QUARANTINE = "quarantine"  # beside runs/, never inside: no reader of the parts looks there

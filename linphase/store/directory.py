@@ -9,7 +9,7 @@ from typing import Any
 
 from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable, check_argument
-from linphase.files import UNREADABLE, names_in, printable
+from linphase.files import UNREADABLE, names_in, printable, readable
 from linphase.model import arrays
 
 ARRAYS = arrays.DIRECTORY  # where the arrays of the user are kept, each as DIGEST.npy
@@ -47,16 +47,17 @@ def existing(path: str | Path) -> Path:
     """The path, if it is a results directory."""
     check_argument("path", path, (str, os.PathLike), "the path of a results directory")
     root = Path(path)
-    try:
-        os.stat(root)
-        refuse_links(root)
-    except (FileNotFoundError, NotADirectoryError):
-        text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
-        raise ResultsError(f"{root}: {text}") from None
-    except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+    with readable(root):
+        try:
+            os.stat(root)
+            refuse_links(root)
+        except (FileNotFoundError, NotADirectoryError):
+            text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
+            raise ResultsError(f"{root}: {text}") from None
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+                raise
             raise ResultsError(f"{root}: no results directory can be there: {error.strerror}. Give another") from error
-        raise Unavailable(f"{root}: {UNREADABLE.format(error.strerror or error)}") from error
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "

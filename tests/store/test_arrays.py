@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -193,21 +194,21 @@ def test_what_cannot_be_read_just_now_is_no_damage(config, results, monkeypatch,
             call()
 
 
-@pytest.mark.parametrize("call", ["listdir", "lstat"])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
-def test_a_directory_of_arrays_that_cannot_be_looked_into_has_lost_none(results, monkeypatch, call, number):
+@pytest.mark.parametrize(("call", "of"), [("listdir", "directory"), ("lstat", "directory"), ("lstat", "file")])
+def test_an_array_that_cannot_be_looked_at_is_not_lost(config, results, monkeypatch, call, of, number):
+    place = results / "arrays" / (config.arrays[0] if of == "file" else "")
     real = getattr(os, call)
 
     def fail(path, *rest, **more):
-        if Path(path) == results / "arrays":
+        if Path(path) == place:
             raise OSError(number, os.strerror(number), str(path))
         return real(path, *rest, **more)
 
     monkeypatch.setattr(os, call, fail)
-    for read in (check, load):
-        with pytest.raises(
-            Unavailable, match=rf"cannot be read: {os.strerror(number)}. Make it readable, or try again"
-        ):
+    why = f"{place}: cannot be read: {os.strerror(number)}. Make it readable, or try again"
+    for read in (check, load) if of == "directory" else (check,):
+        with pytest.raises(Unavailable, match=re.escape(why)):
             read(results)
 
 
