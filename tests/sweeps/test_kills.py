@@ -154,7 +154,7 @@ def hungry_batch(directory, assignment):
 def test_a_run_that_crashes_or_eats_all_memory_is_in_the_table_with_its_traceback(
     tmp_path, monkeypatch, batch, error, trace
 ):
-    grid = {"gamma_sigma2": [-2.0, -1.0, 0.0], "width": [1, 2, 4, 8]}
+    grid = {"gamma_sigma2": [-2.0, -1.0], "width": [1, 2, 4]}
     config = parse_config({"name": "s", "task": {"dimension": 8, "rank": 1}, "grid": grid})
     monkeypatch.setattr(local, "run_batch", batch)
     rows = list(iter_sweep(config, tmp_path / "r", jobs=2))
@@ -163,7 +163,7 @@ def test_a_run_that_crashes_or_eats_all_memory_is_in_the_table_with_its_tracebac
     failed = results.runs["status"] == "failed"
     assert set(results.runs[failed]["width"]) == {2}
     assert set(results.runs[~failed]["status"]) == {"converged"}
-    assert (failed.sum(), len(results.runs)) == (3, 12)
+    assert (failed.sum(), len(results.runs)) == (2, 6)
     assert results.failures["error"].str.contains(error).all()
     assert results.failures["traceback"].str.contains(trace).all()
 
