@@ -619,7 +619,7 @@ def test_the_ids_do_not_depend_on_the_name_or_the_order_of_keys(mapping: dict[st
         test_the_id_is_the_hash_of_the_canonical_json,
     ],
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(mapping=mappings())
 def test_what_an_id_depends_on_holds_for_many_configs(fact: Any, mapping: dict[str, Any]) -> None:
     fact.hypothesis.inner_test(mapping)

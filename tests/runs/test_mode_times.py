@@ -114,10 +114,12 @@ def test_times_are_those_of_dop853(cell):
 
 @pytest.mark.slow
 def test_times_over_the_whole_window_are_those_of_dop853():
-    # 150 cells. Measured on 300: medians 2e-4 and 4e-4; worst 1.9 % and 0.9 %, modes of narrow nets on their last way.
-    both = zip(*(_errors(cell, 1e-4, 3e-4) for cell in _random_cells(150)), strict=True)
+    # 60 of 300 cells, and the worst of all. Measured on all: medians 2e-4 and 4e-4; worst 1.9 % and 0.9 %, modes of
+    # narrow nets on their last way.
+    cells = [*_random_cells(60), (16, 3, 9, -0.838, 183)]
+    both = zip(*(_errors(cell, 1e-4, 3e-4) for cell in cells), strict=True)
     for errors, median, worst in zip(map(np.concatenate, both), (5e-4, 1e-3), (0.02, 0.03), strict=True):
-        assert len(errors) > 950
+        assert len(errors) > 380
         assert np.median(errors) < median
         assert errors.max() < worst
 
