@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -392,6 +393,9 @@ def test_a_sweep_that_refines_is_one_array_a_level_each_after_the_one_before(on_
     (here / "refined.toml").write_text(REFINED)
     numbers = submit(on_cluster, "--config", "refined.toml", "--array", 2, "--time", 10, "--mem", "100M")
     assert len(numbers) == 3
+    # Two tasks a level fill two cores: without this, SLURM's own order would do.
+    for before, number in pairwise(numbers):
+        assert {facts["Dependency"] for facts in tasks(number).values()} == {f"afterany:{before}_*(unfulfilled)"}
     for number in numbers:
         ended = wait_for(number)
         assert {facts["JobState"] for facts in ended.values()} == {"COMPLETED"}, logs(here / "results/refined", number)
