@@ -151,8 +151,9 @@ class GradientFlow(Dynamics, kind="flow"):
     def _rates(self, space: Workspace) -> tuple[float, float]:
         rho, stretch = space.spectral_radius()
         if not np.isfinite(rho):
+            key = "dynamics.stages" if space.mixed else "run.precision"
             raise LinphaseError(
-                f'flow: the weights overflow in {space.y.dtype}. Use run.precision = "float64" or a smaller sigma2'
+                f'flow: the weights overflow in {space.stage.dtype}. Use {key} = "float64" or a smaller sigma2'
             )
         return rho, stretch
 

@@ -53,6 +53,21 @@ def test_extremes_end_in_a_status_or_one_error(seed, count):
     assert not [text for text in told if "in float64" in text and 'run.precision = "float64"' in text]
 
 
+def test_stages_that_overflow_are_told_with_the_key_that_helps():
+    mapping = {
+        "name": "x",
+        "task": {"dimension": 2, "rank": 2, "noise": 0.0, "signal_norm": 6e7},
+        "grid": {"init_variance": 2.9e19, "width": 2},
+        "dynamics": {"max_evaluations": 200},
+    }
+    (spec,) = parse_config(mapping).expand()
+    with pytest.raises(LinphaseError, match=r'overflow in float32. Use dynamics.stages = "float64"'):
+        train_spec(spec)
+    mapping["dynamics"]["stages"] = "float64"
+    (spec,) = parse_config(mapping).expand()
+    assert train_spec(spec).status == "step_limit"
+
+
 @pytest.mark.parametrize("exponent", [18, 20, 22, 24, 30])
 def test_weights_beyond_single_precision_train_in_double(exponent):
     mapping = {
