@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Ground:
     """What all attacks begin with, made once: path/undisturbed is the sweep in one part, path/parts in four."""
 
     path: Path
+    seconds: float = 0.0  # that the undisturbed sweep took
 
     @property
     def undisturbed(self) -> Path:
@@ -68,11 +69,11 @@ def prepare(path: Path) -> Ground:
     (path / "sweep.toml").write_text(CONFIG)
     _draw_target(path)
     arena = Arena(path / "first", ground, random.Random(0))
-    arena.linphase(*SWEEP)
+    seconds = arena.linphase(*SWEEP).seconds
     arena.linphase(*THEORY)
     arena.call(partial(_in_parts, path / "sweep.toml", ground.parts, ()))
     arena.call(partial(_in_parts, path / "sweep.toml", ground.other, ("task.rank=1",)))
-    return ground
+    return replace(ground, seconds=seconds)
 
 
 def _draw_target(path: Path) -> None:

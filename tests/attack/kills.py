@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -34,14 +35,21 @@ _seconds: dict[str, float] = {}  # how long commands take when nobody kills them
 
 def killed(arena: Arena, *arguments: str) -> int:
     """Start a command and kill it somewhere in its time; whether that was in time."""
-    usual = _seconds.setdefault(arguments[0], 0.3)
     child = arena.start(*arguments)
-    if child.ends_within(arena.dice.uniform(0, 1.1 * usual)):
-        done = arena.ended(child, (0, 1))
-        _seconds[arguments[0]] = 0.8 * usual + 0.2 * done.seconds
+    if _ends_first(arena, child, arguments[0]):
+        arena.ended(child, (0, 1))
         return 0
     child.kill()
     return int(_after(arena, child))
+
+
+def _ends_first(arena: Arena, child: Child, name: str) -> bool:
+    """Wait for a random moment of the time that such a command takes; whether it has ended by then."""
+    usual = _seconds.setdefault(name, arena.ground.seconds)
+    began = time.monotonic()
+    ended = child.ends_within(arena.dice.uniform(0, 1.1 * usual))
+    _seconds[name] = (usual + time.monotonic() - began) / 2 if ended else 1.02 * usual
+    return ended
 
 
 def _after(arena: Arena, child: Child) -> bool:
@@ -135,12 +143,23 @@ def compacts_killed(arena: Arena) -> int:
     arena.have(arena.ground.parts)
     for table in ("runs", "trajectories"):
         if arena.dice.random() < 0.5:
-            for part in (arena.ground.undisturbed / table).iterdir():
-                shutil.copy(part, arena.results / table)
-            arena.kept = {}  # either copy may stay
+            _copy_all(arena, table)
     kills = in_a_row(arena, "compact", "r")
+    _has_lost_none(arena)
     holds(arena)
     return kills
+
+
+def _copy_all(arena: Arena, table: str) -> None:
+    for part in (arena.ground.undisturbed / table).iterdir():
+        shutil.copy(part, arena.results / table)
+    arena.kept = {}  # either copy may stay
+
+
+def _has_lost_none(arena: Arena) -> None:
+    """Every run is there before any sweep could train it again, be it once or twice."""
+    status = arena.linphase("status", "r").out
+    assert f"{RUNS} of {RUNS} runs done" in status, status
 
 
 @attack("kills", weight=10)
@@ -157,15 +176,24 @@ def repairs_killed(arena: Arena) -> int:
     return kills
 
 
-@attack("kills", weight=6)
+@attack("kills", weight=8)
 def one_of_two_at_once_killed(arena: Arena) -> int:
-    """The other one goes on as if it were alone."""
+    """The other one goes on as if it were alone, be it a sweep of many parts or a compact; one more is killed then."""
     arena.have(arena.ground.parts, arena.dice.randrange(RUNS // 2))
-    commands = (SWEEP, SWEEP, ("compact", "r"), ("check", "r"))
-    other = arena.start(*SWEEP)
-    kills = killed(arena, *arena.dice.choice(commands))
+    compacts = arena.dice.random() < 0.3
+    if compacts:
+        for table in ("runs", "trajectories"):
+            _copy_all(arena, table)
+    commands = (("compact", "r"), ("compact", "r"), SWEEP, ("check", "r"))
+    other = arena.start(*(("compact", "r") if compacts else SWEEP))
+    kills = 0
+    while True:
+        kills += killed(arena, *arena.dice.choice(commands))
+        if other.ends_within(0):
+            break
     done = arena.ended(other, (0,))
     assert "Error" not in done.out, done.out
+    _has_lost_none(arena)
     holds(arena)
     return kills
 
@@ -175,12 +203,14 @@ def a_worker_killed(arena: Arena) -> int:
     """The sweep goes on with new workers; what it takes along twice has to all appearances failed."""
     child = arena.start(*SWEEP, "--jobs", "2")
     kills = 0
+    old: list[int] = []
     for _ in range(arena.dice.randint(1, 2)):
-        if child.ends_within(arena.dice.uniform(0.8, 2.0)):
-            break
-        if found := workers(child.pid):
-            os.kill(arena.dice.choice(found), signal.SIGKILL)
+        found = _workers(arena, child, old)
+        if left := [pid for pid in found if pid in workers(child.pid)]:
+            os.kill(arena.dice.choice(left), signal.SIGKILL)
+            arena.told[-1] += ", a worker killed"
             kills += 1
+        old += found
     if arena.ended(child, (0, 1)).code:
         arena.linphase(*SWEEP, "--retry-failed")
     assert gone(child.pid), "a worker outlives its parent"
@@ -193,7 +223,8 @@ def a_worker_killed(arena: Arena) -> int:
 @attack("kills")
 def a_parent_of_workers_killed(arena: Arena) -> int:
     child = arena.start(*SWEEP, "--jobs", "2")
-    if child.ends_within(arena.dice.uniform(0.3, 2.5)):
+    _workers(arena, child)
+    if child.ends_within(0):
         arena.ended(child, (0,))
         kills = 0
     else:
@@ -201,6 +232,20 @@ def a_parent_of_workers_killed(arena: Arena) -> int:
         kills = int(_after(arena, child))
     holds(arena)
     return kills
+
+
+def _workers(arena: Arena, child: Child, old: Collection[int] = ()) -> list[int]:
+    """The workers of a sweep, others than the old ones, at a random moment: when they begin, or are at work."""
+    parts = arena.results / "runs"
+    before = len(list(parts.glob("part-*")))
+    at_work = arena.dice.random() < 0.5
+    while not (found := [pid for pid in workers(child.pid) if pid not in old]) or (
+        at_work and len(list(parts.glob("part-*"))) <= before
+    ):
+        if child.ends_within(0.01):
+            break
+    child.ends_within(arena.dice.uniform(0, (0.3 if at_work else 1.0) * arena.ground.seconds))
+    return found
 
 
 @attack("kills", weight=3)

@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import time
 import tomllib
 import tracemalloc
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -635,104 +633,6 @@ def test_a_new_part_that_reads_other_than_it_was_written_replaces_nothing(damage
     same_science(undisturbed, path)
     assert not check(path).leftovers
     assert len(visible(path / "runs")) == 4
-
-
-COMPACTING = """
-from itertools import count
-from linphase.store.folding import compact
-import pandas, pyarrow.parquet, signal
-from test_store import SPECS, write
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
-parent = os.getpid()
-print("ready", flush=True)
-for _ in sys.stdin:
-    if pid := os.fork():
-        print(pid, flush=True)
-        continue
-    for i in count():
-        if os.getppid() != parent:  # nobody is left to kill it
-            sys.exit()
-        if sys.argv[2] == "write":
-            write(sys.argv[1], [SPECS[j % 40] for j in range(3 * i, 3 * i + 3)])
-        compact(sys.argv[1])
-"""
-
-
-@contextmanager
-def compacting(path, *, how="write"):
-    """A function that kills one of two processes that write and compact, at a random moment; the next is another one.
-
-    They are forks of a process that has imported all they need: each begins at once.
-    """
-    living = []
-
-    def kill(pid):
-        descriptor = os.pidfd_open(pid)  # an error where it ended by itself
-        os.kill(pid, signal.SIGKILL)
-        select.select([descriptor], [], [])
-        os.close(descriptor)
-
-    def kill_one(rng):
-        while len(living) < 2:
-            print(file=parent.stdin, flush=True)
-            living.append(int(parent.stdout.readline()))
-        time.sleep(rng.uniform(0, 0.4))
-        kill(living.pop(rng.integers(2)))
-
-    with run_python(COMPACTING, path, how, stdin=subprocess.PIPE) as parent:
-        assert parent.stdout.readline() == "ready\n"
-        try:
-            yield kill_one
-        finally:
-            for pid in living:
-                kill(pid)
-
-
-@pytest.mark.slow  # killed at every moment in turn: test_store.py, in one process
-def test_two_compacts_killed_at_random_moments_lose_no_run(tmp_path):
-    path = tmp_path / "r"
-    create(path, make_config(20))
-    rng = np.random.default_rng(40)
-    for spec in SPECS:
-        write(path, [spec])
-    before = load(path)
-    with compacting(path) as kill_one:
-        for _ in range(12):
-            kill_one(rng)
-    after = load(path)
-    pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
-    checked = check(path)
-    assert checked.sound
-    assert checked.runs == 40
-    assert linphase("compact", path).exit_code == 0
-    assert_once(path, IDS)
-    after = load(path)
-    pd.testing.assert_frame_equal(after.runs, before.runs, check_exact=True)
-    assert after.final_modes().equals(before.final_modes())
-
-
-@pytest.mark.slow
-def test_compacts_killed_beside_a_running_sweep_lose_no_run(tmp_path, config, undisturbed):
-    larger = ("--set", "grid.replicates=8", "--set", "grid.gamma_w=[0.0,1.0,2.5]", "--no-plot", "--jobs", "1")
-    alone, beside = tmp_path / "alone", tmp_path / "beside"
-    assert linphase("sweep", "--config", config, "--out", alone, *larger).exit_code == 0
-    process = start("sweep", "--config", config, "--out", beside, *larger)
-    while not list((beside / "runs").glob("part-*")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    rng = np.random.default_rng(0)
-    rounds = 0
-    with compacting(beside, how="only") as kill_one:
-        while process.poll() is None:
-            kill_one(rng)
-            rounds += 1
-    code, out = finish(process)
-    assert code == 0, out
-    assert rounds > 1
-    same_science(alone, beside)
-    assert linphase("compact", beside).exit_code == 0
-    assert_once(beside, finished_ids(alone))
-    same_science(alone, beside)
 
 
 @pytest.mark.alone
