@@ -176,7 +176,7 @@ def repairs_killed(arena: Arena) -> int:
     return kills
 
 
-@attack("kills", weight=8)
+@attack("kills", weight=6)
 def one_of_two_at_once_killed(arena: Arena) -> int:
     """The other one goes on as if it were alone, be it a sweep of many parts or a compact; one more is killed then."""
     arena.have(arena.ground.parts, arena.dice.randrange(RUNS // 2))

@@ -20,7 +20,7 @@ from linphase.store.writing import create, write_failures
 from tests.processes import ENVIRONMENT, TINY
 
 LINPHASE = f"exec {sys.executable} -m linphase"
-SWEEP = f"{LINPHASE} sweep --config tiny.toml --out results --jobs 2"
+SWEEP = f"{LINPHASE} sweep --config tiny.toml --out results --jobs 1 --no-plot"  # by one worker
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_closed_standard_input_and_error_are_no_matter_and_no_file_takes_their_p
 
 @pytest.mark.slow
 def test_a_sweep_goes_on_where_nobody_reads_its_output_nor_its_messages(here):
-    shell(f"{SWEEP.removeprefix('exec ')} 2>&1 | head -0")
+    shell(f"{SWEEP.removeprefix('exec ').removesuffix(' --no-plot')} 2>&1 | head -0")
     assert len(finished_ids(here / "results")) == 9
     assert (here / "results" / "phase_diagram.png").exists()
 
@@ -228,11 +228,10 @@ EVIL = "ev\x1b[31mil\x07\u202e\nError: forged"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["e\udcff\udcfe", EVIL, "[/]"], ids=["no UTF-8", "control characters", "markup"])
+@pytest.mark.parametrize("name", ["e\udcff\udcfe", f"[/]{EVIL}"], ids=["no UTF-8", "markup and control characters"])
 @pytest.mark.parametrize("arguments", [*WRITERS, *READERS], ids=lambda each: " ".join(each[:2]))
 def test_names_of_every_kind_are_read_and_written_and_shown_without_control_characters(with_results, arguments, name):
-    if name == "[/]":
-        (with_results / "[").mkdir()
+    (with_results / name).parent.mkdir(exist_ok=True)
     if arguments in READERS:
         shutil.copytree("r", name)
         Path(f"{name}.toml").write_text(TINY)

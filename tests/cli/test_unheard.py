@@ -38,7 +38,7 @@ def shell(command):
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", ["| head -0", "> /dev/full"])
 def test_a_sweep_goes_on_and_draws_where_nobody_reads_what_it_prints(here, reader):
-    done = shell(f"{LINPHASE} sweep --config tiny.toml --out results --jobs 1 {reader}")
+    done = shell(f"{LINPHASE} sweep --config tiny.toml --out results {reader}")
     assert done.returncode == 0, done.stderr
     assert len(finished_ids(here / "results")) == 6
     assert (here / "results" / "phase_diagram.png").exists()
@@ -48,9 +48,8 @@ def test_a_sweep_goes_on_and_draws_where_nobody_reads_what_it_prints(here, reade
 
 
 @pytest.mark.slow
-def test_a_full_disk_behind_standard_output_is_one_message(here):
-    shell(f"{LINPHASE} sweep --config tiny.toml --out results --jobs 1 --no-plot")
-    done = shell(f"{LINPHASE} status results > /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_message(tiny):
+    done = shell(f"{LINPHASE} status {tiny} > /dev/full")
     assert done.returncode == 1
     assert done.stderr == "Error: standard output cannot be written: No space left on device\n"
 
