@@ -18,6 +18,7 @@ from linphase.config.keys import Key, Problems, axis_keys, declared
 from linphase.config.schema import SCHEMA_FILE, config_schema, config_schema_text, starter, tables
 from linphase.errors import ConfigError
 from linphase.model.section import Content
+from tests.processes import train_here
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -67,8 +68,7 @@ def test_the_starter_sweeps_as_it_stands(tmp_path, monkeypatch):
 def test_the_whole_starter_shows_all_three_regimes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert linphase("init").exit_code == 0
-    assert linphase("sweep", "--config", "sweep.toml", "--jobs", "2").exit_code == 0
-    found = package.load("results/my_sweep").runs
+    found = train_here(load_config("sweep.toml"), tmp_path / "r").runs
     assert set(found["regime"].dropna()) == {"lazy", "mixed", "balanced"}
     assert set(found["status"]) == {"converged"}
 

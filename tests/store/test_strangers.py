@@ -112,7 +112,7 @@ def test_a_part_tells_of_the_configurations_that_asked_for_it(in_parts, undistur
 
 @pytest.mark.slow
 def test_a_sweep_that_was_stopped_while_its_directory_became_another_sweeps_writes_nothing(tmp_path, noisier):
-    process = start_sweep(tmp_path, "--jobs", "2")
+    process = start_sweep(tmp_path, "--jobs", "1")
     wait_for_first_part(tmp_path)
     os.killpg(process.pid, signal.SIGSTOP)
     shutil.rmtree(tmp_path / "r")
