@@ -178,22 +178,21 @@ def repairs_killed(arena: Arena) -> int:
 
 @attack("kills", weight=6)
 def one_of_two_at_once_killed(arena: Arena) -> int:
-    """The other one goes on as if it were alone, be it a sweep of many parts or a compact; one more is killed then."""
+    """The other one goes on as if it were alone: a sweep of many parts, and then compacts of parts and their copies."""
     arena.have(arena.ground.parts, arena.dice.randrange(RUNS // 2))
-    compacts = arena.dice.random() < 0.3
-    if compacts:
-        for table in ("runs", "trajectories"):
-            _copy_all(arena, table)
-    commands = (("compact", "r"), ("compact", "r"), SWEEP, ("check", "r"))
-    other = arena.start(*(("compact", "r") if compacts else SWEEP))
     kills = 0
-    while True:
-        kills += killed(arena, *arena.dice.choice(commands))
-        if other.ends_within(0):
-            break
-    done = arena.ended(other, (0,))
-    assert "Error" not in done.out, done.out
-    _has_lost_none(arena)
+    for others in (SWEEP, ("compact", "r"), ("compact", "r")):
+        if others != SWEEP:
+            for table in ("runs", "trajectories"):
+                _copy_all(arena, table)
+        other = arena.start(*others)
+        while True:
+            kills += killed(arena, *arena.dice.choice((("compact", "r"), ("compact", "r"), SWEEP, ("check", "r"))))
+            if other.ends_within(0):
+                break
+        done = arena.ended(other, (0,))
+        assert "Error" not in done.out, done.out
+        _has_lost_none(arena)
     holds(arena)
     return kills
 
