@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -14,13 +15,17 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from matplotlib import rc_context
 
+import linphase
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.plugins import activate
+from linphase.model.registry import forget
 from tests.test_design import ROOMS
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +97,21 @@ def typed(code: str, path: Path) -> str:
     return "".join(printed)
 
 
+def as_script(code: str, path: Path) -> None:
+    """Run a block as a script, every warning an error, in this process, which has imported most of what it needs.
+
+    Nothing of it is left here. That a process of its own does the same, the README's Python shows.
+    """
+    (path / "example.py").write_text(code)
+    with contextlib.chdir(path), warnings.catch_warnings(action="error"), rc_context():
+        try:
+            runpy.run_path("example.py", run_name="__main__")
+        finally:
+            plt.close("all")
+            forget("__main__")  # what it has declared
+            activate(())  # and the plugins that it has loaded
+
+
 def shell_words(line: str) -> list[str]:
     """The words of a line as a shell reads it, without its comment; signs such as > and | are words of their own."""
     words = shlex.shlex(line, posix=True, punctuation_chars=True)
@@ -118,11 +138,9 @@ def test_the_readmes_commands_run_as_written(code, checkout):
     typed(code, checkout)
 
 
-def test_the_readmes_python_runs_as_written(checkout, monkeypatch, capsys):
-    # In this process, for speed; every warning is an error here too.
+def test_the_readmes_python_runs_as_written(checkout, capsys):
     (code,) = (b.code for b in blocks() if b.language == "python")
-    monkeypatch.chdir(checkout)
-    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    as_script(code, checkout)
     assert "(64, 64)" in capsys.readouterr().out
 
 
@@ -155,11 +173,12 @@ def test_every_configuration_in_the_docs_is_valid(document):
 def test_what_the_docs_import_exists(document):
     for block in blocks(document):
         if block.language == "python":
-            imports = [node for node in ast.walk(ast.parse(block.code)) if isinstance(node, ast.ImportFrom)]
-            for node in imports:
-                if node.module and node.module.split(".")[0] == "linphase":
+            for node in ast.walk(ast.parse(block.code)):
+                if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "linphase":
                     module = importlib.import_module(node.module)
                     assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+                elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "linphase":
+                    assert node.attr in linphase.__all__, ast.unparse(node)  # and needs no import of its own
 
 
 def runnable(document: str) -> list[Block]:
@@ -180,22 +199,25 @@ def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
     make_checkout(tmp_path)
     for block in runnable(document):
         if name := file_of(block):
-            (tmp_path / name).write_text(fewer_starts(block.code))
+            (tmp_path / name).write_text(fewer_cells(block.code))
         elif block.language == "python":
-            (tmp_path / "example.py").write_text(block.code)
-            run(f"{sys.executable} -W error example.py", tmp_path)
+            as_script(block.code, tmp_path)
         else:
-            typed(fewer_starts(block.code), tmp_path)
+            typed(fewer_cells(block.code), tmp_path)
+            for begun in tmp_path.glob("*/sweep.toml"):  # by linphase init
+                begun.write_text(fewer_cells(begun.read_text()))
     if document == "docs/commands.md":
         drawn = re.findall(r'<img [^>]*alt="([^"]*)"', (tmp_path / "report.html").read_text())
         assert drawn == ["The phase diagram", "The six panels that tell most.", "Regimes with the measured boundaries"]
 
 
-def fewer_starts(code: str) -> str:
-    """A grid over five variances instead of thirteen, as the checkout's quickstart has five instead of twenty, and over
-    three widths instead of seven.
+def fewer_cells(code: str) -> str:
+    """A grid over three variances or widths in place of thirteen or seven, four in place of twelve, as the checkout's
+    quickstart has five in place of twenty.
     """
-    return re.sub(r"num ?= ?7 ?}", "num = 3 }", re.sub(r"num ?= ?13 ?}", "num = 5 }", code))
+    for many, few in ((13, 3), (12, 4), (7, 3)):
+        code = re.sub(rf"num ?= ?{many} ?}}", f"num = {few} }}", code)
+    return code
 
 
 def test_generated_documents_are_those_of_the_code():
