@@ -155,11 +155,17 @@ class Explorer:
         return [each["request"]["url"] for each in sent if not each.get("documentURL", "").startswith("chrome:")]
 
 
-@pytest.fixture
-def explorer(browser, results, tmp_path):
-    file = tmp_path / "explorer.html"
+@pytest.fixture(scope="module")
+def page(results, tmp_path_factory):
+    """Its file; what a test does to the page is gone when it is opened anew."""
+    file = tmp_path_factory.mktemp("page") / "explorer.html"
     file.write_text(build(results), encoding="utf-8")
-    opened = Explorer(browser, file)
+    return file
+
+
+@pytest.fixture
+def explorer(browser, page):
+    opened = Explorer(browser, page)
     yield opened
     assert opened.complaints() == []
     assert opened.script("return window.hacked") is None
