@@ -332,18 +332,18 @@ def test_20000_cells_stay_under_25_mb(page):
 
 def test_the_page_grows_with_the_cells_that_were_asked_for_and_not_with_the_places(tmp_path):
     def config(first, last):
-        values = np.linspace(first, last, 20).round(6).tolist()
+        values = np.linspace(first, last, 10).round(6).tolist()
         grid = {"gamma_sigma2": values, "gamma_w": values}
         return parse_config({"name": "two", "task": {"dimension": 8, "rank": 2}, "grid": grid}).predicted()
 
-    # 2 times 20 x 20 cells in 39 x 39 places: nearly half of them belong to others.
+    # 2 times 10 x 10 cells in 19 x 19 places: nearly half of them belong to others.
     filled(tmp_path / "r", config(0.0, 0.95))
     both = filled(tmp_path / "r", config(0.95, 1.9))
     page = data_of(build(both))
-    assert len(page["x"]["values"]) == 39
+    assert len(page["x"]["values"]) == 19
     sizes = {name: len(as_json(value)) for name, value in page.items()}
     assert sizes["panels"] < 40_000
-    assert sizes["owners"] < 15 * 39 * 39
+    assert sizes["owners"] < 15 * 19 * 19
 
 
 def test_the_command_writes_the_file_beside_the_results_or_where_told(results, tmp_path):

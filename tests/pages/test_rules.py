@@ -78,27 +78,26 @@ def test_every_cell_of_every_panel_shows_what_the_figures_draw(tmp_path):
     data = data_of(build(results))
     facets = list(split_facets(results.runs, results.axes))
     window, checked = Window.of(results.axes), Counter()
-    for panel in data["panels"]:
-        for by, drawn in panel["by"].items():
-            shown = find_panel(panel["name"], Cuts(by), results.runs, results.columns)
-            found = shown_in_node(data, panel, drawn["column"])
-            for facet, here in zip(facets, found, strict=True):
-                cells = cells_of(facet.runs, window, shown, Cuts(by))
-                numbers = np.array([each["number"] for each in here], dtype=float)
-                largest = np.nanmax(np.abs(cells.numbers), initial=0.0)
-                np.testing.assert_allclose(numbers, cells.numbers.ravel(), rtol=3e-5, atol=1e-5 * largest)
-                words = {
-                    divmod(place, len(window.x.kept)): tuple(each["words"])
-                    for place, each in enumerate(here)
-                    if each["words"]
-                }
-                assert words == cells.outcomes
-                checked.update(word for each in words.values() for word in each)
+    asked = [(panel, by, drawn["column"]) for panel in data["panels"] for by, drawn in panel["by"].items()]
+    for (panel, by, _), found in zip(asked, shown_in_node(data, asked), strict=True):
+        shown = find_panel(panel["name"], Cuts(by), results.runs, results.columns)
+        for facet, here in zip(facets, found, strict=True):
+            cells = cells_of(facet.runs, window, shown, Cuts(by))
+            numbers = np.array([each["number"] for each in here], dtype=float)
+            largest = np.nanmax(np.abs(cells.numbers), initial=0.0)
+            np.testing.assert_allclose(numbers, cells.numbers.ravel(), rtol=3e-5, atol=1e-5 * largest)
+            words = {
+                divmod(place, len(window.x.kept)): tuple(each["words"])
+                for place, each in enumerate(here)
+                if each["words"]
+            }
+            assert words == cells.outcomes
+            checked.update(word for each in words.values() for word in each)
     assert {"missing", "diverged", "undefined", "start", "converged"} <= {*checked}
 
 
-def shown_in_node(data: dict, panel: dict, column: str) -> list[list[dict]]:
-    """By facet and place what rules.js makes of the runs there."""
+def shown_in_node(data: dict, asked: list[tuple[dict, str, str]]) -> list[list[list[dict]]]:
+    """By panel and criterion asked for, facet and place what rules.js makes of the column of the runs there."""
     members: dict[tuple[int, int], list[int]] = {}
     columns = len(data["x"]["values"])
     facets = column_of(data["place"]["facet"], data["count"])
@@ -108,17 +107,22 @@ def shown_in_node(data: dict, panel: dict, column: str) -> list[list[dict]]:
               for facet in range(len(data["owners"]))]  # fmt: skip
     cases = {
         "places": places,
-        "values": data["runs"][column],
         "status": data["runs"]["status"],
-        "rule": {"unfinished": data["unfinished"], "order": [*data["looks"]], "panel": panel},
+        "asked": [
+            {
+                "values": data["runs"][column],
+                "rule": {"unfinished": data["unfinished"], "order": [*data["looks"]], "panel": panel},
+            }
+            for panel, _, column in asked
+        ],
     }
     return run_in_node(
-        """(() => {
-          const [values, status] = [columnOf(cases.values), columnOf(cases.status)];
+        """cases.asked.map(({ values, rule }) => {
+          const [value, status] = [columnOf(values), columnOf(cases.status)];
           const missing = { number: null, words: ["missing"] };
           return cases.places.map((facet) => facet.map((runs) =>
-            runs.length ? shownOf(runs.map(values), runs.map(status), cases.rule) : missing));
-        })()""",
+            runs.length ? shownOf(runs.map(value), runs.map(status), rule) : missing));
+        })""",
         cases,
     )
 
