@@ -51,14 +51,14 @@ def blocks(document: str = "README.md") -> list[Block]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """What the README's commands see of a checkout; the quickstart at 5 x 5 cells, as the slow tests run it in full."""
+    """What the README's commands see of a checkout; the quickstart at 4 x 4 cells, as the slow tests run it in full."""
     return make_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 def make_checkout(path: Path) -> Path:
     (path / "configs").mkdir()
     for file in (ROOT / "configs").glob("*.toml"):
-        text = file.read_text().replace("num = 20 ", "num = 5 ")
+        text = file.read_text().replace("num = 20 ", "num = 4 ")
         fewer = re.sub(r'(?<="task.samples" = )\[.*\]', lambda found: str(ast.literal_eval(found[0])[::8]), text)
         (path / "configs" / file.name).write_text(fewer)
     return path
@@ -213,7 +213,7 @@ def test_the_docs_run_as_written_from_top_to_bottom(document, tmp_path):
 
 def fewer_cells(code: str) -> str:
     """A grid over three variances or widths in place of thirteen or seven, four in place of twelve, as the checkout's
-    quickstart has five in place of twenty; and over the outer two of three widths.
+    quickstart has four in place of twenty; and over the outer two of three widths.
     """
     for many, few in ((13, 3), (12, 4), (7, 3)):
         code = re.sub(rf"num ?= ?{many} ?}}", f"num = {few} }}", code)
