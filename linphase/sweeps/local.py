@@ -79,6 +79,7 @@ class LocalWorkers:
             )
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
+        self._death: BaseException | None = None  # the last of a worker; all batches that it took along tell of it
         self._crashes = Scratch()  # where the interpreter writes when it crashes
 
     def __enter__(self) -> "LocalWorkers | NoWorkers":
@@ -113,8 +114,8 @@ class LocalWorkers:
                 pool = self._pool = self._pool or self._begin()
                 with _without_ctrl_c():  # workers that have ended meanwhile are started here
                     future: Future[Batch] = pool.submit(run_batch, directory, assignment)
-            except BrokenProcessPool:  # a worker died while it had nothing to do
-                self._end()
+            except BrokenProcessPool as error:  # a worker died, and no batch has told of it yet
+                self._end_after(error)
             else:
                 return future
         lost: Future[Batch] = Future()
@@ -123,7 +124,7 @@ class LocalWorkers:
 
     def died(self, error: BaseException) -> tuple[str, str]:
         """What is known of a death: one line, and the traceback where the interpreter could write it."""
-        self._end()
+        self._end_after(error)
         found = re.search(r"exit codes? of the workers? (?:are|is) \{(.*?)\}", str(error))
         traces = self._crashes.traces()
         line = f"the worker died, {f'exit code {found[1]}' if found else one_line(error)}"
@@ -145,6 +146,12 @@ class LocalWorkers:
             pool.submit(os.getpid)  # starts the workers
         self._crashes.name_semaphores()
         return pool
+
+    def _end_after(self, death: BaseException) -> None:
+        """End the workers once for a death: those that were started after it are alive, and at work."""
+        if death is not self._death:
+            self._death = death
+            self._end()
 
     def _end(self) -> None:
         """Kill the workers, whatever they are at."""

@@ -5,6 +5,7 @@ import re
 import signal
 import tempfile
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,27 @@ def hungry_batch(directory, assignment):
         return _run_batch(directory, assignment)
     finally:
         linphase.sweeps.batch.train_spec = train
+
+
+def sleeping_batch(directory, seconds):
+    """A batch that takes so long, and tells which process it was in."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@pytest.mark.slow
+def test_a_death_that_is_told_late_leaves_the_new_workers_at_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "run_batch", sleeping_batch)
+    with local.LocalWorkers(2) as pool:
+        victim = pool.submit(tmp_path, 0).result()
+        taken_along = [pool.submit(tmp_path, 60) for _ in range(2)]
+        os.kill(victim, signal.SIGKILL)
+        wait(taken_along, timeout=30)
+        new = pool.submit(tmp_path, 2)  # before the sweep has heard of those
+        for future in taken_along:
+            line, _ = pool.died(future.exception())
+            assert line.startswith("the worker died")
+        assert new.result() != victim
 
 
 @pytest.mark.slow
