@@ -48,13 +48,14 @@ static int fault(const char *call, int directory, const char *path) {
         } else {
             char link[64];
             snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
-            ssize_t length = readlink(link, base, sizeof base - 1);
-            if (length < 0) return -1;
-            base[length] = 0;
+            ssize_t size = readlink(link, base, sizeof base - 1);
+            if (size < 0) return -1;
+            base[size] = 0;
         }
         snprintf(whole, sizeof whole, path ? "%s/%s" : "%s", base, path);
     }
-    if (strncmp(whole, below, strlen(below))) return -1;
+    size_t length = strlen(below);
+    if (strncmp(whole, below, length) || (whole[length] && whole[length] != '/')) return -1;
     int nth = atoi(getenv("ATTACK_NTH")), now = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
     const char *ever = getenv("ATTACK_FOR_EVER");
     if (now < nth || (now > nth && !(ever && ever[0] == '1'))) return -1;
