@@ -10,6 +10,7 @@ from pathlib import Path
 
 from linphase.errors import LinphaseError, Unavailable, shortage
 
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # nothing is there, and no link leads to anything
 UNREADABLE = "cannot be read: {}. Make it readable, or try again"
 SAFE_AGE = 24 * 3600.0  # seconds; a draft is written within minutes
 _DRAFT = re.compile(r"\.(.*\.)?[0-9a-f]{8,16}\.part", re.DOTALL)  # the names of the drafts of `whole`
@@ -76,9 +77,21 @@ def names_in(directory: Path) -> list[str]:
     """
     with readable(directory):
         try:
-            return sorted(os.listdir(directory))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+            return sorted(_listed(directory, attempts=3))
+        except OSError as error:
+            if error.errno in ABSENT:
+                return []
+            raise
+
+
+def _listed(directory: Path, attempts: int) -> list[str]:
+    """The names, asked for again where a server has made the directory anew meanwhile."""
+    try:
+        return os.listdir(directory)
+    except OSError as error:
+        if error.errno != errno.ESTALE or attempts == 1:
+            raise
+        return _listed(directory, attempts - 1)
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,5 @@
 """One BLAS thread for every test, as in every sweep: the same bits, and no time lost in threads on small matrices."""
 
-import fcntl
 import os
 import shutil
 import tomllib
@@ -19,6 +18,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory, worker_id):
     """A directory that is dear to make, by its name and its maker: once for all processes that test at once."""
+    fcntl = pytest.importorskip("fcntl")
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
 

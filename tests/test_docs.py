@@ -25,6 +25,7 @@ import linphase
 from linphase.cli import main
 from linphase.config.config import parse_config
 from linphase.config.plugins import activate
+from linphase.model import arrays
 from linphase.model.registry import forget
 from tests.test_design import ROOMS
 
@@ -110,6 +111,9 @@ def as_script(code: str, path: Path) -> None:
             plt.close("all")
             forget("__main__")  # what it has declared
             activate(())  # and the plugins that it has loaded
+            for known in (arrays._places, arrays._looked_in):
+                known.clear()
+            arrays._read.cache_clear()
 
 
 def shell_words(line: str) -> list[str]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError
-from linphase.files import names_in, readable
+from linphase.files import ABSENT, names_in, readable
 
 Array = NDArray[np.floating]
 
@@ -149,8 +149,10 @@ def _verified(file: Path) -> Any:
                 return _unsealed(file)
             array = mapped(file)
             found = digest(array)
-        except FileNotFoundError:
-            raise _Damaged(LOST) from None
+        except OSError as error:
+            if error.errno in ABSENT:
+                raise _Damaged(LOST) from error
+            raise
         except NO_ARRAY as error:
             raise _Damaged(f"it cannot be read as an array: {error}") from error
     if found != file.stem:

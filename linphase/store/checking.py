@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linphase.errors import ResultsError
-from linphase.files import SAFE_AGE, names_in, readable, remove, sync
+from linphase.files import ABSENT, SAFE_AGE, names_in, readable, remove, sync
 from linphase.model import arrays
 from linphase.store.asked import Asked, asked_in, repeated
 from linphase.store.directory import ARRAYS, configs, existing, leads_out
@@ -253,9 +253,9 @@ def _set_aside(root: Path, name: str) -> str | None:
         target = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         os.rename(source, target)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if error.errno in ABSENT:
+            return None
         if error.errno != errno.EXDEV:
             raise
         _carry(source, target)

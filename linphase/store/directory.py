@@ -9,7 +9,7 @@ from typing import Any
 
 from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable, check_argument
-from linphase.files import UNREADABLE, names_in, printable, readable
+from linphase.files import ABSENT, UNREADABLE, names_in, printable, readable
 from linphase.model import arrays
 
 ARRAYS = arrays.DIRECTORY  # where the arrays of the user are kept, each as DIGEST.npy
@@ -50,7 +50,6 @@ def existing(path: str | Path) -> Path:
     with readable(root):
         try:
             os.stat(root)
-            refuse_links(root)
         except (FileNotFoundError, NotADirectoryError):
             text = f"no such results directory. `linphase sweep --config FILE --out {root}` makes one"
             raise ResultsError(f"{root}: {text}") from None
@@ -58,6 +57,7 @@ def existing(path: str | Path) -> Path:
             if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
                 raise
             raise ResultsError(f"{root}: no results directory can be there: {error.strerror}. Give another") from error
+        refuse_links(root)
     if not is_results(root):
         raise ResultsError(
             f"{root}: is no results directory, it has no configs/*.json. "
@@ -82,8 +82,10 @@ def leads_out(path: Path, root: Path) -> bool:
     try:
         # Not Path.is_symlink, which says no where it cannot look, from Python 3.14 on.
         is_link = stat.S_ISLNK(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise
     # Not Path.resolve, which raises RuntimeError on links that lead in a circle before Python 3.13.
     return is_link and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from linphase.config.config import SweepConfig, difference
 from linphase.errors import ResultsError
-from linphase.files import remove, sync
+from linphase.files import names_in, remove, sync
 from linphase.model import arrays
 from linphase.store.directory import ARRAYS, config_names, is_results, read_config, refuse_links
 from linphase.store.reading import content_hash, explained, part_name
@@ -70,13 +70,14 @@ def write_failures(path: str | Path, rows: Sequence[Row], *, config: str | None 
 
 def refuse_without(root: Path, config: str) -> None:
     """Raise ResultsError where a configuration is not in a results directory any more: nothing more belongs there."""
+    if f"{config}.json" in config_names(root):
+        return
     if not root.exists():
         raise ResultsError(f"{root}: has vanished. Put it back, or run again to make it anew")
-    if not (root / "configs" / f"{config}.json").exists():
-        raise ResultsError(
-            f"{root}: configs/{config}.json has gone: the directory was emptied, or holds another sweep by now. "
-            "Nothing more is written to it. Sweep again, into another directory"
-        )
+    raise ResultsError(
+        f"{root}: configs/{config}.json has gone: the directory was emptied, or holds another sweep by now. "
+        "Nothing more is written to it. Sweep again, into another directory"
+    )
 
 
 def _write(
@@ -211,7 +212,8 @@ def _keep_arrays(root: Path, files: Sequence[str]) -> None:
 
 
 def _lacking(root: Path, files: Sequence[str]) -> list[str]:
-    return [name for name in files if not (root / ARRAYS / name).exists()]
+    there = names_in(root / ARRAYS)
+    return [name for name in files if name not in there]
 
 
 def _make(root: Path, name: str) -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Self
+from weakref import WeakSet
 
 from linphase.errors import LinphaseError, shortage
 from linphase.sweeps.batch import Assignment, Batch, one_line, run_batch
@@ -79,7 +80,7 @@ class LocalWorkers:
             )
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
-        self._death: BaseException | None = None  # the last of a worker; all batches that it took along tell of it
+        self._deaths: WeakSet[BaseException] = WeakSet()  # that are known; all batches taken along tell of the same
         self._crashes = Scratch()  # where the interpreter writes when it crashes
 
     def __enter__(self) -> "LocalWorkers | NoWorkers":
@@ -118,8 +119,10 @@ class LocalWorkers:
                 self._end_after(error)
             else:
                 return future
+        death = BrokenProcessPool("workers die as soon as they are started")
+        self._deaths.add(death)
         lost: Future[Batch] = Future()
-        lost.set_exception(BrokenProcessPool("workers die as soon as they are started"))
+        lost.set_exception(death)
         return lost
 
     def died(self, error: BaseException) -> tuple[str, str]:
@@ -149,8 +152,8 @@ class LocalWorkers:
 
     def _end_after(self, death: BaseException) -> None:
         """End the workers once for a death: those that were started after it are alive, and at work."""
-        if death is not self._death:
-            self._death = death
+        if death not in self._deaths:
+            self._deaths.add(death)
             self._end()
 
     def _end(self) -> None:

@@ -115,11 +115,11 @@ def _all_lanes(ground: Ground, options: argparse.Namespace, kinds: list[str], de
 
 
 def _lane(ground: Ground, seed: int, kinds: list[str], numbers: range, deadline: float) -> Iterator[Result]:
-    """One attack after the other, of the kind that has had the least of its share of the time."""
+    """One attack after the other, of the kind that has had the least of its share; until each was there, at least."""
     spent = dict.fromkeys(kinds, 0.0)
     turn = Counter[str]()
-    while spent and time.monotonic() < deadline:
-        kind = min(spent, key=lambda kind: spent[kind] / SHARES[kind])
+    while due := [kind for kind in kinds if time.monotonic() < deadline or numbers[turn[kind]] < len(ATTACKS[kind])]:
+        kind = min(due, key=lambda kind: spent[kind] / SHARES[kind])
         began = time.monotonic()
         result = _attacked(ground, seed, kind, numbers[turn[kind]])
         turn[kind] += 1

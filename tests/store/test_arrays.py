@@ -212,6 +212,21 @@ def test_an_array_that_cannot_be_looked_at_is_not_lost(config, results, monkeypa
             read(results)
 
 
+def test_links_in_a_circle_lose_what_they_should_hold_and_hinder_nobody(config, results):
+    (results / "quarantine").symlink_to("quarantine")
+    (name, *_) = config.arrays
+    (results / "arrays" / name).unlink()
+    (results / "arrays" / name).symlink_to(name)
+    assert check(results).damaged == ((f"arrays/{name}", arrays.LOST),)
+    shutil.rmtree(results / "arrays")
+    (results / "arrays").symlink_to("arrays")
+    found = check(results)
+    assert {why for _, why in found.damaged} == {arrays.LOST}
+    (results / "quarantine").unlink()
+    assert repair(results, found) == []
+    assert len(load(results).runs)
+
+
 def test_a_damaged_array_is_told_to_who_needs_it(config, results, forgetful):
     for name in config.arrays:
         with (results / "arrays" / name).open("r+b") as file:

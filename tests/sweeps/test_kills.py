@@ -154,16 +154,18 @@ def sleeping_batch(directory, seconds):
 
 
 @pytest.mark.slow
-def test_a_death_that_is_told_late_leaves_the_new_workers_at_work(tmp_path, monkeypatch):
+def test_deaths_that_are_told_late_leave_the_new_workers_at_work(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "run_batch", sleeping_batch)
     with local.LocalWorkers(2) as pool:
-        victim = pool.submit(tmp_path, 0).result()
-        taken_along = [pool.submit(tmp_path, 60) for _ in range(2)]
-        os.kill(victim, signal.SIGKILL)
-        wait(taken_along, timeout=30)
-        new = pool.submit(tmp_path, 2)  # before the sweep has heard of those
+        taken_along = []
+        for _ in range(2):  # the second before the sweep has heard of the first
+            victim = pool.submit(tmp_path, 0).result()
+            taken_along += [pool.submit(tmp_path, 60) for _ in range(2)]
+            os.kill(victim, signal.SIGKILL)
+            wait(taken_along, timeout=30)
+        new = pool.submit(tmp_path, 2)
         for future in taken_along:
-            line, _ = pool.died(future.exception())
+            line, _ = pool.died(future.exception(timeout=0))
             assert line.startswith("the worker died")
         assert new.result() != victim
 
