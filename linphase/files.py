@@ -70,28 +70,28 @@ def readable(place: Path) -> Iterator[None]:
         raise Unavailable(f"{error.filename or place}: {UNREADABLE.format(error.strerror or error)}") from error
 
 
-def names_in(directory: Path) -> list[str]:
+def entries(directory: Path) -> list[str]:
     """The names in a directory, sorted; none where there is no such directory.
 
     Raises Unavailable where they cannot be read just now, which does not say that nothing is there.
     """
     with readable(directory):
         try:
-            return sorted(_listed(directory, attempts=3))
+            return sorted(_entries(directory, attempts=3))
         except OSError as error:
             if error.errno in ABSENT:
                 return []
             raise
 
 
-def _listed(directory: Path, attempts: int) -> list[str]:
+def _entries(directory: Path, attempts: int) -> list[str]:
     """The names, asked for again where a server has made the directory anew meanwhile."""
     try:
         return os.listdir(directory)
     except OSError as error:
         if error.errno != errno.ESTALE or attempts == 1:
             raise
-        return _listed(directory, attempts - 1)
+        return _entries(directory, attempts - 1)
 
 
 def printable(text: str) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linphase.errors import LinphaseError
-from linphase.files import ABSENT, names_in, readable
+from linphase.files import ABSENT, entries, readable
 
 Array = NDArray[np.floating]
 
@@ -89,7 +89,7 @@ def look_in(results: Path) -> None:
     """Have what a results directory keeps, as arrays/DIGEST.npy or arrays/DIGEST.npz, found by the digests."""
     _looked_in.pop(results, None)
     _looked_in[results] = None
-    for name in filter(re.compile(FILE).fullmatch, names_in(results / DIRECTORY)):
+    for name in filter(re.compile(FILE).fullmatch, entries(results / DIRECTORY)):
         file = results / DIRECTORY / name
         _places.setdefault(file.stem, file)
 

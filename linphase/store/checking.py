@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linphase.errors import ResultsError
-from linphase.files import ABSENT, SAFE_AGE, names_in, readable, remove, sync
+from linphase.files import ABSENT, SAFE_AGE, entries, readable, remove, sync
 from linphase.model import arrays
 from linphase.store.asked import Asked, asked_in, repeated
 from linphase.store.directory import ARRAYS, configs, existing, leads_out
@@ -149,7 +149,7 @@ def _examined(file: Path, table: Table, asked: Asked) -> _Ids | Unreadable:
 def _unsound_arrays(root: Path) -> dict[str, Unreadable]:
     """The files of the user's own arrays that do not hold what their names say, by name, and those that are lost."""
     with readable(root / ARRAYS):
-        found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in names_in(root / ARRAYS) if name[0] != "."}
+        found = {f"{ARRAYS}/{name}": _array(root / ARRAYS / name) for name in entries(root / ARRAYS) if name[0] != "."}
     for config in configs(root):
         for file in arrays.files_of(config.get("task", {})):
             found.setdefault(f"{ARRAYS}/{file}", Damaged(arrays.LOST))
@@ -205,7 +205,7 @@ def _others(root: Path) -> list[str]:
     return [
         f"{table.name}/{name}"
         for table in TABLES
-        for name in names_in(root / table.name)
+        for name in entries(root / table.name)
         if not name.startswith((".", "_")) and not is_part(name)
     ]
 
@@ -213,7 +213,7 @@ def _others(root: Path) -> list[str]:
 def leftovers(root: Path) -> list[str]:
     """Drafts, whether somebody still writes them or not."""
     directories = ("configs", ARRAYS, *(table.name for table in TABLES))
-    drafts = (f"{name}/{file}" for name in directories for file in names_in(root / name) if _DRAFT.fullmatch(file))
+    drafts = (f"{name}/{file}" for name in directories for file in entries(root / name) if _DRAFT.fullmatch(file))
     with readable(root):
         return [name for name in drafts if not (root / name).is_dir()]
 

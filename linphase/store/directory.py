@@ -9,7 +9,7 @@ from typing import Any
 
 from linphase.config.config import difference, parse_config, under_todays_names
 from linphase.errors import ConfigError, ResultsError, Unavailable, check_argument
-from linphase.files import ABSENT, UNREADABLE, names_in, printable, readable
+from linphase.files import ABSENT, UNREADABLE, entries, printable, readable
 from linphase.model import arrays
 
 ARRAYS = arrays.DIRECTORY  # where the arrays of the user are kept, each as DIGEST.npy
@@ -35,7 +35,7 @@ def configs(path: str | Path) -> list[dict[str, Any]]:
 
 def config_names(root: Path) -> list[str]:
     """The files of the configurations; none where there is no such directory."""
-    return [name for name in names_in(root / "configs") if name.endswith(".json") and not name.startswith(".")]
+    return [name for name in entries(root / "configs") if name.endswith(".json") and not name.startswith(".")]
 
 
 def is_results(root: Path) -> bool:

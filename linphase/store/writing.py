@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from linphase.config.config import SweepConfig, difference
 from linphase.errors import ResultsError
-from linphase.files import names_in, remove, sync
+from linphase.files import entries, remove, sync
 from linphase.model import arrays
 from linphase.store.directory import ARRAYS, config_names, is_results, read_config, refuse_links
 from linphase.store.reading import content_hash, explained, part_name
@@ -212,7 +212,7 @@ def _keep_arrays(root: Path, files: Sequence[str]) -> None:
 
 
 def _lacking(root: Path, files: Sequence[str]) -> list[str]:
-    there = names_in(root / ARRAYS)
+    there = entries(root / ARRAYS)
     return [name for name in files if name not in there]
 
 
